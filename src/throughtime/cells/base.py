@@ -1,0 +1,101 @@
+"""What a cell is: one step of a recurrence, and the derivatives of that step."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from throughtime.kernels.base import Kernel
+from throughtime.types import Parameters, State
+
+
+class Cell(ABC):
+    """One step h_t = f(x_t, h_{t-1}; θ) ([Y], first display) with its derivatives. Rows of the batch are independent.
+
+    The step is cut where time allows: `project` and `accumulate` work on all T·B rows at once, before and after the
+    recurrence; only `advance` and `pull_back` run step by step. The step itself, its vector-Jacobian product and
+    everything the gradient methods do follow from these four.
+
+    Shapes: x [batch, input]; a state is a tuple in the order of `state_sizes`, each [batch, size], and its first
+    member is the cell's output h. Jacobians stand in numerator layout over the state laid side by side (h, then c):
+    J[b, i, j] = ∂s_t[i] / ∂s_{t-1}[j] for row b.
+    """
+
+    kernel: ClassVar[Kernel | None] = None
+    """A fused recurrence that computes the same thing faster; a cell opts in with this one line."""
+
+    input_size: int
+    """Features of x_t."""
+
+    @property
+    @abstractmethod
+    def state_sizes(self) -> Mapping[str, int]:
+        """The state's members by name with their sizes, output first: {"h": 128} or {"h": 128, "c": 128}."""
+
+    @abstractmethod
+    def initial_parameters(
+        self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> dict[str, Tensor]:
+        """Freshly drawn parameters by name, from torch's generator of that device."""
+
+    @abstractmethod
+    def project(self, parameters: Parameters, x: Float[Tensor, "*rows input"]) -> Float[Tensor, "*rows projected"]:
+        """What the step needs of x, for all steps at once."""
+
+    @abstractmethod
+    def advance(
+        self, parameters: Parameters, projected: Float[Tensor, "batch projected"], state: State
+    ) -> tuple[State, tuple[Tensor, ...]]:
+        """One step: the next state, and the residuals that `pull_back` needs."""
+
+    @abstractmethod
+    def pull_back(
+        self, parameters: Parameters, residuals: tuple[Tensor, ...], cotangent: State
+    ) -> tuple[tuple[Tensor, ...], State]:
+        """One step back: from ∂L/∂s_t the errors that `accumulate` needs, and J_tᵀ ∂L/∂s_t."""
+
+    @abstractmethod
+    def accumulate(
+        self,
+        parameters: Parameters,
+        x: Float[Tensor, "rows input"],
+        entering: State,
+        errors: tuple[Tensor, ...],
+        needs_x: bool,
+    ) -> tuple[dict[str, Tensor], Float[Tensor, "rows input"] | None]:
+        """∂L/∂θ summed over all rows (steps times batch), and ∂L/∂x for each row if asked for.
+
+        `entering` is the state that entered each row's step, `errors` are what `pull_back` returned, both stacked.
+        """
+
+    @abstractmethod
+    def state_jacobian(
+        self, parameters: Parameters, x: Float[Tensor, "batch input"], state: State
+    ) -> Float[Tensor, "batch size size"]:
+        """J_t = ∂s_t/∂s_{t-1} for each row. Cost O(B·S²)."""
+
+    @abstractmethod
+    def immediate_derivative(
+        self, parameters: Parameters, x: Float[Tensor, "batch input"], state: State
+    ) -> dict[str, Tensor]:
+        """B_t = ∂f(x_t, h_{t-1}; θ)/∂θ with h_{t-1} held fixed ([Y] (1), first term): name → [batch, S, *shape].
+
+        Dense, so O(B·S·P) memory: for teaching, oracles and small cells.
+        """
+
+    def step(self, parameters: Parameters, x: Float[Tensor, "batch input"], state: State) -> State:
+        """The next state."""
+        return self.advance(parameters, self.project(parameters, x), state)[0]
+
+    def step_vjp(
+        self, parameters: Parameters, x: Float[Tensor, "batch input"], state: State, cotangent: State
+    ) -> tuple[dict[str, Tensor], Float[Tensor, "batch input"], State]:
+        """The vector-Jacobian product of one step: (∂L/∂θ, ∂L/∂x_t, ∂L/∂s_{t-1}) from ∂L/∂s_t."""
+        _, residuals = self.advance(parameters, self.project(parameters, x), state)
+        errors, d_state = self.pull_back(parameters, residuals, cotangent)
+        d_parameters, d_x = self.accumulate(parameters, x, state, errors, needs_x=True)
+        assert d_x is not None
+        return d_parameters, d_x, d_state

@@ -1,0 +1,50 @@
+"""The Elman cell: tanh, ReLU, or the identity (the linear RNN)."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from throughtime.cells.affine import AffineCell
+from throughtime.errors import ArgumentError
+from throughtime.types import State
+
+Nonlinearity = Literal["tanh", "relu", "identity"]
+
+
+@dataclass(frozen=True)
+class ElmanCell(AffineCell):
+    """h_t = φ(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh): [MR] (4), [HSK] (1), [T] first display, [Y] for the identity."""
+
+    nonlinearity: Nonlinearity = "tanh"
+
+    gates: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.nonlinearity not in get_args(Nonlinearity):
+            raise ArgumentError(
+                f"nonlinearity is {self.nonlinearity!r}; it must be 'tanh', 'relu' or 'identity'. "
+                "Any other function fits in a function cell (throughtime.Recurrent)"
+            )
+
+    def update(self, a_x: Tensor, a_h: Tensor, state: State) -> tuple[State, tuple[Tensor, ...]]:
+        a = a_x + a_h
+        if self.nonlinearity == "tanh":
+            h = torch.tanh(a)  # [MR] (4), [HSK] (1)
+        elif self.nonlinearity == "relu":
+            h = torch.relu(a)
+        else:
+            h = a  # [Y], "h_t = W_x x_t + W_h h_{t-1}"
+        return (h,), (h,)
+
+    def update_vjp(self, residuals: tuple[Tensor, ...], cotangent: State) -> tuple[Tensor, Tensor, tuple]:
+        (h,), (g,) = residuals, cotangent
+        if self.nonlinearity == "tanh":
+            e = g * (1 - h * h)  # φ'(a) = 1 - φ(a)²: the diagonal of [MR] (6), [HSK] before (10)
+        elif self.nonlinearity == "relu":
+            e = torch.where(h <= 0, torch.zeros_like(g), g)  # as torch: slope 0 at 0, NaN passes
+        else:
+            e = g
+        return e, e, (None,)

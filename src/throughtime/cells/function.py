@@ -1,0 +1,116 @@
+"""A cell made from any function f(parameters, x, h)."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.func import jacrev, vjp, vmap
+
+from throughtime.cells.base import Cell
+from throughtime.errors import ArgumentError
+from throughtime.types import Parameters, State
+
+
+@dataclass(frozen=True, eq=False)
+class FunctionCell(Cell):
+    """Any recurrence written as a plain function; its derivatives come from `torch.func`.
+
+    Arguments:
+        function: f(parameters, x, h) -> h, on a batch of independent rows: x [batch, input], h [batch, hidden]. With
+            several state members h is a tuple in the order of `hidden_size`'s keys, and a tuple is returned.
+        parameters: the initial value of each parameter, by name. Whatever is to be trained must be here: a tensor
+            that requires a gradient and is captured by the function instead is refused.
+        hidden_size: the state's size, or name → size for several members, the output first.
+        input_size: features of x_t.
+
+    Examples:
+        >>> leaky = FunctionCell(lambda p, x, h: 0.9 * h + x @ p["w"].T, {"w": torch.randn(5, 3)}, 5, input_size=3)
+        >>> leaky.state_sizes
+        {'h': 5}
+    """
+
+    function: Callable[[Parameters, Tensor, Any], Any]
+    parameters: Mapping[str, Tensor]
+    hidden_size: int | Mapping[str, int]
+    input_size: int
+
+    @property
+    def state_sizes(self) -> Mapping[str, int]:
+        return {"h": self.hidden_size} if isinstance(self.hidden_size, int) else self.hidden_size
+
+    def initial_parameters(
+        self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> dict[str, Tensor]:
+        """Copies of the values given."""
+        return {name: value.detach().clone().to(device, dtype) for name, value in self.parameters.items()}
+
+    def project(self, parameters: Parameters, x: Float[Tensor, "*rows input"]) -> Float[Tensor, "*rows projected"]:
+        self._check(parameters, x)
+        return x
+
+    def advance(
+        self, parameters: Parameters, projected: Float[Tensor, "batch projected"], state: State
+    ) -> tuple[State, tuple[Tensor, ...]]:
+        return self._call(parameters, projected, state), (projected, *state)
+
+    def pull_back(
+        self, parameters: Parameters, residuals: tuple[Tensor, ...], cotangent: State
+    ) -> tuple[tuple[Tensor, ...], State]:
+        x, *state = residuals
+        pull = vjp(lambda s: self._call(parameters, x, s), tuple(state))[1]
+        return cotangent, pull(cotangent)[0]
+
+    def accumulate(
+        self,
+        parameters: Parameters,
+        x: Float[Tensor, "rows input"],
+        entering: State,
+        errors: tuple[Tensor, ...],
+        needs_x: bool,
+    ) -> tuple[dict[str, Tensor], Float[Tensor, "rows input"] | None]:
+        if needs_x:
+            return vjp(lambda p, rows: self._call(p, rows, entering), dict(parameters), x)[1](errors)
+        return vjp(lambda p: self._call(p, x, entering), dict(parameters))[1](errors)[0], None
+
+    def state_jacobian(
+        self, parameters: Parameters, x: Float[Tensor, "batch input"], state: State
+    ) -> Float[Tensor, "batch size size"]:
+        return vmap(jacrev(lambda s, row: self._row(parameters, row, s)))(torch.cat(state, dim=-1), x)
+
+    def immediate_derivative(
+        self, parameters: Parameters, x: Float[Tensor, "batch input"], state: State
+    ) -> dict[str, Tensor]:
+        by_parameter = vmap(jacrev(self._row), in_dims=(None, 0, 0))
+        return by_parameter(dict(parameters), x, torch.cat(state, dim=-1))
+
+    def _call(self, parameters: Parameters, x: Tensor, state: State) -> State:
+        single = len(state) == 1
+        new = self.function(parameters, x, state[0] if single else state)
+        return (new,) if single else tuple(new)
+
+    def _row(self, parameters: Parameters, x: Tensor, flat_state: Tensor) -> Tensor:
+        """One row's step on the flattened state: [input], [S] → [S]."""
+        state = flat_state.split(list(self.state_sizes.values()), dim=-1)
+        return torch.cat(self._call(parameters, x[None], tuple(member[None] for member in state)), dim=-1)[0]
+
+    def _check(self, parameters: Parameters, x: Tensor) -> None:
+        """One step on one row, before any work: the shapes must close, and no trainable tensor may be captured."""
+        row = torch.zeros_like(x.reshape(-1, x.shape[-1])[:1]) if x.numel() else x.new_zeros(1, x.shape[-1])
+        state = tuple(row.new_zeros(1, size) for size in self.state_sizes.values())
+        with torch.enable_grad():
+            new = self._call({name: value.detach() for name, value in parameters.items()}, row.detach(), state)
+        came = [tuple(member.shape) if isinstance(member, Tensor) else type(member).__name__ for member in new]
+        allowed = [tuple(member.shape) for member in state]
+        if came != allowed:
+            raise ArgumentError(
+                f"function returned {came} for one row with the state {dict(self.state_sizes)}; the new state must "
+                f"have the old one's shapes, {allowed}"
+            )
+        if any(member.requires_grad for member in new):
+            raise ArgumentError(
+                "function uses a tensor that requires a gradient and is not among its parameters; its gradient would "
+                "be lost: pass it in `parameters`"
+            )

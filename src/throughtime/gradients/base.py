@@ -1,0 +1,168 @@
+"""The contract of a gradient method, and the one place where a method becomes part of PyTorch's graph."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from throughtime.cells.base import Cell
+from throughtime.errors import ArgumentError
+from throughtime.gradients.norms import StepNorms
+from throughtime.gradients.sequence import Sequence
+from throughtime.gradients.tap import LayerTap
+from throughtime.types import Parameters, State
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """What a gradient method returns: the derivatives of L.
+
+    Attributes:
+        parameters: ∂L/∂θ by name.
+        x: ∂L/∂x [T, B, I], zero in padding; None where it was not asked for.
+        initial: ∂L/∂(initial state), each member [B, size].
+        reset_state: ∂L/∂(the state that resets return to), likewise; None where no step was reset.
+    """
+
+    parameters: dict[str, Tensor]
+    x: Tensor | None
+    initial: State
+    reset_state: State | None
+
+
+@dataclass(frozen=True)
+class GradientMethod(ABC):
+    """How ∂L/∂θ, ∂L/∂x and ∂L/∂h_0 of a recurrence are obtained from ∂L/∂h_1…T.
+
+    Arguments:
+        clip_step: per-step clipping ([T], "at each timestep"): wherever the total ∂L/∂s_t of a row has a norm (over
+            h, and c for an LSTM, together) above this, it is scaled down to it before it goes into the weights and
+            further back in time. Rows are clipped each for itself, so a sequence's gradient does not depend on
+            what else is in the batch. The result is then no longer the exact gradient. None: never.
+
+    A method that cannot serve a cell, or one of the arguments, refuses in `check`, before any work.
+    """
+
+    clip_step: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.clip_step is not None and not 0 < self.clip_step < float("inf"):
+            raise ArgumentError(
+                f"clip_step is {self.clip_step!r}; it must be a positive finite norm, or None for no clipping"
+            )
+
+    @abstractmethod
+    def check(self, cell: Cell) -> None:
+        """Raise `UnsupportedError` naming what this method cannot do with this cell."""
+
+    @abstractmethod
+    def forward(
+        self, cell: Cell, parameters: Parameters, sequence: Sequence, keep: bool
+    ) -> tuple[Float[Tensor, "time batch hidden"], State, tuple[Tensor, ...]]:
+        """Run the cell over time.
+
+        Returns:
+            h_1…T [T, B, H], the final state (of each row its last step that is no padding), and the trace: the tensors
+            that `backward` needs, empty unless `keep`.
+        """
+
+    @abstractmethod
+    def backward(
+        self,
+        cell: Cell,
+        parameters: Parameters,
+        sequence: Sequence,
+        trace: tuple[Tensor, ...],
+        d_outputs: Float[Tensor, "time batch hidden"],
+        d_final: State,
+        needs_x: bool,
+        norms: StepNorms,
+    ) -> Gradients:
+        """The gradients given g_t = ∂L/∂h_t through the outputs alone, and ∂L/∂(final state)."""
+
+
+@dataclass(frozen=True)
+class _Call:
+    """One run of a recurrence, apart from its tensors that may need a gradient."""
+
+    method: GradientMethod
+    cell: Cell
+    sequence: Sequence
+    names: tuple[str, ...]
+    tap: LayerTap | None
+
+    def unpack(self, tensors: tuple[Tensor, ...]) -> tuple[Parameters, Sequence]:
+        """The parameters and the sequence, made of `tensors`: x, initial state, reset state, parameters."""
+        x, *rest = tensors
+        members = len(self.sequence.initial)
+        initial, reset_state = tuple(rest[:members]), tuple(rest[members : 2 * members])
+        parameters = dict(zip(self.names, rest[2 * members :], strict=True))
+        return parameters, replace(self.sequence, x=x, initial=initial, reset_state=reset_state)
+
+
+class _Recurrence(torch.autograd.Function):
+    """A gradient method as one node of PyTorch's graph."""
+
+    @staticmethod
+    def forward(ctx: Any, call: _Call, *tensors: Tensor) -> tuple[Tensor, ...]:
+        parameters, sequence = call.unpack(tensors)
+        outputs, final, trace = call.method.forward(call.cell, parameters, sequence, keep=True)
+        ctx.call, ctx.inputs = call, len(tensors)
+        ctx.save_for_backward(*tensors, *trace)
+        return outputs, *final
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:
+        d_outputs, *d_final = cotangents
+        call, saved = ctx.call, ctx.saved_tensors
+        tensors, trace = saved[: ctx.inputs], saved[ctx.inputs :]
+        parameters, sequence = call.unpack(tensors)
+        if torch.is_grad_enabled():
+            # create_graph: the gradient will be differentiated, so what it is made of must hang on the inputs.
+            trace = call.method.forward(call.cell, parameters, sequence, keep=True)[2]
+        if call.tap is not None:
+            call.tap.begin(sequence.x.shape[0], sequence.initial[0])
+        gradients = call.method.backward(
+            call.cell,
+            parameters,
+            sequence,
+            trace,
+            d_outputs,
+            tuple(d_final),
+            needs_x=ctx.needs_input_grad[1],
+            norms=StepNorms(call.method.clip_step, call.tap),
+        )
+        reset_state = gradients.reset_state or (None,) * len(d_final)
+        by_name = (gradients.parameters[name] for name in call.names)
+        return None, gradients.x, *gradients.initial, *reset_state, *by_name
+
+
+def run(
+    method: GradientMethod, cell: Cell, parameters: Parameters, sequence: Sequence, tap: LayerTap | None = None
+) -> tuple[Float[Tensor, "time batch hidden"], State]:
+    """Run `cell` over `sequence`; the result is differentiable, any number of times, in the way of `method`.
+
+    Returns:
+        h_1…T [T, B, H], zero in padding, and the final state.
+    """
+    method.check(cell)
+    names = tuple(parameters)
+    tensors = (sequence.x, *sequence.initial, *sequence.reset_state, *parameters.values())
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
+        outputs, *final = _Recurrence.apply(_Call(method, cell, _detached(sequence), names, tap), *tensors)
+        return outputs, tuple(final)
+    outputs, final, _ = method.forward(cell, parameters, sequence, keep=False)
+    return outputs, final
+
+
+def _detached(sequence: Sequence) -> Sequence:
+    """The sequence without its graph: what the node keeps besides its saved tensors must not keep the graph alive."""
+    return replace(
+        sequence,
+        x=sequence.x.detach(),
+        initial=tuple(member.detach() for member in sequence.initial),
+        reset_state=tuple(member.detach() for member in sequence.reset_state),
+    )

@@ -1,0 +1,162 @@
+"""The gradient as the notes write it: an explicit sum over every pair of steps."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from throughtime.cells.base import Cell
+from throughtime.errors import ArgumentError
+from throughtime.gradients.base import GradientMethod, Gradients
+from throughtime.gradients.bptt import LOOP, no_steps, split_by_step
+from throughtime.gradients.norms import StepNorms
+from throughtime.gradients.sequence import Sequence, blank, choose
+from throughtime.types import Parameters, State
+
+Order = Literal["backward", "forward"]
+
+
+@dataclass(frozen=True)
+class DoubleSum(GradientMethod):
+    """The double sum over the loss's step t and the weight's step k, every path on its own: exact.
+
+    For teaching and as an oracle. Do not train with it: O(T²·B·S²) time instead of O(T·B·S²), and the dense Jacobians
+    of every step in memory, O(T·B·S·P).
+
+    Arguments:
+        order: which sum is inside. "backward", [HSK] (9) (10) (12) (14), corrected:
+            ∂θ = Σ_k (Σ_{t≥k} J_{k+1}ᵀ … J_tᵀ g_t) B_k, the product ordered with k+1 leftmost.
+            "forward", [Y]'s solved recursion: ∂θ = Σ_t g_tᵀ A_t with A_t = B_t + Σ_{i<t} (J_t … J_{i+1}) B_i.
+        clip_step: as in every method; only in the order "backward", because the other never forms ∂L/∂h_t.
+    """
+
+    order: Order = "backward"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.order not in get_args(Order):
+            raise ArgumentError(f"order is {self.order!r}; it must be 'backward' ([HSK]) or 'forward' ([Y])")
+        if self.order == "forward" and self.clip_step is not None:
+            raise ArgumentError(
+                f"clip_step is {self.clip_step} with order='forward'; that sum never forms ∂L/∂h_t, which clip_step "
+                "clips: use order='backward'"
+            )
+
+    def check(self, cell: Cell) -> None:
+        """Every cell is served."""
+
+    def forward(
+        self, cell: Cell, parameters: Parameters, sequence: Sequence, keep: bool
+    ) -> tuple[Float[Tensor, "time batch hidden"], State, tuple[Tensor, ...]]:
+        return LOOP.forward(cell, parameters, sequence, keep)
+
+    def backward(
+        self,
+        cell: Cell,
+        parameters: Parameters,
+        sequence: Sequence,
+        trace: tuple[Tensor, ...],
+        d_outputs: Float[Tensor, "time batch hidden"],
+        d_final: State,
+        needs_x: bool,
+        norms: StepNorms,
+    ) -> Gradients:
+        if not len(sequence.x):
+            return no_steps(parameters, sequence, d_final)
+        steps = _Steps(cell, parameters, sequence, trace, d_outputs, d_final)
+        totals, d_initial, d_reset = steps.sum_of_paths(norms)
+        d_parameters = steps.backward_order(totals) if self.order == "backward" else steps.forward_order()
+        return Gradients(
+            d_parameters, steps.d_x(totals) if needs_x else None, steps.split(d_initial), steps.split(d_reset)
+        )
+
+
+class _Steps:
+    """The Jacobians and direct gradients of every step, with the state laid side by side: S = Σ sizes."""
+
+    def __init__(
+        self,
+        cell: Cell,
+        parameters: Parameters,
+        sequence: Sequence,
+        trace: tuple[Tensor, ...],
+        d_outputs: Tensor,
+        d_final: State,
+    ) -> None:
+        self.cell, self.parameters, self.sequence = cell, parameters, sequence
+        self.entering = [step[: len(d_final)] for step in split_by_step(trace, len(sequence.x))]
+        rest = torch.zeros_like(torch.cat(d_final[1:], dim=-1)) if len(d_final) > 1 else None
+        self.direct = [
+            blank(padding, g) if rest is None else torch.cat((blank(padding, g), rest), dim=-1)
+            for padding, g in zip(sequence.padding_at, d_outputs, strict=True)
+        ]
+        self.direct[-1] = self.direct[-1] + torch.cat(d_final, dim=-1)
+
+    def split(self, flat: Float[Tensor, "batch size"]) -> State:
+        return flat.split(list(self.cell.state_sizes.values()), dim=-1)
+
+    def jacobian(self, t: int) -> Float[Tensor, "batch size size"]:
+        """∂s_t/∂(the state that entered step t): J_t, or the identity in padding."""
+        jacobian = self.cell.state_jacobian(self.parameters, self.sequence.x[t], self.entering[t])
+        padding = self.sequence.padding_at[t]
+        identity = torch.eye(jacobian.shape[-1], dtype=jacobian.dtype, device=jacobian.device).expand_as(jacobian)
+        return jacobian if padding is None else choose(padding[..., None], (identity,), (jacobian,))[0]
+
+    def immediate(self, t: int) -> dict[str, Tensor]:
+        """B_t, zero in padding."""
+        derivative = self.cell.immediate_derivative(self.parameters, self.sequence.x[t], self.entering[t])
+        return {name: blank(self.sequence.padding_at[t], value) for name, value in derivative.items()}
+
+    def sum_of_paths(self, norms: StepNorms) -> tuple[list[Tensor], Tensor, Tensor]:
+        """∂L/∂s_k = Σ_{t≥k} J_{k+1}ᵀ … J_tᵀ g_t for every k, and what arrives at the initial and the reset state."""
+        totals: list[Tensor] = []
+        paths: list[Tensor] = []
+        d_reset = torch.zeros_like(self.direct[0])
+        for k in reversed(range(len(self.direct))):
+            paths.append(self.direct[k])
+            total = torch.stack(paths).sum(dim=0)
+            scale = norms.scale(k, self.split(total))
+            if scale is not None:
+                paths, total = [path * scale for path in paths], total * scale
+            totals.append(total)
+            jacobian, resets = self.jacobian(k), self.sequence.resets_at[k]
+            paths = [torch.einsum("bij,bi->bj", jacobian, path) for path in paths]
+            if resets is not None:
+                d_reset = d_reset + blank(~resets, torch.stack(paths).sum(dim=0))
+                paths = [blank(resets, path) for path in paths]
+        return totals[::-1], torch.stack(paths).sum(dim=0), d_reset
+
+    def backward_order(self, totals: list[Tensor]) -> dict[str, Tensor]:
+        """Σ_k (Σ_{t≥k} …) B_k: [HSK] (10) (12) (14)."""
+        return self._contract([(total, self.immediate(k)) for k, total in enumerate(totals)])
+
+    def forward_order(self) -> dict[str, Tensor]:
+        """Σ_t g_tᵀ (B_t + Σ_{i<t} (J_t … J_{i+1}) B_i): [Y], the display after (1)."""
+        terms: list[dict[str, Tensor]] = []
+        pairs = []
+        for t, direct in enumerate(self.direct):
+            jacobian = blank(self.sequence.resets_at[t], self.jacobian(t))
+            terms = [
+                {name: torch.einsum("bij,bj...->bi...", jacobian, b) for name, b in term.items()} for term in terms
+            ]
+            terms.append(self.immediate(t))
+            pairs.append((direct, {name: torch.stack([term[name] for term in terms]).sum(dim=0) for name in terms[0]}))
+        return self._contract(pairs)
+
+    def _contract(self, pairs: list[tuple[Tensor, dict[str, Tensor]]]) -> dict[str, Tensor]:
+        return {
+            name: torch.stack([torch.einsum("bs,bs...->...", g, by_name[name]) for g, by_name in pairs]).sum(dim=0)
+            for name in self.parameters
+        }
+
+    def d_x(self, totals: list[Tensor]) -> Float[Tensor, "time batch input"]:
+        """∂L/∂x_t from ∂L/∂s_t through the step itself."""
+        by_step = []
+        for t, total in enumerate(totals):
+            padding = self.sequence.padding_at[t]
+            cotangent = self.split(blank(padding, total))
+            d_x = self.cell.step_vjp(self.parameters, self.sequence.x[t], self.entering[t], cotangent)[1]
+            by_step.append(blank(padding, d_x))
+        return torch.stack(by_step)

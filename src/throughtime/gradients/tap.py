@@ -1,0 +1,99 @@
+"""The tap: what a backward pass leaves behind of ∂L/∂h_t, step by step."""
+
+from abc import ABC
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from throughtime.types import State
+
+
+@dataclass
+class LayerTap:
+    """The record of one direction of one layer in the latest backward pass.
+
+    Attributes:
+        norms: member of the state → ‖∂L/∂h_t‖ of each step and row [T, B], total (own loss and all later steps),
+            before any clipping; "h" and, for an LSTM, "c".
+        clipped: where per-step clipping took hold, [T, B].
+    """
+
+    names: tuple[str, ...]
+    norms: dict[str, Float[Tensor, "time batch"]] = field(default_factory=dict)
+    clipped: Bool[Tensor, "time batch"] | None = None
+
+    def begin(self, steps: int, like: Tensor) -> None:
+        """Make room for a backward pass over `steps` steps of the batch that `like` [B, …] has."""
+        self.norms = {name: like.new_zeros(steps, like.shape[0]) for name in self.names}
+        self.clipped = torch.zeros(steps, like.shape[0], dtype=torch.bool, device=like.device)
+
+    def record(self, t: int, total: State, norm: Float[Tensor, " batch"], clip_step: float | None) -> None:
+        """Note step t: `total` is ∂L/∂s_t, `norm` its rows' norms over all members."""
+        for name, member in zip(self.names, total, strict=True):
+            own = norm if len(total) == 1 else torch.linalg.vector_norm(member, dim=-1)
+            self.norms[name][t] = own.detach()
+        if clip_step is not None and self.clipped is not None:
+            self.clipped[t] = norm.detach() > clip_step
+
+
+@dataclass
+class Tap:
+    """The records of every recurrent layer of a model, by name: "rnn.l0", "rnn.l0_reverse", "rnn.l1", …"""
+
+    layers: dict[str, LayerTap] = field(default_factory=dict)
+
+    def layer(self, name: str, names: tuple[str, ...]) -> LayerTap:
+        """The record of that name, made on first use."""
+        return self.layers.setdefault(name, LayerTap(names))
+
+    def first_nonfinite(self) -> tuple[str, int, int] | None:
+        """(layer, step counted from 0, row) where the backward pass first met a NaN or an infinity; None if nowhere.
+
+        The backward pass runs from the last layer to the first and from the last step to the first, so the place
+        that it met first is where to look; what lies before it is only contaminated. In a `_reverse` direction the
+        step counts in that direction's own order.
+        """
+        for name, layer in reversed(self.layers.items()):
+            bad = [~torch.isfinite(norms) for norms in layer.norms.values()]
+            steps = torch.stack(bad).any(dim=0).nonzero() if bad else torch.empty(0, 2)
+            if len(steps):
+                step = int(steps[:, 0].max())
+                return name, step, int(steps[steps[:, 0] == step][0, 1])
+        return None
+
+
+class Tappable(ABC, nn.Module):
+    """A module whose backward pass can be tapped."""
+
+    tap: Tap | None = None
+    tap_prefix: str = ""
+
+
+@contextmanager
+def tap(model: nn.Module) -> Iterator[Tap]:
+    """Record ‖∂L/∂h_t‖ of every throughtime layer in `model`, for every forward pass made inside the block.
+
+    The records are filled by the backward pass of such a forward pass, wherever that happens, and hold the latest.
+    Cost: O(T·B·H) per layer, and 4 bytes per step and row.
+
+    Examples:
+        >>> import throughtime as tt
+        >>> rnn = tt.RNN(3, 5)
+        >>> with tt.tap(rnn) as norms:
+        ...     rnn(torch.randn(7, 2, 3))[0].sum().backward()
+        >>> norms.layers["l0"].norms["h"].shape
+        torch.Size([7, 2])
+    """
+    layers = [(name, module) for name, module in model.named_modules() if isinstance(module, Tappable)]
+    record = Tap()
+    for name, module in layers:
+        module.tap, module.tap_prefix = record, f"{name}." if name else ""
+    try:
+        yield record
+    finally:
+        for _, module in layers:
+            module.tap, module.tap_prefix = None, ""

@@ -1,0 +1,48 @@
+"""What a kernel is: a cell's recurrence over the whole sequence, forward and backward, in one call each."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from throughtime.types import Parameters, State
+
+if TYPE_CHECKING:  # a kernel is below the rooms whose objects it is handed
+    from throughtime.cells.base import Cell
+    from throughtime.gradients.base import Gradients
+    from throughtime.gradients.norms import StepNorms
+    from throughtime.gradients.sequence import Sequence
+
+
+class Kernel(ABC):
+    """The recurrence of `gradients.bptt.Loop`, faster: same arguments, same results up to rounding.
+
+    Where a cell's kernel does not serve a call, and wherever the backward pass itself is to be differentiated, the
+    loop runs instead.
+    """
+
+    @abstractmethod
+    def serves(self, cell: Cell, sequence: Sequence) -> bool:
+        """Whether this kernel can run this cell on tensors of this dtype and device."""
+
+    @abstractmethod
+    def forward(
+        self, cell: Cell, parameters: Parameters, sequence: Sequence, keep: bool
+    ) -> tuple[Tensor, State, tuple[Tensor, ...]]:
+        """(h_1…T [T, B, H], the final state, the trace for `backward`, empty unless `keep`)."""
+
+    @abstractmethod
+    def backward(
+        self,
+        cell: Cell,
+        parameters: Parameters,
+        sequence: Sequence,
+        trace: tuple[Tensor, ...],
+        d_outputs: Tensor,
+        d_final: State,
+        needs_x: bool,
+        norms: StepNorms,
+    ) -> Gradients:
+        """The gradients of L given ∂L/∂h_1…T [T, B, H] and ∂L/∂(final state)."""

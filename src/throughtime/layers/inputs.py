@@ -1,0 +1,164 @@
+"""The gate of every layer: what torch.nn accepts becomes one padded, time-major batch, and comes back as it came."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
+
+from throughtime.errors import ArgumentError
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A layer's input in the one form the layers compute with, and how to undo it.
+
+    Attributes:
+        x: inputs [T, B, I], zero in padding.
+        lengths: valid steps of each row [B], or None where all are full.
+        resets: [T, B], False in padding, or None.
+        unbatched: whether the input had no batch dimension.
+        batch_first: whether the input had the batch dimension first.
+        packed: the PackedSequence that came, or None.
+    """
+
+    x: Float[Tensor, "time batch input"]
+    lengths: Tensor | None
+    resets: Bool[Tensor, "time batch"] | None
+    unbatched: bool = False
+    batch_first: bool = False
+    packed: PackedSequence | None = None
+
+    @property
+    def padding(self) -> Bool[Tensor, "time batch"] | None:
+        """True after each row's end; None where all rows are full."""
+        if self.lengths is None:
+            return None
+        return torch.arange(len(self.x), device=self.x.device)[:, None] >= self.lengths
+
+    def output(self, y: Float[Tensor, "time batch hidden"]) -> Tensor | PackedSequence:
+        """The layer's output in the form of its input."""
+        if self.packed is not None:
+            padding = self.padding
+            data = y.flatten(0, 1) if padding is None else y[~padding]
+            return PackedSequence(
+                data, self.packed.batch_sizes, self.packed.sorted_indices, self.packed.unsorted_indices
+            )
+        if self.unbatched:
+            return y.squeeze(1)
+        return y.transpose(0, 1) if self.batch_first else y
+
+    def state_in(self, state: Float[Tensor, "layers batch size"]) -> Tensor:
+        """A state that came with the input, rows in the order of `x`."""
+        if self.unbatched:
+            return state.unsqueeze(1)
+        sorting = self.packed and self.packed.sorted_indices
+        return state if sorting is None else state.index_select(1, sorting)
+
+    def state_out(self, state: Float[Tensor, "layers batch size"]) -> Tensor:
+        """A state for the caller, rows in the order of the input."""
+        if self.unbatched:
+            return state.squeeze(1)
+        unsorting = self.packed and self.packed.unsorted_indices
+        return state if unsorting is None else state.index_select(1, unsorting)
+
+
+def read_batch(x: Any, lengths: Any, resets: Any, batch_first: bool, input_size: int, like: Tensor | None) -> Batch:
+    """Check a layer's input and bring it into the form of `Batch`.
+
+    `like` is one of the layer's parameters, whose dtype and device the input must have; None if it has none.
+
+    Raises:
+        ArgumentError: naming what does not fit and what would.
+    """
+    if isinstance(x, PackedSequence):
+        return _read_packed(x, lengths, resets, input_size, like)
+    if not isinstance(x, Tensor):
+        raise ArgumentError(f"input is a {type(x).__name__}; it must be a tensor or a PackedSequence")
+    if x.dim() not in (2, 3):
+        raise ArgumentError(
+            f"input has the shape {tuple(x.shape)}; it must be [time, batch, input], [batch, time, input] with "
+            "batch_first=True, or [time, input] for one sequence"
+        )
+    x = _checked(x, input_size, like)
+    unbatched = x.dim() == 2
+    if unbatched and lengths is not None:
+        raise ArgumentError("lengths came with one unbatched sequence; cut the sequence instead: input[:length]")
+    swap = batch_first and not unbatched
+    x = x.unsqueeze(1) if unbatched else x.transpose(0, 1) if swap else x
+    if resets is not None:
+        resets = _checked_resets(resets, x, unbatched, swap)
+    if lengths is not None:
+        lengths = _checked_lengths(lengths, x)
+    return _blanked(Batch(x, lengths, resets, unbatched, swap))
+
+
+def _read_packed(packed: PackedSequence, lengths: Any, resets: Any, input_size: int, like: Tensor | None) -> Batch:
+    if lengths is not None:
+        raise ArgumentError("lengths came with a PackedSequence, which has its own: leave lengths out")
+    data = _checked(packed.data, input_size, like)
+    in_order = PackedSequence(data, packed.batch_sizes)  # without indices: rows stay sorted, as in `data`
+    x, own_lengths = pad_packed_sequence(in_order)
+    if resets is not None:
+        resets = _checked_resets(resets, x, unbatched=False, batch_first=False)
+        resets = resets if packed.sorted_indices is None else resets.index_select(1, packed.sorted_indices)
+    full = bool((own_lengths == len(x)).all())
+    return _blanked(Batch(x, None if full else own_lengths.to(x.device), resets, packed=packed))
+
+
+def _blanked(batch: Batch) -> Batch:
+    """Padding made inert: zero inputs, so that a NaN there reaches nothing, and no resets."""
+    padding = batch.padding
+    if padding is None:
+        return batch
+    x = batch.x.masked_fill(padding[..., None], 0)
+    resets = None if batch.resets is None else batch.resets & ~padding
+    return Batch(x, batch.lengths, resets, batch.unbatched, batch.batch_first, batch.packed)
+
+
+def _checked(x: Tensor, input_size: int, like: Tensor | None) -> Tensor:
+    if x.shape[-1] != input_size:
+        raise ArgumentError(
+            f"input has {x.shape[-1]} features (shape {tuple(x.shape)}), the layer's input_size is {input_size}; "
+            "they must be equal"
+        )
+    if like is None:
+        return x
+    if x.device != like.device:
+        raise ArgumentError(f"input is on {x.device}, the layer on {like.device}; move one with .to(…)")
+    if torch.is_autocast_enabled(like.device.type):
+        return x.to(like.dtype)
+    if x.dtype != like.dtype:
+        raise ArgumentError(f"input is {x.dtype}, the layer's parameters are {like.dtype}; convert one with .to(…)")
+    return x
+
+
+def _checked_resets(resets: Any, x: Tensor, unbatched: bool, batch_first: bool) -> Tensor:
+    steps, rows = x.shape[:2]
+    allowed = (steps,) if unbatched else (rows, steps) if batch_first else (steps, rows)
+    if not isinstance(resets, Tensor) or resets.dtype != torch.bool or tuple(resets.shape) != allowed:
+        came = f"{resets.dtype} {tuple(resets.shape)}" if isinstance(resets, Tensor) else type(resets).__name__
+        raise ArgumentError(f"resets is {came}; it must be a bool tensor of the shape {allowed}, one flag a step")
+    resets = resets.to(x.device)
+    return resets[:, None] if unbatched else resets.T if batch_first else resets
+
+
+def _checked_lengths(lengths: Any, x: Tensor) -> Tensor | None:
+    steps, rows = x.shape[:2]
+    try:
+        values = torch.as_tensor(lengths)
+    except (TypeError, ValueError, RuntimeError):
+        raise ArgumentError(f"lengths is a {type(lengths).__name__}; it must be {rows} whole numbers") from None
+    if values.is_floating_point() or values.dtype in (torch.bool, torch.complex64) or tuple(values.shape) != (rows,):
+        raise ArgumentError(
+            f"lengths is {values.dtype} {tuple(values.shape)}; it must be {rows} whole numbers, one for each row"
+        )
+    outside = ((values < 0) | (values > steps)).nonzero()
+    if len(outside):
+        row = int(outside[0])
+        raise ArgumentError(
+            f"lengths[{row}] is {int(values[row])}; the input has {steps} steps, so it must lie in 0 … {steps}"
+        )
+    return None if bool((values == steps).all()) else values.to(x.device)

@@ -1,0 +1,81 @@
+"""A layer over any cell, or over any function that is one step of a recurrence."""
+
+from collections.abc import Callable, Mapping
+from collections.abc import Sequence as Ordered
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from throughtime.cells.base import Cell
+from throughtime.cells.function import FunctionCell
+from throughtime.errors import ArgumentError
+from throughtime.gradients.base import GradientMethod
+from throughtime.layers.base import RecurrentLayer
+
+
+class Recurrent(RecurrentLayer):
+    """Any recurrence as a layer: a cell, a list of cells stacked on one another, or a plain function.
+
+    Arguments:
+        cell: a `Cell`; several, each reading the outputs of the one before; or f(parameters, x, h) -> h, see
+            `FunctionCell`.
+        parameters, hidden_size, input_size: for a function, and only for one, see `FunctionCell`.
+        (others): see `RecurrentLayer`.
+
+    Examples:
+        >>> def leaky(p, x, h):
+        ...     return 0.9 * h + 0.1 * torch.tanh(x @ p["w_in"].T + h @ p["w"].T)
+        >>> values = {"w_in": torch.randn(5, 3), "w": torch.randn(5, 5)}
+        >>> rnn = Recurrent(leaky, parameters=values, hidden_size=5, input_size=3)
+        >>> y, h = rnn(torch.randn(7, 2, 3))
+        >>> y.shape, sorted(rnn.state_dict())
+        (torch.Size([7, 2, 5]), ['w_in_l0', 'w_l0'])
+    """
+
+    def __init__(
+        self,
+        cell: Cell | Ordered[Cell] | Callable[..., Any],
+        *,
+        parameters: Mapping[str, Tensor] | None = None,
+        hidden_size: int | Mapping[str, int] | None = None,
+        input_size: int | None = None,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        learn_initial_state: bool = False,
+        gradient: GradientMethod | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(
+            _cells(cell, parameters, hidden_size, input_size),
+            batch_first=batch_first,
+            dropout=dropout,
+            bidirectional=bidirectional,
+            learn_initial_state=learn_initial_state,
+            gradient=gradient,
+            device=device,
+            dtype=dtype,
+        )
+
+
+def _cells(
+    cell: Cell | Ordered[Cell] | Callable[..., Any],
+    parameters: Mapping[str, Tensor] | None,
+    hidden_size: int | Mapping[str, int] | None,
+    input_size: int | None,
+) -> list[Cell]:
+    given = {"parameters": parameters, "hidden_size": hidden_size, "input_size": input_size}
+    if callable(cell):
+        missing = [name for name, value in given.items() if value is None]
+        if parameters is None or hidden_size is None or input_size is None:
+            raise ArgumentError(f"cell is a function, and {' and '.join(missing)} did not come; it needs all three")
+        return [FunctionCell(cell, parameters, hidden_size, input_size)]
+    cells = [cell] if isinstance(cell, Cell) else list(cell)
+    if not all(isinstance(one, Cell) for one in cells):
+        raise ArgumentError("cell must be a Cell, a list of them, or a function f(parameters, x, h) -> h")
+    superfluous = [name for name, value in given.items() if value is not None]
+    if superfluous:
+        raise ArgumentError(f"{' and '.join(superfluous)} came with a Cell, which has its own; leave them out")
+    return cells
