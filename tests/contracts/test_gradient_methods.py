@@ -1,0 +1,94 @@
+"""Every public cell × every public gradient method × dtype × lengths and resets, against autograd over plain loops.
+
+Each entry passes, or is refused by name before any work.
+"""
+
+import pytest
+import torch
+from examples_of import CELLS, INPUT, METHODS, parameters_of, states_of, uncovered
+from oracles import relative, unrolled
+
+from throughtime.errors import UnsupportedError
+from throughtime.gradients import Sequence, run
+
+T, B = 7, 4
+LENGTHS = [7, 0, 1, 4]
+TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5}
+
+
+def test_every_public_cell_and_method_is_in_the_matrix():
+    assert uncovered() == set()
+
+
+def _resets() -> torch.Tensor:
+    resets = torch.zeros(T, B, dtype=torch.bool)
+    resets[0, 3] = resets[2, 0] = resets[5, 0] = resets[3, 3] = True
+    return resets
+
+
+def _both(cell, method, dtype, lengths, resets):
+    """(names, results of `method`, results of autograd): outputs, final states, then all gradients."""
+    parameters = parameters_of(cell, dtype)
+    x = torch.randn(T, B, INPUT, dtype=dtype, requires_grad=True)
+    initial, reset_state = states_of(cell, B, dtype), states_of(cell, B, dtype)
+    padding = None if lengths is None else torch.arange(T)[:, None] >= torch.tensor(lengths)
+    mask = resets if resets is None or padding is None else resets & ~padding
+    h, final = run(method, cell, parameters, Sequence(x, initial, reset_state, padding, mask))
+    expected, expected_final, _ = unrolled(
+        lambda row, state: cell.step(parameters, row, state), x, initial, reset_state, lengths, resets
+    )
+    weights = [torch.randn_like(one) for one in (h, *final)]
+    wanted = {"x": x, **parameters}
+    wanted |= {f"initial_{i}": member for i, member in enumerate(initial)}
+    if resets is not None:
+        wanted |= {f"reset_{i}": member for i, member in enumerate(reset_state)}
+
+    def all_of(*results):
+        loss = sum((w * one).sum() for w, one in zip(weights, results, strict=True))
+        gradients = torch.autograd.grad(loss, list(wanted.values()), materialize_grads=True)
+        return [*results, *gradients]
+
+    names = ["outputs", *(f"final_{i}" for i in range(len(final))), *wanted]
+    return names, all_of(h, *final), all_of(expected, *expected_final)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@pytest.mark.parametrize("masks", ["plain", "lengths", "resets", "lengths-and-resets"])
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+@pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
+def test_gradients_are_those_of_the_unrolled_loop(cell, method, masks, dtype):
+    try:
+        method.check(cell)
+    except UnsupportedError as refusal:
+        assert type(method).__name__ in str(refusal)
+        return
+    names, ours, reference = _both(
+        cell, method, dtype, LENGTHS if "lengths" in masks else None, _resets() if "resets" in masks else None
+    )
+    distances = {name: relative(a, b) for name, a, b in zip(names, ours, reference, strict=True)}
+    assert max(distances.values()) <= TOLERANCE[dtype], distances
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+@pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
+def test_second_derivatives_are_those_of_the_unrolled_loop(cell, method):
+    parameters = parameters_of(cell)
+    x = torch.randn(4, 3, INPUT, dtype=torch.float64, requires_grad=True)
+    initial, reset_state = states_of(cell, 3), states_of(cell, 3)
+    resets = torch.zeros(4, 3, dtype=torch.bool)
+    resets[2, 1] = resets[1, 2] = True
+    padding = torch.arange(4)[:, None] >= torch.tensor([4, 3, 2])
+    h, final = run(method, cell, parameters, Sequence(x, initial, reset_state, padding, resets))
+    expected, expected_final, _ = unrolled(
+        lambda row, state: cell.step(parameters, row, state), x, initial, reset_state, [4, 3, 2], resets
+    )
+    wanted = [x, *initial, *reset_state, *parameters.values()]
+    weights = [torch.randn_like(one) for one in (h, *final)]
+
+    def second(*results):
+        loss = sum((w * torch.sin(one)).sum() for w, one in zip(weights, results, strict=True))
+        first = torch.autograd.grad(loss, wanted, create_graph=True, materialize_grads=True)
+        return torch.autograd.grad(sum((g**2).sum() for g in first), wanted, materialize_grads=True)
+
+    for ours, reference in zip(second(h, *final), second(expected, *expected_final), strict=True):
+        assert relative(ours, reference) <= 1e-11

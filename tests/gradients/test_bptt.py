@@ -1,0 +1,147 @@
+import pytest
+import torch
+from examples_of import CELLS, INPUT, parameters_of, states_of
+from oracles import central_differences, complex_step, elman_double_sum, relative
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import throughtime as tt
+from throughtime.cells import Cell, ElmanCell
+from throughtime.errors import ArgumentError
+from throughtime.gradients import BPTT, Sequence, run
+from throughtime.gradients.bptt import LOOP
+from throughtime.kernels import Kernel
+
+T, B = 6, 2
+
+
+def _elman():
+    cell = ElmanCell(INPUT, 4)
+    x = torch.randn(T, 1, INPUT, dtype=torch.float64)
+    return cell, parameters_of(cell), x, (torch.randn(1, 4, dtype=torch.float64),)
+
+
+def _state_sequence(cell, parameters, x, initial):
+    h, _ = run(BPTT(), cell, parameters, Sequence(x, initial, initial))
+    return h
+
+
+def test_weight_gradients_are_the_notes_double_sum():
+    cell, parameters, x, initial = _elman()
+    direct = torch.randn(T, 1, 4, dtype=torch.float64)
+    h = _state_sequence(cell, parameters, x, initial)
+    ours = torch.autograd.grad(h, list(parameters.values()), direct)
+    states = torch.cat((initial[0][None], h.detach()))[:, 0].numpy()
+    d_w_hh, d_w_ih, d_b = elman_double_sum(
+        parameters["weight_hh"].detach().numpy(), states, x[:, 0].numpy(), direct[:, 0].numpy()
+    )
+    expected = {"weight_ih": d_w_ih, "weight_hh": d_w_hh, "bias_ih": d_b, "bias_hh": d_b}
+    for name, gradient in zip(parameters, ours, strict=True):
+        assert relative(gradient, torch.from_numpy(expected[name])) <= 1e-13
+
+
+@pytest.mark.parametrize("name", ["weight_ih", "weight_hh", "bias_ih", "bias_hh"])
+def test_weight_gradients_are_those_of_differences_and_of_the_complex_step(name):
+    cell, parameters, x, initial = _elman()
+    direct = torch.randn(T, 1, 4, dtype=torch.float64)
+
+    def loss(value):
+        """In plain indexing and without the cell, so that complex numbers pass."""
+        p = {key: (value if key == name else other.detach()).to(value.dtype) for key, other in parameters.items()}
+        h, total = initial[0][0].to(value.dtype), torch.zeros((), dtype=value.dtype)
+        for t in range(T):
+            h = torch.tanh(p["weight_ih"] @ x[t, 0].to(value.dtype) + p["bias_ih"] + p["weight_hh"] @ h + p["bias_hh"])
+            total = total + (direct[t, 0] * h).sum()
+        return total
+
+    (ours,) = torch.autograd.grad(_state_sequence(cell, parameters, x, initial), parameters[name], direct)
+    value = parameters[name].detach()
+    assert relative(ours, central_differences(loss, value)) <= 1e-9
+    assert relative(ours, complex_step(loss, value)) <= 1e-13
+
+
+class _CountProducts(TorchDispatchMode):
+    """How many matrix products write a result of each shape."""
+
+    def __init__(self):
+        super().__init__()
+        self.shapes = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        if function.overloadpacket in (torch.ops.aten.mm, torch.ops.aten.addmm):
+            self.shapes.append(tuple(result.shape))
+        return result
+
+
+def test_the_weight_gradient_is_one_product_over_all_steps():
+    cell = CELLS["LSTM"]
+    parameters, x = parameters_of(cell), torch.randn(T, B, INPUT, dtype=torch.float64)
+    h, _ = run(BPTT(), cell, parameters, Sequence(x, states_of(cell, B), states_of(cell, B)))
+    with _CountProducts() as count:
+        h.sum().backward()
+    assert count.shapes.count(tuple(parameters["weight_hh"].shape)) == 1
+    assert count.shapes.count(tuple(parameters["weight_ih"].shape)) == 1
+    assert (T * B, INPUT) not in count.shapes, "x needs no gradient here, so it must cost no product"
+
+
+class _Counting(Kernel):
+    """The loop, with a count of its calls: what a fused kernel is to a cell."""
+
+    def __init__(self, serves: bool):
+        self._serves, self.calls = serves, []
+
+    def serves(self, cell, sequence):
+        return self._serves
+
+    def forward(self, *arguments):
+        self.calls.append("forward")
+        return LOOP.forward(*arguments)
+
+    def backward(self, *arguments):
+        self.calls.append("backward")
+        return LOOP.backward(*arguments)
+
+
+def _cell_with(kernel_of_the_class: Kernel) -> Cell:
+    class Fused(ElmanCell):
+        kernel = kernel_of_the_class
+
+    return Fused(INPUT, 4)
+
+
+def test_a_cell_opts_into_a_kernel_with_one_line():
+    kernel = _Counting(serves=True)
+    tt.Recurrent(_cell_with(kernel))(torch.randn(T, B, INPUT))[0].sum().backward()
+    assert kernel.calls == ["forward", "backward"]
+
+
+def test_a_kernel_that_does_not_serve_is_passed_over():
+    kernel = _Counting(serves=False)
+    tt.Recurrent(_cell_with(kernel))(torch.randn(T, B, INPUT))[0].sum().backward()
+    assert kernel.calls == []
+
+
+def test_under_create_graph_the_loop_takes_over_from_the_kernel():
+    kernel = _Counting(serves=True)
+    rnn = tt.Recurrent(_cell_with(kernel), dtype=torch.float64)
+    x = torch.randn(T, B, INPUT, dtype=torch.float64, requires_grad=True)
+    (first,) = torch.autograd.grad(rnn(x)[0].sum(), x, create_graph=True)
+    first.sum().backward()
+    assert kernel.calls == ["forward"]
+
+
+def test_without_gradients_nothing_is_kept():
+    cell = CELLS["LSTM"]
+    parameters = {name: value.detach() for name, value in parameters_of(cell).items()}
+    states = tuple(state.detach() for state in states_of(cell, B))
+    x = torch.randn(T, B, INPUT, dtype=torch.float64)
+    outputs, _, trace = BPTT().forward(cell, parameters, Sequence(x, states, states), keep=False)
+    assert trace == ()
+    assert run(BPTT(), cell, parameters, Sequence(x, states, states))[0].grad_fn is None
+    assert torch.equal(run(BPTT(), cell, parameters, Sequence(x, states, states))[0], outputs)
+
+
+@pytest.mark.parametrize("clip_step", [0, -1.0, float("nan"), float("inf")])
+def test_a_threshold_that_is_no_norm_is_refused(clip_step):
+    with pytest.raises(ArgumentError, match="clip_step is"):
+        BPTT(clip_step=clip_step)

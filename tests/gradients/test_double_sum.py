@@ -1,0 +1,44 @@
+import pytest
+import torch
+from examples_of import CELLS, INPUT, parameters_of, states_of
+from oracles import relative
+
+from throughtime.errors import ArgumentError
+from throughtime.gradients import BPTT, DoubleSum, Sequence, run
+
+T, B = 6, 3
+
+
+def _gradients(method, cell, parameters, sequence, weights):
+    h, final = run(method, cell, parameters, sequence)
+    loss = sum((w * one).sum() for w, one in zip(weights, (h, *final), strict=True))
+    return torch.autograd.grad(loss, [sequence.x, *sequence.initial, *sequence.reset_state, *parameters.values()])
+
+
+@pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
+def test_clipped_paths_sum_to_the_clipped_recursion(cell):
+    """Clipping at a step scales every path through it: two algorithms, one result."""
+    parameters = parameters_of(cell)
+    x = torch.randn(T, B, INPUT, dtype=torch.float64, requires_grad=True)
+    resets = torch.zeros(T, B, dtype=torch.bool)
+    resets[3, 1] = True
+    padding = torch.arange(T)[:, None] >= torch.tensor([6, 6, 4])
+    sequence = Sequence(x, states_of(cell, B), states_of(cell, B), padding, resets)
+    h, final = run(BPTT(), cell, parameters, sequence)
+    weights = [torch.randn_like(one) for one in (h, *final)]
+    exact = _gradients(BPTT(), cell, parameters, sequence, weights)
+    clipped = _gradients(BPTT(clip_step=1.1), cell, parameters, sequence, weights)
+    paths = _gradients(DoubleSum(clip_step=1.1), cell, parameters, sequence, weights)
+    for ours, reference in zip(paths, clipped, strict=True):
+        assert relative(ours, reference) <= 1e-13
+    assert relative(clipped[0], exact[0]) > 0.1, "the threshold must take hold, or nothing was compared"
+
+
+def test_the_forward_order_refuses_to_clip_what_it_never_forms():
+    with pytest.raises(ArgumentError, match="clip_step is 1.0 with order='forward'.*use order='backward'"):
+        DoubleSum(clip_step=1.0, order="forward")
+
+
+def test_an_unknown_order_is_refused():
+    with pytest.raises(ArgumentError, match="order is 'sideways'"):
+        DoubleSum(order="sideways")  # type: ignore[arg-type]
