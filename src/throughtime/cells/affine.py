@@ -23,7 +23,7 @@ class AffineCell(Cell):
     `update_vjp`; "pointwise" means that unit j of the new state depends on unit j of each gate and of the old state
     only. With `proj_size` > 0 the first member of the state is W_hr u_t, where u_t is the pointwise part's output.
 
-    Arguments:
+    Args:
         input_size: features I of x_t.
         hidden_size: units H.
         bias: whether b_ih and b_hh exist.

@@ -18,7 +18,7 @@ from throughtime.types import Parameters, State
 class FunctionCell(Cell):
     """Any recurrence written as a plain function; its derivatives come from `torch.func`.
 
-    Arguments:
+    Args:
         function: f(parameters, x, h) -> h, on a batch of independent rows: x [batch, input], h [batch, hidden]. With
             several state members h is a tuple in the order of `hidden_size`'s keys, and a tuple is returned.
         parameters: the initial value of each parameter, by name. Whatever is to be trained must be here: a tensor

@@ -37,7 +37,7 @@ class Gradients:
 class GradientMethod(ABC):
     """How ∂L/∂θ, ∂L/∂x and ∂L/∂h_0 of a recurrence are obtained from ∂L/∂h_1…T.
 
-    Arguments:
+    Args:
         clip_step: per-step clipping ([T], "at each timestep"): wherever the total ∂L/∂s_t of a row has a norm (over
             h, and c for an LSTM, together) above this, it is scaled down to it before it goes into the weights and
             further back in time. Rows are clipped each for itself, so a sequence's gradient does not depend on

@@ -25,7 +25,7 @@ class DoubleSum(GradientMethod):
     For teaching and as an oracle. Do not train with it: O(T²·B·S²) time instead of O(T·B·S²), and the dense Jacobians
     of every step in memory, O(T·B·S·P).
 
-    Arguments:
+    Args:
         order: which sum is inside. "backward", [HSK] (9) (10) (12) (14), corrected:
             ∂θ = Σ_k (Σ_{t≥k} J_{k+1}ᵀ … J_tᵀ g_t) B_k, the product ordered with k+1 leftmost.
             "forward", [Y]'s solved recursion: ∂θ = Σ_t g_tᵀ A_t with A_t = B_t + Σ_{i<t} (J_t … J_{i+1}) B_i.

@@ -14,7 +14,7 @@ from throughtime.types import State
 class StepNorms:
     """What happens to the total ∂L/∂s_t at each step of one backward pass, before it is passed on.
 
-    Arguments:
+    Args:
         clip_step: each row's ∂L/∂s_t (all members of the state together) is scaled down to this norm where it is
             larger; None for never.
         tap: where the norms before clipping are recorded; None for nowhere.

@@ -17,7 +17,7 @@ class Sequence:
     At step t a row's state is, in this order: returned to `reset_state` where `resets[t]`, advanced by the cell, or
     kept as it is where `padding[t]` (there `resets` must be False). Outputs at padded steps are zero.
 
-    Arguments:
+    Args:
         x: inputs [T, B, I].
         initial: the state before the first step, each member [B, size].
         reset_state: the state that resets return to, likewise.

@@ -20,7 +20,7 @@ SHARED = ("input_size", "hidden_size", "num_layers", "bias", "batch_first", "dro
 class AffineLayer(RecurrentLayer, Generic[Twin], ABC):
     """A stack of one kind of affine cell with torch.nn's arguments.
 
-    Arguments:
+    Args:
         make_cell: input_size → cell.
         num_layers: how many are stacked.
         (others): see `RecurrentLayer`.

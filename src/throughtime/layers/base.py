@@ -37,7 +37,7 @@ class _Pass:
 class RecurrentLayer(Tappable, ABC):
     """Layers of cells, run over time in one or two directions. Subclasses say which cells.
 
-    Arguments:
+    Args:
         cells: the cell of each layer; both directions of a layer use it, with parameters of their own.
         batch_first: inputs and outputs are [batch, time, …] instead of [time, batch, …]; states never are.
         dropout: the share of each layer's outputs that is zeroed, but for the last, in training.
@@ -117,7 +117,7 @@ class RecurrentLayer(Tappable, ABC):
     ) -> tuple[Any, Any]:
         """Run over time.
 
-        Arguments:
+        Args:
             input: [T, B, I], [B, T, I] with `batch_first`, [T, I] for one sequence, or a PackedSequence.
             hx: the state before the first step, [layers · directions, B, size] (without B for one sequence), a tuple
                 (h, c) for an LSTM; None for the learned initial state, or zero.

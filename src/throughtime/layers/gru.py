@@ -11,7 +11,7 @@ from throughtime.layers.affine import AffineLayer
 class GRU(AffineLayer[nn.GRU]):
     """torch.nn.GRU; the equations stand in `GRUCell`.
 
-    Arguments:
+    Args:
         learn_initial_state, gradient: see `RecurrentLayer`; all others are torch.nn.GRU's.
 
     Examples:

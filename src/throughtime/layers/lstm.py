@@ -11,7 +11,7 @@ from throughtime.layers.affine import AffineLayer
 class LSTM(AffineLayer[nn.LSTM]):
     """torch.nn.LSTM, projections included; the equations stand in `LSTMCell`.
 
-    Arguments:
+    Args:
         learn_initial_state, gradient: see `RecurrentLayer`; all others are torch.nn.LSTM's.
 
     Examples:

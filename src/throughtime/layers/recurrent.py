@@ -17,7 +17,7 @@ from throughtime.layers.base import RecurrentLayer
 class Recurrent(RecurrentLayer):
     """Any recurrence as a layer: a cell, a list of cells stacked on one another, or a plain function.
 
-    Arguments:
+    Args:
         cell: a `Cell`; several, each reading the outputs of the one before; or f(parameters, x, h) -> h, see
             `FunctionCell`.
         parameters, hidden_size, input_size: for a function, and only for one, see `FunctionCell`.

@@ -12,7 +12,7 @@ from throughtime.layers.affine import AffineLayer
 class RNN(AffineLayer[nn.RNN]):
     """torch.nn.RNN: h_t = φ(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh), with φ tanh, ReLU or the identity.
 
-    Arguments:
+    Args:
         nonlinearity: "tanh", "relu", or "identity" for the linear RNN of [Y].
         learn_initial_state, gradient: see `RecurrentLayer`; all others are torch.nn.RNN's.
 
