@@ -1,4 +1,4 @@
-"""No test may depend on another's random numbers; and on request the annotated shapes are checked at run time."""
+"""One thread, a seed before each test, and on request the annotated shapes checked at run time."""
 
 import os
 
@@ -11,6 +11,10 @@ if os.environ.get("THROUGHTIME_CHECK_SHAPES"):  # set by tests/test_shapes.py
     # layers.affine is left out: beartype refuses `Self` in a function it decorates without the class.
     checked = ("cells", "gradients", "layers.base", "layers.direction", "layers.inputs")
     install_import_hook([f"throughtime.{room}" for room in checked], "beartype.beartype")
+
+
+# On a busy machine small products on several threads are a hundred times slower than on one.
+torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,7 @@
-"""The vocabulary every room shares: what a state is, what parameters are."""
+"""The vocabulary every room shares: what a state is, what parameters are, what gradients are."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from torch import Tensor
@@ -10,3 +11,20 @@ State: TypeAlias = tuple[Tensor, ...]
 
 Parameters: TypeAlias = Mapping[str, Tensor]
 """A cell's parameters by name, for example `weight_hh` of shape [gates * hidden, hidden]."""
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """The derivatives of L: what a gradient method, and a kernel's backward pass, return.
+
+    Attributes:
+        parameters: ∂L/∂θ by name.
+        x: ∂L/∂x [T, B, I], zero in padding; None where it was not asked for.
+        initial: ∂L/∂(initial state), each member [B, size].
+        reset_state: ∂L/∂(the state that resets return to), likewise; None where no step was reset.
+    """
+
+    parameters: dict[str, Tensor]
+    x: Tensor | None
+    initial: State
+    reset_state: State | None

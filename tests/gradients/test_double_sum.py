@@ -22,8 +22,7 @@ def test_clipped_paths_sum_to_the_clipped_recursion(cell):
     x = torch.randn(T, B, INPUT, dtype=torch.float64, requires_grad=True)
     resets = torch.zeros(T, B, dtype=torch.bool)
     resets[3, 1] = True
-    padding = torch.arange(T)[:, None] >= torch.tensor([6, 6, 4])
-    sequence = Sequence(x, states_of(cell, B), states_of(cell, B), padding, resets)
+    sequence = Sequence(x, states_of(cell, B), states_of(cell, B), torch.tensor([6, 6, 4]), resets)
     h, final = run(BPTT(), cell, parameters, sequence)
     weights = [torch.randn_like(one) for one in (h, *final)]
     exact = _gradients(BPTT(), cell, parameters, sequence, weights)

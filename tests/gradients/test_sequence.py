@@ -3,19 +3,20 @@ import torch
 from throughtime.gradients import Sequence
 
 X = torch.arange(24.0).view(4, 3, 2)
-PADDING = torch.arange(4)[:, None] >= torch.tensor([4, 0, 2])
+LENGTHS = torch.tensor([4, 0, 2])
+PADDING = torch.arange(4)[:, None] >= LENGTHS
 STATE = (torch.full((3, 2), 7.0),)
 
 
 def test_rows_leave_padding_out_and_from_rows_puts_zeros_there():
-    sequence = Sequence(X, STATE, STATE, PADDING)
+    sequence = Sequence(X, STATE, STATE, LENGTHS)
     rows = sequence.rows(X)
     assert rows.shape == (6, 2)
     assert torch.equal(sequence.from_rows(rows), X.masked_fill(PADDING[..., None], 0))
 
 
 def test_a_padded_step_keeps_the_state_and_shows_zero():
-    sequence = Sequence(X, STATE, STATE, PADDING)
+    sequence = Sequence(X, STATE, STATE, LENGTHS)
     advanced, entered = (torch.full((3, 2), float("nan")),), STATE
     kept = sequence.leaving(2, advanced, entered)[0]
     assert torch.equal(kept[1:], STATE[0][1:]) and kept[0].isnan().all()

@@ -1,5 +1,6 @@
 """The form every gated cell has: two affine maps and a pointwise part. All derivatives follow from it, once."""
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,8 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import linear
 
-from throughtime.cells.base import Cell
-from throughtime.errors import ArgumentError
+from throughtime.cells.base import Cell, check_size
 from throughtime.types import Parameters, State
 
 
@@ -37,10 +37,8 @@ class AffineCell(Cell):
     gates: ClassVar[int]
 
     def __post_init__(self) -> None:
-        for name, least in (("input_size", 0), ("hidden_size", 1)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < least:
-                raise ArgumentError(f"{name} is {value!r}; it must be a whole number, at least {least}")
+        check_size("input_size", self.input_size, least=0)
+        check_size("hidden_size", self.hidden_size, least=1)
 
     @abstractmethod
     def update(self, a_x: Tensor, a_h: Tensor, state: State) -> tuple[State, tuple[Tensor, ...]]:
@@ -76,7 +74,7 @@ class AffineCell(Cell):
         self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
     ) -> dict[str, Tensor]:
         """Uniform in ±1/√H, drawn in torch.nn's order: one seed gives torch.nn's layers and ours the same weights."""
-        bound = self.hidden_size**-0.5
+        bound = 1 / math.sqrt(self.hidden_size)  # not ** -0.5, which differs from torch.nn in the last bit
         return {
             name: torch.empty(shape, device=device, dtype=dtype).uniform_(-bound, bound)
             for name, shape in self.parameter_shapes().items()

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from throughtime.errors import ArgumentError
 from throughtime.kernels.base import Kernel
 from throughtime.types import Parameters, State
 
@@ -97,5 +98,10 @@ class Cell(ABC):
         _, residuals = self.advance(parameters, self.project(parameters, x), state)
         errors, d_state = self.pull_back(parameters, residuals, cotangent)
         d_parameters, d_x = self.accumulate(parameters, x, state, errors, needs_x=True)
-        assert d_x is not None
-        return d_parameters, d_x, d_state
+        return d_parameters, d_x, d_state  # type: ignore[return-value]  (d_x was asked for)
+
+
+def check_size(name: str, value: object, least: int) -> None:
+    """Raise `ArgumentError` unless `value` is a whole number of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ArgumentError(f"{name} is {value!r}; it must be a whole number, at least {least}")

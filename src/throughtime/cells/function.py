@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.func import jacrev, vjp, vmap
 
-from throughtime.cells.base import Cell
+from throughtime.cells.base import Cell, check_size
 from throughtime.errors import ArgumentError
 from throughtime.types import Parameters, State
 
@@ -37,6 +37,26 @@ class FunctionCell(Cell):
     hidden_size: int | Mapping[str, int]
     input_size: int
 
+    def __post_init__(self) -> None:
+        check_size("input_size", self.input_size, least=0)
+        if not isinstance(self.hidden_size, int | Mapping) or not self.state_sizes:
+            raise ArgumentError(
+                f"hidden_size is {self.hidden_size!r}; it must be a size, or name → size for each member"
+            )
+        for name, size in self.state_sizes.items():
+            check_size("hidden_size" if isinstance(self.hidden_size, int) else f"hidden_size[{name!r}]", size, least=1)
+        if not isinstance(self.parameters, Mapping):
+            raise ArgumentError(
+                f"parameters is a {type(self.parameters).__name__}; it must be a mapping, name → tensor"
+            )
+        for name, value in self.parameters.items():
+            floating = isinstance(value, Tensor) and value.is_floating_point()
+            if not floating or not isinstance(name, str) or not name.isidentifier():
+                came = value.dtype if isinstance(value, Tensor) else type(value).__name__
+                raise ArgumentError(
+                    f"parameters[{name!r}] is a {came}; each must be a floating-point tensor under a plain name"
+                )
+
     @property
     def state_sizes(self) -> Mapping[str, int]:
         return {"h": self.hidden_size} if isinstance(self.hidden_size, int) else self.hidden_size
@@ -60,7 +80,7 @@ class FunctionCell(Cell):
         self, parameters: Parameters, residuals: tuple[Tensor, ...], cotangent: State
     ) -> tuple[tuple[Tensor, ...], State]:
         x, *state = residuals
-        pull = vjp(lambda s: self._call(parameters, x, s), tuple(state))[1]
+        pull = vjp(lambda s: _anew(self._call(parameters, x, s)), tuple(state))[1]
         return cotangent, pull(cotangent)[0]
 
     def accumulate(
@@ -72,8 +92,8 @@ class FunctionCell(Cell):
         needs_x: bool,
     ) -> tuple[dict[str, Tensor], Float[Tensor, "rows input"] | None]:
         if needs_x:
-            return vjp(lambda p, rows: self._call(p, rows, entering), dict(parameters), x)[1](errors)
-        return vjp(lambda p: self._call(p, x, entering), dict(parameters))[1](errors)[0], None
+            return vjp(lambda p, rows: _anew(self._call(p, rows, entering)), dict(parameters), x)[1](errors)
+        return vjp(lambda p: _anew(self._call(p, x, entering)), dict(parameters))[1](errors)[0], None
 
     def state_jacobian(
         self, parameters: Parameters, x: Float[Tensor, "batch input"], state: State
@@ -89,7 +109,7 @@ class FunctionCell(Cell):
     def _call(self, parameters: Parameters, x: Tensor, state: State) -> State:
         single = len(state) == 1
         new = self.function(parameters, x, state[0] if single else state)
-        return (new,) if single else tuple(new)
+        return (new,) if single or not isinstance(new, tuple | list) else tuple(new)
 
     def _row(self, parameters: Parameters, x: Tensor, flat_state: Tensor) -> Tensor:
         """One row's step on the flattened state: [input], [S] → [S]."""
@@ -97,20 +117,26 @@ class FunctionCell(Cell):
         return torch.cat(self._call(parameters, x[None], tuple(member[None] for member in state)), dim=-1)[0]
 
     def _check(self, parameters: Parameters, x: Tensor) -> None:
-        """One step on one row, before any work: the shapes must close, and no trainable tensor may be captured."""
-        row = torch.zeros_like(x.reshape(-1, x.shape[-1])[:1]) if x.numel() else x.new_zeros(1, x.shape[-1])
-        state = tuple(row.new_zeros(1, size) for size in self.state_sizes.values())
-        with torch.enable_grad():
-            new = self._call({name: value.detach() for name, value in parameters.items()}, row.detach(), state)
-        came = [tuple(member.shape) if isinstance(member, Tensor) else type(member).__name__ for member in new]
-        allowed = [tuple(member.shape) for member in state]
-        if came != allowed:
-            raise ArgumentError(
-                f"function returned {came} for one row with the state {dict(self.state_sizes)}; the new state must "
-                f"have the old one's shapes, {allowed}"
-            )
-        if any(member.requires_grad for member in new):
-            raise ArgumentError(
-                "function uses a tensor that requires a gradient and is not among its parameters; its gradient would "
-                "be lost: pass it in `parameters`"
-            )
+        """A step on one row and on two, before any work: the shapes must close, and no trainable tensor be captured."""
+        values = {name: value.detach() for name, value in parameters.items()}
+        for rows in (1, 2):
+            state = tuple(x.new_zeros(rows, size) for size in self.state_sizes.values())
+            with torch.enable_grad():
+                new = self._call(values, x.new_zeros(rows, x.shape[-1]), state)
+            came = [tuple(member.shape) if isinstance(member, Tensor) else type(member).__name__ for member in new]
+            allowed = [tuple(member.shape) for member in state]
+            if came != allowed:
+                raise ArgumentError(
+                    f"function returned {came} for {rows} row{'s' * (rows - 1)} with the state "
+                    f"{dict(self.state_sizes)}; the new state must have the old one's shapes, {allowed}"
+                )
+            if any(member.requires_grad for member in new):
+                raise ArgumentError(
+                    "function uses a tensor that requires a gradient and is not among its parameters; its gradient "
+                    "would be lost: pass it in `parameters`"
+                )
+
+
+def _anew(state: State) -> State:
+    """The same values as new tensors: `torch.func` loses track of an input that a function returns as it came."""
+    return tuple(member.view_as(member) for member in state)

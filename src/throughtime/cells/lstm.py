@@ -30,9 +30,10 @@ class LSTMCell(AffineCell):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.proj_size < self.hidden_size:
+        whole = isinstance(self.proj_size, int) and not isinstance(self.proj_size, bool)
+        if not whole or not 0 <= self.proj_size < self.hidden_size:
             raise ArgumentError(
-                f"proj_size is {self.proj_size}; it must be 0 (none) or smaller than hidden_size = {self.hidden_size}"
+                f"proj_size is {self.proj_size!r}; it must be 0 (none) or smaller than hidden_size = {self.hidden_size}"
             )
 
     @property

@@ -1,7 +1,7 @@
 """The contract of a gradient method, and the one place where a method becomes part of PyTorch's graph."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,27 +10,11 @@ from torch import Tensor
 
 from throughtime.cells.base import Cell
 from throughtime.errors import ArgumentError
+from throughtime.gradients.autocast import without_autocast
 from throughtime.gradients.norms import StepNorms
 from throughtime.gradients.sequence import Sequence
 from throughtime.gradients.tap import LayerTap
-from throughtime.types import Parameters, State
-
-
-@dataclass(frozen=True)
-class Gradients:
-    """What a gradient method returns: the derivatives of L.
-
-    Attributes:
-        parameters: ∂L/∂θ by name.
-        x: ∂L/∂x [T, B, I], zero in padding; None where it was not asked for.
-        initial: ∂L/∂(initial state), each member [B, size].
-        reset_state: ∂L/∂(the state that resets return to), likewise; None where no step was reset.
-    """
-
-    parameters: dict[str, Tensor]
-    x: Tensor | None
-    initial: State
-    reset_state: State | None
+from throughtime.types import Gradients, Parameters, State
 
 
 @dataclass(frozen=True)
@@ -86,21 +70,22 @@ class GradientMethod(ABC):
 
 @dataclass(frozen=True)
 class _Call:
-    """One run of a recurrence, apart from its tensors that may need a gradient."""
+    """One run of a recurrence, apart from the tensors that may need a gradient, which autograd looks after."""
 
     method: GradientMethod
     cell: Cell
-    sequence: Sequence
     names: tuple[str, ...]
+    lengths: Tensor | None
+    resets: Tensor | None
     tap: LayerTap | None
 
     def unpack(self, tensors: tuple[Tensor, ...]) -> tuple[Parameters, Sequence]:
         """The parameters and the sequence, made of `tensors`: x, initial state, reset state, parameters."""
         x, *rest = tensors
-        members = len(self.sequence.initial)
+        members = len(self.cell.state_sizes)
         initial, reset_state = tuple(rest[:members]), tuple(rest[members : 2 * members])
         parameters = dict(zip(self.names, rest[2 * members :], strict=True))
-        return parameters, replace(self.sequence, x=x, initial=initial, reset_state=reset_state)
+        return parameters, Sequence(x, initial, reset_state, self.lengths, self.resets)
 
 
 class _Recurrence(torch.autograd.Function):
@@ -116,28 +101,34 @@ class _Recurrence(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:
-        d_outputs, *d_final = cotangents
         call, saved = ctx.call, ctx.saved_tensors
-        tensors, trace = saved[: ctx.inputs], saved[ctx.inputs :]
-        parameters, sequence = call.unpack(tensors)
-        if torch.is_grad_enabled():
-            # create_graph: the gradient will be differentiated, so what it is made of must hang on the inputs.
-            trace = call.method.forward(call.cell, parameters, sequence, keep=True)[2]
-        if call.tap is not None:
-            call.tap.begin(sequence.x.shape[0], sequence.initial[0])
-        gradients = call.method.backward(
-            call.cell,
-            parameters,
-            sequence,
-            trace,
-            d_outputs,
-            tuple(d_final),
-            needs_x=ctx.needs_input_grad[1],
-            norms=StepNorms(call.method.clip_step, call.tap),
-        )
-        reset_state = gradients.reset_state or (None,) * len(d_final)
+        with without_autocast(saved[0].device):
+            gradients = _differentiate(
+                call, saved[: ctx.inputs], saved[ctx.inputs :], cotangents, ctx.needs_input_grad[1]
+            )
+        reset_state = gradients.reset_state or (None,) * len(gradients.initial)
         by_name = (gradients.parameters[name] for name in call.names)
         return None, gradients.x, *gradients.initial, *reset_state, *by_name
+
+
+def _differentiate(
+    call: _Call,
+    tensors: tuple[Tensor, ...],
+    trace: tuple[Tensor, ...],
+    cotangents: tuple[Tensor, ...],
+    needs_x: bool,
+) -> Gradients:
+    parameters, sequence = call.unpack(tensors)
+    if torch.is_grad_enabled():
+        # create_graph: the gradient will be differentiated, so what it is made of must hang on the inputs.
+        trace = call.method.forward(call.cell, parameters, sequence, keep=True)[2]
+    if call.tap is not None:
+        call.tap.begin(sequence.x.shape[0], sequence.initial[0])
+    d_outputs, *d_final = cotangents
+    norms = StepNorms(call.method.clip_step, call.tap)
+    return call.method.backward(
+        call.cell, parameters, sequence, trace, d_outputs, tuple(d_final), needs_x=needs_x, norms=norms
+    )
 
 
 def run(
@@ -149,20 +140,11 @@ def run(
         h_1…T [T, B, H], zero in padding, and the final state.
     """
     method.check(cell)
-    names = tuple(parameters)
     tensors = (sequence.x, *sequence.initial, *sequence.reset_state, *parameters.values())
-    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
-        outputs, *final = _Recurrence.apply(_Call(method, cell, _detached(sequence), names, tap), *tensors)
-        return outputs, tuple(final)
-    outputs, final, _ = method.forward(cell, parameters, sequence, keep=False)
-    return outputs, final
-
-
-def _detached(sequence: Sequence) -> Sequence:
-    """The sequence without its graph: what the node keeps besides its saved tensors must not keep the graph alive."""
-    return replace(
-        sequence,
-        x=sequence.x.detach(),
-        initial=tuple(member.detach() for member in sequence.initial),
-        reset_state=tuple(member.detach() for member in sequence.reset_state),
-    )
+    with without_autocast(sequence.x.device):
+        if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
+            call = _Call(method, cell, tuple(parameters), sequence.lengths, sequence.resets, tap)
+            outputs, *final = _Recurrence.apply(call, *tensors)
+            return outputs, tuple(final)
+        outputs, final, _ = method.forward(cell, parameters, sequence, keep=False)
+        return outputs, final

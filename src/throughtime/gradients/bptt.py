@@ -7,11 +7,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from throughtime.cells.base import Cell
-from throughtime.gradients.base import GradientMethod, Gradients
+from throughtime.gradients.base import GradientMethod
 from throughtime.gradients.norms import StepNorms
 from throughtime.gradients.sequence import Sequence, blank, choose, stack_steps
 from throughtime.kernels.base import Kernel
-from throughtime.types import Parameters, State
+from throughtime.types import Gradients, Parameters, State
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,11 @@ class BPTT(GradientMethod):
 
     @staticmethod
     def _recurrence(cell: Cell, sequence: Sequence) -> Kernel:
-        """The cell's kernel, or the loop: for what the kernel does not serve, and under create_graph."""
-        kernel = cell.kernel
+        """The cell's kernel, or the loop: for what the kernel does not serve, and under create_graph.
+
+        The kernel must stand in the cell's own class: one inherited by a subclass with another step would be wrong.
+        """
+        kernel = vars(type(cell)).get("kernel")
         return LOOP if kernel is None or torch.is_grad_enabled() or not kernel.serves(cell, sequence) else kernel
 
 
@@ -94,7 +97,7 @@ class Loop(Kernel):
         for t in reversed(range(steps)):
             padding, resets = sequence.padding_at[t], sequence.resets_at[t]
             total = (carried[0] + blank(padding, d_outputs[t]), *carried[1:])  # [MR] (8); (2) at t = T
-            total = norms.pass_on(t, total)
+            total = norms.pass_on(t, total, padding)
             active = tuple(blank(padding, member) for member in total)
             step_errors, d_entering = cell.pull_back(parameters, by_step[t][members:], active)
             errors.append(step_errors)

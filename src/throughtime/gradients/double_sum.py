@@ -9,11 +9,11 @@ from torch import Tensor
 
 from throughtime.cells.base import Cell
 from throughtime.errors import ArgumentError
-from throughtime.gradients.base import GradientMethod, Gradients
+from throughtime.gradients.base import GradientMethod
 from throughtime.gradients.bptt import LOOP, no_steps, split_by_step
 from throughtime.gradients.norms import StepNorms
 from throughtime.gradients.sequence import Sequence, blank, choose
-from throughtime.types import Parameters, State
+from throughtime.types import Gradients, Parameters, State
 
 Order = Literal["backward", "forward"]
 
@@ -117,7 +117,7 @@ class _Steps:
         for k in reversed(range(len(self.direct))):
             paths.append(self.direct[k])
             total = torch.stack(paths).sum(dim=0)
-            scale = norms.scale(k, self.split(total))
+            scale = norms.scale(k, self.split(total), self.sequence.padding_at[k])
             if scale is not None:
                 paths, total = [path * scale for path in paths], total * scale
             totals.append(total)

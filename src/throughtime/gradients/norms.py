@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
+from throughtime.gradients.sequence import blank
 from throughtime.gradients.tap import LayerTap
 from throughtime.types import State
 
@@ -23,15 +24,16 @@ class StepNorms:
     clip_step: float | None = None
     tap: LayerTap | None = None
 
-    def pass_on(self, t: int, total: State) -> State:
-        """The total ∂L/∂s_t, clipped; its norms go to the tap."""
-        scale = self.scale(t, total)
+    def pass_on(self, t: int, total: State, padding: Bool[Tensor, "batch 1"] | None) -> State:
+        """The total ∂L/∂s_t, clipped; its norms go to the tap. Padded rows take no step: no norm, no clipping."""
+        scale = self.scale(t, total, padding)
         return total if scale is None else tuple(member * scale for member in total)
 
-    def scale(self, t: int, total: State) -> Float[Tensor, "batch 1"] | None:
+    def scale(self, t: int, total: State, padding: Bool[Tensor, "batch 1"] | None) -> Float[Tensor, "batch 1"] | None:
         """By what each row of the total ∂L/∂s_t is to be multiplied; None where nothing is ever clipped."""
         if self.tap is None and self.clip_step is None:
             return None
+        total = tuple(blank(padding, member) for member in total)
         norm = row_norm(total)
         if self.tap is not None:
             self.tap.record(t, total, norm, self.clip_step)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from throughtime.types import State
@@ -15,21 +15,28 @@ class Sequence:
     """A batch of sequences, time-major, with the rule for lengths and resets.
 
     At step t a row's state is, in this order: returned to `reset_state` where `resets[t]`, advanced by the cell, or
-    kept as it is where `padding[t]` (there `resets` must be False). Outputs at padded steps are zero.
+    kept as it is once the row has ended (there `resets` must be False). Outputs after a row's end are zero.
 
     Args:
         x: inputs [T, B, I].
         initial: the state before the first step, each member [B, size].
         reset_state: the state that resets return to, likewise.
-        padding: True at the steps after a row's end; None where all rows are full.
+        lengths: valid steps of each row; None where all rows are full.
         resets: True at the steps before which a row's state starts anew; None for none.
     """
 
     x: Float[Tensor, "time batch input"]
     initial: State
     reset_state: State
-    padding: Bool[Tensor, "time batch"] | None = None
+    lengths: Int[Tensor, " batch"] | None = None
     resets: Bool[Tensor, "time batch"] | None = None
+
+    @cached_property
+    def padding(self) -> Bool[Tensor, "time batch"] | None:
+        """True after each row's end; None where all rows are full."""
+        if self.lengths is None:
+            return None
+        return torch.arange(len(self.x), device=self.x.device)[:, None] >= self.lengths
 
     @cached_property
     def padding_at(self) -> list[Tensor | None]:

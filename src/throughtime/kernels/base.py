@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from throughtime.types import Parameters, State
+from throughtime.types import Gradients, Parameters, State
 
 if TYPE_CHECKING:  # a kernel is below the rooms whose objects it is handed
     from throughtime.cells.base import Cell
-    from throughtime.gradients.base import Gradients
     from throughtime.gradients.norms import StepNorms
     from throughtime.gradients.sequence import Sequence
 

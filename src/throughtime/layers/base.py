@@ -1,9 +1,11 @@
 """torch.nn's interface over a cell and a gradient method: stacking, directions and states, written once."""
 
+import inspect
 import warnings
 from abc import ABC
 from collections.abc import Sequence as Ordered
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +15,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from throughtime.cells.base import Cell
 from throughtime.errors import ArgumentError
+from throughtime.gradients.autocast import autocasts
 from throughtime.gradients.base import GradientMethod, run
 from throughtime.gradients.bptt import BPTT
 from throughtime.gradients.sequence import Sequence
@@ -74,7 +77,8 @@ class RecurrentLayer(Tappable, ABC):
             self._passes.append([self._add(cell, f"l{layer}{end}", device, dtype) for end in self._suffixes()])
         self._state_sizes = dict(cells[0].state_sizes)
         for name, size in self._state_sizes.items() if self.learn_initial_state else ():
-            zeros = torch.zeros(self.num_layers * (1 + self.bidirectional), size, device=device, dtype=dtype)
+            like = next(self.parameters(), torch.empty(0, device=device, dtype=dtype))
+            zeros = like.new_zeros(self.num_layers * (1 + self.bidirectional), size)
             self.register_parameter(f"{name}_0", nn.Parameter(zeros))
 
     def _suffixes(self) -> tuple[str, ...]:
@@ -91,8 +95,10 @@ class RecurrentLayer(Tappable, ABC):
         with torch.no_grad():
             for one in self._all_passes():
                 parameters = one.parameters(self)
-                for name, value in one.cell.initial_parameters().items():
-                    parameters[name].copy_(value)
+                like = next(iter(parameters.values()), None)
+                if like is not None:  # drawn where and as they will be used, as torch.nn does
+                    for name, value in one.cell.initial_parameters(like.device, like.dtype).items():
+                        parameters[name].copy_(value)
             for name in self._state_sizes if self.learn_initial_state else ():
                 getattr(self, f"{name}_0").zero_()
 
@@ -138,8 +144,7 @@ class RecurrentLayer(Tappable, ABC):
         batch = read_batch(input, lengths, resets, self.batch_first, self._passes[0][0].cell.input_size, like)
         at_rest = self._states_at_rest(batch)
         initial = at_rest if hx is None else self._read_states(batch, hx)
-        with torch.autocast(batch.x.device.type, enabled=False):
-            y, finals = self._run(batch, initial, at_rest)
+        y, finals = self._run(batch, initial, at_rest)
         final = tuple(batch.state_out(torch.stack(members)) for members in zip(*finals, strict=True))
         return batch.output(y), final[0] if len(final) == 1 else final
 
@@ -163,7 +168,7 @@ class RecurrentLayer(Tappable, ABC):
         if turned:
             x = reversed_in_time(x, batch.lengths)
             resets = None if resets is None else reversed_resets(resets, batch.lengths)
-        sequence = Sequence(x, start, rest, batch.padding, resets)
+        sequence = Sequence(x, start, rest, batch.lengths, resets)
         record = self.tap and self.tap.layer(f"{self.tap_prefix}{one.suffix}", tuple(self._state_sizes))
         h, final = run(self.gradient, one.cell, one.parameters(self), sequence, record)
         return reversed_in_time(h, batch.lengths) if turned else h, final
@@ -190,12 +195,13 @@ class RecurrentLayer(Tappable, ABC):
                     f"hx: {name} is {came}; it must be a tensor {allowed}, "
                     f"[layers · directions, {'' if batch.unbatched else 'batch, '}size]"
                 )
-            if member.dtype != batch.x.dtype or member.device != batch.x.device:
+            wrong_dtype = member.dtype != batch.x.dtype and not autocasts(batch.x.device)
+            if wrong_dtype or member.device != batch.x.device:
                 raise ArgumentError(
                     f"hx: {name} is {member.dtype} on {member.device}; the layer computes in {batch.x.dtype} on "
                     f"{batch.x.device}: convert it with .to(…)"
                 )
-        return tuple(batch.state_in(member) for member in members)
+        return tuple(batch.state_in(member.to(batch.x.dtype)) for member in members)
 
     def extra_repr(self) -> str:
         options = {
@@ -232,6 +238,13 @@ def _checked_dropout(dropout: float, num_layers: int) -> float:
         warnings.warn(
             f"dropout={dropout} with one layer does nothing: it acts between layers. Use num_layers > 1, or a "
             "torch.nn.Dropout on the output",
-            stacklevel=3,
+            stacklevel=_frames_of_ours(),
         )
     return float(dropout)
+
+
+def _frames_of_ours() -> int:
+    """The `stacklevel` that makes a warning point at the first line outside this package."""
+    package = str(Path(__file__).parent.parent)
+    files = [frame.filename for frame in inspect.stack(context=0)]
+    return next((level for level, file in enumerate(files) if level and not file.startswith(package)), 1)

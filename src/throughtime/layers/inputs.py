@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from throughtime.errors import ArgumentError
+from throughtime.gradients.autocast import autocasts
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Batch:
             return y.squeeze(1)
         return y.transpose(0, 1) if self.batch_first else y
 
-    def state_in(self, state: Float[Tensor, "layers batch size"]) -> Tensor:
+    def state_in(self, state: Float[Tensor, "layers *batch size"]) -> Tensor:
         """A state that came with the input, rows in the order of `x`."""
         if self.unbatched:
             return state.unsqueeze(1)
@@ -74,7 +75,7 @@ def read_batch(x: Any, lengths: Any, resets: Any, batch_first: bool, input_size:
         ArgumentError: naming what does not fit and what would.
     """
     if isinstance(x, PackedSequence):
-        return _read_packed(x, lengths, resets, input_size, like)
+        return _read_packed(x, lengths, resets, batch_first, input_size, like)
     if not isinstance(x, Tensor):
         raise ArgumentError(f"input is a {type(x).__name__}; it must be a tensor or a PackedSequence")
     if x.dim() not in (2, 3):
@@ -95,14 +96,16 @@ def read_batch(x: Any, lengths: Any, resets: Any, batch_first: bool, input_size:
     return _blanked(Batch(x, lengths, resets, unbatched, swap))
 
 
-def _read_packed(packed: PackedSequence, lengths: Any, resets: Any, input_size: int, like: Tensor | None) -> Batch:
+def _read_packed(
+    packed: PackedSequence, lengths: Any, resets: Any, batch_first: bool, input_size: int, like: Tensor | None
+) -> Batch:
     if lengths is not None:
         raise ArgumentError("lengths came with a PackedSequence, which has its own: leave lengths out")
     data = _checked(packed.data, input_size, like)
     in_order = PackedSequence(data, packed.batch_sizes)  # without indices: rows stay sorted, as in `data`
     x, own_lengths = pad_packed_sequence(in_order)
     if resets is not None:
-        resets = _checked_resets(resets, x, unbatched=False, batch_first=False)
+        resets = _checked_resets(resets, x, False, batch_first)
         resets = resets if packed.sorted_indices is None else resets.index_select(1, packed.sorted_indices)
     full = bool((own_lengths == len(x)).all())
     return _blanked(Batch(x, None if full else own_lengths.to(x.device), resets, packed=packed))
@@ -128,7 +131,7 @@ def _checked(x: Tensor, input_size: int, like: Tensor | None) -> Tensor:
         return x
     if x.device != like.device:
         raise ArgumentError(f"input is on {x.device}, the layer on {like.device}; move one with .to(…)")
-    if torch.is_autocast_enabled(like.device.type):
+    if autocasts(like.device):
         return x.to(like.dtype)
     if x.dtype != like.dtype:
         raise ArgumentError(f"input is {x.dtype}, the layer's parameters are {like.dtype}; convert one with .to(…)")
@@ -149,9 +152,11 @@ def _checked_lengths(lengths: Any, x: Tensor) -> Tensor | None:
     steps, rows = x.shape[:2]
     try:
         values = torch.as_tensor(lengths)
+        values = values if values.numel() else values.long()  # an empty list has no dtype of its own
     except (TypeError, ValueError, RuntimeError):
         raise ArgumentError(f"lengths is a {type(lengths).__name__}; it must be {rows} whole numbers") from None
-    if values.is_floating_point() or values.dtype in (torch.bool, torch.complex64) or tuple(values.shape) != (rows,):
+    whole = not (values.is_floating_point() or values.is_complex() or values.dtype == torch.bool)
+    if not whole or tuple(values.shape) != (rows,):
         raise ArgumentError(
             f"lengths is {values.dtype} {tuple(values.shape)}; it must be {rows} whole numbers, one for each row"
         )

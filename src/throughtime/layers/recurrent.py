@@ -72,6 +72,11 @@ def _cells(
         if parameters is None or hidden_size is None or input_size is None:
             raise ArgumentError(f"cell is a function, and {' and '.join(missing)} did not come; it needs all three")
         return [FunctionCell(cell, parameters, hidden_size, input_size)]
+    if not isinstance(cell, Cell | Ordered):
+        raise ArgumentError(
+            f"cell is a {type(cell).__name__}; it must be a Cell, a list of them, or a function "
+            "f(parameters, x, h) -> h"
+        )
     cells = [cell] if isinstance(cell, Cell) else list(cell)
     if not all(isinstance(one, Cell) for one in cells):
         raise ArgumentError("cell must be a Cell, a list of them, or a function f(parameters, x, h) -> h")
