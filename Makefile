@@ -14,7 +14,7 @@ help:
 
 train: $(VENV)/.train
 	@echo "==> throughtime train pydoc (Python's own language reference; no download). The run goes to runs/pydoc."
-	@$(BIN)/throughtime train pydoc --output runs/pydoc --overwrite true
+	@$(BIN)/throughtime train pydoc --output runs/pydoc --overwrite
 
 test: $(VENV)/.dev
 	@echo "==> pytest"

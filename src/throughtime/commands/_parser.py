@@ -1,0 +1,77 @@
+"""The parser of all sub-commands. Needs jsonargparse, so it is imported only once that is known to be there."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+
+from jsonargparse import ArgumentParser, DefaultHelpFormatter
+
+from throughtime import __version__
+from throughtime.records import CONFIG, read_record
+
+_ABOUT = "Train recurrent networks, and look at how their gradients flow through time."
+_WRONG_VALUE = re.compile(r'Parser key "(?P<key>\w+)":\s+Expected an? (?P<kind>.*?)\. Got value: (?P<value>.*)', re.S)
+_KEY = re.compile(r'Parser key "(\w+)":')
+_KINDS = {"<class 'int'>": "a whole number", "<class 'float'>": "a number", "<class 'str'>": "text"}
+
+
+class _PlainHelp(DefaultHelpFormatter):
+    """Shows the help as it was written, without the type and the empty default of each option."""
+
+    def _get_help_string(self, action):  # pyright: ignore[reportMissingParameterType]
+        return action.help or ""
+
+
+def build_parser(modules: Mapping[str, ModuleType]) -> ArgumentParser:
+    """Return the parser of `throughtime`, with one sub-command for each module."""
+    parser = ArgumentParser(
+        prog="throughtime", description=_ABOUT, version=__version__, exit_on_error=False, formatter_class=_PlainHelp
+    )
+    subcommands = parser.add_subcommands(dest="command", required=True)
+    for name, module in modules.items():
+        own = ArgumentParser(description=module.HELP, exit_on_error=False, print_config=None)
+        module.add_arguments(own)
+        subcommands.add_subcommand(name, own, help=module.HELP)
+    return parser
+
+
+def config_first(given: list[str]) -> list[str]:
+    """Return the arguments with every --config right after the sub-command, where options override it.
+
+    jsonargparse lets the last value win, so that a --config at the end would undo the options before it. The settings
+    of a run given with --resume come first of all.
+    """
+    front: list[str] = []
+    rest: list[str] = []
+    words = iter(given)
+    for word in words:
+        if word.startswith("--config="):
+            front.append(word)
+        elif word == "--config" and (value := next(words, None)) is not None:
+            front += [word, value]
+        else:
+            rest.append(word)
+    return [*rest[:1], *_settings_of_run(rest), *front, *rest[1:]]
+
+
+def one_sentence(message: str) -> str:
+    """Return a message of jsonargparse as one sentence that names the option as it is typed."""
+    text = message.strip()
+    if wrong := _WRONG_VALUE.fullmatch(text):
+        kind = _KINDS.get(wrong["kind"], wrong["kind"])
+        if kind.startswith("typing.Literal["):
+            kind = "one of " + kind.removeprefix("typing.Literal[").removesuffix("]").replace("'", "")
+        return f"--{wrong['key'].replace('_', '-')} is {wrong['value']}; it must be {kind}."
+    text = _KEY.sub(lambda key: f"--{key[1].replace('_', '-')}:", text)
+    return " ".join(text.split()).rstrip(".") + "; --help lists what there is."
+
+
+def _settings_of_run(words: list[str]) -> list[str]:
+    for word, following in zip(words, [*words[1:], ""], strict=False):
+        folder = following if word == "--resume" else word.removeprefix("--resume=") if "=" in word else ""
+        if word.startswith("--resume") and folder:
+            read_record(Path(folder))
+            config = Path(folder) / CONFIG
+            return ["--config", str(config)] if config.exists() else []
+    return []

@@ -1,0 +1,69 @@
+"""The `throughtime` command: finds the sub-command and turns what goes wrong into one sentence and an exit code."""
+
+import importlib
+import os
+import pkgutil
+import sys
+from argparse import ArgumentError as UsageError
+from collections.abc import Sequence
+
+from throughtime import commands
+from throughtime.errors import ArgumentError, ThroughtimeError
+from throughtime.training.interruption import InterruptedRunError
+
+_FAILED, _WRONG_ARGUMENTS, _INTERRUPTED = 1, 2, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one sub-command.
+
+    Args:
+        argv: the arguments after the program's name; None: the process's own.
+
+    Returns:
+        0; 1 when the command failed, with a sentence on stderr; 2 when the arguments are wrong; 130 after Ctrl-C.
+    """
+    try:
+        return _run(list(sys.argv[1:] if argv is None else argv))
+    except InterruptedRunError as error:
+        return _fail(str(error), _INTERRUPTED)
+    except ArgumentError as error:
+        return _fail(str(error), _WRONG_ARGUMENTS)
+    except ThroughtimeError as error:
+        return _fail(str(error), _FAILED)
+    except KeyboardInterrupt:
+        return _fail("Interrupted.", _INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read the output (head, less) has gone: not worth a word, and Python must not try to flush at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _FAILED
+
+
+def _run(given: list[str]) -> int:
+    try:
+        import jsonargparse  # noqa: F401  (asked first, for the sentence below)
+    except ImportError:
+        return _fail("The command needs more than the library: pip install 'throughtime[train]'.", _FAILED)
+    from throughtime.commands._parser import build_parser, config_first, one_sentence
+
+    modules = {name.replace("_", "-"): importlib.import_module(f"{commands.__name__}.{name}") for name in _names()}
+    try:
+        arguments = build_parser(modules).parse_args(config_first(given or ["--help"]))
+    except UsageError as error:
+        return _fail(one_sentence(str(error)), _WRONG_ARGUMENTS)
+    except SystemExit as end:  # --help and --version have printed
+        return int(end.code or 0)
+    # By default an OpenMP thread that waits keeps its core busy: beside other load on the machine that makes training
+    # up to thirty times slower. The variable is read when torch is loaded, which no module has done yet.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    return modules[arguments.command].run(arguments[arguments.command])
+
+
+def _names() -> list[str]:
+    found = (entry.name for entry in pkgutil.iter_modules(commands.__path__))
+    return sorted(name for name in found if name != "main" and not name.startswith("_"))
+
+
+def _fail(sentence: str, code: int) -> int:
+    print(f"throughtime: {sentence}", file=sys.stderr)
+    return code

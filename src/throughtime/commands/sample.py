@@ -1,0 +1,53 @@
+"""throughtime sample RUN: text from a trained model."""
+
+import codecs
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser, Namespace
+
+HELP = "Write text with a trained model."
+
+
+def add_arguments(parser: "ArgumentParser") -> None:
+    """Declare the options of `throughtime sample`."""
+    parser.add_argument("run", type=str, metavar="RUN", help="A run folder that throughtime train wrote.")
+    parser.add_argument(
+        "--length", type=int, default=500, help="How many characters (or bytes) to write. (%(default)s)"
+    )
+    parser.add_argument(
+        "--temperature",
+        type=float,
+        default=0.8,
+        help="Below 1 more cautious, above 1 bolder; 0: always the likeliest. (%(default)s)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="The same seed gives the same text. (%(default)s)")
+    parser.add_argument("--prompt", type=str, default="", help="Text to go on from; empty: the start of a line.")
+
+
+def run(arguments: "Namespace") -> int:
+    """Write prompt and sample to stdout as it comes."""
+    import torch
+
+    from throughtime.training.checkpoints import load_run
+    from throughtime.training.sampling import encode_prompt, sample
+
+    model, vocabulary, _ = load_run(Path(arguments.run))
+    prompt = encode_prompt(vocabulary, arguments.prompt)
+    generator = torch.Generator().manual_seed(arguments.seed)
+    numbers = sample(model, prompt, arguments.length, arguments.temperature, generator)
+    # A sampled byte may be one part of a character only: what is complete is written.
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    _write(arguments.prompt)
+    for number in numbers:
+        _write(decoder.decode(vocabulary.decode([number])))
+    _write(decoder.decode(b"", final=True) + "\n")
+    return 0
+
+
+def _write(text: str) -> None:
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
+    sys.stdout.flush()

@@ -1,0 +1,117 @@
+"""throughtime train FILE: from a file of text to a trained model."""
+
+import sys
+from argparse import SUPPRESS
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from throughtime.errors import ArgumentError
+from throughtime.training.settings import GROUPS, RunSettings, options
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser, Namespace
+
+    from throughtime.records import Record
+
+HELP = "Train a recurrent network on a file of text."
+
+_EXAMPLES = """\
+The text is cut into streams that are read side by side; the weights are updated every --update-every steps and the
+state is carried on. Ctrl-C saves and stops; --resume goes on. What is written: config.yaml, model.safetensors,
+last.ckpt, metrics.csv, record.json."""
+
+
+def add_arguments(parser: "ArgumentParser") -> None:
+    """Declare the options of `throughtime train`."""
+    parser.description = f"{HELP} {_EXAMPLES}"
+    parser.add_argument(
+        "file",
+        nargs="?",
+        type=str,
+        default=SUPPRESS,  # any other default would replace the file that --config names
+        help="A file of text; or pydoc, Python's own language reference, which needs no file.",
+    )
+    parser.add_argument("--config", action="config", help="A run's config.yaml; options given besides it win.")
+    parser.add_argument("--output", type=str, default="", help="The run folder. Default: runs/NAME-DATE-TIME.")
+    parser.add_argument("--overwrite", action="store_true", help="Replace the run in --output.")
+    parser.add_argument(
+        "--resume",
+        type=str,
+        default="",
+        metavar="RUN",
+        help="Go on with this run, with its own settings; more --epochs continue a finished one.",
+    )
+    for title, kind in GROUPS.items():
+        group = parser.add_argument_group(title)
+        for entry, hint in options(kind):
+            flag = "--" + entry.name.replace("_", "-")
+            group.add_argument(flag, type=hint, default=entry.default, help=f"{entry.metadata['help']} (%(default)s)")
+
+
+def run(arguments: "Namespace") -> int:
+    """Train, or go on training, and tell what came of it."""
+    if "file" not in arguments:
+        raise ArgumentError("FILE is missing: give a file of text, or the word pydoc for Python's own reference.")
+    settings = RunSettings.from_flat(vars(arguments))
+    if arguments.resume:
+        return _resume(settings, arguments)
+    from throughtime.training.run import start
+
+    folder = Path(arguments.output or _default_folder(settings.file))
+    record = start(settings, folder, arguments.overwrite, _say)
+    _tell(folder, record, settings)
+    return 0
+
+
+def _resume(settings: RunSettings, arguments: "Namespace") -> int:
+    from throughtime.training.run import resume
+
+    folder = Path(arguments.resume)
+    if arguments.output or arguments.overwrite:
+        raise ArgumentError("--resume goes on in the run's own folder: leave out --output and --overwrite.")
+    record = resume(settings, folder, _say)
+    if record is not None:
+        _tell(folder, record, settings)
+    return 0
+
+
+def _default_folder(file: str) -> str:
+    return f"runs/{Path(file).stem}-{datetime.now():%Y%m%d-%H%M%S}"
+
+
+def _tell(folder: Path, record: "Record", settings: RunSettings) -> None:
+    from throughtime.training.sentences import closing_lines
+
+    for line in closing_lines(record, settings.optimization.epochs):
+        _say(line)
+    _say(f"A sample (throughtime sample {folder} --temperature 0.8):")
+    _say(_sample(folder))
+    _say("")
+    for line in (
+        f"The run lies in {folder}.",
+        f"  throughtime sample {folder} --length 1000",
+        f"  throughtime evaluate {folder} FILE",
+        f"  throughtime train --resume {folder} --epochs {settings.optimization.epochs * 2}",
+    ):
+        _say(line)
+
+
+def _sample(folder: Path, length: int = 240) -> str:
+    import torch
+
+    from throughtime.training.checkpoints import load_run
+    from throughtime.training.sampling import encode_prompt, sample
+
+    model, vocabulary, _ = load_run(folder)
+    generator = torch.Generator().manual_seed(0)
+    numbers = sample(model, encode_prompt(vocabulary, ""), length, 0.8, generator)
+    text = vocabulary.decode(numbers).decode("utf-8", "replace")
+    return "\n".join(f"  | {line}" for line in text.splitlines())
+
+
+def _say(line: str) -> None:
+    # Characters that the terminal's encoding lacks must not end a run that has just been trained.
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(line.encode(encoding, "replace").decode(encoding) + "\n")
+    sys.stdout.flush()

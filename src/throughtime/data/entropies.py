@@ -1,0 +1,30 @@
+"""The entropies a model's loss is measured against. All in nats per symbol."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def unigram_entropy(codes: NDArray[np.int32]) -> float:
+    """Return the empirical entropy H(x) in nats of symbol numbers [symbols].
+
+    It is the loss on this text of the best model that ignores all context.
+    """
+    return _entropy(np.unique(codes, return_counts=True)[1])
+
+
+def bigram_entropy(codes: NDArray[np.int32]) -> float:
+    """Return the empirical conditional entropy H(x_t | x_{t-1}) in nats of symbol numbers [symbols], at least two.
+
+    It is the loss on this text of the best model that sees the last symbol only: counted on the very text it is
+    measured on, so that no table of pairs learned elsewhere can do better.
+    """
+    size = int(codes.max()) + 1
+    pairs = codes[:-1].astype(np.int64) * size + codes[1:]
+    # H(x_t | x_{t-1}) = H(x_{t-1}, x_t) - H(x_{t-1}), over the same pairs.
+    joint = _entropy(np.unique(pairs, return_counts=True)[1])
+    return max(0.0, joint - _entropy(np.unique(codes[:-1], return_counts=True)[1]))
+
+
+def _entropy(counts: NDArray[np.int64]) -> float:
+    share = counts / counts.sum()
+    return max(0.0, float(-(share * np.log(share)).sum()))

@@ -1,0 +1,154 @@
+"""Text as a sequence of symbol numbers: reading a file, its vocabulary, encoding and decoding."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from throughtime.errors import ArgumentError, InputFileError
+
+Units = Literal["characters", "bytes"]
+Symbols = TypeVar("Symbols", NDArray[np.uint32], NDArray[np.int32])
+
+SHIPPED_TEXT = "pydoc"
+"""The word that stands for the text every CPython carries: its language reference."""
+
+
+@dataclass(frozen=True)
+class TextFile:
+    """A file of text as it was read: its name, its bytes, and what identifies it."""
+
+    name: str
+    content: bytes
+
+    @cached_property
+    def sha256(self) -> str:
+        """The SHA-256 of the bytes, in hexadecimal digits."""
+        return hashlib.sha256(self.content).hexdigest()
+
+
+@dataclass(frozen=True)
+class TextVocabulary:
+    """The symbols a model knows, in ascending order; a symbol's number is its place.
+
+    Args:
+        units: "characters", or "bytes" (then all 256 are known).
+        code_points: the symbols as numbers, Unicode code points or byte values.
+    """
+
+    units: Units
+    code_points: tuple[int, ...]
+
+    @classmethod
+    def of(cls, symbols: NDArray[np.uint32], units: Units) -> "TextVocabulary":
+        """Return the vocabulary of a text given as code points or bytes."""
+        known = range(256) if units == "bytes" else (int(symbol) for symbol in np.unique(symbols))
+        return cls(units, tuple(known))
+
+    def __len__(self) -> int:
+        return len(self.code_points)
+
+    def unknown(self, symbols: NDArray[np.uint32]) -> NDArray[np.bool_]:
+        """Return, for each symbol, whether it is missing from the vocabulary."""
+        return ~np.isin(symbols, np.asarray(self.code_points, dtype=np.uint32))
+
+    def encode(self, symbols: NDArray[np.uint32]) -> NDArray[np.int32]:
+        """Return the numbers, shape [symbols], of known symbols; raises `ArgumentError` naming the first unknown."""
+        unknown = self.unknown(symbols)
+        if unknown.any():
+            raise ArgumentError(f"The model never saw {self.describe(symbols[unknown])}.")
+        return np.searchsorted(np.asarray(self.code_points, dtype=np.uint32), symbols).astype(np.int32)
+
+    def decode(self, numbers: Iterable[int]) -> bytes:
+        """Return the UTF-8 bytes (for units of bytes: the bytes themselves) of symbol numbers."""
+        symbols = [self.code_points[number] for number in numbers]
+        return bytes(symbols) if self.units == "bytes" else "".join(map(chr, symbols)).encode("utf-8", "surrogatepass")
+
+    def describe(self, symbols: NDArray[np.uint32], most: int = 5) -> str:
+        """Return a phrase that names the first few different symbols, such as "'é' (U+00E9)"."""
+        distinct = list(dict.fromkeys(int(symbol) for symbol in symbols))
+        names = [f"{chr(symbol)!r} (U+{symbol:04X})" for symbol in distinct[:most]]
+        more = f" and {len(distinct) - most} more" if len(distinct) > most else ""
+        return ", ".join(names) + more
+
+
+def read_file(name: str) -> TextFile:
+    """Read a file, or the text that ships with CPython when the name is "pydoc" and no such file exists.
+
+    Raises:
+        InputFileError: the file is missing, a folder, unreadable or empty.
+    """
+    path = Path(name)
+    if name == SHIPPED_TEXT and not path.exists():
+        return TextFile(name, shipped_text().encode("utf-8"))
+    if path.is_dir():
+        raise InputFileError(f"FILE {name} is a folder; give one file of text.")
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise InputFileError(
+            f"FILE {name} does not exist; give a file of text, or the word {SHIPPED_TEXT} for Python's own reference."
+        ) from None
+    except OSError as error:
+        raise InputFileError(f"FILE {name} cannot be read: {error.strerror}.") from None
+    if not content:
+        raise InputFileError(f"FILE {name} is empty; give a file of text.")
+    return TextFile(name, content)
+
+
+def shipped_text() -> str:
+    """Return CPython's language reference as `help()` shows it: its topics, joined in the order of their names."""
+    from pydoc_data.topics import topics
+
+    return "\n".join(topics[name] for name in sorted(topics))
+
+
+def text_symbols(file: TextFile, units: Units, encoding: str) -> NDArray[np.uint32]:
+    """Return the symbols of a file, shape [symbols]: its bytes, or the code points of its characters.
+
+    Raises:
+        InputFileError: the bytes are not text in this encoding.
+        ArgumentError: Python knows no such encoding.
+    """
+    if units == "bytes":
+        return np.frombuffer(file.content, dtype=np.uint8).astype(np.uint32)
+    way_out = "give another --encoding, or read it as it is with --units bytes"
+    try:
+        text = file.content.decode(encoding)
+    except LookupError:
+        raise ArgumentError(f"--encoding {encoding} is unknown to Python; common ones are utf-8 and latin-1.") from None
+    except UnicodeError as error:
+        at = f" at byte {error.start}" if isinstance(error, UnicodeDecodeError) else ""
+        raise InputFileError(f"FILE {file.name} is not text in {encoding}{at}: {way_out}.") from None
+    if "\0" in text:
+        raise InputFileError(f"FILE {file.name} holds NUL characters, so it is not text in {encoding}: {way_out}.")
+    return characters(text)
+
+
+def characters(text: str) -> NDArray[np.uint32]:
+    """Return the code points of a text, shape [characters]."""
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4").astype(np.uint32)
+
+
+def split(symbols: Symbols, validation: float) -> tuple[Symbols, Symbols]:
+    """Cut a text into the part to train on and the held-out part at its end.
+
+    Args:
+        symbols: the text, shape [symbols].
+        validation: the share of the held-out part, between 0 and 1.
+
+    Raises:
+        InputFileError: a part would hold fewer than two symbols, so that nothing could be predicted in it.
+    """
+    held_out = round(len(symbols) * validation)
+    if min(held_out, len(symbols) - held_out) < 2:
+        raise InputFileError(
+            f"The text is too short: of its {len(symbols)} symbols, --validation {validation:g} holds out {held_out}, "
+            "and both parts need at least 2; give a longer text."
+        )
+    return symbols[: len(symbols) - held_out], symbols[len(symbols) - held_out :]

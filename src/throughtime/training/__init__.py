@@ -1,0 +1,1 @@
+"""Training a sequence model from a file: settings, model, Lightning module, callbacks, checkpoints, sentences."""

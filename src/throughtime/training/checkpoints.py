@@ -1,0 +1,97 @@
+"""Weights and checkpoints on disk, written so that a crash leaves the file of before."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+from safetensors import SafetensorError
+
+from throughtime.data.text import TextVocabulary
+from throughtime.errors import NonFiniteError, RunFolderError
+from throughtime.records import CHECKPOINT, WEIGHTS, Record, read_record, write_aside
+from throughtime.training.model import SequenceModel
+from throughtime.training.settings import ModelSettings
+
+
+class AsideCheckpointIO(TorchCheckpointIO):
+    """Lightning's checkpoint files, written aside and renamed."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write a checkpoint; raises `RunFolderError` and keeps the file of before when the system refuses."""
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        write_aside(Path(path), content.getvalue())
+
+
+def save_weights(folder: Path, model: SequenceModel) -> None:
+    """Write `model.safetensors`."""
+    weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    write_aside(folder / WEIGHTS, safetensors.torch.save(weights))
+
+
+def load_run(folder: Path) -> tuple[SequenceModel, TextVocabulary, Record]:
+    """Return the best model of a run, in evaluation mode, from `model.safetensors` and `record.json` alone.
+
+    Raises:
+        RunFolderError: something in the folder is missing, damaged or of another version.
+        NonFiniteError: the weights hold NaN or infinity.
+    """
+    record = read_record(folder)
+    shape = record.model
+    settings = ModelSettings(
+        cell=shape.cell,  # pyright: ignore[reportArgumentType]
+        nonlinearity=shape.nonlinearity,  # pyright: ignore[reportArgumentType]
+        hidden_size=shape.hidden_size,
+        num_layers=shape.num_layers,
+        embedding_size=shape.embedding_size,
+        dropout=shape.dropout,
+    )
+    code_points = tuple(map(ord, record.data.vocabulary))
+    vocabulary = TextVocabulary("bytes" if record.data.units == "bytes" else "characters", code_points)
+    model = SequenceModel(len(vocabulary), settings)
+    _fill(model, folder / WEIGHTS)
+    return model.eval(), vocabulary, record
+
+
+def read_checkpoint(folder: Path) -> Path:
+    """Return the path of `last.ckpt` after making sure that it can be read."""
+    path = folder / CHECKPOINT
+    try:
+        torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except FileNotFoundError:
+        raise RunFolderError(
+            f"RUN {folder} has no {CHECKPOINT}: its training stopped before the first validation, so there is "
+            f"nothing to go on from; start it again with --config {folder}/config.yaml."
+        ) from None
+    except Exception as error:  # torch.load fails in as many ways as a file can be damaged
+        raise RunFolderError(f"{path} cannot be read ({_first_line(error)}); train anew.") from None
+    return path
+
+
+def _fill(model: SequenceModel, path: Path) -> None:
+    try:
+        weights = safetensors.torch.load(path.read_bytes())
+        model.load_state_dict(weights)
+    except FileNotFoundError:
+        raise RunFolderError(
+            f"RUN {path.parent} has no {path.name}: its training stopped before the first validation; go on with "
+            f"throughtime train --resume {path.parent}, or train anew."
+        ) from None
+    except OSError as error:
+        raise RunFolderError(f"{path} cannot be read: {error.strerror}.") from None
+    except (SafetensorError, RuntimeError, ValueError) as error:
+        raise RunFolderError(
+            f"{path} does not hold the weights of this run's model ({_first_line(error)}); train anew or restore it."
+        ) from None
+    for name, parameter in model.named_parameters():
+        if not torch.isfinite(parameter).all():
+            raise NonFiniteError(
+                f"{path}: the weights {name} hold NaN or infinity, so the model predicts nothing; train anew."
+            )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".: ")

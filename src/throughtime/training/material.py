@@ -1,0 +1,97 @@
+"""From settings to what a run needs before it can start: the encoded text, and the record's first half."""
+
+import math
+import platform
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from throughtime import __version__
+from throughtime.data.entropies import bigram_entropy, unigram_entropy
+from throughtime.data.streams import workable_batch_size
+from throughtime.data.text import SHIPPED_TEXT, TextFile, TextVocabulary, read_file, split, text_symbols
+from throughtime.records import Baselines, DataRecord, ModelRecord, Record
+from throughtime.training.model import SequenceModel
+from throughtime.training.settings import RunSettings
+
+_PACKAGES = ("torch", "lightning", "numpy", "safetensors", "jsonargparse")
+
+
+@dataclass(frozen=True)
+class Material:
+    """A text ready to be trained on: symbol numbers of both parts, and the number of streams it is read in."""
+
+    file: TextFile
+    vocabulary: TextVocabulary
+    training: NDArray[np.int32]
+    held_out: NDArray[np.int32]
+    batch_size: int
+
+
+def prepare(settings: RunSettings) -> Material:
+    """Read, encode and split the text of a run.
+
+    Raises:
+        InputFileError: the file cannot be read, is not text, or is too short.
+        ArgumentError: chunk or batch do not fit into the text.
+    """
+    file = read_file(settings.file)
+    symbols = text_symbols(file, settings.data.units, settings.data.encoding)
+    vocabulary = TextVocabulary.of(symbols, settings.data.units)
+    training, held_out = split(vocabulary.encode(symbols), settings.data.validation)
+    optimization = settings.optimization
+    batch_size = workable_batch_size(len(training), optimization.update_every, optimization.batch_size)
+    return Material(file, vocabulary, training, held_out, batch_size)
+
+
+def first_record(settings: RunSettings, material: Material, model: SequenceModel, folder: Path) -> Record:
+    """Return the record of a run that is about to start."""
+    shape = settings.model
+    return Record(
+        data=DataRecord(
+            file=settings.file if settings.file == SHIPPED_TEXT else str(Path(settings.file).resolve()),
+            sha256=material.file.sha256,
+            bytes=len(material.file.content),
+            units=settings.data.units,
+            encoding=settings.data.encoding,
+            training_symbols=len(material.training),
+            held_out_symbols=len(material.held_out),
+            vocabulary="".join(map(chr, material.vocabulary.code_points)),
+        ),
+        model=ModelRecord(
+            cell=shape.cell,
+            nonlinearity=shape.nonlinearity,
+            hidden_size=shape.hidden_size,
+            num_layers=shape.num_layers,
+            embedding_size=shape.embedding_size,
+            dropout=shape.dropout,
+            parameters=sum(parameter.numel() for parameter in model.parameters()),
+        ),
+        baselines=Baselines(
+            uniform=math.log(len(material.vocabulary)),
+            unigram=unigram_entropy(material.held_out),
+            bigram=bigram_entropy(material.held_out),
+        ),
+        reproduce=f"throughtime train --config {folder}/config.yaml",
+        versions=_versions(),
+        machine={
+            "platform": platform.platform(),
+            "processor": platform.processor() or platform.machine(),
+            "threads": torch.get_num_threads(),
+            "accelerator": settings.optimization.accelerator,
+        },
+    )
+
+
+def _versions() -> dict[str, str]:
+    found = {"throughtime": __version__, "python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,73 @@
+"""The model of a text: embedding, recurrent layers, dropout, linear readout."""
+
+from typing import TypeAlias
+
+from torch import Tensor, nn
+
+from throughtime.gradients import BPTT
+from throughtime.layers import GRU, LSTM, RNN
+from throughtime.training.settings import ModelSettings
+from throughtime.types import State
+
+CarriedState: TypeAlias = Tensor | State | None
+"""What a recurrent layer returns as its final state and takes as its initial one; None: zero."""
+
+
+class SequenceModel(nn.Module):
+    """Logits of the next symbol from the symbols so far.
+
+    Args:
+        vocabulary_size: the number K of symbols.
+        settings: sizes and cell.
+        recurrent: recurrent layers from embedding to hidden size with torch.nn's interface; None builds throughtime's.
+        clip_step: per-step clipping of the gradient in these layers, as in `BPTT`; None: none.
+    """
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        settings: ModelSettings,
+        recurrent: nn.Module | None = None,
+        clip_step: float | None = None,
+    ) -> None:
+        super().__init__()
+        # First, so that layers made by the caller draw the same random numbers as those made here.
+        self.recurrent = build_recurrent(settings, clip_step) if recurrent is None else recurrent
+        self.embedding = nn.Embedding(vocabulary_size, settings.embedding_size or settings.hidden_size)
+        self.dropout = nn.Dropout(settings.dropout)
+        self.readout = nn.Linear(settings.hidden_size, vocabulary_size)
+
+    def forward(self, symbols: Tensor, state: CarriedState = None) -> tuple[Tensor, CarriedState]:
+        """Read symbols.
+
+        Args:
+            symbols: symbol numbers [time, batch].
+            state: the state before the first of them, as the last call returned it; None: zero.
+
+        Returns:
+            Logits [time, batch, vocabulary] of the symbol after each, and the state after the last.
+        """
+        hidden, state = self.recurrent(self.embedding(symbols), state)
+        return self.readout(self.dropout(hidden)), state
+
+
+def build_recurrent(settings: ModelSettings, clip_step: float | None = None) -> RNN | LSTM | GRU:
+    """Return throughtime's recurrent layers for these settings."""
+    sizes = (settings.embedding_size or settings.hidden_size, settings.hidden_size, settings.num_layers)
+    # Above the last layer the model drops by itself, as torch.nn's layers do not.
+    dropout = settings.dropout if settings.num_layers > 1 else 0.0
+    gradient = BPTT(clip_step=clip_step)
+    match settings.cell:
+        case "lstm":
+            return LSTM(*sizes, dropout=dropout, gradient=gradient)
+        case "gru":
+            return GRU(*sizes, dropout=dropout, gradient=gradient)
+        case "rnn":
+            return RNN(*sizes, nonlinearity=settings.nonlinearity, dropout=dropout, gradient=gradient)
+
+
+def detached(state: CarriedState) -> CarriedState:
+    """Return the state without its history, so that the gradient ends here."""
+    if state is None:
+        return None
+    return state.detach() if isinstance(state, Tensor) else tuple(member.detach() for member in state)

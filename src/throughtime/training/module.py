@@ -1,0 +1,166 @@
+"""The Lightning module: truncated backpropagation through time over a text, with the state carried along."""
+
+import math
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from throughtime.clipping import clip_gradients
+from throughtime.data.streams import Chunk
+from throughtime.errors import NonFiniteError
+from throughtime.gradients.tap import Tap, tap
+from throughtime.losses import cross_entropy
+from throughtime.training.model import CarriedState, SequenceModel, detached
+from throughtime.training.progress import Progress
+from throughtime.training.schedules import learning_rate_factor
+from throughtime.training.settings import OptimizationSettings
+
+_OWN_STATE = "throughtime"
+
+
+class SequenceTraining(LightningModule):
+    """Trains a model on chunks that follow each other; each chunk is one update ([T], weights every N steps).
+
+    Args:
+        model: what is trained.
+        settings: how.
+        total_updates: the length of the run, which the schedule needs.
+    """
+
+    def __init__(self, model: SequenceModel, settings: OptimizationSettings, total_updates: int) -> None:
+        super().__init__()
+        self.model = model
+        self.settings = settings
+        self.total_updates = total_updates
+        self.progress = Progress()
+        self.latest_loss = math.nan
+        self._state: CarriedState = None
+        self._entered: tuple[Chunk, CarriedState] | None = None
+        self._held_out_state: CarriedState = None
+        self._held_out_loss, self._held_out_tokens = 0.0, 0
+        self._random_state: dict[str, Tensor] = {}
+
+    @property
+    def held_out_loss(self) -> float:
+        """The mean loss in nats over the held-out tokens read since the validation began; NaN before the first."""
+        return self._held_out_loss / self._held_out_tokens if self._held_out_tokens else math.nan
+
+    def training_step(self, batch: Chunk) -> Tensor:
+        """Return the mean loss of one chunk in nats per token, and carry the state on without its history."""
+        before = None if batch.first else self._state
+        loss, self._state = self._chunk_loss(batch, before)
+        self._entered = batch, before
+        self.latest_loss = loss.item()
+        if not math.isfinite(self.latest_loss):
+            raise NonFiniteError(self._at_update(_name_culprit(self.model)))
+        return loss
+
+    def _chunk_loss(self, chunk: Chunk, state: CarriedState) -> tuple[Tensor, CarriedState]:
+        logits, state = self.model(chunk.inputs, state)
+        return cross_entropy(logits, chunk.targets, mask=chunk.mask), detached(state)
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the whole gradient by its norm ([T]); stop the run if it is not finite."""
+        report = clip_gradients(self.model, norm=self.settings.clip_norm or None, nonfinite="report")
+        if report.nonfinite is not None:
+            raise NonFiniteError(self._at_update(self._sentence_with_step(report.nonfinite)))
+        chunk = self._entered[0] if self._entered else None
+        tokens = chunk.targets.numel() if chunk else 0
+        self.progress.note_update(self.latest_loss, tokens, report.total_norm, report.clipped)
+
+    def _sentence_with_step(self, otherwise: str) -> str:
+        """Repeat the chunk with the tap open, which is too dear for every update, to learn where it went wrong."""
+        if self._entered is None:
+            return otherwise
+        chunk, before = self._entered
+        self.model.zero_grad()
+        with torch.enable_grad(), tap(self.model) as record:
+            self._chunk_loss(chunk, before)[0].backward()
+        return self._report_again(record) or otherwise
+
+    def _report_again(self, record: Tap) -> str | None:
+        return clip_gradients(self.model, nonfinite="report", tap=record).nonfinite
+
+    def _at_update(self, sentence: str) -> str:
+        way_out = "the last checkpoint is kept; a smaller --learning-rate, or --clip-step, keeps the numbers in range"
+        return f"Update {self.progress.updates + 1}: {sentence.rstrip('.')}; {way_out}."
+
+    def on_validation_epoch_start(self) -> None:
+        """Start reading the held-out text, with a state of its own."""
+        self._held_out_state = None
+        self._held_out_loss, self._held_out_tokens = 0.0, 0
+
+    def validation_step(self, batch: Chunk) -> None:
+        """Add one held-out chunk to the sums, each token with the same weight."""
+        loss, self._held_out_state = self._chunk_loss(batch, self._held_out_state)
+        tokens = batch.targets.numel() if batch.mask is None else int(batch.mask.sum())
+        self._held_out_loss += loss.item() * tokens
+        self._held_out_tokens += tokens
+
+    def configure_optimizers(self) -> Any:
+        """Adam, with the schedule of the settings."""
+        optimizer = torch.optim.Adam(self.parameters(), lr=self.settings.learning_rate)
+        scheduler = LambdaLR(optimizer, lambda update: self._learning_rate_factor(update))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _learning_rate_factor(self, update: int) -> float:
+        reductions, settings = self.progress.reductions, self.settings
+        return learning_rate_factor(update, self.total_updates, settings.schedule, settings.warm_up, reductions)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what a continuation needs to be the same run: carried state, random generators, progress."""
+        checkpoint[_OWN_STATE] = {
+            "state": self._state,
+            "random": random_state(),
+            "progress": self.progress.state_dict(),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take back what `on_save_checkpoint` added."""
+        own = checkpoint[_OWN_STATE]
+        self._state = own["state"]
+        self._random_state = own["random"]
+        self.progress = Progress.from_state_dict(own["progress"])
+
+    def on_train_start(self) -> None:
+        """Set the generators last, when nothing draws from them any more before the first chunk."""
+        self._state = _moved(self._state, self.device)
+        set_random_state(self._random_state)
+
+
+def random_state() -> dict[str, Tensor]:
+    """Return the states of torch's generators: "cpu", and "cuda" where there is one."""
+    states = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        states["cuda"] = torch.cuda.get_rng_state()
+    return states
+
+
+def set_random_state(states: dict[str, Tensor]) -> None:
+    """Set torch's generators to what `random_state` returned; those not named stay as they are."""
+    if "cpu" in states:
+        torch.set_rng_state(states["cpu"].cpu())
+    if "cuda" in states and torch.cuda.is_available():
+        torch.cuda.set_rng_state(states["cuda"].cpu())
+
+
+def _moved(state: CarriedState, device: torch.device) -> CarriedState:
+    if state is None:
+        return None
+    return state.to(device) if isinstance(state, Tensor) else tuple(member.to(device) for member in state)
+
+
+def _name_culprit(model: SequenceModel) -> str:
+    for name, parameter in model.named_parameters():
+        if not torch.isfinite(parameter).all():
+            return f"the weights {name} hold NaN or infinity"
+    return "the loss is NaN or infinite while all weights are finite"

@@ -1,0 +1,119 @@
+"""What a run tells its reader, as sentences and lines made from numbers."""
+
+import math
+from enum import Enum
+
+from throughtime.records import Baselines, MetricsRow, Outcome, Record
+
+
+class Verdict(Enum):
+    """What a model has learned, judged by its loss beside the entropies of the same text; {unit} is filled in."""
+
+    NOTHING = "it does no better here than knowing how frequent each {unit} is: no knowledge of order shows"
+    PAIRS_AT_MOST = (
+        "it does better than the frequencies alone, but no better than the best guess from the last {unit} alone"
+    )
+    CONTEXT = "no guess from the last {unit} alone can be that good, so it uses what came before that"
+
+
+_OUTCOMES = {
+    Outcome.STARTED: "still running",
+    Outcome.INTERRUPTED: "interrupted",
+    Outcome.FINISHED: "to the end",
+    Outcome.NO_IMPROVEMENT: "stopped by --patience",
+    Outcome.OUT_OF_TIME: "stopped by --max-minutes",
+}
+
+
+def verdict(loss: float, baselines: Baselines) -> Verdict:
+    """Return what a loss in nats per symbol shows."""
+    if not loss < baselines.unigram:
+        return Verdict.NOTHING
+    return Verdict.CONTEXT if loss < baselines.bigram else Verdict.PAIRS_AT_MOST
+
+
+def bits(nats: float) -> float:
+    """Return nats as bits."""
+    return nats / math.log(2)
+
+
+def both(nats: float) -> str:
+    """Return a loss in both units, such as "1.612 nats (2.326 bits)"."""
+    return f"{nats:.3f} nats ({bits(nats):.3f} bits)"
+
+
+def unit(units: str) -> str:
+    """Return the singular of "characters" or "bytes"."""
+    return units.removesuffix("s")
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a count with its noun, such as "1 thread" or "2 threads"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def data_lines(record: Record) -> list[str]:
+    """Return the lines that say what was read and what guessing without a memory costs on it."""
+    data = record.data
+    return [
+        f"Text    {data.file}: {data.bytes:,} bytes, vocabulary of {len(data.vocabulary)} {data.units}; "
+        f"{data.training_symbols:,} to train on, {data.held_out_symbols:,} held out",
+        *baseline_lines(record.baselines, data.units),
+    ]
+
+
+def baseline_lines(baselines: Baselines, units: str) -> list[str]:
+    """Return the lines that say what the best guess without a memory costs."""
+    one = unit(units)
+    rows = [
+        ("from frequencies alone (unigram entropy)", baselines.unigram),
+        (f"from the last {one} alone (bigram entropy)", baselines.bigram),
+    ]
+    heads = ["Guess   ", "        "]
+    return [f"{head}{name:<52}{both(loss)} per {one}" for head, (name, loss) in zip(heads, rows, strict=True)]
+
+
+def validation_line(row: MetricsRow, epochs: int, baselines: Baselines) -> str:
+    """Return the line printed after a validation."""
+    return (
+        f"epoch {row.epoch:5.2f}/{epochs}  train {row.train_loss:.3f}  validation {row.validation_loss:.3f} nats "
+        f"({bits(row.validation_loss):.3f} bits)  bigram {baselines.bigram:.3f}  unigram {baselines.unigram:.3f}  "
+        f"{row.tokens_per_second / 1000:5.1f}k tokens/s  {row.seconds:4.0f} s"
+    )
+
+
+def verdict_sentence(loss: float, baselines: Baselines, units: str) -> str:
+    """Return the sentence on a loss in nats: how far it is from the nearer entropy, and what that shows."""
+    found = verdict(loss, baselines)
+    name, reference = ("unigram", baselines.unigram) if found is Verdict.NOTHING else ("bigram", baselines.bigram)
+    side = "below" if loss < reference else "above"
+    one = unit(units)
+    return (
+        f"Result  {both(loss)} per {one}, {abs(reference - loss):.3f} nats {side} the {name} entropy:\n"
+        f"        {found.value.format(unit=one)}."
+    )
+
+
+def opening_lines(record: Record, run: str, epochs: int, updates_per_epoch: int, update: str) -> list[str]:
+    """Return the lines printed before training: `run` names the folder, `update` says what one update covers."""
+    shape = record.model
+    return [
+        *data_lines(record),
+        f"Model   {shape.cell.upper()}, {plural(shape.num_layers, 'layer')} of {shape.hidden_size}, "
+        f"{shape.parameters:,} parameters",
+        f"Run     {run}: {plural(epochs, 'epoch')} of {plural(updates_per_epoch, 'update')}, each over {update}",
+        "",
+    ]
+
+
+def closing_lines(record: Record, epochs: int) -> list[str]:
+    """Return the lines that end a run: why it ended, and what was learned."""
+    results = record.results
+    best = math.inf if results.best_validation_loss is None else results.best_validation_loss
+    return [
+        "",
+        f"Done    {results.epochs:g} of {epochs} epochs in {results.seconds:.0f} s, {_OUTCOMES[record.outcome]}; "
+        f"kept are the weights after update {results.best_update}, the best validation",
+        verdict_sentence(best, record.baselines, record.data.units),
+        "",
+    ]

@@ -1,0 +1,145 @@
+"""What a run can be told, without importing torch: the command line and `config.yaml` fill these classes."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import Field, asdict, dataclass, field, fields
+from typing import Any, Literal, get_type_hints
+
+from throughtime.errors import ArgumentError
+
+
+def _option(default: Any, text: str) -> Any:
+    return field(default=default, metadata={"help": text})
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """How the file is read and cut."""
+
+    units: Literal["characters", "bytes"] = _option("characters", "What the model reads and predicts one at a time.")
+    encoding: str = _option("utf-8", "How the bytes of the file spell characters.")
+    validation: float = _option(0.1, "Share of the text, at its end, that is held out and never trained on.")
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """What is trained: embedding, recurrent layers, dropout, linear readout."""
+
+    cell: Literal["lstm", "gru", "rnn"] = _option("lstm", "The recurrent cell.")
+    nonlinearity: Literal["tanh", "relu", "identity"] = _option("tanh", "The nonlinearity of --cell rnn.")
+    hidden_size: int = _option(128, "Hidden units per layer.")
+    num_layers: int = _option(2, "Recurrent layers, one above the other.")
+    embedding_size: int = _option(0, "Size of the vector a symbol is turned into; 0: as --hidden-size.")
+    dropout: float = _option(0.0, "Share of the activations dropped above each layer while training.")
+
+
+@dataclass(frozen=True)
+class OptimizationSettings:
+    """How it is trained."""
+
+    batch_size: int = _option(0, "Streams of text read side by side; 0: 50, or fewer where the text is short.")
+    update_every: int = _option(
+        50,
+        "Steps of the sequence between two updates of the weights. The gradient goes back to the last update "
+        "(truncated backpropagation through time); the state goes on.",
+    )
+    epochs: int = _option(6, "Passes through the training text.")
+    learning_rate: float = _option(0.005, "Adam's learning rate after the warm-up.")
+    schedule: Literal["cosine", "constant", "plateau"] = _option(
+        "cosine",
+        "cosine: falls to a hundredth at the end; plateau: halves after a validation without improvement.",
+    )
+    warm_up: int = _option(50, "Updates in which the learning rate rises to its full value.")
+    clip_norm: float = _option(1.0, "Largest norm of the whole gradient; a longer one is rescaled. 0: no limit.")
+    clip_step: float = _option(
+        0.0, "Largest norm of the gradient that reaches one hidden state, per sequence and step; 0: no limit."
+    )
+    validate_every: int = _option(0, "Updates between two validations; 0: one after each pass.")
+    patience: int = _option(0, "Stop after this many validations in a row without improvement; 0: never.")
+    max_minutes: float = _option(0.0, "Stop after this many minutes, with a last validation; 0: never.")
+    seed: int = _option(0, "Seed of the weights and of the dropout.")
+    threads: int = _option(
+        0,
+        "Threads on the CPU; 0: torch's choice. On a machine that does nothing else, OMP_WAIT_POLICY=ACTIVE in the "
+        "environment makes several threads faster; beside other work it makes them many times slower.",
+    )
+    accelerator: Literal["auto", "cpu", "gpu"] = _option("auto", "Where the model is trained.")
+
+
+GROUPS: dict[str, type[DataSettings] | type[ModelSettings] | type[OptimizationSettings]] = {
+    "data": DataSettings,
+    "model": ModelSettings,
+    "optimization": OptimizationSettings,
+}
+MAY_CHANGE_ON_RESUME = ("file", "epochs", "max_minutes", "patience", "threads", "accelerator")
+"""The settings of a run that a continuation may alter; every other one would make it another run."""
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """Everything that decides what a run computes; raises `ArgumentError` on construction when a value is off."""
+
+    file: str
+    data: DataSettings = DataSettings()
+    model: ModelSettings = ModelSettings()
+    optimization: OptimizationSettings = OptimizationSettings()
+
+    def __post_init__(self) -> None:
+        for name, low, high, closed in _RANGES:
+            value = self.flat()[name]
+            inside = math.isfinite(value) and (low <= value if closed else low < value) and value < high
+            if not inside:
+                raise ArgumentError(_out_of_range(name, value, low, high, closed))
+        if self.model.nonlinearity != "tanh" and self.model.cell != "rnn":
+            raise ArgumentError(
+                f"--nonlinearity {self.model.nonlinearity} goes with --cell rnn only, and the cell is "
+                f"{self.model.cell}: leave it out or choose --cell rnn."
+            )
+
+    def flat(self) -> dict[str, Any]:
+        """Return all settings by option name, as `config.yaml` keeps them."""
+        return {"file": self.file, **asdict(self.data), **asdict(self.model), **asdict(self.optimization)}
+
+    @classmethod
+    def from_flat(cls, values: Mapping[str, Any]) -> "RunSettings":
+        """Build the settings from values by option name; what is missing keeps its default."""
+        groups = {
+            group: kind(**{entry.name: values[entry.name] for entry in fields(kind) if entry.name in values})
+            for group, kind in GROUPS.items()
+        }
+        return cls(file=str(values["file"]), **groups)  # pyright: ignore[reportArgumentType]
+
+
+def options(kind: type) -> Iterator[tuple[Field[Any], Any]]:
+    """Yield each field of a settings class with its type, for the command line to make an option of."""
+    hints = get_type_hints(kind)
+    for entry in fields(kind):
+        yield entry, hints[entry.name]
+
+
+# Name, lower end, upper end (never reached), and whether the lower end itself is allowed.
+_RANGES: tuple[tuple[str, float, float, bool], ...] = (
+    ("validation", 0, 1, False),
+    ("hidden_size", 1, math.inf, True),
+    ("num_layers", 1, math.inf, True),
+    ("embedding_size", 0, math.inf, True),
+    ("dropout", 0, 1, True),
+    ("batch_size", 0, math.inf, True),
+    ("update_every", 1, math.inf, True),
+    ("epochs", 1, math.inf, True),
+    ("learning_rate", 0, math.inf, False),
+    ("warm_up", 0, math.inf, True),
+    ("clip_norm", 0, math.inf, True),
+    ("clip_step", 0, math.inf, True),
+    ("validate_every", 0, math.inf, True),
+    ("patience", 0, math.inf, True),
+    ("max_minutes", 0, math.inf, True),
+    ("threads", 0, math.inf, True),
+)
+
+
+def _out_of_range(name: str, value: float, low: float, high: float, closed: bool) -> str:
+    option = "--" + name.replace("_", "-")
+    lower = f"{'at least' if closed else 'above'} {low:g}"
+    upper = "" if math.isinf(high) else f" and below {high:g}"
+    return f"{option} is {value}; it must be {lower}{upper}."

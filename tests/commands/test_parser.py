@@ -1,0 +1,38 @@
+import pytest
+
+from throughtime.commands._parser import config_first, one_sentence
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["train", "a.txt", "--epochs", "3"], ["train", "a.txt", "--epochs", "3"]),
+        (["train", "--epochs", "3", "--config", "c.yaml"], ["train", "--config", "c.yaml", "--epochs", "3"]),
+        (["train", "--epochs", "3", "--config=c.yaml"], ["train", "--config=c.yaml", "--epochs", "3"]),
+        (
+            ["train", "--config", "a", "x", "--config", "b", "--seed", "1"],
+            ["train", "--config", "a", "--config", "b", "x", "--seed", "1"],
+        ),
+        (["train", "a.txt", "--config"], ["train", "a.txt", "--config"]),
+        ([], []),
+    ],
+)
+def test_a_config_is_moved_before_the_options(given, expected):
+    assert config_first(given) == expected
+
+
+def test_the_settings_of_a_run_come_first_of_all(trained):
+    own = ["--config", str(trained / "config.yaml")]
+    assert config_first(["train", "--seed", "1", "--resume", str(trained)]) == [
+        *("train", *own, "--seed", "1", "--resume", str(trained))
+    ]
+    assert config_first(["train", f"--resume={trained}", "--config", "b"]) == [
+        *("train", *own, "--config", "b", f"--resume={trained}")
+    ]
+
+
+def test_a_message_of_several_lines_becomes_one_sentence():
+    assert one_sentence("Parser key \"cell\":\n  Expected a typing.Literal['a', 'b']. Got value: c") == (
+        "--cell is c; it must be one of a, b."
+    )
+    assert one_sentence("something\n  else.") == "something else; --help lists what there is."

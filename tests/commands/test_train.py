@@ -1,0 +1,225 @@
+import errno
+import json
+import os
+import re
+import resource
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from commands.processes import SMALL, process
+
+from throughtime.records import read_metrics, read_record
+
+
+def _wait_for(path, running, seconds=60):
+    end = time.monotonic() + seconds
+    while not path.exists():
+        assert running.poll() is None, running.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_the_output_says_what_was_read_what_guessing_costs_and_what_was_learned(command, text_file, tmp_path):
+    folder = tmp_path / "run"
+    code, out, err = command("train", text_file, "--output", folder, *SMALL, "--epochs", 3, "--learning-rate", 0.03)
+    assert (code, err) == (0, "")
+    record = read_record(folder)
+    lines = out.splitlines()
+    assert lines[0].startswith(f"Text    {text_file}: {text_file.stat().st_size:,} bytes, vocabulary of ")
+    assert lines[0].endswith("characters; 2,160 to train on, 240 held out")
+    assert f"{record.baselines.unigram:.3f} nats" in lines[1] and "unigram entropy" in lines[1]
+    assert f"{record.baselines.bigram:.3f} nats" in lines[2] and "bigram entropy" in lines[2]
+    assert lines[3] == f"Model   LSTM, 1 layer of 7, {record.model.parameters:,} parameters"
+    assert lines[4] == f"Run     {folder}: 3 epochs of 144 updates, each over 5 steps of 3 streams"
+    validations = [line for line in lines if line.startswith("epoch")]
+    for row, line in zip(read_metrics(folder), validations, strict=True):
+        assert f"validation {row.validation_loss:.3f} nats" in line
+    assert f"Result  {record.results.best_validation_loss:.3f} nats" in out
+    assert "so it uses what came before" in out or "no better than the best guess" in out
+    for way_on in (f"throughtime sample {folder}", f"throughtime evaluate {folder} FILE", f"train --resume {folder}"):
+        assert way_on in out
+    assert max(map(len, lines)) <= 120 + len(str(folder))
+
+
+def test_the_text_that_ships_with_python_needs_no_file(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = command("train", "pydoc", "--output", "run", *SMALL, "--batch-size", 50, "--max-minutes", 1e-9)
+    assert (code, err) == (0, "")
+    assert out.startswith("Text    pydoc: ")
+    assert read_record(Path("run")).data.file == "pydoc"
+
+
+def test_without_output_the_run_is_named_after_file_and_time(command, text_file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert command("train", text_file, *SMALL)[0] == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert folder.name.startswith("text-20") and (folder / "model.safetensors").exists()
+
+
+def test_a_config_is_taken_back_and_options_win_wherever_they_stand(command, text_file, trained, tmp_path):
+    config = trained / "config.yaml"
+    assert command("train", "--config", config, "--output", tmp_path / "same")[0] == 0
+    assert (tmp_path / "same" / "config.yaml").read_text() == config.read_text()
+    weights = [
+        torch.load(folder / "last.ckpt", weights_only=True)["state_dict"] for folder in (trained, tmp_path / "same")
+    ]
+    torch.testing.assert_close(weights[0], weights[1], rtol=0, atol=0)
+    assert command("train", "--hidden-size", 4, "--output", tmp_path / "other", "--config", config)[0] == 0
+    assert read_record(tmp_path / "other").model.hidden_size == 4
+    other = tmp_path / "other.txt"
+    other.write_text(text_file.read_text().upper())
+    assert command("train", other, "--config", config, "--output", tmp_path / "third")[0] == 0
+    assert read_record(tmp_path / "third").data.file == str(other)
+
+
+def test_a_misspelt_key_in_a_config_is_refused_by_name(refused, trained, tmp_path):
+    config = tmp_path / "mine.yaml"
+    config.write_text((trained / "config.yaml").read_text().replace("hidden_size", "hiden_size"))
+    assert "'hiden_size'" in refused("train", "--config", config, code=2)
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "code", "said"),
+    [
+        (None, (), 1, "does not exist"),
+        (b"", (), 1, "is empty"),
+        (b"abc", (), 1, "The text is too short: of its 3 symbols"),
+        (b"abcabcabc" * 5, (), 2, "--update-every 50 is longer than the training text, which has 41 symbols"),
+        (b"abcabcabc" * 50, ("--batch-size", 9), 2, "--batch-size 9 is too large: 405 symbols .* give at most 8"),
+        (b"\x7fELF\0\0\0\1" * 99, (), 1, "NUL characters.*--units bytes"),
+        (b"caf\xe9 " * 99, (), 1, "is not text in utf-8 at byte 3.*--units bytes"),
+    ],
+)
+def test_a_file_that_cannot_be_trained_on_is_refused(refused, tmp_path, content, options, code, said):
+    path = tmp_path / "bad.txt"
+    if content is not None:
+        path.write_bytes(content)
+    sentence = refused("train", path, "--output", tmp_path / "run", *options, code=code)
+    assert re.search(said, sentence), sentence
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_is_no_text(refused, tmp_path):
+    assert "is a folder" in refused("train", tmp_path)
+
+
+def test_what_is_no_text_trains_as_bytes(command, tmp_path):
+    path = tmp_path / "binary"
+    path.write_bytes(bytes(range(256)) * 9)
+    assert command("train", path, "--units", "bytes", "--output", tmp_path / "run", *SMALL)[0] == 0
+    assert len(read_record(tmp_path / "run").data.vocabulary) == 256
+
+
+def test_a_run_in_the_way_is_kept_unless_overwrite_is_given(command, refused, text_file, trained):
+    before = (trained / "model.safetensors").read_bytes()
+    assert "already holds a run" in refused("train", text_file, "--output", trained, *SMALL, "--seed", 5)
+    assert (trained / "model.safetensors").read_bytes() == before
+    assert command("train", "--overwrite", text_file, "--output", trained, *SMALL, "--seed", 5)[0] == 0
+    assert (trained / "model.safetensors").read_bytes() != before
+
+
+def test_a_finished_run_says_so(command, trained):
+    code, out, err = command("train", "--resume", trained)
+    assert (code, err) == (0, "")
+    assert out == f"{trained} is complete: 1 epochs, finished; to train on, give --epochs above 1.\n"
+    code, out, err = command("train", "--resume", trained, "--epochs", 2)
+    assert (code, err) == (0, "")
+    assert read_record(trained).results.epochs == 2
+
+
+def test_resume_keeps_to_the_runs_own_settings_and_folder(refused, trained, tmp_path):
+    assert "--hidden-size is 9, but the run to go on with has 7" in refused(
+        "train", "--resume", trained, "--hidden-size", 9, code=2
+    )
+    assert "leave out --output" in refused("train", "--resume", trained, "--output", tmp_path, code=2)
+    assert "is not a folder" in refused("train", "--resume", tmp_path / "absent")
+
+
+def test_a_run_of_another_version_is_refused_by_name(refused, trained):
+    path = trained / "record.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 99}))
+    for words in (("train", "--resume", trained), ("sample", trained), ("evaluate", trained, "pydoc")):
+        assert "has format 99 and this throughtime reads format 1" in refused(*words)
+
+
+def test_a_full_disk_in_mid_run_loses_nothing(command, refused, text_file, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    real, written = os.fsync, []
+
+    def filling_up(handle):
+        written.append(handle)
+        if len(written) > 8:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(handle)
+
+    # Two files at the start and four at each validation: the disk is full in the second validation.
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", filling_up)
+        sentence = refused("train", text_file, "--output", folder, *SMALL, "--validate-every", 40)
+    assert "No space left on device" in sentence and f"--resume {folder}" in sentence
+    assert not list(folder.glob("*.partial"))
+    assert command("sample", folder, "--length", 5)[0] == 0
+    code, _, err = command("train", "--resume", folder)
+    assert (code, err) == (0, "")
+    assert [row.update for row in read_metrics(folder)] == [40, 80, 120, 144]
+
+
+def test_a_limit_on_the_size_of_files_is_a_full_disk_too(text_file, tmp_path):
+    def limit():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+    folder = tmp_path / "run"
+    words = ("train", text_file, "--output", folder, *SMALL, "--hidden-size", 40)
+    with process(*words, preexec_fn=limit) as running:
+        _, err = running.communicate(timeout=120)
+    assert running.returncode == 1
+    assert err.count("\n") == 1 and "model.safetensors failed (File too large)" in err, err
+    assert not list(folder.glob("*.partial"))
+    assert read_record(folder).results.updates == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_saves_and_resume_goes_on(command, text_file, tmp_path, number):
+    folder = tmp_path / "run"
+    words = ("train", text_file, "--output", folder, *SMALL, "--epochs", 500, "--validate-every", 100)
+    with process(*words) as running:
+        _wait_for(folder / "last.ckpt", running)
+        running.send_signal(number)
+        _, err = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert err.count("\n") == 1 and f"go on with: throughtime train --resume {folder}" in err, err
+    done = read_record(folder).results.updates
+    assert done >= 100
+    code, _, err = command("train", "--resume", folder, "--max-minutes", 1e-9)
+    assert (code, err) == (0, "")
+    assert read_record(folder).results.updates == done + 1
+
+
+def test_a_killed_run_goes_on_from_its_last_validation(command, text_file, tmp_path):
+    folder = tmp_path / "run"
+    words = ("train", text_file, "--output", folder, *SMALL, "--epochs", 500, "--validate-every", 10)
+    with process(*words) as running:
+        _wait_for(folder / "metrics.csv", running)
+        time.sleep(0.3)
+        running.kill()
+        running.communicate(timeout=60)
+    assert running.returncode == -signal.SIGKILL
+    assert command("sample", folder, "--length", 5)[0] == 0
+    code, _, err = command("train", "--resume", folder, "--max-minutes", 1e-9)
+    assert (code, err) == (0, "")
+    updates = [row.update for row in read_metrics(folder)]
+    assert updates[:-1] == list(range(10, updates[-1], 10)) and updates[-1] % 10 in (0, 1)
+
+
+def test_a_run_killed_before_its_first_validation_says_what_to_do(refused, text_file, tmp_path):
+    folder = tmp_path / "run"
+    with process("train", text_file, "--output", folder, *SMALL, "--epochs", 500, "--validate-every", 90000) as running:
+        _wait_for(folder / "record.json", running)
+        running.kill()
+        running.communicate(timeout=60)
+    assert f"start it again with --config {folder}/config.yaml" in refused("train", "--resume", folder)
+    assert "stopped before the first validation" in refused("sample", folder)

@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+import torch
+
+from throughtime.data.streams import ChunkLoader, held_out_streams, training_streams, workable_batch_size
+from throughtime.errors import ArgumentError
+
+
+def _codes(length):
+    return np.arange(length, dtype=np.int32)
+
+
+def _flat(loader):
+    """Every (input, target) pair that counts, chunk by chunk."""
+    pairs = []
+    for chunk in loader:
+        counts = torch.ones_like(chunk.targets, dtype=torch.bool) if chunk.mask is None else chunk.mask
+        pairs += zip(chunk.inputs[counts].tolist(), chunk.targets[counts].tolist(), strict=True)
+    return pairs
+
+
+def test_training_streams_are_contiguous_and_targets_are_one_ahead():
+    streams = training_streams(_codes(24), 3)
+    assert streams.inputs.t().tolist() == [list(range(0, 7)), list(range(7, 14)), list(range(14, 21))]
+    assert streams.targets.t().tolist() == [list(range(1, 8)), list(range(8, 15)), list(range(15, 22))]
+
+
+def test_chunks_follow_each_other_and_the_last_of_a_pass_is_shorter():
+    loader = ChunkLoader(training_streams(_codes(24), 3), steps=3, passes=2)
+    chunks = list(loader)
+    assert [chunk.inputs.shape[0] for chunk in chunks] == [3, 3, 1, 3, 3, 1]
+    assert [chunk.first for chunk in chunks] == [True, False, False, True, False, False]
+    assert torch.cat([chunk.inputs for chunk in chunks[:3]]).t().tolist()[1] == list(range(7, 14))
+    assert len(loader) == 6 and loader.chunks_per_pass == 3
+    assert chunks[0].inputs.dtype == torch.int64
+
+
+@pytest.mark.parametrize("length", [2, 3, 1999, 4001, 4002, 9003])
+def test_every_held_out_symbol_but_the_first_is_a_target_exactly_once(length):
+    pairs = _flat(ChunkLoader(held_out_streams(_codes(length), 4), steps=7))
+    assert sorted(pairs) == [(code, code + 1) for code in range(length - 1)]
+
+
+def test_held_out_text_is_read_in_parallel_only_where_each_stream_is_long():
+    widths = {length: held_out_streams(_codes(length)).inputs.shape[1] for length in (1900, 4100, 7000, 90000)}
+    assert widths == {1900: 1, 4100: 2, 7000: 3, 90000: 20}
+
+
+def test_a_mask_is_given_only_where_there_is_padding():
+    chunks = list(ChunkLoader(held_out_streams(_codes(4002)), steps=1000))
+    assert [chunk.mask is None for chunk in chunks] == [True, True, False]
+    assert chunks[2].mask.tolist() == [[True, False]]
+
+
+def test_a_loader_goes_on_where_another_stopped():
+    def fresh():
+        return ChunkLoader(training_streams(_codes(40), 3), steps=5, passes=2)
+
+    whole = [chunk.inputs.tolist() for chunk in fresh()]
+    first = fresh()
+    iterator = iter(first)
+    seen = [next(iterator).inputs.tolist() for _ in range(4)]
+    second = fresh()
+    second.load_state_dict(first.state_dict())
+    assert seen + [chunk.inputs.tolist() for chunk in second] == whole
+    assert [chunk.inputs.tolist() for chunk in second] == whole, "the next pass starts at the beginning again"
+
+
+def test_an_iteration_that_was_left_early_does_not_shorten_the_next():
+    loader = ChunkLoader(training_streams(_codes(40), 3), steps=5)
+    iterator = iter(loader)
+    next(iterator)
+    assert len(list(loader)) == len(loader) == 3
+
+
+def test_the_batch_size_is_chosen_by_the_length_of_the_text():
+    assert workable_batch_size(1_000_000, 50, 0) == 50
+    assert workable_batch_size(100_001, 50, 0) == 20
+    assert workable_batch_size(60, 50, 0) == 1
+    assert workable_batch_size(100_001, 50, 33) == 33
+
+
+def test_a_chunk_longer_than_the_text_is_refused():
+    with pytest.raises(ArgumentError, match="--update-every 50 is longer than .* 50 symbols: give at most 49"):
+        workable_batch_size(50, 50, 0)
+
+
+def test_too_many_streams_are_refused_with_the_largest_number_that_works():
+    with pytest.raises(ArgumentError, match="--batch-size 9 is too large.* give at most 8"):
+        workable_batch_size(81, 10, 9)
+    assert workable_batch_size(81, 10, 8) == 8

@@ -1,0 +1,141 @@
+import errno
+import json
+import os
+from dataclasses import replace
+
+import pytest
+
+from throughtime.errors import RunFolderError
+from throughtime.records import (
+    FORMAT,
+    Baselines,
+    DataRecord,
+    MetricsRow,
+    ModelRecord,
+    Outcome,
+    Record,
+    Results,
+    prepare_folder,
+    read_metrics,
+    read_record,
+    write_aside,
+    write_metrics,
+    write_record,
+)
+
+RECORD = Record(
+    data=DataRecord("/a/text.txt", "0f", 19, "characters", "utf-8", 12, 7, "\n é\ud800"),
+    model=ModelRecord("gru", "tanh", 5, 3, 0, 0.25, 1234),
+    baselines=Baselines(4.5, 3.25, 2.125),
+    reproduce="throughtime train --config r/config.yaml",
+    versions={"throughtime": "0.1.0"},
+    machine={"threads": 3},
+)
+
+
+def test_a_record_comes_back_as_it_was_written(tmp_path):
+    record = RECORD.after(Outcome.INTERRUPTED, Results(7, 0.5, 1.75, 6, 1.875, 99.5, 3.25))
+    write_record(tmp_path, record)
+    assert read_record(tmp_path) == record
+    assert os.listdir(tmp_path) == ["record.json"]
+
+
+def test_metrics_come_back_as_they_were_written(tmp_path):
+    rows = [MetricsRow(3, 0.5, 2.5, 2.25, 1e-3, 0.75, 0.125, 1e4, 1.5), MetricsRow(6, 1.0, 2, 1.9, 5e-4, 1, 0, 2e4, 3)]
+    write_metrics(tmp_path, rows)
+    assert read_metrics(tmp_path) == rows
+    assert (tmp_path / "metrics.csv").read_text().splitlines()[0] == (
+        "update,epoch,train_loss,validation_loss,learning_rate,gradient_norm,clipped,tokens_per_second,seconds"
+    )
+
+
+@pytest.mark.parametrize("failing", ["fsync", "replace"])
+def test_a_full_disk_leaves_the_previous_file_and_nothing_else(tmp_path, monkeypatch, failing):
+    path = tmp_path / "last.ckpt"
+    write_aside(path, b"before")
+
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, failing, full)
+    with pytest.raises(RunFolderError, match="last.ckpt failed.*No space left on device.*previous last.ckpt is kept"):
+        write_aside(path, b"after")
+    assert path.read_bytes() == b"before"
+    assert os.listdir(tmp_path) == ["last.ckpt"]
+
+
+def test_the_new_content_is_on_disk_before_the_old_file_is_replaced(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    write_aside(path, b"before")
+    synced = []
+    real = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda handle: (synced.append(path.read_bytes()), real(handle)))
+    write_aside(path, b"after")
+    assert synced == [b"before"]
+    assert path.read_bytes() == b"after"
+
+
+def test_a_folder_of_another_format_is_refused_by_name(tmp_path):
+    write_record(tmp_path, replace(RECORD, format=FORMAT + 1))
+    with pytest.raises(
+        RunFolderError, match=rf"has format {FORMAT + 1} and this throughtime reads format {FORMAT}.*0.1"
+    ):
+        read_record(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"format": 1}', '{"format": 1, "data": {"file": 3}}'])
+def test_a_damaged_record_is_named(tmp_path, content):
+    (tmp_path / "record.json").write_text(content)
+    with pytest.raises(RunFolderError, match="record.json is damaged"):
+        read_record(tmp_path)
+
+
+def test_an_unknown_key_in_the_record_is_damage(tmp_path):
+    write_record(tmp_path, RECORD)
+    values = json.loads((tmp_path / "record.json").read_text())
+    (tmp_path / "record.json").write_text(json.dumps(values | {"surprise": 1}))
+    with pytest.raises(RunFolderError, match="damaged"):
+        read_record(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["update,epoch\n1,x\n", "surprise\n1\n"])
+def test_damaged_metrics_are_named(tmp_path, content):
+    (tmp_path / "metrics.csv").write_text(content)
+    with pytest.raises(RunFolderError, match="metrics.csv is damaged"):
+        read_metrics(tmp_path)
+
+
+def test_what_is_not_a_run_is_refused(tmp_path):
+    with pytest.raises(RunFolderError, match="is not a folder"):
+        read_record(tmp_path / "absent")
+    with pytest.raises(RunFolderError, match="has no record.json"):
+        read_record(tmp_path)
+
+
+def test_a_run_in_the_way_is_kept_unless_it_may_be_overwritten(tmp_path):
+    write_record(tmp_path, RECORD)
+    (tmp_path / "last.ckpt.partial").write_bytes(b"half")
+    with pytest.raises(RunFolderError, match="already holds a run.*--overwrite"):
+        prepare_folder(tmp_path, overwrite=False)
+    assert read_record(tmp_path) == RECORD
+    prepare_folder(tmp_path, overwrite=True)
+    assert os.listdir(tmp_path) == []
+
+
+def test_other_peoples_files_are_never_removed(tmp_path):
+    write_record(tmp_path, RECORD)
+    (tmp_path / "thesis.tex").write_text("all of it")
+    with pytest.raises(RunFolderError, match=r"holds other files \(thesis.tex"):
+        prepare_folder(tmp_path, overwrite=True)
+    assert sorted(os.listdir(tmp_path)) == ["record.json", "thesis.tex"]
+
+
+def test_a_folder_is_made_where_there_is_none(tmp_path):
+    prepare_folder(tmp_path / "a" / "b", overwrite=False)
+    assert (tmp_path / "a" / "b").is_dir()
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
+    (tmp_path / "taken").write_text("x")
+    with pytest.raises(RunFolderError, match="cannot be used as a folder"):
+        prepare_folder(tmp_path / "taken", overwrite=True)

@@ -1,0 +1,127 @@
+"""One update at a time, beside the same thing written out by hand."""
+
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch import Trainer
+from torch.nn.functional import cross_entropy
+
+from throughtime.data.streams import ChunkLoader, training_streams
+from throughtime.errors import NonFiniteError
+from throughtime.training.model import SequenceModel
+from throughtime.training.module import SequenceTraining
+from throughtime.training.settings import ModelSettings, OptimizationSettings
+
+# Lightning has advice about loaders and pytrees that is none of these tests' business.
+pytestmark = pytest.mark.filterwarnings("ignore:::lightning")
+
+CODES = np.random.default_rng(1).integers(0, 5, 76).astype(np.int32)
+
+
+def _model(recurrent=None, clip_step=None):
+    torch.manual_seed(2)
+    settings = ModelSettings(hidden_size=6, num_layers=2, embedding_size=4)
+    return SequenceModel(5, settings, recurrent, clip_step).double()
+
+
+def _loader():
+    return ChunkLoader(training_streams(CODES, 3), steps=7, passes=2)
+
+
+def _fit(model, settings, updates):
+    module = SequenceTraining(model, settings, total_updates=updates)
+    trainer = Trainer(
+        accelerator="cpu",
+        max_steps=updates,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(module, _loader())
+    return module
+
+
+def _clip(model, limit):
+    """By hand, because torch's own adds 1e-6 to the norm."""
+    norm = torch.cat([value.grad.flatten() for value in model.parameters()]).norm().item()
+    for value in model.parameters():
+        value.grad *= min(1.0, limit / norm)
+    return norm
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_training_is_truncated_backpropagation_through_time_with_adam_and_clipping(schedule):
+    settings = OptimizationSettings(learning_rate=0.03, warm_up=2, clip_norm=0.3, schedule=schedule)
+    module = _fit(_model(), settings, updates=8)
+
+    # The reference: torch's own layers, clipping and schedule, and a loop written out.
+    reference = _model(torch.nn.LSTM(4, 6, 2))
+    reference.load_state_dict(_model().state_dict())
+    optimizer = torch.optim.Adam(reference.parameters(), lr=0.03)
+    norms, state = [], None
+    for update, chunk in zip(range(8), _loader(), strict=False):
+        fall = 1.0 if schedule == "constant" else 0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * update / 8))
+        optimizer.param_groups[0]["lr"] = 0.03 * min(1.0, (update + 1) / 3) * fall
+        if chunk.first:
+            state = None
+        logits, state = reference(chunk.inputs, state)
+        state = tuple(member.detach() for member in state)
+        optimizer.zero_grad()
+        cross_entropy(logits.flatten(0, 1), chunk.targets.flatten()).backward()
+        norms.append(_clip(reference, 0.3))
+        optimizer.step()
+    for name, value in reference.state_dict().items():
+        torch.testing.assert_close(module.model.state_dict()[name], value, rtol=1e-10, atol=1e-12)
+    window = module.progress.window
+    assert (window.updates, window.clipped) == (8, sum(norm > 0.3 for norm in norms))
+    assert 0 < window.clipped
+    assert window.gradient_norm == pytest.approx(sum(norms), rel=1e-9)
+    assert window.tokens == 3 * (7 + 7 + 7 + 4) * 2
+
+
+def test_no_limit_on_the_norm_means_none():
+    module = _fit(_model(), OptimizationSettings(clip_norm=0.0), updates=2)
+    assert module.progress.window.clipped == 0
+
+
+def test_a_gradient_that_is_not_finite_is_named_with_layer_and_step_and_moves_nothing():
+    model = _model()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    model.recurrent.register_forward_hook(_break_step(4, row=2))
+    with pytest.raises(
+        NonFiniteError, match=r"Update 1: The gradient of .* 'recurrent.l1' at time step 4, batch row 2"
+    ):
+        _fit(model, OptimizationSettings(), updates=3)
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(value, before[name], rtol=0, atol=0)
+
+
+def _break_step(step, row):
+    def hook(layer, arguments, outputs):
+        hidden, state = outputs
+        if hidden.requires_grad:
+            hidden.register_hook(lambda gradient: _with_infinity(gradient, step, row))
+        return hidden, state
+
+    return hook
+
+
+def _with_infinity(gradient, step, row):
+    gradient = gradient.clone()
+    gradient[step, row, 0] = float("inf")
+    return gradient
+
+
+def test_a_loss_that_is_not_finite_names_the_weights_to_blame():
+    model = _model()
+    model.embedding.weight.data[3, 1] = float("nan")
+    with pytest.raises(NonFiniteError, match="Update 1: the weights embedding.weight hold NaN"):
+        _fit(model, OptimizationSettings(), updates=2)
+
+
+def test_clipping_per_step_changes_the_training():
+    settings = OptimizationSettings(learning_rate=0.03, warm_up=0)
+    free = _fit(_model(), settings, updates=3).model.state_dict()
+    held = _fit(_model(clip_step=1e-4), settings, updates=3).model.state_dict()
+    assert not torch.equal(free["recurrent.weight_hh_l0"], held["recurrent.weight_hh_l0"])
