@@ -60,8 +60,7 @@ class OptimizationSettings:
     seed: int = _option(0, "Seed of the weights and of the dropout.")
     threads: int = _option(
         0,
-        "Threads on the CPU; 0: torch's choice. On a machine that does nothing else, OMP_WAIT_POLICY=ACTIVE in the "
-        "environment makes several threads faster; beside other work it makes them many times slower.",
+        "Threads on the CPU; 0: torch's choice. Beside other work on the machine 1 is often the fastest.",
     )
     accelerator: Literal["auto", "cpu", "gpu"] = _option("auto", "Where the model is trained.")
 
