@@ -83,14 +83,15 @@ def test_without_jsonargparse_the_way_to_install_it_is_said(refused, monkeypatch
     assert refused("--help") == "The command needs more than the library: pip install 'throughtime[train]'."
 
 
-@pytest.mark.parametrize(("given", "found"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
-def test_waiting_threads_leave_the_cores_to_others_unless_the_user_says_otherwise(monkeypatch, given, found):
-    monkeypatch.setenv("OMP_WAIT_POLICY", "to be restored")
-    monkeypatch.delenv("OMP_WAIT_POLICY")
+@pytest.mark.parametrize(("given", "found"), [(None, "2000"), ("ACTIVE", None)])
+def test_waiting_threads_soon_leave_the_cores_to_others_unless_the_user_says_otherwise(monkeypatch, given, found):
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
+        monkeypatch.setenv(name, "to be restored")
+        monkeypatch.delenv(name)
     if given:
         monkeypatch.setenv("OMP_WAIT_POLICY", given)
     seen = []
-    monkeypatch.setattr(sample, "run", lambda arguments: seen.append(os.environ["OMP_WAIT_POLICY"]) or 0)
+    monkeypatch.setattr(sample, "run", lambda arguments: seen.append(os.environ.get("GOMP_SPINCOUNT")) or 0)
     assert main(["sample", "x"]) == 0
     assert seen == [found]
 
