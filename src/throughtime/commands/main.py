@@ -53,9 +53,9 @@ def _run(given: list[str]) -> int:
         return _fail(one_sentence(str(error)), _WRONG_ARGUMENTS)
     except SystemExit as end:  # --help and --version have printed
         return int(end.code or 0)
-    # By default an OpenMP thread that waits keeps its core busy for milliseconds, which beside other load makes training
-    # up to thirty times slower; not waiting at all costs a third of the speed on a quiet machine. The variable is read
-    # when torch is loaded, which no module has done yet.
+    # By default an OpenMP thread that waits keeps its core busy for milliseconds, which beside other load makes
+    # training up to thirty times slower; not waiting at all costs a third of the speed on a quiet machine. The
+    # variable is read when torch is loaded, which no module has done yet.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     return modules[arguments.command].run(arguments[arguments.command])
