@@ -14,7 +14,7 @@ MODULES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
 ALLOWED = {
     "errors": set(),
     "types": set(),
-    "kernels": {"types"},
+    "kernels": {"types", "errors"},
     "cells": {"kernels", "types", "errors"},
     "gradients": {"cells", "kernels", "types", "errors"},
     "layers": {"gradients", "cells", "types", "errors"},
@@ -23,8 +23,9 @@ ALLOWED = {
     "notes": {"errors"},
     "data": {"errors"},
     "records": {"errors"},
-    "training": {"layers", "gradients", "losses", "clipping", "data", "records", "errors", "types"},
-    "commands": {"training", "notes", "data", "records", "errors", "types"},
+    "benchmark": {"layers", "kernels", "cells", "gradients", "errors", "types"},
+    "training": {"kernels", "layers", "gradients", "losses", "clipping", "data", "records", "errors", "types"},
+    "commands": {"training", "benchmark", "kernels", "notes", "data", "records", "errors", "types"},
     "api": {"cells", "clipping", "gradients", "layers", "losses"},
 }
 """What each room may import; `throughtime.errors` and `throughtime.types` are everybody's."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from torch import Tensor
 
@@ -11,6 +11,10 @@ State: TypeAlias = tuple[Tensor, ...]
 
 Parameters: TypeAlias = Mapping[str, Tensor]
 """A cell's parameters by name, for example `weight_hh` of shape [gates * hidden, hidden]."""
+
+
+Save: TypeAlias = Literal["gates", "states"]
+"""What a forward pass keeps for the backward pass: all that it needs, or the states, from which the rest follows."""
 
 
 @dataclass(frozen=True)

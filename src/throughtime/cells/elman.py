@@ -8,6 +8,8 @@ from torch import Tensor
 
 from throughtime.cells.affine import AffineCell
 from throughtime.errors import ArgumentError
+from throughtime.kernels.base import Kernel
+from throughtime.kernels.fused import FusedKernel
 from throughtime.types import State
 
 Nonlinearity = Literal["tanh", "relu", "identity"]
@@ -20,6 +22,7 @@ class ElmanCell(AffineCell):
     nonlinearity: Nonlinearity = "tanh"
 
     gates: ClassVar[int] = 1
+    kernel: ClassVar[Kernel | None] = FusedKernel("elman_{0.nonlinearity}")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from throughtime.cells.affine import AffineCell
 from throughtime.errors import ArgumentError
+from throughtime.kernels.base import Kernel
+from throughtime.kernels.fused import FusedKernel
 from throughtime.types import State
 
 
@@ -27,6 +29,7 @@ class LSTMCell(AffineCell):
     proj_size: int = 0
 
     gates: ClassVar[int] = 4
+    kernel: ClassVar[Kernel | None] = FusedKernel("lstm")
 
     def __post_init__(self) -> None:
         super().__post_init__()

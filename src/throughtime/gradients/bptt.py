@@ -1,17 +1,19 @@
 """Backpropagation through time: the exact gradient by the backward recursion."""
 
 from dataclasses import dataclass
+from typing import get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from throughtime.cells.base import Cell
+from throughtime.errors import ArgumentError
 from throughtime.gradients.base import GradientMethod
 from throughtime.gradients.norms import StepNorms
 from throughtime.gradients.sequence import Sequence, blank, choose, stack_steps
 from throughtime.kernels.base import Kernel
-from throughtime.types import Gradients, Parameters, State
+from throughtime.types import Gradients, Parameters, Save, State
 
 
 @dataclass(frozen=True)
@@ -20,8 +22,20 @@ class BPTT(GradientMethod):
 
     G_T = g_T,  G_t = g_t + J_{t+1}ᵀ G_{t+1};  the weights' gradients are one product over all T·B rows at the end.
 
-    Cost: about twice the forward pass in time, O(T·B·H) in memory (a few H per step and row, by cell).
+    Args:
+        save: what the forward pass keeps. "gates", the default: everything that the backward pass needs, the fastest;
+            per step and row H numbers (Elman), 5 H (GRU), 6 H (LSTM) where the cell's kernel runs. "states": h only,
+            and c; the gates are computed again, in large products, with H (GRU) and 2 H (LSTM) kept.
+
+    Cost: about twice the forward pass in time, and for "states" a third of it more; O(T·B·H) in memory.
     """
+
+    save: Save = "gates"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.save not in get_args(Save):
+            raise ArgumentError(f"save is {self.save!r}; it must be 'gates' (fastest) or 'states' (least memory)")
 
     def check(self, cell: Cell) -> None:
         """Every cell is served."""
@@ -29,7 +43,7 @@ class BPTT(GradientMethod):
     def forward(
         self, cell: Cell, parameters: Parameters, sequence: Sequence, keep: bool
     ) -> tuple[Float[Tensor, "time batch hidden"], State, tuple[Tensor, ...]]:
-        return self._recurrence(cell, sequence).forward(cell, parameters, sequence, keep)
+        return self._recurrence(cell, sequence).forward(cell, parameters, sequence, self.save if keep else None)
 
     def backward(
         self,
@@ -43,7 +57,7 @@ class BPTT(GradientMethod):
         norms: StepNorms,
     ) -> Gradients:
         recurrence = self._recurrence(cell, sequence)
-        return recurrence.backward(cell, parameters, sequence, trace, d_outputs, d_final, needs_x, norms)
+        return recurrence.backward(cell, parameters, sequence, trace, d_outputs, d_final, self.save, needs_x, norms)
 
     @staticmethod
     def _recurrence(cell: Cell, sequence: Sequence) -> Kernel:
@@ -62,7 +76,7 @@ class Loop(Kernel):
         return True
 
     def forward(
-        self, cell: Cell, parameters: Parameters, sequence: Sequence, keep: bool
+        self, cell: Cell, parameters: Parameters, sequence: Sequence, save: Save | None
     ) -> tuple[Tensor, State, tuple[Tensor, ...]]:
         state = tuple(member.clone() for member in sequence.initial) if not len(sequence.x) else sequence.initial
         outputs: list[Tensor] = []
@@ -72,8 +86,8 @@ class Loop(Kernel):
             advanced, residuals = cell.advance(parameters, projected, entering)
             state = sequence.leaving(t, advanced, entering)
             outputs.append(sequence.output(t, state))
-            if keep:
-                trace += (*entering, *residuals)
+            if save is not None:
+                trace += (*entering, *(residuals if save == "gates" else ()))
         return stack_steps(outputs, sequence.x, state[0].shape[-1]), state, tuple(trace)
 
     def backward(
@@ -84,6 +98,7 @@ class Loop(Kernel):
         trace: tuple[Tensor, ...],
         d_outputs: Tensor,
         d_final: State,
+        save: Save,
         needs_x: bool,
         norms: StepNorms,
     ) -> Gradients:
@@ -91,6 +106,9 @@ class Loop(Kernel):
         if not steps:
             return no_steps(parameters, sequence, d_final)
         by_step = split_by_step(trace, steps)
+        if save == "states":
+            projected = cell.project(parameters, sequence.x)
+            by_step = [(*s, *cell.advance(parameters, a, s)[1]) for a, s in zip(projected, by_step, strict=True)]
         errors: list[tuple[Tensor, ...]] = []
         carried = d_final
         d_reset: State | None = None

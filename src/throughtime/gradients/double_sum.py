@@ -50,7 +50,7 @@ class DoubleSum(GradientMethod):
     def forward(
         self, cell: Cell, parameters: Parameters, sequence: Sequence, keep: bool
     ) -> tuple[Float[Tensor, "time batch hidden"], State, tuple[Tensor, ...]]:
-        return LOOP.forward(cell, parameters, sequence, keep)
+        return LOOP.forward(cell, parameters, sequence, "states" if keep else None)
 
     def backward(
         self,

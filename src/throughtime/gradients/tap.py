@@ -39,6 +39,12 @@ class LayerTap:
         if clip_step is not None and self.clipped is not None:
             self.clipped[t] = norm.detach() > clip_step
 
+    def fill(self, members: list[Float[Tensor, "time batch"]], clip_step: float | None) -> None:
+        """Note all steps at once: the norms of each member of the state, in order."""
+        self.norms = dict(zip(self.names, members, strict=True))
+        if clip_step is not None:
+            self.clipped = torch.linalg.vector_norm(torch.stack(members), dim=0) > clip_step
+
 
 @dataclass
 class Tap:

@@ -71,10 +71,11 @@ class RecurrentLayer(Tappable, ABC):
         self.dropout = _checked_dropout(dropout, self.num_layers)
         self.learn_initial_state = bool(learn_initial_state)
         _check_stack(cells, 1 + self.bidirectional)
-        self._passes: list[list[_Pass]] = []
+        self._layers: list[list[_Pass]] = []
         for layer, cell in enumerate(cells):
             self.gradient.check(cell)
-            self._passes.append([self._add(cell, f"l{layer}{end}", device, dtype) for end in self._suffixes()])
+            self._layers.append([self._add(cell, f"l{layer}{end}", device, dtype) for end in self._suffixes()])
+        self._passes = [one for layer in self._layers for one in layer]
         self._state_sizes = dict(cells[0].state_sizes)
         for name, size in self._state_sizes.items() if self.learn_initial_state else ():
             like = next(self.parameters(), torch.empty(0, device=device, dtype=dtype))
@@ -93,7 +94,7 @@ class RecurrentLayer(Tappable, ABC):
     def reset_parameters(self) -> None:
         """Draw all parameters anew from torch's generator, as torch.nn does; a learned initial state returns to 0."""
         with torch.no_grad():
-            for one in self._all_passes():
+            for one in self._passes:
                 parameters = one.parameters(self)
                 like = next(iter(parameters.values()), None)
                 if like is not None:  # drawn where and as they will be used, as torch.nn does
@@ -102,16 +103,13 @@ class RecurrentLayer(Tappable, ABC):
             for name in self._state_sizes if self.learn_initial_state else ():
                 getattr(self, f"{name}_0").zero_()
 
-    def _all_passes(self) -> list[_Pass]:
-        return [one for layer in self._passes for one in layer]
-
     def flatten_parameters(self) -> None:
         """Nothing to do; here because code written for torch.nn calls it."""
 
     @property
     def all_weights(self) -> list[list[Tensor]]:
         """The parameters of each layer and direction, as torch.nn has them."""
-        return [list(one.parameters(self).values()) for one in self._all_passes()]
+        return [list(one.parameters(self).values()) for one in self._passes]
 
     def forward(
         self,
@@ -141,16 +139,16 @@ class RecurrentLayer(Tappable, ABC):
             ArgumentError: where a shape, dtype or device does not fit.
         """
         like = next(self.parameters(), None)
-        batch = read_batch(input, lengths, resets, self.batch_first, self._passes[0][0].cell.input_size, like)
+        batch = read_batch(input, lengths, resets, self.batch_first, self._passes[0].cell.input_size, like)
         at_rest = self._states_at_rest(batch)
         initial = at_rest if hx is None else self._read_states(batch, hx)
         y, finals = self._run(batch, initial, at_rest)
-        final = tuple(batch.state_out(torch.stack(members)) for members in zip(*finals, strict=True))
+        final = tuple(batch.state_out(_stacked(members)) for members in zip(*finals, strict=True))
         return batch.output(y), final[0] if len(final) == 1 else final
 
     def _run(self, batch: Batch, initial: State, at_rest: State) -> tuple[Tensor, list[State]]:
         y, finals = batch.x, []
-        for depth, layer in enumerate(self._passes):
+        for depth, layer in enumerate(self._layers):
             if depth and self.dropout:
                 y = zero_some(y, self.dropout, self.training)
             outputs = []
@@ -175,7 +173,7 @@ class RecurrentLayer(Tappable, ABC):
 
     def _states_at_rest(self, batch: Batch) -> State:
         """The initial state where none is passed in, each member [layers · directions, B, size]."""
-        count, rows = len(self._all_passes()), batch.x.shape[1]
+        count, rows = len(self._passes), batch.x.shape[1]
         if self.learn_initial_state:
             return tuple(getattr(self, f"{name}_0")[:, None].expand(-1, rows, -1) for name in self._state_sizes)
         return tuple(batch.x.new_zeros(count, rows, size) for size in self._state_sizes.values())
@@ -186,7 +184,7 @@ class RecurrentLayer(Tappable, ABC):
         members = (hx,) if len(names) == 1 else hx
         if not isinstance(members, tuple | list) or len(members) != len(names):
             raise ArgumentError(f"hx is a {type(hx).__name__}; it must be a tuple of tensors ({', '.join(names)})")
-        count, rows = len(self._all_passes()), batch.x.shape[1]
+        count, rows = len(self._passes), batch.x.shape[1]
         for (name, size), member in zip(self._state_sizes.items(), members, strict=True):
             allowed = (count, size) if batch.unbatched else (count, rows, size)
             came = tuple(member.shape) if isinstance(member, Tensor) else type(member).__name__
@@ -210,8 +208,12 @@ class RecurrentLayer(Tappable, ABC):
             "bidirectional": self.bidirectional,
             "learn_initial_state": self.learn_initial_state,
         }
-        cells = [repr(layer[0].cell) for layer in self._passes]
+        cells = [repr(layer[0].cell) for layer in self._layers]
         return ", ".join([*cells, *(f"{name}={value}" for name, value in options.items() if value), f"{self.gradient}"])
+
+
+def _stacked(members: tuple[Tensor, ...]) -> Tensor:
+    return members[0][None] if len(members) == 1 else torch.stack(members)
 
 
 def _check_stack(cells: Ordered[Cell], directions: int) -> None:

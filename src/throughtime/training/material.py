@@ -7,13 +7,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from throughtime import __version__
 from throughtime.data.entropies import bigram_entropy, unigram_entropy
 from throughtime.data.streams import workable_batch_size
 from throughtime.data.text import SHIPPED_TEXT, TextFile, TextVocabulary, read_file, split, text_symbols
+from throughtime.kernels.native import describe
 from throughtime.records import Baselines, DataRecord, ModelRecord, Record
 from throughtime.training.model import SequenceModel
 from throughtime.training.settings import RunSettings
@@ -81,7 +81,7 @@ def first_record(settings: RunSettings, material: Material, model: SequenceModel
         machine={
             "platform": platform.platform(),
             "processor": platform.processor() or platform.machine(),
-            "threads": torch.get_num_threads(),
+            **describe(),
             "accelerator": settings.optimization.accelerator,
         },
     )

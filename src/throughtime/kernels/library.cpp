@@ -1,0 +1,114 @@
+// The library's entry points: each call goes to the instruction set chosen at run time.
+#include <cstring>
+#include <string>
+
+#include "throughtime.h"
+
+tt_parallel_for tt_threads_of_the_host = nullptr;
+
+#define TT_CELLS(X) X(elman_tanh) X(elman_relu) X(elman_identity) X(lstm) X(gru)
+
+#if defined(TT_WITH_AVX512)
+#define TT_SETS(X) X(avx512) X(avx2) X(baseline)
+#elif defined(TT_WITH_AVX2)
+#define TT_SETS(X) X(avx2) X(baseline)
+#else
+#define TT_SETS(X) X(baseline)
+#endif
+
+#define TT_FUNCTIONS(cell, set)                                                \
+  int tt_##cell##_forward_float_##set(const tt_forward_arguments*, int64_t);   \
+  int tt_##cell##_forward_double_##set(const tt_forward_arguments*, int64_t);  \
+  int tt_##cell##_backward_float_##set(const tt_backward_arguments*, int64_t); \
+  int tt_##cell##_backward_double_##set(const tt_backward_arguments*, int64_t);\
+  int tt_##cell##_gates_float_##set(const tt_gates_arguments*, int64_t);       \
+  int tt_##cell##_gates_double_##set(const tt_gates_arguments*, int64_t);
+
+extern "C" {
+#define TT_OF_SET(set) \
+  TT_FUNCTIONS(elman_tanh, set) TT_FUNCTIONS(elman_relu, set) TT_FUNCTIONS(elman_identity, set) TT_FUNCTIONS(lstm, set) TT_FUNCTIONS(gru, set)
+TT_SETS(TT_OF_SET)
+}
+
+namespace {
+
+enum Set { avx512, avx2, baseline };
+
+bool runs_here(Set set) {
+#if defined(__x86_64__)
+  if (set == avx512)
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  if (set == avx2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#endif
+  return set == baseline;
+}
+
+const char* name_of(Set set) { return set == avx512 ? "avx512" : set == avx2 ? "avx2" : "baseline"; }
+
+std::string available() {
+  std::string names;
+#define TT_ADD(set) \
+  if (runs_here(set)) names += (names.empty() ? "" : " ") + std::string(name_of(set));
+  TT_SETS(TT_ADD)
+  return names;
+}
+
+Set best() {
+#define TT_FIRST(set) \
+  if (runs_here(set)) return set;
+  TT_SETS(TT_FIRST)
+  return baseline;
+}
+
+Set chosen = best();
+
+bool in_range(const tt_gates_arguments* a) { return a->rows >= 0 && a->hidden > 0; }
+
+template <class Arguments> bool in_range(const Arguments* a) {
+  return a->steps >= 0 && a->batch >= 0 && a->hidden > 0 && a->output > 0 && a->output <= a->hidden;
+}
+
+}  // namespace
+
+extern "C" {
+
+void tt_use_threads(tt_parallel_for parallel_for) { tt_threads_of_the_host = parallel_for; }
+
+const char* tt_instruction_sets(void) {
+  static const std::string names = available();
+  return names.c_str();
+}
+
+int tt_use_instruction_set(const char* name) {
+#define TT_TAKE(set)                                            \
+  if (std::strcmp(name, name_of(set)) == 0 && runs_here(set)) { \
+    chosen = set;                                               \
+    return TT_OK;                                               \
+  }
+  TT_SETS(TT_TAKE)
+  return TT_BAD_ARGUMENT;
+}
+
+const char* tt_instruction_set(void) { return name_of(chosen); }
+
+#define TT_DISPATCH(cell, what, Arguments)                           \
+  int tt_##cell##_##what(const Arguments* a, int64_t threads) {      \
+    if (!in_range(a) || threads < 1) return TT_BAD_ARGUMENT;         \
+    TT_SWITCH(tt_##cell##_##what)                                    \
+  }
+#if defined(TT_WITH_AVX512)
+#define TT_SWITCH(f) return chosen == avx512 ? f##_avx512(a, threads) : chosen == avx2 ? f##_avx2(a, threads) : f##_baseline(a, threads);
+#elif defined(TT_WITH_AVX2)
+#define TT_SWITCH(f) return chosen == avx2 ? f##_avx2(a, threads) : f##_baseline(a, threads);
+#else
+#define TT_SWITCH(f) return f##_baseline(a, threads);
+#endif
+#define TT_ENTRIES(cell)                                  \
+  TT_DISPATCH(cell, forward_float, tt_forward_arguments)  \
+  TT_DISPATCH(cell, forward_double, tt_forward_arguments) \
+  TT_DISPATCH(cell, backward_float, tt_backward_arguments) \
+  TT_DISPATCH(cell, backward_double, tt_backward_arguments) \
+  TT_DISPATCH(cell, gates_float, tt_gates_arguments) \
+  TT_DISPATCH(cell, gates_double, tt_gates_arguments)
+TT_CELLS(TT_ENTRIES)
+}

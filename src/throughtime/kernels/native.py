@@ -1,0 +1,119 @@
+"""The compiled library: found, loaded and told about torch's threads, once."""
+
+import ctypes
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from throughtime.errors import ArgumentError
+
+FILE = "libthroughtime.dylib" if sys.platform == "darwin" else "libthroughtime.so"
+STATUS = {1: "out of memory", 2: "an argument is out of range"}
+
+
+class Forward(ctypes.Structure):
+    """`tt_forward_arguments` of throughtime.h."""
+
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in ("steps", "batch", "hidden", "output", "keep")),
+        *((name, ctypes.c_void_p) for name in ("offsets", "resets", "weight", "bias", "projection", "gates", "extra")),
+        *((name, ctypes.c_void_p) for name in ("h", "c", "initial_h", "initial_c", "reset_h", "reset_c")),
+        *((name, ctypes.c_void_p) for name in ("final_h", "final_c")),
+    ]
+
+
+class Backward(ctypes.Structure):
+    """`tt_backward_arguments` of throughtime.h."""
+
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in ("steps", "batch", "hidden", "output")),
+        *(
+            (name, ctypes.c_void_p)
+            for name in ("offsets", "resets", "weight", "projection", "gates", "extra", "h", "c")
+        ),
+        *((name, ctypes.c_void_p) for name in ("initial_h", "initial_c", "reset_h", "reset_c", "d_h")),
+        *((name, ctypes.c_void_p) for name in ("d_final_h", "d_final_c")),
+        ("clip", ctypes.c_double),
+        *((name, ctypes.c_void_p) for name in ("errors", "d_total", "norm_h", "norm_c")),
+        *((name, ctypes.c_void_p) for name in ("d_initial_h", "d_initial_c", "d_reset_h", "d_reset_c")),
+    ]
+
+
+class Gates(ctypes.Structure):
+    """`tt_gates_arguments` of throughtime.h."""
+
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in ("rows", "hidden")),
+        *((name, ctypes.c_void_p) for name in ("recurrent", "gates", "extra")),
+    ]
+
+
+@cache
+def library() -> ctypes.CDLL | None:
+    """The library, or None where it was not built; that is said once."""
+    folders = [Path(folder) for folder in sys.modules["throughtime.kernels"].__path__]
+    found = [folder / FILE for folder in folders if (folder / FILE).exists()]
+    if not found:
+        warnings.warn(
+            f"throughtime was installed without its compiled kernels ({FILE}), so every layer runs on the slower "
+            "reference path; with a C++ compiler present, install it again",
+            stacklevel=2,
+        )
+        return None
+    loaded = ctypes.CDLL(str(found[0]))
+    loaded.tt_instruction_set.restype = loaded.tt_instruction_sets.restype = ctypes.c_char_p
+    loaded.tt_use_threads(_torch_parallel_for())
+    wanted = os.environ.get("THROUGHTIME_INSTRUCTION_SET")
+    if wanted:
+        use_instruction_set(wanted, loaded)
+    return loaded
+
+
+def _torch_parallel_for() -> ctypes.c_void_p | None:
+    """torch's own thread pool (torch 2.10 and later export it); only OpenMP really runs all parts at once."""
+    if "OpenMP" not in torch.__config__.parallel_info():
+        return None
+    try:
+        torch_library = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))
+        return ctypes.cast(torch_library.torch_parallel_for, ctypes.c_void_p)
+    except (OSError, AttributeError):
+        return None
+
+
+def use_instruction_set(name: str, loaded: ctypes.CDLL | None = None) -> None:
+    """Run the kernels with "avx512", "avx2" or "baseline" from now on.
+
+    Raises:
+        ArgumentError: if the library or the machine does not have it.
+    """
+    loaded = loaded or library()
+    if loaded is None or loaded.tt_use_instruction_set(name.encode()) != 0:
+        have = "none, the kernels are not built" if loaded is None else loaded.tt_instruction_sets().decode()
+        raise ArgumentError(f"the instruction set is {name!r}; this machine and library have: {have}")
+
+
+def call(function: Callable[..., int], arguments: Any) -> None:
+    """Call an entry point of the library on torch's number of threads."""
+    status = function(ctypes.byref(arguments), ctypes.c_int64(torch.get_num_threads()))
+    if status:
+        raise MemoryError("the kernel ran out of memory") if status == 1 else ArgumentError(STATUS[status])
+
+
+def describe() -> dict[str, str | int]:
+    """Which library, instruction set and threads the kernels use: what a run's record keeps."""
+    loaded = library()
+    if loaded is None:
+        return {"kernels": f"none: {FILE} is not installed", "threads": torch.get_num_threads()}
+    return {
+        "kernels": str(getattr(loaded, "_name", FILE)),
+        "instruction_set": loaded.tt_instruction_set().decode(),
+        "instruction_sets": loaded.tt_instruction_sets().decode(),
+        "threads": torch.get_num_threads(),
+        "thread_pool": "none" if _torch_parallel_for() is None else "torch",
+    }

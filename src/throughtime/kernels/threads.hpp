@@ -1,0 +1,110 @@
+// How a call's work is shared among threads, and the memory that packed weights live in.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <cstdlib>
+#include <new>
+
+#include <sched.h>
+
+#include "throughtime.h"
+
+extern tt_parallel_for tt_threads_of_the_host;  // NULL: none
+
+namespace TT_ISA {
+
+// Uninitialised memory on cache-line bounds, so that no vector straddles two lines. No container of the standard library
+// is used in what is compiled per instruction set: the linker keeps one copy of such code, perhaps one that this machine
+// cannot run.
+template <class T> class Scratch {
+ public:
+  explicit Scratch(int64_t count = 0) { resize(count); }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  ~Scratch() { std::free(memory_); }
+
+  void resize(int64_t count) {
+    std::free(memory_);
+    memory_ = count ? static_cast<T*>(std::aligned_alloc(64, (count * sizeof(T) / 64 + 1) * 64)) : nullptr;
+    if (count && !memory_) throw std::bad_alloc();
+  }
+  T* data() const { return memory_; }
+  T& operator[](int64_t i) const { return memory_[i]; }
+
+ private:
+  T* memory_ = nullptr;
+};
+
+// All members wait until all have come. It spins: a step takes microseconds, and every member has a core of its own or,
+// on a crowded machine, gives its core away after a while.
+class Barrier {
+ public:
+  int64_t members = 1;
+
+  void wait() {
+    if (members == 1) return;
+    const int64_t now = phase_.load(std::memory_order_relaxed);
+    if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == members) {
+      arrived_.store(0, std::memory_order_relaxed);
+      phase_.store(now + 1, std::memory_order_release);
+      return;
+    }
+    for (int spins = 0; phase_.load(std::memory_order_acquire) == now; ++spins)
+      if (spins > 2000) sched_yield();
+  }
+
+ private:
+  alignas(64) std::atomic<int64_t> arrived_{0};
+  alignas(64) std::atomic<int64_t> phase_{0};
+};
+
+struct Plan {
+  int64_t participants;
+  bool by_units;  // hidden units are split, not rows: then one barrier a step
+  int64_t rows;   // of one participant
+};
+
+// Below this many multiply-adds a step is over before a second thread has noticed it.
+constexpr int64_t kSmallStep = 24000;
+
+inline Plan plan_for(int64_t batch, int64_t multiply_adds_of_a_row, int64_t threads, bool may_split_units) {
+  const bool small = batch * multiply_adds_of_a_row < kSmallStep;
+  if (!tt_threads_of_the_host || threads <= 1 || batch == 0) return {1, false, batch};
+  if (may_split_units && batch < 2 * threads) return small ? Plan{1, false, batch} : Plan{threads, true, batch};
+  const int64_t participants = batch < threads ? batch : threads;
+  return {participants, false, (batch + participants - 1) / participants};
+}
+
+// Calls body(member, members, first tile, last tile, barrier) on each participant, at the same time.
+template <class Body> void run_plan(const Plan& plan, int64_t tiles, Body&& body) {
+  if (plan.participants == 1) {
+    body(int64_t{0}, int64_t{1}, int64_t{0}, tiles, static_cast<Barrier*>(nullptr));
+    return;
+  }
+  struct Shared {
+    Body& body;
+    const Plan& plan;
+    int64_t tiles;
+    std::atomic<int64_t> team{0}, covered{0};
+    Barrier barrier{};
+  } shared{body, plan, tiles};
+  const auto part = [](int64_t begin, int64_t end, void* context) {
+    Shared& s = *static_cast<Shared*>(context);
+    if (!s.plan.by_units) {
+      for (int64_t member = begin; member < end; ++member)
+        s.body(member, s.plan.participants, int64_t{0}, s.tiles, static_cast<Barrier*>(nullptr));
+      return;
+    }
+    // The host may have fewer threads to give: how many came is known once their ranges cover everything.
+    const int64_t member = s.team.fetch_add(1);
+    s.covered.fetch_add(end - begin);
+    while (s.covered.load() != s.plan.participants) sched_yield();
+    const int64_t members = s.team.load();
+    s.barrier.members = members;  // the same value from each of them
+    s.body(member, members, s.tiles * member / members, s.tiles * (member + 1) / members, &s.barrier);
+  };
+  tt_threads_of_the_host(0, plan.participants, 1, part, &shared);
+}
+
+}  // namespace TT_ISA

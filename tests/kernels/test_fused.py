@@ -1,0 +1,211 @@
+"""The fused recurrence against the loop that it replaces: every cell and dtype, lengths, resets, clipping, the tap."""
+
+import itertools
+
+import pytest
+import torch
+from examples_of import parameters_of, states_of
+from oracles import relative
+
+from throughtime.cells import ElmanCell, GRUCell, LSTMCell
+from throughtime.errors import ArgumentError
+from throughtime.gradients import Sequence
+from throughtime.gradients.bptt import LOOP
+from throughtime.gradients.norms import StepNorms
+from throughtime.gradients.tap import LayerTap
+from throughtime.kernels import native, packing
+
+pytestmark = pytest.mark.skipif(native.library() is None, reason="the compiled kernels are not installed")
+
+TOLERANCE = {torch.float64: 1e-13, torch.float32: 2e-6}
+KINDS = {
+    "Elman-tanh": lambda i, h: ElmanCell(i, h),
+    "Elman-relu": lambda i, h: ElmanCell(i, h, nonlinearity="relu"),
+    "Elman-identity": lambda i, h: ElmanCell(i, h, bias=False, nonlinearity="identity"),
+    "LSTM": lambda i, h: LSTMCell(i, h),
+    "LSTM-no-bias": lambda i, h: LSTMCell(i, h, bias=False),
+    "LSTM-proj": lambda i, h: LSTMCell(i, h, proj_size=h // 3),
+    "GRU": lambda i, h: GRUCell(i, h),
+    "GRU-no-bias": lambda i, h: GRUCell(i, h, bias=False),
+}
+# (T, B, I, H): units below, at and beyond a vector and a tile, rows below and beyond a tile, one and many of each.
+SHAPES = [(5, 3, 2, 1), (1, 1, 3, 7), (6, 5, 3, 16), (4, 1, 5, 33), (3, 29, 4, 19), (4, 2, 3, 130), (7, 13, 6, 65)]
+MASKS = ["plain", "lengths", "resets", "lengths-and-resets"]
+
+
+def _sequence(cell, shape, masks, dtype):
+    steps, rows, features, _ = shape
+    x = torch.randn(steps, rows, features, dtype=dtype)
+    lengths = torch.randint(0, steps + 1, (rows,)) if "lengths" in masks else None
+    resets = torch.rand(steps, rows) < 0.3 if "resets" in masks else None
+    if resets is not None and lengths is not None:
+        resets &= torch.arange(steps)[:, None] < lengths
+    detached = [tuple(s.detach() for s in states_of(cell, rows, dtype)) for _ in range(2)]
+    return Sequence(x, *detached, lengths, resets)
+
+
+def _everything(recurrence, cell, parameters, sequence, clip_step=None, save="gates"):
+    """Outputs, final state, gradients and norms of one forward and one backward pass, by name."""
+    names = tuple(cell.state_sizes)
+    outputs, final, trace = recurrence.forward(cell, parameters, sequence, save)
+    generator = torch.Generator().manual_seed(3)
+    d_outputs, *d_final = (torch.randn(one.shape, generator=generator, dtype=one.dtype) for one in (outputs, *final))
+    tap = LayerTap(names)
+    tap.begin(len(sequence.x), sequence.initial[0])
+    g = recurrence.backward(
+        cell, parameters, sequence, trace, d_outputs, tuple(d_final), save, True, StepNorms(clip_step, tap)
+    )
+    results = {"outputs": outputs, "d_x": g.x, **{f"d_{name}": value for name, value in g.parameters.items()}}
+    results |= {f"final_{name}": member for name, member in zip(names, final, strict=True)}
+    results |= {f"d_initial_{name}": member for name, member in zip(names, g.initial, strict=True)}
+    if g.reset_state is not None:
+        results |= {f"d_reset_{name}": member for name, member in zip(names, g.reset_state, strict=True)}
+    return results | {f"norm_{name}": norms for name, norms in tap.norms.items()} | {"clipped": tap.clipped.double()}
+
+
+def _parameters(cell, dtype=torch.float64):
+    """Of a gain that does not grow with the units: a chaotic network would amplify rounding, not show it."""
+    gain = max(1.0, cell.hidden_size**0.5 / 3)
+    return {name: value.detach() / gain for name, value in parameters_of(cell, dtype).items()}
+
+
+def _assert_equal_to_the_loop(cell, shape, masks, dtype, clip_step=None, save="gates"):
+    parameters = _parameters(cell, dtype)
+    sequence = _sequence(cell, shape, masks, dtype)
+    assert cell.kernel.serves(cell, sequence)
+    ours = _everything(cell.kernel, cell, parameters, sequence, clip_step, save)
+    loop = _everything(LOOP, cell, parameters, sequence, clip_step)
+    assert set(ours) >= set(loop) - {name for name in loop if name.startswith("d_reset")}
+    if dtype is torch.float32:  # a gradient of one number may cancel to nothing: rounding shows in all of them together
+        ours, loop = ({"all": torch.cat([one[name].flatten() for name in sorted(loop)])} for one in (ours, loop))
+    distances = {name: relative(value, loop[name]) for name, value in ours.items() if name in loop}
+    assert all(distance <= TOLERANCE[dtype] for distance in distances.values()), distances
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@pytest.mark.parametrize("masks", MASKS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_kernel_is_the_loop(kind, masks, dtype):
+    for shape in SHAPES:
+        _assert_equal_to_the_loop(KINDS[kind](shape[2], shape[3]), shape, masks, dtype)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_clipping_at_every_step_is_that_of_the_loop(kind):
+    for masks, shape in itertools.product(MASKS, SHAPES[2:5]):
+        _assert_equal_to_the_loop(KINDS[kind](shape[2], shape[3]), shape, masks, torch.float64, clip_step=0.8)
+
+
+@pytest.mark.parametrize("rows_of_a_chunk", [1, 13, 4096])
+@pytest.mark.parametrize("kind", KINDS)
+def test_gates_computed_again_from_the_states_are_the_gates_kept(kind, rows_of_a_chunk, monkeypatch):
+    """In chunks of one step, of a few, and of all."""
+    monkeypatch.setattr(packing, "ROWS_OF_A_CHUNK", rows_of_a_chunk)
+    for masks, shape in itertools.product(MASKS, SHAPES):
+        cell = KINDS[kind](shape[2], shape[3])
+        _assert_equal_to_the_loop(cell, shape, masks, torch.float64, save="states")
+    _assert_equal_to_the_loop(KINDS[kind](3, 19), (9, 5, 3, 19), "lengths-and-resets", torch.float64, 0.8, "states")
+
+
+@pytest.mark.parametrize(("kind", "gates", "states"), [("Elman-tanh", 1, 1), ("GRU", 5, 1), ("LSTM", 6, 2)])
+def test_what_is_kept_is_what_the_documentation_says(kind, gates, states):
+    cell = KINDS[kind](3, 19)
+    sequence = _sequence(cell, (6, 5, 3, 19), "plain", torch.float64)
+    for save, numbers in (("gates", gates), ("states", states)):
+        trace = cell.kernel.forward(cell, _parameters(cell), sequence, save)[2]
+        assert sum(member.numel() for member in trace) == numbers * 19 * 6 * 5
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+@pytest.mark.parametrize("kind", KINDS)
+def test_sharing_rows_or_units_among_threads_changes_nothing(kind, threads):
+    """One row of many units splits the units, many rows the rows; both beyond what is worth a thread."""
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(threads)
+        for shape in [(5, 1, 3, 200), (5, 2, 3, 130), (4, 40, 3, 40)]:
+            for masks in ("plain", "lengths-and-resets"):
+                _assert_equal_to_the_loop(KINDS[kind](shape[2], shape[3]), shape, masks, torch.float64)
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("instruction_set", ["avx512", "avx2", "baseline"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_instruction_set_is_the_loop(kind, instruction_set):
+    before = native.describe()["instruction_set"]
+    try:
+        native.use_instruction_set(instruction_set)
+    except ArgumentError as error:
+        pytest.skip(str(error))
+    try:
+        for dtype, shape in itertools.product(TOLERANCE, SHAPES):
+            _assert_equal_to_the_loop(KINDS[kind](shape[2], shape[3]), shape, "lengths-and-resets", dtype)
+    finally:
+        native.use_instruction_set(before)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_without_a_backward_pass_nothing_is_kept_and_the_outputs_are_the_same(kind):
+    for masks in MASKS:
+        cell = KINDS[kind](3, 19)
+        parameters = _parameters(cell)
+        sequence = _sequence(cell, (6, 5, 3, 19), masks, torch.float64)
+        kept, bare = (cell.kernel.forward(cell, parameters, sequence, save) for save in ("gates", None))
+        assert bare[2] == () and kept[2] != ()
+        for one, other in zip((bare[0], *bare[1]), (kept[0], *kept[1]), strict=True):
+            assert torch.equal(one, other)
+
+
+def test_arguments_of_any_strides_are_read_as_what_they_say():
+    """Transposed inputs and weights, an expanded gradient: nothing may read memory as if it were dense."""
+    cell = GRUCell(3, 19)
+    parameters = _parameters(cell)
+    strided = {name: torch.stack((value, value), dim=-1)[..., 0] for name, value in parameters.items()}
+    dense = _sequence(cell, (6, 5, 3, 19), "plain", torch.float64)
+    turned = Sequence(dense.x.transpose(0, 1).contiguous().transpose(0, 1), dense.initial, dense.reset_state)
+    expected, actual = (_everything(cell.kernel, cell, p, s) for p, s in ((parameters, dense), (strided, turned)))
+    assert all(relative(actual[name], value) <= 1e-13 for name, value in expected.items() if name != "clipped")
+    outputs, final, trace = cell.kernel.forward(cell, parameters, dense, "gates")
+    one = torch.ones((), dtype=torch.float64)
+    gradients = [
+        cell.kernel.backward(cell, parameters, dense, trace, d, final, "gates", False, StepNorms()).parameters[
+            "weight_hh"
+        ]
+        for d in (one.expand_as(outputs), torch.ones_like(outputs))
+    ]
+    assert torch.equal(*gradients)
+
+
+def test_bias_gradients_do_not_share_memory():
+    """Autograd accumulates into what it is given: two views of one tensor would be added to twice."""
+    for cell in (ElmanCell(3, 5), LSTMCell(3, 5), GRUCell(3, 5)):
+        parameters = _parameters(cell)
+        sequence = _sequence(cell, (4, 2, 3, 5), "plain", torch.float64)
+        _, final, trace = cell.kernel.forward(cell, parameters, sequence, "gates")
+        d_outputs = torch.randn(4, 2, 5, dtype=torch.float64)
+        g = cell.kernel.backward(
+            cell, parameters, sequence, trace, d_outputs, final, "gates", False, StepNorms()
+        ).parameters
+        shared = g["bias_ih"].data_ptr() == g["bias_hh"].data_ptr()
+        assert not shared or g["bias_ih"] is g["bias_hh"]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.complex64])
+def test_other_dtypes_are_left_to_the_loop(dtype):
+    cell = GRUCell(3, 5)
+    sequence = Sequence(torch.zeros(2, 1, 3, dtype=dtype), (torch.zeros(1, 5, dtype=dtype),), ())
+    assert not cell.kernel.serves(cell, sequence)
+
+
+def test_a_subclass_with_another_step_does_not_inherit_the_kernel():
+    class Doubled(ElmanCell):
+        def update(self, a_x, a_h, state):
+            return super().update(2 * a_x, a_h, state)
+
+    from throughtime.gradients import BPTT
+
+    sequence = _sequence(ElmanCell(3, 5), (4, 2, 3, 5), "plain", torch.float64)
+    with torch.no_grad():
+        assert BPTT._recurrence(Doubled(3, 5), sequence) is LOOP
+        assert BPTT._recurrence(ElmanCell(3, 5), sequence) is ElmanCell.kernel
