@@ -1,0 +1,1 @@
+"""throughtime's layers measured against torch.nn and jax: parity first, then interleaved timings."""

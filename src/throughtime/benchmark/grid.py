@@ -1,0 +1,162 @@
+"""What `throughtime bench` measures, and the goals it is held to: data, and how to look it up."""
+
+import re
+from dataclasses import dataclass
+from math import inf
+
+from throughtime.errors import ArgumentError
+
+GATES = {"rnn": 1, "gru": 3, "lstm": 4}
+"""The cells, RNN with tanh, and how many blocks of H rows their weights have."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Rows of the batch B, hidden units H and time steps T; written "BxHxT"."""
+
+    batch: int
+    hidden: int
+    steps: int
+
+    @property
+    def input_size(self) -> int:
+        """Features of the input: as many as hidden units, but 16 where those are 32 or 64."""
+        return 16 if self.hidden in (32, 64) else self.hidden
+
+    def __str__(self) -> str:
+        return f"{self.batch}x{self.hidden}x{self.steps}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Shape":
+        """Read "BxHxT"; raises `ArgumentError` for anything else."""
+        numbers = re.fullmatch(r"([1-9]\d*)[x×]([1-9]\d*)[x×]([1-9]\d*)", text.strip(), re.ASCII)
+        if numbers is None:
+            raise ArgumentError(
+                f"--shapes has {text!r}; a shape is rows x hidden units x steps, such as 32x128x100, several are "
+                "parted by commas."
+            )
+        return cls(*map(int, numbers.groups()))
+
+
+GRID = tuple(
+    Shape(*numbers)
+    for numbers in (
+        *((1, 32, 100), (1, 64, 1000), (1, 128, 100), (1, 512, 100), (8, 64, 100)),
+        *((16, 64, 1000), (16, 128, 1000), (32, 128, 100), (32, 256, 256), (64, 256, 150)),
+        *((16, 512, 25), (64, 512, 25), (32, 1024, 25), (20, 800, 300), (4, 32, 17984)),
+    )
+)
+
+QUICK = tuple(
+    Shape(*numbers)
+    for numbers in ((1, 32, 100), (1, 128, 100), (8, 64, 100), (16, 64, 1000), (32, 128, 100), (16, 512, 25))
+)
+
+VARIANT_SHAPES = tuple(
+    Shape(*numbers) for numbers in ((1, 32, 100), (8, 64, 100), (16, 64, 1000), (32, 128, 100), (32, 256, 256))
+)
+"""Where the variants are measured unless shapes are given."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """How a case differs from one float32 layer in one direction over full sequences.
+
+    Attributes:
+        name: as on the command line; "" for the grid itself.
+        title: what it is, for the reader.
+        packed: a PackedSequence with lengths drawn uniformly from T/4 … T.
+        resets: the state returns to zero before 3 % of the steps.
+        input_size: 0 for the shape's own.
+        threads: 0 for as many as everything else.
+        own_cost: the most it may cost per valid step, as a multiple of our own time without it; 0 where it is not
+            measured against that.
+    """
+
+    name: str
+    title: str
+    layers: int = 1
+    bidirectional: bool = False
+    packed: bool = False
+    resets: bool = False
+    input_size: int = 0
+    double: bool = False
+    threads: int = 0
+    own_cost: float = 0.0
+
+
+GRID_ITSELF = Variant("", "one layer, full sequences, float32")
+
+VARIANTS = {
+    variant.name: variant
+    for variant in (
+        Variant("layers", "two layers", layers=2),
+        Variant("bidirectional", "both directions", bidirectional=True),
+        Variant("packed", "PackedSequence, lengths uniform in T/4 ... T", packed=True, own_cost=1.1),
+        Variant("resets", "the state reset before 3 % of the steps", resets=True, own_cost=1.05),
+        Variant("input1", "one input feature", input_size=1),
+        Variant("float64", "float64", double=True),
+        Variant("thread1", "one thread", threads=1),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One line of the table: a cell, a shape and a variant."""
+
+    cell: str
+    shape: Shape
+    variant: Variant = GRID_ITSELF
+
+    @property
+    def input_size(self) -> int:
+        """Features of the input."""
+        return self.variant.input_size or self.shape.input_size
+
+    def flops(self, tokens: int) -> float:
+        """Multiplications and additions of the matrix products alone, forward and backward, over `tokens` steps.
+
+        6 G N H (I + H) for each layer and direction: two for a product, times three for the output, ∂W and ∂input.
+        """
+        directions = 1 + self.variant.bidirectional
+        widths = [self.input_size] + [directions * self.shape.hidden] * (self.variant.layers - 1)
+        inputs_and_states = directions * sum(width + self.shape.hidden for width in widths)
+        return 6.0 * GATES[self.cell] * tokens * self.shape.hidden * inputs_and_states
+
+    def __str__(self) -> str:
+        return f"{self.cell} {self.shape}" + (f" {self.variant.name}" if self.variant.name else "")
+
+
+GOALS_THREADS = 2
+"""The goals beyond "never slower" are set for this many threads."""
+
+HIDDEN_BOUNDS = (64, 128, 256, inf)
+"""Largest H of each column of the tables below."""
+
+_AGAINST_LOOPS = ((1, (25.0, 12.0, 8.0, 5.0)), (16, (5.0, 2.5, 1.8, 1.5)), (inf, (3.0, 1.8, 1.5, 1.3)))
+_AGAINST_FUSED = ((1, (3.0, 2.0, 1.5, 1.3)), (inf, (1.5, 1.3, 1.15, 1.05)))
+
+RATIO_GOALS = {"rnn": _AGAINST_LOOPS, "gru": _AGAINST_LOOPS, "lstm": _AGAINST_FUSED}
+"""Least time of torch.nn over ours, in rows (largest B, by column): B = 4 is held to the row for 8 to 16."""
+
+GEOMEAN_GOALS = {"rnn": 4.0, "gru": 4.0, "lstm": 1.5}
+"""Least geometric mean of those ratios over the whole grid."""
+
+SHARE_GOALS = {(16, 64): 0.60, (32, 128): 0.70, (32, 256): 0.78, (64, 512): 0.83}
+"""Least share of the matrix product's rate, by (B, H)."""
+
+
+def ratio_goal(case: Case, threads: int) -> float:
+    """The least time of torch.nn over ours; 1, never slower, where nothing more was set."""
+    if case.variant.name or threads != GOALS_THREADS:
+        return 1.0
+    column = next(i for i, largest in enumerate(HIDDEN_BOUNDS) if case.shape.hidden <= largest)
+    return next(goals[column] for largest, goals in RATIO_GOALS[case.cell] if case.shape.batch <= largest)
+
+
+def share_goal(case: Case, threads: int) -> float | None:
+    """The least share of the matrix product's rate, or None."""
+    if case.variant.name or threads != GOALS_THREADS:
+        return None
+    return SHARE_GOALS.get((case.shape.batch, case.shape.hidden))

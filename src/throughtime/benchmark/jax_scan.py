@@ -1,0 +1,108 @@
+"""The same recurrences as a compiled jax.lax.scan, where jax is installed."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy
+from torch import Tensor
+
+from throughtime.benchmark.parity import relative
+from throughtime.benchmark.problem import Pass
+
+
+class JaxScan:
+    """jax on the CPU with, as far as it can be told, a given number of threads.
+
+    Args:
+        threads: XLA sizes its pool by it when it is first used in a process; products inside may still differ.
+    """
+
+    def __init__(self, threads: int) -> None:
+        os.environ.update(NPROC=str(threads), PJRT_NPROC=str(threads), JAX_PLATFORMS="cpu")
+        if threads == 1:
+            flags = os.environ.get("XLA_FLAGS", "")
+            os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
+        self._jax: Any = importlib.import_module("jax")
+
+    @property
+    def version(self) -> str:
+        """jax's version."""
+        return self._jax.__version__
+
+    def prepare(self, cell: str, side: Pass, reference: tuple[Tensor, ...]) -> tuple[Callable[[], Any], float]:
+        """Compile the pass of `side`, a layer in one direction over full sequences.
+
+        Args:
+            reference: the gradients in float64, with the output in front.
+
+        Returns:
+            One pass, which waits for its results; and the largest relative distance of its gradients from `reference`.
+        """
+        jnp = self._jax.numpy
+        parameters = {
+            name.removesuffix("_l0"): jnp.asarray(value.detach().numpy())
+            for name, value in side.module.named_parameters()
+        }
+        x, cotangent = (jnp.asarray(tensor.detach().numpy()) for tensor in (side.x, side.cotangent))
+
+        def loss(parameters: Any, x: Any) -> Any:
+            return jnp.vdot(_outputs(self._jax, cell, parameters, x), cotangent)
+
+        gradients = self._jax.jit(self._jax.value_and_grad(loss, argnums=(0, 1)))
+
+        def turn() -> Any:
+            return self._jax.block_until_ready(gradients(parameters, x))
+
+        _, (d_parameters, d_x) = turn()
+        return turn, max(map(_distance, (d_x, *(d_parameters[name] for name in parameters)), reference[1:]))
+
+
+def find_jax(threads: int) -> tuple[JaxScan | None, str]:
+    """jax, or None; and a sentence about it."""
+    if importlib.util.find_spec("jax") is None:
+        return None, "jax is not installed: no comparison with jax.lax.scan."
+    try:
+        scan = JaxScan(threads)
+    except Exception as error:  # whatever a broken installation raises, torch.nn can still be measured against
+        return None, f"jax cannot be used ({error}): no comparison with jax.lax.scan."
+    return scan, f"jax {scan.version}: a jit-compiled value_and_grad of lax.scan, its compilation left out."
+
+
+def _distance(ours: Any, exact: Tensor) -> float:
+    return relative(exact.new_tensor(numpy.asarray(ours)), exact)
+
+
+def _outputs(jax: Any, cell: str, parameters: Any, x: Any) -> Any:
+    """h_1…T of one layer; the input's product stands before the scan, as everywhere else."""
+    bias, inner_bias = parameters["bias_ih"], parameters["bias_hh"]
+    if cell != "gru":  # whose last gate needs the second bias inside the recurrence
+        bias, inner_bias = bias + inner_bias, 0.0
+    rows = x @ parameters["weight_ih"].T + bias
+    zero = jax.numpy.zeros((x.shape[1], parameters["weight_hh"].shape[1]), x.dtype)
+
+    def product(h: Any) -> Any:
+        return h @ parameters["weight_hh"].T + inner_bias
+
+    def rnn(h: Any, row: Any) -> Any:
+        h = jax.numpy.tanh(row + product(h))
+        return h, h
+
+    def gru(h: Any, row: Any) -> Any:
+        (x_r, x_z, x_n), (h_r, h_z, h_n) = (jax.numpy.split(a, 3, -1) for a in (row, product(h)))
+        z = jax.nn.sigmoid(x_z + h_z)
+        h = (1 - z) * jax.numpy.tanh(x_n + jax.nn.sigmoid(x_r + h_r) * h_n) + z * h
+        return h, h
+
+    def lstm(state: Any, row: Any) -> Any:
+        i, f, g, o = jax.numpy.split(row + product(state[0]), 4, -1)
+        c = jax.nn.sigmoid(f) * state[1] + jax.nn.sigmoid(i) * jax.numpy.tanh(g)
+        h = jax.nn.sigmoid(o) * jax.numpy.tanh(c)
+        return (h, c), h
+
+    step, initial = {"rnn": (rnn, zero), "gru": (gru, zero), "lstm": (lstm, (zero, zero))}[cell]
+    return jax.lax.scan(step, initial, rows)[1]

@@ -1,0 +1,94 @@
+"""The machine, the versions and the settings that the figures depend on."""
+
+import os
+import platform
+import sys
+from pathlib import Path
+from time import perf_counter, process_time
+from typing import Any
+
+import numpy
+import torch
+
+from throughtime import __version__
+from throughtime.kernels.native import describe
+
+WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+"""What says how long a thread without work keeps its core busy; it changes the speed of both sides."""
+
+
+def machine() -> dict[str, Any]:
+    """Name → plain value, to be printed and kept; the load is that of the last minute, before anything is measured."""
+    return {
+        "processor": _processor(),
+        "cores": _cores(),
+        "platform": platform.platform(),
+        "load": round(os.getloadavg()[0], 2),
+        "threads": torch.get_num_threads(),
+        "waiting": {name: os.environ[name] for name in WAITING if name in os.environ},
+        "versions": {
+            "throughtime": __version__,
+            "torch": torch.__version__,
+            "numpy": numpy.__version__,
+            "python": platform.python_version(),
+        },
+        "kernels": describe(),
+    }
+
+
+def lines(found: dict[str, Any]) -> list[str]:
+    """The same for a reader."""
+    kernels, waiting = found["kernels"], found["waiting"]
+    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+    chosen = ", ".join(f"{name}={value}" for name, value in waiting.items()) or "waiting as the OpenMP library chooses"
+    if kernels["kernels"] == "reference":
+        own = f"Kernels   none, the slower reference path: {kernels['reason']}"
+    else:
+        own = (
+            f"Kernels   {kernels['instruction_set']} (of {', '.join(kernels['instruction_sets'])}), "
+            f"threads from: {kernels['thread_pool']}"
+        )
+    return [
+        f"Machine   {found['processor']}, {found['cores']} cores, {found['platform']}, load {found['load']}",
+        f"Versions  {versions}",
+        f"Threads   {found['threads']}; {chosen}",
+        own,
+    ]
+
+
+class OtherLoad:
+    """How much of the machine's time others take, from now on."""
+
+    def __init__(self) -> None:
+        self._wall, self._own, self._everybody = perf_counter(), process_time(), _busy_seconds()
+
+    def share(self) -> float | None:
+        """Seconds of all cores taken by anybody but this process, over those there were; None if not on Linux."""
+        everybody = _busy_seconds()
+        if everybody is None or self._everybody is None:
+            return None
+        others = (everybody - self._everybody) - (process_time() - self._own)
+        return max(0.0, others / ((perf_counter() - self._wall) * (os.cpu_count() or 1)))
+
+
+def _busy_seconds() -> float | None:
+    """Seconds that the cores have spent on anything; what a virtual machine's host took for others counts."""
+    counters = Path("/proc/stat")
+    if not counters.exists():
+        return None
+    user, nice, system, _idle, _waiting, *rest = map(int, counters.read_text().split("\n", 1)[0].split()[1:9])
+    return (user + nice + system + sum(rest)) / os.sysconf("SC_CLK_TCK")
+
+
+def _processor() -> str:
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        names = [line.partition(":")[2] for line in information.read_text().splitlines() if "model name" in line]
+        if names:
+            return names[0].strip()
+    return platform.processor() or platform.machine()
+
+
+def _cores() -> int:
+    """Those this process may use, where the system tells."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1

@@ -1,0 +1,184 @@
+"""One case measured: parity, then the sides taking turns in this process."""
+
+import gc
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import perf_counter
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
+
+from throughtime.benchmark.grid import Case
+from throughtime.benchmark.jax_scan import JaxScan
+from throughtime.benchmark.machine import OtherLoad
+from throughtime.benchmark.measurement import Measurement, Saved, Timing, Timings
+from throughtime.benchmark.parity import distances
+from throughtime.benchmark.problem import Pass, Problem, build
+
+JAX_TOLERANCE = 1e-3
+"""Beyond this relative distance from the reference jax has not computed the same thing, and is not timed."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How long a case is measured.
+
+    Attributes:
+        warm_ups: turns that are not counted.
+        repetitions, seconds: there are at least this many turns, and they last at least this long.
+        cap: after this many seconds it is enough, if there were three turns.
+        product_size: rows and columns of the large matrix product.
+        product_pause: seconds of turns between two such products, of which there are at least three.
+    """
+
+    warm_ups: int = 3
+    repetitions: int = 15
+    seconds: float = 1.0
+    cap: float = 6.0
+    product_size: int = 2048
+    product_pause: float = 0.4
+
+
+FULL = Protocol()
+BRIEF = Protocol(seconds=0.4, cap=1.5)
+
+_FEWEST = 3
+
+
+def measure(case: Case, protocol: Protocol, scan: JaxScan | None = None) -> Measurement:
+    """Measure `case`; a case whose parity fails is not timed.
+
+    Args:
+        scan: jax, which is measured in the grid itself only; None without it.
+    """
+    with threads(case.variant.threads):
+        problem = build(case)
+        away, reference = distances(problem)
+        measurement = Measurement(case, torch.get_num_threads(), problem.tokens, away)
+        if measurement.failures:
+            return measurement
+        sides: dict[str, Callable[[], object]] = {"ours": problem.ours}
+        if problem.torch_has_it:
+            sides["torch"] = problem.torch
+        if problem.plain:
+            sides["plain"] = problem.plain
+        jax_distance = None
+        if scan and not case.variant.name:
+            turn, jax_distance = scan.prepare(case.cell, problem.ours, reference)
+            if jax_distance <= JAX_TOLERANCE:
+                sides["jax"] = turn
+        timings = _timings(sides, protocol, problem.ours.x.dtype)
+        return Measurement(
+            case, measurement.threads, problem.tokens, away, timings, _saved(problem), jax_distance=jax_distance
+        )
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Let torch use this many threads; 0: as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _timings(sides: Mapping[str, Callable[[], object]], protocol: Protocol, dtype: torch.dtype) -> Timings:
+    load = OtherLoad()
+    found, rate = take_turns(sides, LargeProduct(protocol.product_size, dtype), protocol)
+    return Timings(found["ours"], found.get("torch"), found.get("plain"), found.get("jax"), rate, load.share())
+
+
+class LargeProduct:
+    """A product of two square matrices, the machine's own measure of speed.
+
+    Args:
+        size: rows and columns.
+        dtype: of the matrices.
+    """
+
+    def __init__(self, size: int, dtype: torch.dtype) -> None:
+        self.flops = 2.0 * size**3
+        self._factors = torch.rand(size, size, dtype=dtype), torch.rand(size, size, dtype=dtype)
+        self._product = torch.empty(size, size, dtype=dtype)
+
+    def __call__(self) -> Tensor:
+        return torch.mm(*self._factors, out=self._product)
+
+
+def take_turns(
+    sides: Mapping[str, Callable[[], object]], product: LargeProduct, protocol: Protocol
+) -> tuple[dict[str, Timing], float]:
+    """Run the sides by turns, in the reverse order every other time, with a large product every now and then.
+
+    Returns:
+        The seconds of each side, and the FLOP/s of the median large product.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    products: list[float] = []
+    order, spent, next_product = list(sides), 0.0, 0.0
+    with _no_collection():
+        for one in [product, *list(sides.values()) * protocol.warm_ups]:
+            one()
+        while not _enough(len(seconds[order[0]]), spent, protocol):
+            if spent >= next_product:
+                products.append(_seconds(product))
+                next_product = spent + protocol.product_pause
+            for name in order:
+                seconds[name].append(_seconds(sides[name]))
+                spent += seconds[name][-1]
+            order.reverse()
+        while len(products) < _FEWEST:
+            products.append(_seconds(product))
+    middle = Timing(tuple(products)).median
+    return {name: Timing(tuple(times)) for name, times in seconds.items()}, product.flops / middle
+
+
+def _enough(turns: int, spent: float, protocol: Protocol) -> bool:
+    if turns >= _FEWEST and spent >= protocol.cap:
+        return True
+    return turns >= protocol.repetitions and spent >= protocol.seconds
+
+
+def _seconds(side: Callable[[], object]) -> float:
+    begin = perf_counter()
+    kept = side()  # what it returns is freed after the clock has been read
+    end = perf_counter()
+    del kept
+    return end - begin
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    gc.collect()
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()
+
+
+def _saved(problem: Problem) -> Saved:
+    return Saved(saved_bytes(problem.ours), saved_bytes(problem.torch) if problem.torch_has_it else None)
+
+
+def saved_bytes(side: Pass) -> int:
+    """Bytes of the distinct storages that a forward pass keeps for its backward pass, `side.leaves` left out."""
+    own = {leaf.untyped_storage().data_ptr() for leaf in side.leaves}
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with saved_tensors_hooks(keep, lambda tensor: tensor):
+        output = side.forward()
+    del output
+    return sum(kept.values())

@@ -1,0 +1,166 @@
+"""Measurements as text and as plain values for a file."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from math import inf, isfinite, isnan
+from typing import Any
+
+from throughtime.benchmark.grid import GOALS_THREADS, Variant
+from throughtime.benchmark.measurement import Measurement, Timing
+from throughtime.benchmark.verdicts import Figure, Verdict, means, verdicts
+
+EXPLANATION = (
+    "torch, ours, jax: median ms of forward + backward with the gradients of the input and of all parameters, taking",
+    "turns in this process. ratio: torch.nn's median over ours; min: of the shortest times. %product: FLOPs of the",
+    "matrix products alone, 6 G N H (I + H), over our median time, as a share of torch.mm's rate on large matrices,",
+    "which is not the fastest product on every machine. saved: bytes kept for the backward pass beside input and",
+    "parameters, ours over torch.nn's. own: our median time a valid step over that on full sequences without resets.",
+    "other: share of the machine that other programs used meanwhile. Before it is timed, each case is checked against",
+    f"torch.nn in float64. The goals above 1 are set for {GOALS_THREADS} threads and for the grid itself.",
+)
+
+QUIET = 0.1
+"""The share of the machine that others may use without a word."""
+
+_NAMES = ("cell", "B", "H", "T", "torch", "ours", "jax", "ratio", "min", "%product", "saved", "own", "other")
+_WIDTHS = (-5, 4, 6, 7, 10, 10, 9, 8, 8, 9, 7, 6, 7)
+
+
+def header() -> str:
+    """The names of the columns."""
+    return _columns(_NAMES) + "  goals"
+
+
+def heading(variant: Variant) -> str:
+    """What stands above the rows of a variant."""
+    return f"-- {variant.name}: {variant.title}" if variant.name else f"-- {variant.title}"
+
+
+def row(measurement: Measurement) -> str:
+    """One line of the table, without its end."""
+    case, timings = measurement.case, measurement.timings
+    place = (case.cell, str(case.shape.batch), str(case.shape.hidden), str(case.shape.steps))
+    if timings is None:
+        return f"{_columns(place)}  {failure(measurement)}"
+    figures = (
+        *(_milliseconds(timing) for timing in (timings.torch, timings.ours, timings.jax)),
+        *(_format(value, ".2f") for value in (measurement.ratio, measurement.ratio_of_minima)),
+        _format(measurement.share, ".0%"),
+        *(_format(value, ".2f") for value in (measurement.saved_ratio, measurement.own_cost)),
+        _format(timings.other_load, ".0%"),
+    )
+    return f"{_columns((*place, *figures))}  {', '.join(map(_short, verdicts(measurement)))}".rstrip()
+
+
+def failure(measurement: Measurement) -> str:
+    """What is wrong with a case that was not timed."""
+    worst = max(measurement.failures, key=lambda one: inf if isnan(one.ours) else one.ours / one.limit)
+    return (
+        f"PARITY FAILED, not timed: {worst.name} is {worst.ours:.1e} from float64, torch.nn {worst.torch:.1e}, "
+        f"allowed {worst.limit:.1e}"
+    )
+
+
+def summary(measurements: Sequence[Measurement]) -> list[str]:
+    """The closing lines: means by cell, what was slower, the goals that were missed, what failed parity."""
+    lines = []
+    for mean in means(measurements):
+        goal = "" if mean.goal is None else f" (goal {mean.goal:g}: {'ok' if mean.met else 'BELOW'})"
+        lines.append(
+            f"{mean.cell}: geometric mean of the ratios {mean.geomean:.2f}{goal}, of the minima "
+            f"{mean.geomean_of_minima:.2f}, over {mean.shapes} shapes; worst {mean.worst.ratio:.2f} at "
+            f"{mean.worst.case.shape}."
+        )
+    slower = [one for one in measurements if one.ratio is not None and one.ratio < 1]
+    timed = [one for one in measurements if one.ratio is not None]
+    if timed:
+        lines.append(f"Slower than torch.nn: {len(slower)} of {len(timed)} cases{':' if slower else '.'}")
+        lines += [f"  {one.case}: {one.ratio:.3f}" for one in slower]
+    return lines + _disturbed(measurements) + _missed(measurements) + _failed(measurements)
+
+
+def _missed(measurements: Sequence[Measurement]) -> list[str]:
+    judged = [(str(one.case), verdict) for one in measurements for verdict in verdicts(one)]
+    missed = [f"  {case}: {_long(verdict)}" for case, verdict in judged if not verdict.met]
+    goals = [mean for mean in means(measurements) if mean.goal is not None]
+    missed += [
+        f"  {mean.cell}: geometric mean {mean.geomean:.2f}, goal {mean.goal:g}" for mean in goals if not mean.met
+    ]
+    count = len(judged) + len(goals)
+    return [f"Goals missed: {len(missed)} of {count}{':' if missed else '.'}", *missed] if count else []
+
+
+def _disturbed(measurements: Sequence[Measurement]) -> list[str]:
+    loads = [one.timings.other_load for one in measurements if one.timings and one.timings.other_load is not None]
+    disturbed = sum(load > QUIET for load in loads)
+    if not disturbed:
+        return []
+    return [
+        f"Disturbed: during {disturbed} of {len(loads)} cases other programs used more than {QUIET:.0%} of the "
+        "machine. Two threads on a busy machine can be many times slower, on either side: measure those again."
+    ]
+
+
+def _failed(measurements: Sequence[Measurement]) -> list[str]:
+    failed = [f"  {one.case}: {failure(one)}" for one in measurements if one.failures]
+    return [f"Parity: failed in {len(failed)} of {len(measurements)} cases{':' if failed else '.'}", *failed]
+
+
+def as_json(machine: dict[str, Any], protocol: Any, measurements: Sequence[Measurement], complete: bool) -> dict:
+    """Everything measured, as JSON takes it: a figure that is not finite becomes its name.
+
+    Args:
+        machine: see `machine.machine`.
+        protocol: how long was measured.
+        complete: False if the run was ended early.
+    """
+    rows = [_row_as_json(one) for one in measurements]
+    content = {"machine": machine, "protocol": asdict(protocol), "complete": complete, "rows": rows}
+    return _finite(content)
+
+
+def _row_as_json(measurement: Measurement) -> dict[str, Any]:
+    figures = ("ratio", "ratio_of_minima", "jax_ratio", "own_cost", "share", "saved_ratio")
+    judged = [
+        {"figure": one.figure.value, "value": one.value, "goal": one.bound, "met": one.met}
+        for one in verdicts(measurement)
+    ]
+    content = asdict(measurement)
+    return {**content, **{name: getattr(measurement, name) for name in figures}, "goals": judged}
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(member) for key, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(member) for member in value]
+    return str(value) if isinstance(value, float) and not isfinite(value) else value
+
+
+def _columns(cells: Sequence[str]) -> str:
+    pairs = zip(cells, _WIDTHS, strict=False)
+    return "".join(cell.ljust(-width) if width < 0 else cell.rjust(width) for cell, width in pairs)
+
+
+def _milliseconds(timing: Timing | None) -> str:
+    return _format(None if timing is None else timing.median * 1e3, ".3f")
+
+
+def _format(value: float | None, how: str) -> str:
+    return "-" if value is None else format(value, how)
+
+
+def _short(verdict: Verdict) -> str:
+    """A goal for the end of a row; the figure itself stands in its column."""
+    if verdict.figure is Figure.OWN_COST:
+        return f"own <= {verdict.bound:g} {verdict.word}"
+    if verdict.figure is Figure.SHARE:
+        return f">= {verdict.bound:.0%} {verdict.word}"
+    return f"{'jax ' if verdict.figure is Figure.JAX else ''}>= {verdict.bound:g} {verdict.word}"
+
+
+def _long(verdict: Verdict) -> str:
+    if verdict.figure is Figure.SHARE:
+        return f"{verdict.value:.1%} of torch.mm's rate, goal {verdict.bound:.0%}"
+    most = "at most " if verdict.figure is Figure.OWN_COST else ""
+    return f"{verdict.figure.value} {verdict.value:.3f}, goal {most}{verdict.bound:g}"

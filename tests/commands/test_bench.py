@@ -1,0 +1,197 @@
+import json
+import signal
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+from commands.processes import process
+
+from throughtime.benchmark import jax_scan, measure, problem
+from throughtime.commands import bench
+from throughtime.kernels import native
+from throughtime.layers import LSTM
+
+TINY = ("--shapes", "3x7x11", "--threads", "1")
+
+
+@pytest.fixture(autouse=True)
+def _in_no_time(monkeypatch):
+    brief = measure.Protocol(warm_ups=1, repetitions=3, seconds=0.0, cap=0.0, product_size=32)
+    monkeypatch.setattr(measure, "FULL", brief)
+    monkeypatch.setattr(measure, "BRIEF", brief)
+    monkeypatch.setattr(jax_scan, "find_jax", lambda threads: (None, "No jax here."))
+
+
+class Wrong(LSTM):
+    """With outputs a thousandth too large."""
+
+    def forward(self, *arguments, **options):
+        outputs, final = super().forward(*arguments, **options)
+        return outputs * 1.001, final
+
+
+def test_one_shape_of_every_cell(command):
+    code, out, err = command("bench", *TINY)
+    assert (code, err) == (0, "")
+    rows = [line.split() for line in out.splitlines() if line[:5] in ("rnn  ", "gru  ", "lstm ")]
+    assert [row[:4] for row in rows] == [[cell, "3", "7", "11"] for cell in ("rnn", "gru", "lstm")]
+    for said in ("Machine ", "Versions ", "Threads   1", "Kernels ", "No jax here.", "products alone", "goals"):
+        assert said in out, said
+    assert "over 1 shapes" in out and out.endswith("Parity: failed in 0 of 3 cases.\n")
+
+
+def test_variants_json_and_plot(command, tmp_path):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    files = ("--json", tmp_path / "bench.json", "--plot", tmp_path / "bench.png")
+    code, out, err = command("bench", *TINY, "--cells", "gru,rnn", "--variants", "packed,resets", *files)
+    assert (code, err) == (0, "")
+    content = json.loads((tmp_path / "bench.json").read_text(encoding="utf-8"))
+    named = [(row["case"]["cell"], row["case"]["variant"]["name"]) for row in content["rows"]]
+    assert named == [(cell, name) for name in ("", "packed", "resets") for cell in ("gru", "rnn")]
+    assert content["complete"] and content["machine"]["threads"] == 1
+    assert out.count("\n-- ") == 3 and "-- packed: PackedSequence" in out
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bench.json", "bench.png"]
+    assert (tmp_path / "bench.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_failure_of_parity_is_told_and_is_the_exit_code(command, monkeypatch):
+    monkeypatch.setitem(problem.OURS, "lstm", Wrong)
+    code, out, err = command("bench", *TINY)
+    assert (code, err) == (1, "")
+    (row,) = [line for line in out.splitlines() if line.startswith("lstm")]
+    assert "PARITY FAILED, not timed: " in row and "is 1.0e-03 from float64" in row
+    assert "Parity: failed in 1 of 3 cases:" in out and "rnn: geometric mean" in out
+
+
+def test_what_is_measured_by_default():
+    def cases(**given):
+        options = {"cells": "rnn,gru,lstm", "shapes": "", "variants": "", "quick": False, **given}
+        return bench._cases(SimpleNamespace(**options))
+
+    assert len([case for case in cases() if not case.variant.name]) == 45
+    assert {case.variant.name for case in cases()} == {"", *bench.VARIANTS}
+    assert len(cases(quick=True)) == 18
+    assert len(cases(shapes="3x7x11,1x2x3", variants="all", cells="gru")) == 2 * 8
+    assert len(cases(variants="none", cells="gru,gru")) == 15
+    quick = cases(quick=True, variants="float64", cells="lstm")
+    assert {case.shape for case in quick} == set(bench.QUICK)
+
+
+def test_the_instruction_set_is_chosen_and_put_back(command, monkeypatch):
+    if native.library() is None:
+        pytest.skip("the compiled kernels are not installed")
+    before = native.describe()["instruction_set"]
+    code, out, _ = command("bench", *TINY, "--cells", "rnn", "--instruction-set", "baseline")
+    assert code == 0 and "Kernels   baseline (of " in out
+    assert native.describe()["instruction_set"] == before
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--cells", "rnn,lsmt"], "--cells has 'lsmt'; there are rnn, gru, lstm, parted by commas."),
+        (["--shapes", "3x7"], "--shapes has '3x7'; a shape is rows x hidden units x steps"),
+        (["--variants", "packed,al"], "--variants has 'al'; there are layers, "),
+        (["--threads", "-1"], "--threads is -1; it must be at least 1"),
+        (["--threads", "two"], "--threads is two; it must be a whole number."),
+        (["--json", "missing/folder.json"], "--json missing/folder.json: not a file in a folder that exists"),
+        (["--json", "."], "--json .: not a file"),
+        (["--plot", "missing/grid.png"], "--plot missing/grid.png: not a file in a folder that exists"),
+        (["--plot", "grid.gif"], "--plot grid.gif: the name must end in .png, .svg, .pdf."),
+        (["--instruction-set", "sse9"], "the instruction set is 'sse9'"),
+    ],
+)
+def test_wrong_options_are_refused_before_any_work(refused, monkeypatch, words, said):
+    monkeypatch.setattr(measure, "measure", lambda *_: pytest.fail("measured"))
+    assert said in refused("bench", *words, code=2)
+
+
+def test_without_matplotlib_there_is_a_sentence_instead_of_a_plot(command, monkeypatch, tmp_path):
+    monkeypatch.setattr(bench, "find_spec", lambda name: None)
+    code, out, _ = command("bench", *TINY, "--cells", "rnn", "--plot", tmp_path / "bench.png")
+    assert code == 0 and "No plot: matplotlib is not installed (pip install 'throughtime[report]')." in out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_fills_up_loses_no_table(command, monkeypatch, tmp_path):
+    def full(self, *_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.replace", full)
+    code, out, err = command("bench", *TINY, "--cells", "rnn", "--json", tmp_path / "bench.json")
+    assert code == 2 and "Parity: failed in 0 of 1" in out
+    assert "could not be written (No space left on device)" in err and err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_what_was_measured_before_the_end_is_printed_and_kept(command, monkeypatch, tmp_path, error):
+    whole = measure.measure
+
+    def third_time(case, *rest):
+        if case.cell == "lstm":
+            raise error
+        return whole(case, *rest)
+
+    monkeypatch.setattr(measure, "measure", third_time)
+    target = tmp_path / "bench.json"
+    if error is KeyboardInterrupt:
+        assert command("bench", *TINY, "--json", target)[::2] == (130, "throughtime: Interrupted.\n")
+    else:
+        with pytest.raises(MemoryError):
+            command("bench", *TINY, "--json", target)
+    content = json.loads(target.read_text(encoding="utf-8"))
+    assert not content["complete"] and [row["case"]["cell"] for row in content["rows"]] == ["rnn", "gru"]
+
+
+def test_ctrl_c_in_the_real_command(tmp_path):
+    words = ("bench", "--shapes", "2x5x9", "--cells", "rnn", "--variants", "all", "--threads", "1")
+    with process(*words) as running:
+        for line in running.stdout:
+            if line.startswith("rnn"):
+                break
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=60)
+    assert running.returncode == 130 and err == "throughtime: Interrupted.\n"
+    assert "Ended early: " in out and "of 8 cases were measured." in out and "rnn: geometric mean" in out
+
+
+def test_progress_is_for_a_terminal(command, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", _Terminal())
+    assert bench._progress("3 of 45: lstm 1x2x3 ...") is None
+    bench._progress("")
+    assert sys.stderr.written == "\r\033[K3 of 45: lstm 1x2x3 ...\r\033[K"
+
+
+class _Terminal:
+    written = ""
+
+    def isatty(self):
+        return True
+
+    def write(self, text):
+        self.written += text
+
+    def flush(self):
+        pass
+
+
+def test_help_names_the_options_and_needs_no_torch():
+    script = (
+        "import sys\nfrom throughtime.commands.main import main\nmain(['bench', '--help'])\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0
+    for option in (
+        "--quick",
+        "--cells",
+        "--shapes",
+        "--variants",
+        "--threads",
+        "--instruction-set",
+        "--json",
+        "--plot",
+    ):
+        assert option in done.stdout
