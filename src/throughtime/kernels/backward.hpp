@@ -105,7 +105,7 @@ template <class Cell, class S, int NU> class Backward {
   // One vector of units of J_{t+1}ᵀ G_{t+1} has arrived.
   template <class Access> void arrived(int64_t t, const Row& row, int64_t unit, Access lane, Vector<S> d_h) {
     const int64_t at = row.b * P + unit;
-    if (row.last) d_h += lane.get(get(a_.d_final_h) + at);
+    if (row.last) d_h = lane.get(get(a_.d_final_h) + at);  // not +=: no error times an infinite weight is NaN
     else if (Cell::has_direct) d_h += lane.get(carried_h_.data() + at);
     if (row.next_is_reset) {
       S* to = put(a_.d_reset_h) + at;

@@ -65,7 +65,8 @@ Set chosen = best();
 bool in_range(const tt_gates_arguments* a) { return a->rows >= 0 && a->hidden > 0; }
 
 template <class Arguments> bool in_range(const Arguments* a) {
-  return a->steps >= 0 && a->batch >= 0 && a->hidden > 0 && a->output > 0 && a->output <= a->hidden;
+  const bool output_fits = a->projection ? a->output <= a->hidden : a->output == a->hidden;
+  return a->steps >= 0 && a->batch >= 0 && a->hidden > 0 && a->output > 0 && output_fits;
 }
 
 }  // namespace

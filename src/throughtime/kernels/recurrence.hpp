@@ -115,7 +115,9 @@ template <class S, class Body> void for_each_vector(int64_t begin, int64_t end, 
     with_lane<S>(end - unit, [&](auto lane) { body(unit, lane); });
 }
 
-template <class S> void copy_row(S* to, const S* from, int64_t count) { std::memcpy(to, from, count * sizeof(S)); }
+template <class S> void copy_row(S* to, const S* from, int64_t count) {
+  if (count) std::memcpy(to, from, count * sizeof(S));
+}
 
 template <class S> void zero(S* to, int64_t count) { std::memset(to, 0, count * sizeof(S)); }
 

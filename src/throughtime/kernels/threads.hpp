@@ -40,9 +40,11 @@ template <class T> class Scratch {
 // on a crowded machine, gives its core away after a while.
 class Barrier {
  public:
-  int64_t members = 1;
+  // Told by every member, with the same value.
+  void join(int64_t members) { members_.store(members, std::memory_order_relaxed); }
 
   void wait() {
+    const int64_t members = members_.load(std::memory_order_relaxed);
     if (members == 1) return;
     const int64_t now = phase_.load(std::memory_order_relaxed);
     if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == members) {
@@ -55,6 +57,7 @@ class Barrier {
   }
 
  private:
+  std::atomic<int64_t> members_{1};
   alignas(64) std::atomic<int64_t> arrived_{0};
   alignas(64) std::atomic<int64_t> phase_{0};
 };
@@ -101,7 +104,7 @@ template <class Body> void run_plan(const Plan& plan, int64_t tiles, Body&& body
     s.covered.fetch_add(end - begin);
     while (s.covered.load() != s.plan.participants) sched_yield();
     const int64_t members = s.team.load();
-    s.barrier.members = members;  // the same value from each of them
+    s.barrier.join(members);
     s.body(member, members, s.tiles * member / members, s.tiles * (member + 1) / members, &s.barrier);
   };
   tt_threads_of_the_host(0, plan.participants, 1, part, &shared);

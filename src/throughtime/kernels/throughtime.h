@@ -60,7 +60,8 @@ typedef struct tt_gates_arguments {
   void *extra;           /* out: GRU a^h_n [rows, H]; else NULL */
 } tt_gates_arguments;
 
-/* Shares [begin, end) among threads and calls body on each part; as torch_parallel_for of libtorch_cpu. */
+/* Shares [begin, end) among threads and calls body on each part, all parts at the same time (they wait for one
+ * another); as torch_parallel_for of libtorch_cpu. */
 typedef void (*tt_range)(int64_t begin, int64_t end, void *context);
 typedef int (*tt_parallel_for)(int64_t begin, int64_t end, int64_t grain, tt_range body, void *context);
 

@@ -133,7 +133,7 @@ _RANGES: tuple[tuple[str, float, float, bool], ...] = (
     ("validate_every", 0, math.inf, True),
     ("patience", 0, math.inf, True),
     ("max_minutes", 0, math.inf, True),
-    ("threads", 0, math.inf, True),
+    ("threads", 0, 1024, True),
 )
 
 
