@@ -45,3 +45,9 @@ def test_a_function_that_changes_the_shape_of_the_state_is_refused_with_both_sha
     cell = FunctionCell(lambda p, x, h: torch.cat((h, x), dim=-1), {}, 5, 3)
     with pytest.raises(ArgumentError, match=r"returned \[\(1, 8\)\].*have the old one's shapes, \[\(1, 5\)\]"):
         cell.step({}, torch.randn(2, 3), (torch.zeros(2, 5),))
+
+
+def test_a_function_that_draws_random_numbers_is_refused_because_its_gradient_would_be_wrong():
+    cell = FunctionCell(lambda p, x, h: h * torch.rand_like(h) * p["a"], {"a": torch.ones(5)}, 5, 3)
+    with pytest.raises(ArgumentError, match="draws random numbers"):
+        cell.step(cell.initial_parameters(), torch.randn(2, 3), (torch.zeros(2, 5),))

@@ -19,8 +19,10 @@ class FunctionCell(Cell):
     """Any recurrence written as a plain function; its derivatives come from `torch.func`.
 
     Args:
-        function: f(parameters, x, h) -> h, on a batch of independent rows: x [batch, input], h [batch, hidden]. With
-            several state members h is a tuple in the order of `hidden_size`'s keys, and a tuple is returned.
+        function: f(parameters, x, h) -> h, on a batch of rows: x [batch, input], h [batch, hidden]. It must treat
+            every row for itself (no mean over the batch: the gradient would be wrong, and nothing would say so) and
+            must draw no random numbers, because it is run again in the backward pass. With several state members h is
+            a tuple in the order of `hidden_size`'s keys, and a tuple is returned.
         parameters: the initial value of each parameter, by name. Whatever is to be trained must be here: a tensor
             that requires a gradient and is captured by the function instead is refused.
         hidden_size: the state's size, or name → size for several members, the output first.
@@ -118,7 +120,7 @@ class FunctionCell(Cell):
 
     def _check(self, parameters: Parameters, x: Tensor) -> None:
         """A step on one row and on two, before any work: the shapes must close, and no trainable tensor be captured."""
-        values = {name: value.detach() for name, value in parameters.items()}
+        values, random = {name: value.detach() for name, value in parameters.items()}, torch.get_rng_state()
         for rows in (1, 2):
             state = tuple(x.new_zeros(rows, size) for size in self.state_sizes.values())
             with torch.enable_grad():
@@ -135,6 +137,11 @@ class FunctionCell(Cell):
                     "function uses a tensor that requires a gradient and is not among its parameters; its gradient "
                     "would be lost: pass it in `parameters`"
                 )
+        if not torch.equal(random, torch.get_rng_state()):
+            raise ArgumentError(
+                "function draws random numbers; it is run again in the backward pass, where they would differ and make "
+                "the gradient wrong: draw them outside and pass them in as features of x"
+            )
 
 
 def _anew(state: State) -> State:
