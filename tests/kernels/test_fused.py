@@ -13,7 +13,7 @@ from throughtime.gradients import Sequence
 from throughtime.gradients.bptt import LOOP
 from throughtime.gradients.norms import StepNorms
 from throughtime.gradients.tap import LayerTap
-from throughtime.kernels import native, packing
+from throughtime.kernels import native
 
 pytestmark = pytest.mark.skipif(native.library() is None, reason="the compiled kernels are not installed")
 
@@ -96,11 +96,19 @@ def test_clipping_at_every_step_is_that_of_the_loop(kind):
         _assert_equal_to_the_loop(KINDS[kind](shape[2], shape[3]), shape, masks, torch.float64, clip_step=0.8)
 
 
-@pytest.mark.parametrize("rows_of_a_chunk", [1, 13, 4096])
+# More rows and steps than the kernel takes at once: several chunks of steps, of which the first and the last are odd.
+LONG = [(70, 13, 3, 19), (1000, 1, 3, 33), (300, 3, 20, 7), (4, 150, 2, 40)]
+
+
+@pytest.mark.parametrize("save", ["gates", "states"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_gates_computed_again_from_the_states_are_the_gates_kept(kind, rows_of_a_chunk, monkeypatch):
-    """In chunks of one step, of a few, and of all."""
-    monkeypatch.setattr(packing, "ROWS_OF_A_CHUNK", rows_of_a_chunk)
+def test_long_sequences_in_chunks_are_the_loop(kind, save):
+    for masks, shape in itertools.product(MASKS, LONG):
+        _assert_equal_to_the_loop(KINDS[kind](shape[2], shape[3]), shape, masks, torch.float64, save=save)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gates_computed_again_from_the_states_are_the_gates_kept(kind):
     for masks, shape in itertools.product(MASKS, SHAPES):
         cell = KINDS[kind](shape[2], shape[3])
         _assert_equal_to_the_loop(cell, shape, masks, torch.float64, save="states")

@@ -23,7 +23,7 @@ class GRUCell(AffineCell):
     """
 
     gates: ClassVar[int] = 3
-    kernel: ClassVar[Kernel | None] = FusedKernel("gru", splits_last=True)
+    kernel: ClassVar[Kernel | None] = FusedKernel("gru", keeps_a_h=True)
 
     def update(self, a_x: Tensor, a_h: Tensor, state: State) -> tuple[State, tuple[Tensor, ...]]:
         a_x_r_z, a_x_n = a_x.split([2 * self.hidden_size, self.hidden_size], dim=-1)

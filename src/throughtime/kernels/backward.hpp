@@ -1,6 +1,9 @@
-// The backward recursion of a recurrence: G_t = g_t + J_{t+1}ᵀ G_{t+1} ([MR] (8)), and the errors at the affine maps.
+// The backward recursion of a recurrence, G_t = g_t + J_{t+1}ᵀ G_{t+1} ([MR] (8)), and the gradients that follow from it.
 #pragma once
 
+#include <cmath>
+
+#include "outer.hpp"
 #include "recurrence.hpp"
 
 namespace TT_ISA {
@@ -9,28 +12,48 @@ template <class Cell, class S, int NU> class Backward {
  public:
   Backward(const tt_backward_arguments& arguments, const Plan& plan)
       : a_(arguments),
-        steps_{arguments.steps, arguments.batch, arguments.offsets},
-        H(arguments.hidden),
-        P(arguments.output),
-        projects_(arguments.projection != nullptr),
-        apart_(projects_ || arguments.clip > 0 || arguments.norm_h != nullptr),
+        p_(arguments.problem),
+        steps_(p_),
+        H(p_.hidden),
+        P(p_.output),
+        apart_(p_.weight_hr || a_.clip > 0 || a_.norm_h),
+        recompute_(Cell::kept > 0 && !p_.gates),
+        own_sums_(!plan.by_units && (plan.participants == 1 || sums() * sizeof(S) <= kSmallSums)),
+        maps_(recompute_ ? p_ : tt_problem{}, plan.participants),
+        errors_(steps_.rows() * E * H),
         no_error_(G * H),
+        extra_(recompute_ && p_.weight_hr ? steps_.rows() * H : 0),
+        totals_(p_.weight_hr ? steps_.rows() * P : 0),
         carried_h_(Cell::has_direct ? steps_.batch * P : 0),
-        carried_c_(Cell::has_c ? steps_.batch * H : 0) {
-    pack<NU>(recurrent_, get(a_.weight), G * H, P);
-    if (projects_) pack<NU>(projection_, get(a_.projection), P, H);
-    zero(no_error_.data(), G * H);
-    if (Cell::has_c) copy_row(carried_c_.data(), get(a_.d_final_c), steps_.batch * H);
+        carried_c_(Cell::has_c ? steps_.batch * H : 0),
+        private_(own_sums_ ? (plan.participants - 1) * sums() : 0) {
+    pack_weights(plan.participants);
+    clear(plan.participants);
     run_plan(plan, recurrent_.tiles, [&](int64_t member, int64_t members, int64_t begin, int64_t end, Barrier* barrier) {
-      run(plan.by_units ? Share{0, 1} : Share{member, members}, begin, end, barrier);
+      const Range range{member, members, begin, end, plan.by_units};
+      run(range, plan.by_units ? Share{0, 1} : Share{member, members}, barrier);
     });
+    if (own_sums_) join_sums(plan.participants);
+    else sum_over_all(plan.participants);
+    if (p_.weight_hr) sum_projection();
   }
 
  private:
   static constexpr int G = Cell::gates, E = Cell::errors;
+  static constexpr int kWide = 2;  // vectors of a tile of the inputs
+  static constexpr int NF = Cell::many;
+  static constexpr uint64_t kSmallSums = 1 << 18;  // bytes that each thread may have of its own
+  using M = Maps<Cell, S, NF>;
 
   static const S* get(const void* p) { return static_cast<const S*>(p); }
   static S* put(void* p) { return static_cast<S*>(p); }
+  static S* at(const Scratch<S>& array, int64_t index) { return array.data() ? array.data() + index : nullptr; }
+
+  // A member's part of the work: tiles of the units where these are split, else all of them.
+  struct Range {
+    int64_t member, members, begin, end;
+    bool by_units;
+  };
 
   // Where one row's step reads and writes.
   struct Row {
@@ -38,92 +61,190 @@ template <class Cell, class S, int NU> class Backward {
     bool last;           // the row's last step: dL/d(final state) comes in, and nothing from a step t + 1
     bool next_is_reset;  // what comes from step t + 1 belongs to the reset state
     const S* error;      // dL/da^h of step t + 1
-    const S *h_before, *c_before;
+    const S* d_h;        // dL/dh_t through the output
+    StateAt<S> before;
+    const S *gates, *extra;
     S* total;            // dL/dh_t, where the steps are taken apart
   };
 
+  // What a chunk of steps is made of, row by row.
+  struct Chunk {
+    explicit Chunk(int64_t most, int64_t inputs) : x(inputs), before(most), h(most), error(most), index(most) {}
+
+    Scratch<const S*> x;
+    Scratch<StateAt<S>> before;
+    Scratch<const S*> h, error;
+    Scratch<int64_t> index;
+    int64_t count = 0;
+  };
+
   const tt_backward_arguments& a_;
+  const tt_problem& p_;
   const Steps steps_;
   const int64_t H, P;
-  const bool projects_;
-  const bool apart_;  // dL/dh_t is needed in full before the pointwise part: for its norm, or for the projection
-  Packed<S> recurrent_, projection_;
+  const bool apart_;      // dL/dh_t is needed in full before the pointwise part: for its norm, or for the projection
+  const bool recompute_;  // the gates were not kept
+  const bool own_sums_;   // each member sums the weights' gradients of its rows, while their errors are in the cache
+  const M maps_;
+  Packed<S> recurrent_, input_, projection_;
+  Scratch<S> errors_;     // [N, E * H]
   Scratch<S> no_error_;   // [G * H] the error of a step that was not there
+  Scratch<S> extra_;      // [N, H] what `extra` would have kept for the projection
+  Scratch<S> totals_;     // [N, P] dL/dh_t, for the projection's gradient
   Scratch<S> carried_h_;  // [B, P] what reaches h_t from step t + 1 past the affine maps
   Scratch<S> carried_c_;  // [B, H] dL/dc_t
+  Scratch<S> private_;    // the sums of all members but the first
 
-  Row row(int64_t t, int64_t b, S* total) const {
-    Row row{0, b, b >= steps_.alive(t + 1), false, no_error_.data(), nullptr, nullptr, total};
+  int64_t sums() const { return G * H * (p_.input + P + 2); }
+
+  void pack_weights(int64_t participants) {
+    const int64_t depth = G * H, width = NU * kLanes<S>, wide = kWide * kLanes<S>;
+    recurrent_.reserve((P + width - 1) / width, depth, width);
+    in_parts(depth * P < kSmallCopy ? 1 : participants, recurrent_.tiles, [&](int64_t begin, int64_t end) {
+      pack<NU>(recurrent_, get(p_.weight_hh), P, 0, begin, end);
+    });
+    if (p_.weight_hr) {
+      projection_.reserve((H + width - 1) / width, P, width);
+      pack<NU>(projection_, get(p_.weight_hr), H, 0, 0, projection_.tiles);
+    }
+    if (!a_.d_x) return;
+    input_.reserve((p_.input + wide - 1) / wide, depth, wide);
+    in_parts(depth * p_.input < kSmallCopy ? 1 : participants, input_.tiles, [&](int64_t begin, int64_t end) {
+      pack<kWide>(input_, get(p_.weight_ih), p_.input, Cell::turned_gates * H, begin, end);
+    });
+  }
+
+  void clear(int64_t participants) {
+    zero(no_error_.data(), G * H);
+    if (Cell::has_c)
+      for (int64_t b = 0; b < steps_.batch; ++b)
+        copy_row(carried_c_.data() + b * H, get(a_.d_final_c) + steps_.place(b) * H, H);
+    zero(put(a_.d_weight_ih), G * H * p_.input);
+    zero(put(a_.d_weight_hh), G * H * P);
+    if (p_.weight_hr) zero(put(a_.d_weight_hr), P * H);
+    if (a_.d_bias_ih) zero(put(a_.d_bias_ih), G * H);
+    if (Cell::own_bias && a_.d_bias_hh) zero(put(a_.d_bias_hh), G * H);
+    if (a_.d_reset_h) zero(put(a_.d_reset_h), steps_.batch * P);
+    if (a_.d_reset_c) zero(put(a_.d_reset_c), steps_.batch * H);
+    if (own_sums_) zero(private_.data(), (participants - 1) * sums());
+  }
+
+  void run(const Range& range, Share share, Barrier* barrier) {
+    const int64_t most = share.of(steps_.batch), together = steps_at_once(most, G * H, kDepth<2>);
+    const Scratch<Row> rows(most);
+    const Scratch<const S*> errors(most);
+    const Scratch<S> totals(apart_ && !p_.weight_hr ? most * P : 0);
+    const Scratch<S> gates(recompute_ ? together * most * G * H : 0), extra(recompute_ && Cell::kept > G ? together * most * H : 0);
+    const Scratch<S> a_x(recompute_ ? together * most * maps_.tiles() * M::kTile : 0);
+    Chunk chunk(together * most, together * most);
+    OuterSums<S> sums(own_sums_ ? own(range.member) : WeightGradients<S>{});
+    for (int64_t stop = steps_.count; stop > 0; stop -= together) {
+      const int64_t first = stop > together ? stop - together : 0;
+      collect(chunk, share, first, stop);
+      if (recompute_) compute_gates(range, chunk, a_x, gates.data(), extra.data());
+      int64_t left = chunk.count;
+      for (int64_t t = stop - 1; t >= first; --t) {
+        left -= share.of(steps_.alive(t));
+        step(t, range, share, rows, errors, totals, at(gates, left * G * H), at(extra, left * H));
+        if (barrier) barrier->wait();
+      }
+      if (a_.d_x) through_inputs(range, chunk);
+      if (own_sums_) add_sums(sums, chunk.error.data(), chunk.x.data(), chunk.h.data(), chunk.count, 0, 1);
+    }
+    step(-1, range, share, rows, errors, totals, nullptr, nullptr);
+  }
+
+  void collect(Chunk& chunk, Share share, int64_t first, int64_t stop) const {
+    chunk.count = 0;
+    for (int64_t t = first; t < stop; ++t)
+      for (int64_t i = 0; i < share.of(steps_.alive(t)); ++i) {
+        const int64_t b = share.row(i), n = chunk.count++;
+        chunk.index[n] = steps_.row(t, b);
+        chunk.before[n] = entering<Cell, S>(p_, steps_, t, b);
+        chunk.h[n] = chunk.before[n].h;
+        chunk.x[n] = input_at<S>(p_, steps_, t, b);
+        chunk.error[n] = errors_.data() + chunk.index[n] * E * H;
+      }
+  }
+
+  // What the forward pass would have kept, for the steps of a chunk, from the states alone.
+  void compute_gates(const Range& range, const Chunk& chunk, const Scratch<S>& a_x, S* gates, S* extra) {
+    static_assert(NU % NF == 0, "a member's units are whole tiles of both products");
+    const int64_t most = maps_.tiles(), begin = range.by_units ? range.begin * (NU / NF) : 0;
+    const int64_t end = range.by_units && range.end * (NU / NF) < most ? range.end * (NU / NF) : most;
+    maps_.project(chunk.x.data(), chunk.count, begin, end, a_x.data(), chunk.count);
+    maps_.advance(chunk.before.data(), chunk.h.data(), chunk.count, begin, end, a_x.data(), chunk.count,
+                  [&](int64_t i, int64_t unit, auto lane, const Vector<S>& h, const Vector<S>&, const Vector<S>* kept) {
+      for (int s = 0; s < Cell::kept; ++s)
+        lane.put(s < G ? gates + (i * G + s) * H + unit : extra + i * H + unit, kept[s]);
+      if (p_.weight_hr) lane.put(extra_.data() + chunk.index[i] * H + unit, h);
+    });
+  }
+
+  Row row(int64_t t, int64_t b, S* total, const S* gates, const S* extra) const {
+    Row row{0, b, b >= steps_.alive(t + 1), false, no_error_.data(), nullptr, {}, gates, extra, total};
     if (!row.last) {
-      const int64_t next = steps_.row(t + 1, b);
-      row.error = get(a_.errors) + next * E * H + Cell::recurrent_error * H;
-      row.next_is_reset = a_.resets && a_.resets[next];
+      row.error = errors_.data() + steps_.row(t + 1, b) * E * H + Cell::recurrent_error * H;
+      row.next_is_reset = steps_.starts_anew(t + 1, b);
     }
     if (t < 0) return row;
     row.index = steps_.row(t, b);
-    if (projects_) row.total = put(a_.d_total) + row.index * P;
-    const bool reset = a_.resets && a_.resets[row.index];
-    const int64_t before = t > 0 ? steps_.row(t - 1, b) : 0;
-    row.h_before = reset ? get(a_.reset_h) + b * P : t == 0 ? get(a_.initial_h) + b * P : get(a_.h) + before * P;
-    if (Cell::has_c)
-      row.c_before = reset ? get(a_.reset_c) + b * H : t == 0 ? get(a_.initial_c) + b * H : get(a_.c) + before * H;
+    row.d_h = get(a_.d_h) + steps_.strided(t, b, a_.d_h_step, a_.d_h_row);
+    if (p_.weight_hr) row.total = totals_.data() + row.index * P;
+    row.before = entering<Cell, S>(p_, steps_, t, b);
+    if (!recompute_ && Cell::kept) {
+      row.gates = get(p_.gates) + row.index * G * H;
+      if (Cell::kept > G) row.extra = get(p_.extra) + row.index * H;
+    }
     return row;
   }
 
-  void run(Share share, int64_t begin, int64_t end, Barrier* barrier) {
-    const int64_t most = share.of(steps_.batch);
-    const Scratch<Row> rows(most);
-    const Scratch<const S*> errors(most);
-    const Scratch<S> totals(apart_ && !projects_ ? most * P : 0);
-    for (int64_t t = steps_.count - 1; t >= -1; --t) {
-      const int64_t count = share.of(t < 0 ? steps_.batch : steps_.alive(t));
-      for (int64_t i = 0; i < count; ++i) {
-        rows[i] = row(t, share.first + i * share.stride, totals.data() + i * P);
-        errors[i] = rows[i].error;
-      }
-      for_each_tile<NU, S>(errors, count, recurrent_, begin, end, [&](int64_t from, int64_t n, int64_t tile, S* product) {
-        for (int64_t v = 0; v < NU; ++v) {
-          const int64_t unit = (tile * NU + v) * kLanes<S>;
-          with_lane<S>(P - unit, [&](auto lane) {
-            for (int64_t r = 0; r < n; ++r)
-              arrived(t, rows[from + r], unit, lane, load<S>(product + (r * NU + v) * kLanes<S>));
-          });
-        }
-      });
-      if (t < 0) {
-        initial_c(rows, count, begin * NU * kLanes<S>, end * NU * kLanes<S>);
-      } else if (apart_) {
-        for (int64_t i = 0; i < count; ++i) norms(rows[i]);
-        if (projects_) through_projection(rows, count);
-        else for (int64_t i = 0; i < count; ++i)
-          for_each_vector<S>(0, H, [&](int64_t unit, auto lane) { point(rows[i], unit, lane, lane.get(rows[i].total + unit)); });
-      }
-      if (barrier) barrier->wait();
+  void step(int64_t t, const Range& range, Share share, const Scratch<Row>& rows, const Scratch<const S*>& errors,
+            const Scratch<S>& totals, const S* gates, const S* extra) {
+    const int64_t count = share.of(t < 0 ? steps_.batch : steps_.alive(t));
+    for (int64_t i = 0; i < count; ++i) {
+      rows[i] = row(t, share.row(i), at(totals, i * P), gates ? gates + i * G * H : nullptr, extra ? extra + i * H : nullptr);
+      errors[i] = rows[i].error;
     }
+    for_each_tile<NU, S>(errors.data(), count, recurrent_, range.begin, range.end,
+                         [&](int64_t from, int64_t n, int64_t tile, const S* product) {
+      for (int64_t v = 0; v < NU; ++v) {
+        const int64_t unit = (tile * NU + v) * kLanes<S>;
+        with_lane<S>(P - unit, [&](auto lane) {
+          for (int64_t r = 0; r < n; ++r)
+            arrived(t, rows[from + r], unit, lane, load<S>(product + (r * NU + v) * kLanes<S>));
+        });
+      }
+    });
+    if (t < 0) return initial_c(rows, count, range.begin * NU * kLanes<S>, range.end * NU * kLanes<S>);
+    if (!apart_) return;
+    for (int64_t i = 0; i < count; ++i) norms(rows[i]);
+    if (p_.weight_hr) return through_projection(rows, count);
+    for (int64_t i = 0; i < count; ++i)
+      for_each_vector<S>(0, H, [&](int64_t unit, auto lane) { point(rows[i], unit, lane, lane.get(rows[i].total + unit)); });
   }
 
   // One vector of units of J_{t+1}ᵀ G_{t+1} has arrived.
   template <class Access> void arrived(int64_t t, const Row& row, int64_t unit, Access lane, Vector<S> d_h) {
-    const int64_t at = row.b * P + unit;
+    const int64_t at = steps_.place(row.b) * P + unit;
     if (row.last) d_h = lane.get(get(a_.d_final_h) + at);  // not +=: no error times an infinite weight is NaN
-    else if (Cell::has_direct) d_h += lane.get(carried_h_.data() + at);
+    else if (Cell::has_direct) d_h += lane.get(carried_h_.data() + row.b * P + unit);
     if (row.next_is_reset) {
       S* to = put(a_.d_reset_h) + at;
       lane.put(to, lane.get(to) + d_h);
       d_h = Vector<S>{};
     }
     if (t < 0) return lane.put(put(a_.d_initial_h) + at, d_h);
-    d_h += lane.get(get(a_.d_h) + row.index * P + unit);
+    d_h += lane.get(row.d_h + unit);
     if (apart_) lane.put(row.total + unit, d_h);
     else point(row, unit, lane, d_h);
   }
 
   // dL/dc_t of one vector of units.
   template <class Access> Vector<S> arriving_c(const Row& row, int64_t unit, Access lane) {
-    const int64_t at = row.b * H + unit;
-    Vector<S> d_c = lane.get(carried_c_.data() + at);
+    Vector<S> d_c = lane.get(carried_c_.data() + row.b * H + unit);
     if (row.next_is_reset) {
-      S* to = put(a_.d_reset_c) + at;
+      S* to = put(a_.d_reset_c) + steps_.place(row.b) * H + unit;
       lane.put(to, lane.get(to) + d_c);
       d_c = Vector<S>{};
     }
@@ -132,10 +253,10 @@ template <class Cell, class S, int NU> class Backward {
 
   void initial_c(const Scratch<Row>& rows, int64_t count, int64_t begin, int64_t end) {
     if (!Cell::has_c) return;
-    if (projects_ || end > H) end = H;  // with a projection the tiles are of h, and one member has them all
+    if (p_.weight_hr || end > H) end = H;  // with a projection the tiles are of h, and one member has them all
     for (int64_t i = 0; i < count; ++i)
       for_each_vector<S>(begin, end, [&](int64_t unit, auto lane) {
-        lane.put(put(a_.d_initial_c) + rows[i].b * H + unit, arriving_c(rows[i], unit, lane));
+        lane.put(put(a_.d_initial_c) + steps_.place(rows[i].b) * H + unit, arriving_c(rows[i], unit, lane));
       });
   }
 
@@ -174,8 +295,8 @@ template <class Cell, class S, int NU> class Backward {
   void through_projection(const Scratch<Row>& rows, int64_t count) {
     const Scratch<const S*> totals(count);
     for (int64_t i = 0; i < count; ++i) totals[i] = rows[i].total;
-    for_each_tile<NU, S>(totals, count, projection_, 0, projection_.tiles,
-                         [&](int64_t from, int64_t n, int64_t tile, S* product) {
+    for_each_tile<NU, S>(totals.data(), count, projection_, 0, projection_.tiles,
+                         [&](int64_t from, int64_t n, int64_t tile, const S* product) {
       for (int64_t v = 0; v < NU; ++v) {
         const int64_t unit = (tile * NU + v) * kLanes<S>;
         with_lane<S>(H - unit, [&](auto lane) {
@@ -189,26 +310,111 @@ template <class Cell, class S, int NU> class Backward {
   template <class Access> void point(const Row& row, int64_t unit, Access lane, Vector<S> d_h) {
     const int64_t at = row.index * H + unit;
     Vector<S> kept[Cell::kept + 1], e[E], direct{}, c{}, c_before{}, d_c{}, d_c_before{};
-    for (int s = 0; s < Cell::kept; ++s)
-      kept[s] = lane.get(s < G ? get(a_.gates) + row.index * G * H + s * H + unit : get(a_.extra) + at);
-    const Vector<S> h = Cell::uses_output ? lane.get(get(a_.h) + at) : Vector<S>{};
-    const Vector<S> h_before = Cell::uses_h ? lane.get(row.h_before + unit) : Vector<S>{};
+    for (int s = 0; s < Cell::kept; ++s) kept[s] = lane.get(s < G ? row.gates + s * H + unit : row.extra + unit);
+    const Vector<S> h = Cell::uses_output ? lane.get(get(p_.h) + at) : Vector<S>{};
+    const Vector<S> h_before = Cell::uses_h ? lane.get(row.before.h + unit) : Vector<S>{};
     if constexpr (Cell::has_c) {
-      c = lane.get(get(a_.c) + at);
-      c_before = lane.get(row.c_before + unit);
+      c = lane.get(get(p_.c) + at);
+      c_before = lane.get(row.before.c + unit);
       d_c = apart_ ? lane.get(carried_c_.data() + row.b * H + unit) : arriving_c(row, unit, lane);
     }
     Cell::template backward<S>(kept, h, h_before, c, c_before, d_h, d_c, e, direct, d_c_before);
-    for (int i = 0; i < E; ++i) lane.put(put(a_.errors) + row.index * E * H + i * H + unit, e[i]);
+    for (int i = 0; i < E; ++i) lane.put(errors_.data() + (row.index * E + i) * H + unit, e[i]);
     if constexpr (Cell::has_direct) lane.put(carried_h_.data() + row.b * H + unit, direct);
     if constexpr (Cell::has_c) lane.put(carried_c_.data() + row.b * H + unit, d_c_before);
+  }
+
+  // dL/dx = W_ihᵀ dL/da^x for the rows of a chunk.
+  void through_inputs(const Range& range, const Chunk& chunk) const {
+    const int64_t tiles = input_.tiles, I = p_.input;
+    const int64_t begin = range.by_units ? tiles * range.member / range.members : 0;
+    const int64_t end = range.by_units ? tiles * (range.member + 1) / range.members : tiles;
+    for_each_tile<kWide, S>(chunk.error.data(), chunk.count, input_, begin, end,
+                            [&](int64_t from, int64_t n, int64_t tile, const S* product) {
+      for (int64_t v = 0; v < kWide; ++v) {
+        const int64_t first = (tile * kWide + v) * kLanes<S>;
+        with_lane<S>(I - first, [&](auto lane) {
+          for (int64_t r = 0; r < n; ++r)
+            lane.put(put(a_.d_x) + chunk.index[from + r] * I + first, load<S>(product + (r * kWide + v) * kLanes<S>));
+        });
+      }
+    });
+  }
+
+  WeightGradients<S> results() const {
+    return {{put(a_.d_weight_ih), put(a_.d_weight_hh)}, {put(a_.d_bias_ih), Cell::own_bias ? put(a_.d_bias_hh) : nullptr}, {p_.input, P}};
+  }
+
+  // The sums of one member: the results themselves for the first, room of its own for the others.
+  WeightGradients<S> own(int64_t member) const {
+    WeightGradients<S> sums = results();
+    if (member == 0) return sums;
+    S* at = private_.data() + (member - 1) * this->sums();
+    for (int part = 0; part < 2; ++part) {
+      sums.weight[part] = at, at += G * H * sums.width[part];
+      if (sums.bias[part]) sums.bias[part] = at;
+      at += G * H;
+    }
+    return sums;
+  }
+
+  void join_sums(int64_t participants) const {
+    const WeightGradients<S> sums = results();
+    const auto add = [](S* to, const S* from, int64_t count) {
+      for (int64_t i = 0; i < count; ++i) to[i] += from[i];
+    };
+    for (int64_t member = 1; member < participants; ++member) {
+      const WeightGradients<S> more = own(member);
+      for (int part = 0; part < 2; ++part) {
+        add(sums.weight[part], more.weight[part], G * H * sums.width[part]);
+        if (sums.bias[part]) add(sums.bias[part], more.bias[part], G * H);
+      }
+    }
+  }
+
+  void add_sums(OuterSums<S>& sums, const S* const* errors, const S* const* x, const S* const* h, int64_t rows,
+                int64_t member, int64_t members) const {
+    Segment segments[Cell::segments];
+    Cell::split(H, segments);
+    const S* const* const right[2] = {x, h};
+    sums.add(errors, right, rows, segments, Cell::segments, member, members);
+  }
+
+  // The weights' gradients over all rows, of which each participant sums the rows of the weights that fall to it.
+  void sum_over_all(int64_t participants) const {
+    Chunk all(steps_.rows(), steps_.rows());
+    collect(all, Share{0, 1}, 0, steps_.count);
+    in_parts(participants, participants, [&](int64_t begin, int64_t end) {
+      OuterSums<S> sums(results());
+      for (int64_t member = begin; member < end; ++member)
+        add_sums(sums, all.error.data(), all.x.data(), all.h.data(), all.count, member, participants);
+    });
+  }
+
+  void sum_projection() const {
+    const int64_t rows = steps_.rows();
+    Chunk all(rows, 0);
+    OuterSums<S> sums({{put(a_.d_weight_hr), nullptr}, {nullptr, nullptr}, {H, 0}});
+    const S* extra = recompute_ ? extra_.data() : get(p_.extra);
+    const Scratch<const S*> totals(rows), of_u(rows);
+    int64_t count = 0;
+    for (int64_t t = 0; t < steps_.count; ++t)
+      for (int64_t b = 0; b < steps_.alive(t); ++b, ++count) {
+        const int64_t index = steps_.row(t, b);
+        totals[count] = totals_.data() + index * P;
+        of_u[count] = extra + index * H;
+      }
+    const Segment segment{0, P, 0, {true, false}};
+    const S* const* const right[2] = {of_u.data(), nullptr};
+    sums.add(totals.data(), right, count, &segment, 1, 0, 1);
   }
 };
 
 template <class Cell, class S> void backward(const tt_backward_arguments& arguments, int64_t threads) {
-  const int64_t work = Cell::gates * arguments.hidden * arguments.output;
-  const bool whole_rows = arguments.projection || arguments.clip > 0 || arguments.norm_h;
-  const Plan plan = plan_for(arguments.batch, work, threads, !whole_rows);
+  const tt_problem& p = arguments.problem;
+  const int64_t work = Cell::gates * p.hidden * (p.output + p.input);
+  const bool whole_rows = p.weight_hr || arguments.clip > 0 || arguments.norm_h;
+  const Plan plan = plan_for(p.batch, p.steps, work, threads, !whole_rows);
   if (plan.rows <= 2) Backward<Cell, S, 4>(arguments, plan);
   else Backward<Cell, S, 2>(arguments, plan);
 }

@@ -6,6 +6,8 @@ namespace TT_ISA {
 struct Gru {
   static constexpr int gates = 3, kept = 4, errors = 4, recurrent_error = 1;
   static constexpr int few = 2, many = 1;  // vectors of units in a tile
+  static constexpr int segments = 3, turned_gates = 1;  // the errors begin with the last gate
+  static constexpr bool own_bias = true;                // b_hn stands inside the product with r
   static constexpr bool has_c = false, uses_h = true, uses_output = false, has_direct = true;
 
   template <class S>
@@ -27,6 +29,12 @@ struct Gru {
     e[2] = d_h * (h_before - n) * z * (S(1) - z);  // through (4) and (2)
     e[3] = e[0] * r;
     direct = d_h * z;
+  }
+
+  static void split(int64_t H, Segment* segments) {
+    segments[0] = {H, 2 * H, 0, {true, true}};
+    segments[1] = {0, H, 2 * H, {true, false}};
+    segments[2] = {3 * H, H, 2 * H, {false, true}};
   }
 };
 

@@ -20,9 +20,7 @@ tt_parallel_for tt_threads_of_the_host = nullptr;
   int tt_##cell##_forward_float_##set(const tt_forward_arguments*, int64_t);   \
   int tt_##cell##_forward_double_##set(const tt_forward_arguments*, int64_t);  \
   int tt_##cell##_backward_float_##set(const tt_backward_arguments*, int64_t); \
-  int tt_##cell##_backward_double_##set(const tt_backward_arguments*, int64_t);\
-  int tt_##cell##_gates_float_##set(const tt_gates_arguments*, int64_t);       \
-  int tt_##cell##_gates_double_##set(const tt_gates_arguments*, int64_t);
+  int tt_##cell##_backward_double_##set(const tt_backward_arguments*, int64_t);
 
 extern "C" {
 #define TT_OF_SET(set) \
@@ -62,11 +60,10 @@ Set best() {
 
 Set chosen = best();
 
-bool in_range(const tt_gates_arguments* a) { return a->rows >= 0 && a->hidden > 0; }
-
-template <class Arguments> bool in_range(const Arguments* a) {
-  const bool output_fits = a->projection ? a->output <= a->hidden : a->output == a->hidden;
-  return a->steps >= 0 && a->batch >= 0 && a->hidden > 0 && a->output > 0 && output_fits;
+bool in_range(const tt_problem& p) {
+  const bool output_fits = p.weight_hr ? p.output <= p.hidden : p.output == p.hidden;
+  const bool packed_fits = !p.offsets || p.lengths;
+  return p.steps >= 0 && p.batch >= 0 && p.input >= 0 && p.hidden > 0 && p.output > 0 && output_fits && packed_fits;
 }
 
 }  // namespace
@@ -94,7 +91,7 @@ const char* tt_instruction_set(void) { return name_of(chosen); }
 
 #define TT_DISPATCH(cell, what, Arguments)                           \
   int tt_##cell##_##what(const Arguments* a, int64_t threads) {      \
-    if (!in_range(a) || threads < 1) return TT_BAD_ARGUMENT;         \
+    if (!in_range(a->problem) || threads < 1) return TT_BAD_ARGUMENT;         \
     TT_SWITCH(tt_##cell##_##what)                                    \
   }
 #if defined(TT_WITH_AVX512)
@@ -108,8 +105,6 @@ const char* tt_instruction_set(void) { return name_of(chosen); }
   TT_DISPATCH(cell, forward_float, tt_forward_arguments)  \
   TT_DISPATCH(cell, forward_double, tt_forward_arguments) \
   TT_DISPATCH(cell, backward_float, tt_backward_arguments) \
-  TT_DISPATCH(cell, backward_double, tt_backward_arguments) \
-  TT_DISPATCH(cell, gates_float, tt_gates_arguments) \
-  TT_DISPATCH(cell, gates_double, tt_gates_arguments)
+  TT_DISPATCH(cell, backward_double, tt_backward_arguments)
 TT_CELLS(TT_ENTRIES)
 }

@@ -17,40 +17,45 @@ FILE = "libthroughtime.dylib" if sys.platform == "darwin" else "libthroughtime.s
 STATUS = {1: "out of memory", 2: "an argument is out of range"}
 
 
-class Forward(ctypes.Structure):
-    """`tt_forward_arguments` of throughtime.h."""
+WEIGHTS = ("weight_ih", "bias_ih", "weight_hh", "bias_hh", "weight_hr")
+"""The parameters of an affine cell in the order in which throughtime.h has them."""
+
+
+class Arguments(ctypes.Structure):
+    """What an entry point is handed."""
+
+
+class Problem(ctypes.Structure):
+    """`tt_problem` of throughtime.h."""
 
     _fields_ = [
-        *((name, ctypes.c_int64) for name in ("steps", "batch", "hidden", "output", "keep")),
-        *((name, ctypes.c_void_p) for name in ("offsets", "resets", "weight", "bias", "projection", "gates", "extra")),
-        *((name, ctypes.c_void_p) for name in ("h", "c", "initial_h", "initial_c", "reset_h", "reset_c")),
-        *((name, ctypes.c_void_p) for name in ("final_h", "final_c")),
+        *((name, ctypes.c_int64) for name in ("steps", "batch", "input", "hidden", "output", "reverse")),
+        *((name, ctypes.c_void_p) for name in ("lengths", "order", "offsets", "resets", "x")),
+        *((name, ctypes.c_int64) for name in ("x_step", "x_row")),
+        *((name, ctypes.c_void_p) for name in WEIGHTS),
+        *((name, ctypes.c_void_p) for name in ("initial_h", "initial_c", "reset_h", "reset_c")),
+        *((name, ctypes.c_void_p) for name in ("h", "c", "gates", "extra")),
     ]
 
 
-class Backward(ctypes.Structure):
+class Forward(Arguments):
+    """`tt_forward_arguments` of throughtime.h."""
+
+    _fields_ = [("problem", Problem), ("final_h", ctypes.c_void_p), ("final_c", ctypes.c_void_p)]
+
+
+class Backward(Arguments):
     """`tt_backward_arguments` of throughtime.h."""
 
     _fields_ = [
-        *((name, ctypes.c_int64) for name in ("steps", "batch", "hidden", "output")),
-        *(
-            (name, ctypes.c_void_p)
-            for name in ("offsets", "resets", "weight", "projection", "gates", "extra", "h", "c")
-        ),
-        *((name, ctypes.c_void_p) for name in ("initial_h", "initial_c", "reset_h", "reset_c", "d_h")),
+        ("problem", Problem),
+        ("d_h", ctypes.c_void_p),
+        *((name, ctypes.c_int64) for name in ("d_h_step", "d_h_row")),
         *((name, ctypes.c_void_p) for name in ("d_final_h", "d_final_c")),
         ("clip", ctypes.c_double),
-        *((name, ctypes.c_void_p) for name in ("errors", "d_total", "norm_h", "norm_c")),
-        *((name, ctypes.c_void_p) for name in ("d_initial_h", "d_initial_c", "d_reset_h", "d_reset_c")),
-    ]
-
-
-class Gates(ctypes.Structure):
-    """`tt_gates_arguments` of throughtime.h."""
-
-    _fields_ = [
-        *((name, ctypes.c_int64) for name in ("rows", "hidden")),
-        *((name, ctypes.c_void_p) for name in ("recurrent", "gates", "extra")),
+        *((name, ctypes.c_void_p) for name in ("d_x", *(f"d_{name}" for name in WEIGHTS))),
+        *((name, ctypes.c_void_p) for name in ("norm_h", "norm_c", "d_initial_h", "d_initial_c")),
+        *((name, ctypes.c_void_p) for name in ("d_reset_h", "d_reset_c")),
     ]
 
 

@@ -1,29 +1,52 @@
-// A recurrence over the whole sequence, written once for every cell.
+// What both passes share: which rows each step has and where they lie, and the affine maps with the pointwise part.
 //
 // A step is one product with the packed recurrent weights and the cell's pointwise part on what comes out, tile by tile.
 // Rows of the batch are split among threads, which then need no barrier; where there are fewer rows than threads could
-// use, the hidden units are split instead, with one barrier a step.
+// use, the hidden units are split instead, with one barrier a step. What does not run in time (products with W_ih, the
+// weights' gradients) is done for some steps at once, while what it reads and writes is in the caches.
 #pragma once
 
-#include <cmath>
-
-#include "threads.hpp"
-#include "vector.hpp"
+#include "product.hpp"
 
 namespace TT_ISA {
 
-// Accumulators of a tile; the other registers hold one row of weights and one broadcast value.
-constexpr int kAccumulators = TT_VECTOR_BYTES == 64 ? 24 : 12;
+// The steps of the rows, in the order in which the recurrence takes them; row b is the b-th longest.
+class Steps {
+ public:
+  const int64_t count, batch;
 
-template <int NV> constexpr int kRowsOfTile = kAccumulators / NV > 1 ? kAccumulators / NV : 1;
+  explicit Steps(const tt_problem& p) : count(p.steps), batch(p.batch), p_(p), alive_(p.lengths ? p.steps : 0) {
+    for (int64_t t = 0, rows = batch; p.lengths && t < count; ++t) {
+      while (rows > 0 && p.lengths[rows - 1] <= t) --rows;
+      alive_[t] = rows;
+    }
+  }
 
-// The rows of each step, in the order of the sequence's arrays.
-struct Steps {
-  int64_t count, batch;
-  const int64_t* offsets;
+  // How many rows have a step t.
+  int64_t alive(int64_t t) const { return t >= count ? 0 : p_.lengths ? alive_[t] : batch; }
+  int64_t length(int64_t b) const { return p_.lengths ? p_.lengths[b] : count; }
+  // Its place in the states [B, …].
+  int64_t place(int64_t b) const { return p_.order ? p_.order[b] : b; }
+  int64_t time(int64_t t, int64_t b) const { return p_.reverse ? length(b) - 1 - t : t; }
+  // Its place in arrays [N, …].
+  int64_t row(int64_t t, int64_t b) const {
+    return p_.offsets ? p_.offsets[time(t, b)] + b : time(t, b) * batch + place(b);
+  }
+  // Its place in an array with strides of its own.
+  int64_t strided(int64_t t, int64_t b, int64_t step_stride, int64_t row_stride) const {
+    return p_.offsets ? row(t, b) * row_stride : time(t, b) * step_stride + place(b) * row_stride;
+  }
+  int64_t rows() const { return p_.offsets ? p_.offsets[count] : count * batch; }
 
-  int64_t row(int64_t t, int64_t b) const { return (offsets ? offsets[t] : t * batch) + b; }
-  int64_t alive(int64_t t) const { return t >= count ? 0 : offsets ? offsets[t + 1] - offsets[t] : batch; }
+  // Whether the state starts anew before step t. Backwards, the same boundary is met from its other side.
+  bool starts_anew(int64_t t, int64_t b) const {
+    if (!p_.resets) return false;
+    return p_.reverse ? t > 0 && p_.resets[row(t - 1, b)] : p_.resets[row(t, b)];
+  }
+
+ private:
+  const tt_problem& p_;
+  Scratch<int64_t> alive_;
 };
 
 // The rows a member works on: first, first + stride, …; dealt like cards, so that everybody has long and short ones.
@@ -31,129 +54,130 @@ struct Share {
   int64_t first, stride;
 
   int64_t of(int64_t rows) const { return rows > first ? (rows - first + stride - 1) / stride : 0; }
+  int64_t row(int64_t i) const { return first + i * stride; }
 };
 
-// A matrix [depth, outputs] as tiles of NV vectors of outputs, [tile][depth][NV], zero beyond the last output.
-template <class S> struct Packed {
-  Scratch<S> values;
-  int64_t tiles = 0, tile_size = 0, depth = 0;
+// Steps that are taken together, of `rows` rows, when each row's step has `width` numbers: as many as stay in the cache.
+inline int64_t steps_at_once(int64_t rows, int64_t width, int64_t most) {
+  const int64_t fit = 65536 / (width > 0 ? width : 1), wanted = fit < 48 ? 48 : fit < most ? fit : most;
+  return rows < wanted ? wanted / (rows > 0 ? rows : 1) : 1;
+}
 
-  const S* tile(int64_t index) const { return values.data() + index * tile_size; }
+template <class S> struct StateAt {
+  const S *h, *c;
 };
 
-// out[r][v] = Σ_k rows[r][k] · weights[k][v], v < NV vectors. The product never leaves the registers until it is done.
-template <int MR, int NV, class S>
-__attribute__((noinline)) void multiply(const S* const* rows, const S* weights, int64_t depth, S* out) {
-  Vector<S> sum[MR][NV];
-#pragma GCC unroll 32
-  for (int r = 0; r < MR; ++r)
-#pragma GCC unroll 32
-    for (int v = 0; v < NV; ++v) sum[r][v] = Vector<S>{};
-  for (int64_t k = 0; k < depth; ++k) {
-    Vector<S> weight[NV];
-#pragma GCC unroll 32
-    for (int v = 0; v < NV; ++v) weight[v] = load<S>(weights + (k * NV + v) * kLanes<S>);
-#pragma GCC unroll 32
-    for (int r = 0; r < MR; ++r) {
-      const Vector<S> value = broadcast<S>(rows[r][k]);
-#pragma GCC unroll 32
-      for (int v = 0; v < NV; ++v) sum[r][v] += value * weight[v];
-    }
+// A row's entry in states [B, P] and [B, H].
+template <class Cell, class S> StateAt<S> of_row(const tt_problem& p, const Steps& steps, const void* h, const void* c, int64_t b) {
+  const int64_t place = steps.place(b);
+  return {static_cast<const S*>(h) + place * p.output, Cell::has_c ? static_cast<const S*>(c) + place * p.hidden : nullptr};
+}
+
+template <class Cell, class S> StateAt<S> initial(const tt_problem& p, const Steps& steps, int64_t b) {
+  return of_row<Cell, S>(p, steps, p.initial_h, p.initial_c, b);
+}
+
+// The state that step t of row b left; its c is NULL where c is not kept.
+template <class Cell, class S> StateAt<S> after(const tt_problem& p, const Steps& steps, int64_t t, int64_t b) {
+  const int64_t index = steps.row(t, b);
+  return {static_cast<const S*>(p.h) + index * p.output, p.c ? static_cast<const S*>(p.c) + index * p.hidden : nullptr};
+}
+
+// The state that enters step t of row b: what the step before left, or the initial state, or the one resets return to.
+template <class Cell, class S> StateAt<S> entering(const tt_problem& p, const Steps& steps, int64_t t, int64_t b) {
+  if (steps.starts_anew(t, b)) return of_row<Cell, S>(p, steps, p.reset_h, p.reset_c, b);
+  return t == 0 ? initial<Cell, S>(p, steps, b) : after<Cell, S>(p, steps, t - 1, b);
+}
+
+template <class S> const S* input_at(const tt_problem& p, const Steps& steps, int64_t t, int64_t b) {
+  return static_cast<const S*>(p.x) + steps.strided(t, b, p.x_step, p.x_row);
+}
+
+// a^x = W_ih x + b_ih and a^h = W_hh h + b_hh in tiles of NU vectors of units, G gates each, and what follows pointwise.
+template <class Cell, class S, int NU> class Maps {
+ public:
+  static constexpr int G = Cell::gates, NV = NU * G;
+  static constexpr int64_t kTile = NV * kLanes<S>, kUnits = NU * kLanes<S>;
+
+  Maps(const tt_problem& p, int64_t participants) : H_(p.hidden) {
+    const int64_t tiles = (H_ + kUnits - 1) / kUnits;
+    input_.reserve(tiles, p.input, kTile);
+    recurrent_.reserve(tiles, p.output, kTile);
+    bias_x_.resize(p.bias_ih ? tiles * kTile : 0);
+    bias_h_.resize(p.bias_ih && Cell::own_bias ? tiles * kTile : 0);
+    const auto get = [](const void* array) { return static_cast<const S*>(array); };
+    in_parts(tiles * kTile * (p.input + p.output) < kSmallCopy ? 1 : participants, tiles, [&](int64_t begin, int64_t end) {
+      pack_transposed<NU>(input_, get(p.weight_ih), H_, G, begin, end);
+      pack_transposed<NU>(recurrent_, get(p.weight_hh), H_, G, begin, end);
+      if (p.bias_ih) pack_biases(get(p.bias_ih), get(p.bias_hh), begin, end);
+    });
   }
-#pragma GCC unroll 32
-  for (int r = 0; r < MR; ++r)
-#pragma GCC unroll 32
-    for (int v = 0; v < NV; ++v) store<S>(out + (r * NV + v) * kLanes<S>, sum[r][v]);
-}
 
-// The same for any number of rows up to MR.
-template <int MR, int NV, class S>
-void multiply_up_to(int64_t rows_there, const S* const* rows, const S* weights, int64_t depth, S* out) {
-  if constexpr (MR > 1) {
-    if (rows_there < MR) return multiply_up_to<MR - 1, NV, S>(rows_there, rows, weights, depth, out);
-  }
-  multiply<MR, NV, S>(rows, weights, depth, out);
-}
+  int64_t tiles() const { return recurrent_.tiles; }
 
-// Calls visit(first row, rows, tile, product) for blocks of the rows and tiles [begin, end): the weights of a tile stay
-// in the nearest cache while all rows pass by.
-template <int NV, class S, class Visit>
-void for_each_tile(const Scratch<const S*>& rows, int64_t count, const Packed<S>& packed, int64_t begin,
-                   int64_t end, Visit&& visit) {
-  constexpr int MR = kRowsOfTile<NV>;
-  alignas(64) S product[MR * NV * kLanes<S>];
-  const int64_t blocks = (count + MR - 1) / MR;
-  for (int64_t tile = begin; tile < end; ++tile)
-    for (int64_t block = 0; block < blocks; ++block) {
-      const int64_t from = count * block / blocks, to = count * (block + 1) / blocks;
-      multiply_up_to<MR, NV, S>(to - from, rows.data() + from, packed.tile(tile), packed.depth, product);
-      visit(from, to - from, tile, product);
-    }
-}
-
-// Access to one vector of units, of which the last may be only partly there.
-template <class S, bool full> struct Lane {
-  int count;
-
-  Vector<S> get(const S* from) const {
-    if constexpr (full) return load<S>(from);
-    return load<S>(from, count);
-  }
-  void put(S* to, Vector<S> v) const {
-    if constexpr (full) store<S>(to, v);
-    else store<S>(to, v, count);
-  }
-};
-
-template <class S, class Body> void with_lane(int64_t units_left, Body&& body) {
-  if (units_left >= kLanes<S>) body(Lane<S, true>{kLanes<S>});
-  else if (units_left > 0) body(Lane<S, false>{static_cast<int>(units_left)});
-}
-
-template <class S, class Body> void for_each_vector(int64_t begin, int64_t end, Body&& body) {
-  for (int64_t unit = begin; unit < end; unit += kLanes<S>)
-    with_lane<S>(end - unit, [&](auto lane) { body(unit, lane); });
-}
-
-template <class S> void copy_row(S* to, const S* from, int64_t count) {
-  if (count) std::memcpy(to, from, count * sizeof(S));
-}
-
-template <class S> void zero(S* to, int64_t count) { std::memset(to, 0, count * sizeof(S)); }
-
-// weight [outputs, depth] with its outputs in groups: vector u · groups + g of a tile is unit vector u of group g.
-template <int NU, class S> void pack_transposed(Packed<S>& packed, const S* weight, int64_t units, int64_t groups,
-                                                int64_t depth) {
-  const int64_t lanes = kLanes<S>, width = NU * lanes, pitch = groups * width;
-  packed.tiles = (units + width - 1) / width;
-  packed.tile_size = depth * pitch;
-  packed.depth = depth;
-  packed.values.resize(packed.tiles * packed.tile_size);
-  for (int64_t tile = 0; tile < packed.tiles; ++tile)
-    for (int64_t u = 0; u < NU; ++u)
-      for (int64_t g = 0; g < groups; ++g)
-        for (int64_t lane = 0; lane < lanes; ++lane) {
-          const int64_t unit = tile * width + u * lanes + lane;
-          S* column = packed.values.data() + tile * packed.tile_size + (u * groups + g) * lanes + lane;
-          const S* row = weight + (g * units + unit) * depth;
-          for (int64_t k = 0; k < depth; ++k) column[k * pitch] = unit < units ? row[k] : S(0);
+  // a^x of many rows, on tiles [begin, end), to a_x [tile][pitch rows][kTile].
+  void project(const S* const* x, int64_t count, int64_t begin, int64_t end, S* a_x, int64_t pitch) const {
+    for_each_tile<NV, S>(x, count, input_, begin, end, [&](int64_t from, int64_t n, int64_t tile, const S* product) {
+      S* to = a_x + ((tile - begin) * pitch + from) * kTile;
+      for (int64_t r = 0; r < n; ++r)
+        for (int v = 0; v < NV; ++v) {
+          const int64_t at = v * kLanes<S>;
+          const Vector<S> bias = bias_x_.data() ? load<S>(bias_x_.data() + tile * kTile + at) : Vector<S>{};
+          store<S>(to + r * kTile + at, load<S>(product + r * kTile + at) + bias);
         }
-}
+    });
+  }
 
-// weight [depth, outputs] as it is.
-template <int NU, class S> void pack(Packed<S>& packed, const S* weight, int64_t depth, int64_t outputs) {
-  const int64_t width = NU * kLanes<S>;
-  packed.tiles = (outputs + width - 1) / width;
-  packed.tile_size = depth * width;
-  packed.depth = depth;
-  packed.values.resize(packed.tiles * packed.tile_size);
-  for (int64_t tile = 0; tile < packed.tiles; ++tile)
-    for (int64_t k = 0; k < depth; ++k) {
-      S* to = packed.values.data() + tile * packed.tile_size + k * width;
-      const int64_t left = outputs - tile * width, there = left < width ? left : width;
-      copy_row(to, weight + k * outputs + tile * width, there);
-      zero(to + there, width - there);
+  // A step of the cell for rows whose states are `before`, h[i] being before[i].h, with a^x as `project` left it. Calls
+  // put(i, unit, lane, h, c, kept) for each row and vector of units; h is what the pointwise part puts out.
+  template <class Put>
+  void advance(const StateAt<S>* before, const S* const* h, int64_t count, int64_t begin, int64_t end, const S* a_x,
+               int64_t pitch, Put&& put) const {
+    for_each_tile<NV, S>(h, count, recurrent_, begin, end, [&](int64_t from, int64_t n, int64_t tile, const S* product) {
+      const S* of_x = a_x + ((tile - begin) * pitch + from) * kTile;
+      for (int64_t v = 0; v < NU; ++v) {
+        const int64_t unit = tile * kUnits + v * kLanes<S>, at = v * G * kLanes<S>;
+        with_lane<S>(H_ - unit, [&](auto lane) {
+          for (int64_t r = 0; r < n; ++r)
+            update(before[from + r], unit, lane, of_x + r * kTile + at, product + r * kTile + at, tile * kTile + at,
+                   [&](const Vector<S>& h_new, const Vector<S>& c, const Vector<S>* kept) {
+                     put(from + r, unit, lane, h_new, c, kept);
+                   });
+        });
+      }
+    });
+  }
+
+ private:
+  const int64_t H_;
+  Packed<S> input_, recurrent_;
+  Scratch<S> bias_x_, bias_h_;
+
+  // A cell that only needs a^x + a^h has both biases in a^x.
+  void pack_biases(const S* bias_ih, const S* bias_hh, int64_t begin, int64_t end) {
+    for (int64_t i = begin * kTile; i < end * kTile; ++i) {
+      const int64_t vector = i / kLanes<S>, gate = vector % G;
+      const int64_t unit = vector / G * kLanes<S> + i % kLanes<S>, at = gate * H_ + unit;
+      const S x = unit < H_ ? bias_ih[at] : S(0), h = unit < H_ ? bias_hh[at] : S(0);
+      bias_x_[i] = Cell::own_bias ? x : x + h;
+      if (Cell::own_bias) bias_h_[i] = h;
     }
-}
+  }
+
+  template <class Access, class Put>
+  void update(const StateAt<S>& before, int64_t unit, Access lane, const S* of_x, const S* of_h, int64_t bias,
+              Put&& put) const {
+    Vector<S> a_x[G], a_h[G], kept[Cell::kept + 1], h, c{};
+    for (int g = 0; g < G; ++g) {
+      a_x[g] = load<S>(of_x + g * kLanes<S>);
+      a_h[g] = load<S>(of_h + g * kLanes<S>);
+      if (Cell::own_bias && bias_h_.data()) a_h[g] += load<S>(bias_h_.data() + bias + g * kLanes<S>);
+    }
+    const Vector<S> h_before = Cell::uses_h ? lane.get(before.h + unit) : Vector<S>{};
+    const Vector<S> c_before = Cell::has_c ? lane.get(before.c + unit) : Vector<S>{};
+    Cell::template forward<S>(a_x, a_h, h_before, c_before, h, c, kept);
+    put(h, c, kept);
+  }
+};
 
 }  // namespace TT_ISA

@@ -35,10 +35,4 @@ template <class Arguments> int guarded(void (*run)(const Arguments&, int64_t), c
   int TT_ENTRY(cell, backward_double, TT_ISA)(const tt_backward_arguments* a, int64_t threads) {  \
     return TT_ISA::guarded(TT_ISA::backward<Cell, double>, a, threads);                           \
   }                                                                                               \
-  int TT_ENTRY(cell, gates_float, TT_ISA)(const tt_gates_arguments* a, int64_t threads) {         \
-    return TT_ISA::guarded(TT_ISA::gates<Cell, float>, a, threads);                               \
-  }                                                                                               \
-  int TT_ENTRY(cell, gates_double, TT_ISA)(const tt_gates_arguments* a, int64_t threads) {        \
-    return TT_ISA::guarded(TT_ISA::gates<Cell, double>, a, threads);                              \
-  }                                                                                               \
   }

@@ -7,12 +7,15 @@
 #include <new>
 
 #include <sched.h>
+#include <sys/mman.h>
 
 #include "throughtime.h"
 
 extern tt_parallel_for tt_threads_of_the_host;  // NULL: none
 
 namespace TT_ISA {
+
+constexpr size_t kHugePage = 1 << 21;
 
 // Uninitialised memory on cache-line bounds, so that no vector straddles two lines. No container of the standard library
 // is used in what is compiled per instruction set: the linker keeps one copy of such code, perhaps one that this machine
@@ -26,8 +29,14 @@ template <class T> class Scratch {
 
   void resize(int64_t count) {
     std::free(memory_);
-    memory_ = count ? static_cast<T*>(std::aligned_alloc(64, (count * sizeof(T) / 64 + 1) * 64)) : nullptr;
-    if (count && !memory_) throw std::bad_alloc();
+    memory_ = nullptr;
+    if (!count) return;
+    const size_t bytes = count * sizeof(T), bounds = bytes < kHugePage ? 64 : kHugePage;
+    memory_ = static_cast<T*>(std::aligned_alloc(bounds, (bytes / bounds + 1) * bounds));
+    if (!memory_) throw std::bad_alloc();
+#ifdef MADV_HUGEPAGE
+    if (bytes >= kHugePage) madvise(memory_, bytes, MADV_HUGEPAGE);  // a fault for every 2 MB instead of every 4 kB
+#endif
   }
   T* data() const { return memory_; }
   T& operator[](int64_t i) const { return memory_[i]; }
@@ -68,15 +77,26 @@ struct Plan {
   int64_t rows;   // of one participant
 };
 
-// Below this many multiply-adds a step is over before a second thread has noticed it.
+// Below this many multiply-adds a step is over before a second thread has noticed it; below ten such steps, all are.
 constexpr int64_t kSmallStep = 24000;
 
-inline Plan plan_for(int64_t batch, int64_t multiply_adds_of_a_row, int64_t threads, bool may_split_units) {
-  const bool small = batch * multiply_adds_of_a_row < kSmallStep;
-  if (!tt_threads_of_the_host || threads <= 1 || batch == 0) return {1, false, batch};
-  if (may_split_units && batch < 2 * threads) return small ? Plan{1, false, batch} : Plan{threads, true, batch};
+// Elements that one thread copies faster than two.
+constexpr int64_t kSmallCopy = 32000;
+
+inline Plan plan_for(int64_t batch, int64_t steps, int64_t multiply_adds_of_a_row, int64_t threads, bool may_split_units) {
+  const int64_t of_a_step = batch * multiply_adds_of_a_row;
+  if (!tt_threads_of_the_host || threads <= 1 || of_a_step * steps < 10 * kSmallStep) return {1, false, batch};
+  if (may_split_units && batch < 2 * threads)
+    return of_a_step < kSmallStep ? Plan{1, false, batch} : Plan{threads, true, batch};
   const int64_t participants = batch < threads ? batch : threads;
   return {participants, false, (batch + participants - 1) / participants};
+}
+
+// Calls body(begin, end) on parts of [0, count), at the same time.
+template <class Body> void in_parts(int64_t participants, int64_t count, Body&& body) {
+  if (participants <= 1 || count <= 1) return body(int64_t{0}, count);
+  const auto part = [](int64_t begin, int64_t end, void* context) { (*static_cast<Body*>(context))(begin, end); };
+  tt_threads_of_the_host(0, count, (count + participants - 1) / participants, part, &body);
 }
 
 // Calls body(member, members, first tile, last tile, barrier) on each participant, at the same time.

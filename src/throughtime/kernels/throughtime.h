@@ -1,11 +1,14 @@
-/* The C interface of throughtime's kernels: a cell's recurrence over a whole batch of sequences.
+/* The C interface of throughtime's kernels: a cell's recurrence over a whole batch of sequences, in one call each way.
  *
- * Conventions. Every array is dense and row-major, of float or double as the function's name says, and belongs to the
- * caller; no two arrays overlap unless said so. T steps, B rows, H hidden units, P = size of h (H without a
- * projection), G gates (1 Elman, 4 LSTM, 3 GRU). "Row" (t, b) of an array over steps stands at offsets[t] + b, or at
- * t * B + b where offsets is NULL; N is the number of such rows. With offsets the rows of the batch are sorted by
- * decreasing length, and step t has the first offsets[t + 1] - offsets[t] of them. "Out" arrays are written in full
- * unless said so.
+ * Conventions. Arrays hold float or double, as the function's name says, and belong to the caller; no two overlap unless
+ * said so. T steps, B rows, I inputs, H hidden units, P = size of h (H without a projection), G gates (1 Elman, 4 LSTM,
+ * 3 GRU). Arrays [N, …] have an entry for each step of each row, dense and row-major:
+ *
+ *   padded   `offsets` is NULL: N = T * B, step t of row b at t * B + b;
+ *   packed   step t of row b at offsets[t] + b; lengths are given and do not increase, so that step t has the first
+ *            offsets[t + 1] - offsets[t] rows, and N = offsets[T].
+ *
+ * In padded arrays nothing is read or written after a row's end. Other "out" arrays are written in full.
  */
 #ifndef THROUGHTIME_H
 #define THROUGHTIME_H
@@ -18,47 +21,48 @@ extern "C" {
 
 enum { TT_OK = 0, TT_OUT_OF_MEMORY = 1, TT_BAD_ARGUMENT = 2 };
 
+/* What a recurrence runs over, and with which weights: the same for both directions of differentiation. */
+typedef struct tt_problem {
+  int64_t steps, batch, input, hidden, output; /* T, B, I, H, P */
+  int64_t reverse;          /* whether each row is run from its last step to its first */
+  const int64_t *lengths;   /* [B] valid steps of the rows, not increasing in the order of `order`; NULL: all T */
+  const int64_t *order;     /* [B] which row of padded arrays and of states comes first, second, …; NULL: as they are */
+  const int64_t *offsets;   /* [T + 1], or NULL: see above */
+  const uint8_t *resets;    /* [N], nonzero where, before that step in time, the state starts anew; or NULL */
+  const void *x;            /* inputs, row n of step t at x + t * x_step + b * x_row elements; packed: x + n * x_row */
+  int64_t x_step, x_row;
+  const void *weight_ih, *bias_ih;     /* [G * H, I]; [G * H], or NULL */
+  const void *weight_hh, *bias_hh;     /* [G * H, P]; [G * H], or NULL with bias_ih */
+  const void *weight_hr;               /* [P, H], or NULL when P == H (LSTM only) */
+  const void *initial_h, *initial_c;   /* [B, P], [B, H]; the second for the LSTM */
+  const void *reset_h, *reset_c;       /* likewise, the state that resets return to; NULL without resets */
+  void *h;                             /* h_t [N, P]; out of the forward pass */
+  void *c;                             /* LSTM c_t [N, H], likewise; NULL if not kept, and for other cells */
+  void *gates;                         /* what else is kept: the gates [N, G * H] (LSTM i f g o, GRU r z n) */
+  void *extra;                         /* and GRU a^h_n [N, H]; LSTM with a projection u [N, H] */
+} tt_problem;
+
+/* The forward pass. With gates NULL they are not kept (an Elman cell has none to keep), with c NULL neither is c. */
 typedef struct tt_forward_arguments {
-  int64_t steps, batch, hidden, output; /* T, B, H, P */
-  int64_t keep;                         /* whether what the backward pass needs is to be kept */
-  const int64_t *offsets;               /* [T + 1], or NULL for B rows at every step */
-  const uint8_t *resets;                /* [N], nonzero where the row's state starts anew before the step; or NULL */
-  const void *weight;                   /* W_hh [G * H, P] */
-  const void *bias;                     /* b_hh [G * H], or NULL */
-  const void *projection;               /* W_hr [P, H], or NULL when P == H (LSTM only) */
-  void *gates;                          /* in: a^x [N, G * H]; out, if keep: the gates (LSTM i f g o, GRU r z n) */
-  void *extra;                          /* out, if keep: GRU a^h_n [N, H]; LSTM with a projection u [N, H]; else NULL */
-  void *h;                              /* out: h_t [N, P] */
-  void *c;                              /* out: LSTM c_t [N, H]; NULL if it need not be kept, and for other cells */
-  const void *initial_h, *initial_c;    /* [B, P], [B, H]; the second for the LSTM */
-  const void *reset_h, *reset_c;        /* likewise, the state that resets return to; NULL without resets */
-  void *final_h, *final_c;              /* out: [B, P], [B, H], the state after each row's last step */
+  tt_problem problem;
+  void *final_h, *final_c; /* out: [B, P], [B, H], the state after each row's last step */
 } tt_forward_arguments;
 
+/* The backward pass. Where gates is NULL they are computed again, from h and c as the forward pass left them. */
 typedef struct tt_backward_arguments {
-  int64_t steps, batch, hidden, output;
-  const int64_t *offsets;
-  const uint8_t *resets;
-  const void *weight, *projection;
-  const void *gates, *extra, *h, *c; /* as the forward pass left them */
-  const void *initial_h, *initial_c, *reset_h, *reset_c;
-  const void *d_h;                   /* dL/dh_t through the outputs alone [N, P] */
-  const void *d_final_h, *d_final_c; /* [B, P], [B, H] */
-  double clip;                       /* largest norm of a row's dL/d(state) at a step; 0 for no clipping */
-  void *errors;    /* out: dL/da [N, H] Elman, [N, 4 * H] LSTM, [N, 4 * H] GRU (n of a^x, r, z, n of a^h) */
-  void *d_total;   /* out, with a projection: total dL/dh_t [N, P]; else NULL */
-  void *norm_h, *norm_c;             /* out: norms of the total dL/dh_t and dL/dc_t [N]; NULL for none */
-  void *d_initial_h, *d_initial_c;   /* out: [B, P], [B, H] */
-  void *d_reset_h, *d_reset_c;       /* in and out: added to; NULL without resets */
+  tt_problem problem;
+  const void *d_h; /* dL/dh_t through the outputs alone, as x is laid out */
+  int64_t d_h_step, d_h_row;
+  const void *d_final_h, *d_final_c;       /* [B, P], [B, H] */
+  double clip;                             /* largest norm of a row's dL/d(state) at a step; 0 for no clipping */
+  void *d_x;                               /* out: [N, I]; or NULL */
+  void *d_weight_ih, *d_bias_ih;           /* out; a bias may be NULL */
+  void *d_weight_hh, *d_bias_hh;           /* likewise; the bias for the GRU only, elsewhere it is the other one */
+  void *d_weight_hr;                       /* out; NULL without a projection */
+  void *norm_h, *norm_c;                   /* out: norms of the total dL/dh_t and dL/dc_t [N]; or NULL */
+  void *d_initial_h, *d_initial_c;         /* out: [B, P], [B, H] */
+  void *d_reset_h, *d_reset_c;             /* out, likewise; NULL without resets */
 } tt_backward_arguments;
-
-/* The gates of many rows at once, from their pre-activations: what the forward pass keeps, when it kept only states. */
-typedef struct tt_gates_arguments {
-  int64_t rows, hidden;
-  const void *recurrent; /* a^h, its bias included [rows, G * H] */
-  void *gates;           /* in: a^x [rows, G * H]; out: the gates */
-  void *extra;           /* out: GRU a^h_n [rows, H]; else NULL */
-} tt_gates_arguments;
 
 /* Shares [begin, end) among threads and calls body on each part, all parts at the same time (they wait for one
  * another); as torch_parallel_for of libtorch_cpu. */
@@ -82,9 +86,7 @@ const char *tt_instruction_set(void);
   int tt_##cell##_forward_float(const tt_forward_arguments *arguments, int64_t threads);    \
   int tt_##cell##_forward_double(const tt_forward_arguments *arguments, int64_t threads);   \
   int tt_##cell##_backward_float(const tt_backward_arguments *arguments, int64_t threads);  \
-  int tt_##cell##_backward_double(const tt_backward_arguments *arguments, int64_t threads); \
-  int tt_##cell##_gates_float(const tt_gates_arguments *arguments, int64_t threads);        \
-  int tt_##cell##_gates_double(const tt_gates_arguments *arguments, int64_t threads);
+  int tt_##cell##_backward_double(const tt_backward_arguments *arguments, int64_t threads);
 TT_DECLARE(elman_tanh)
 TT_DECLARE(elman_relu)
 TT_DECLARE(elman_identity)

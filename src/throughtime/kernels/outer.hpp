@@ -1,0 +1,121 @@
+// The gradients of the weights: Σ_n e_n ⊗ (x_n, h_n), [MR] (2) and (3), and of the biases: Σ_n e_n.
+#pragma once
+
+#include "product.hpp"
+
+namespace TT_ISA {
+
+// Columns of the errors that belong to rows [to, to + count) of ∂L/∂W_ih, of ∂L/∂W_hh, or of both.
+struct Segment {
+  int64_t first, count, to;
+  bool of_part[2];
+};
+
+// The gradients summed into: of W_ih and b_ih (part 0) and of W_hh and b_hh (part 1). A bias may be NULL.
+template <class S> struct WeightGradients {
+  S *weight[2], *bias[2];
+  int64_t width[2];  // columns of the weights
+};
+
+template <class S> class OuterSums {
+ public:
+  explicit OuterSums(const WeightGradients<S>& into) : into_(into) {
+    for (int part = 0; part < 2; ++part) tiles_[part] = (into.width[part] + kWidth - 1) / kWidth;
+    const int64_t tiles = count() < kGroup ? count() : kGroup;
+    right_.resize(tiles * kRows * kWidth);
+    left_.resize(kRows * MR);
+  }
+
+  // Adds `rows` rows, of `segments` the share of one member. left[n] is an error, right[part][n] what it multiplies.
+  void add(const S* const* left, const S* const* const right[2], int64_t rows, const Segment* segments, int count_of,
+           int64_t member, int64_t members) {
+    for (int64_t from = 0; from < rows; from += kRows) {
+      const int64_t there = rows - from < kRows ? rows - from : kRows;
+      for (int64_t group = 0; group == 0 || group < count(); group += kGroup) {
+        const int64_t end = group + kGroup < count() ? group + kGroup : count();
+        for (int64_t tile = group; tile < end; ++tile) pack_right(right, from, there, tile, tile - group);
+        for (int s = 0; s < count_of; ++s)
+          add_segment(segments[s], left + from, there, group, end, member, members);
+      }
+    }
+  }
+
+ private:
+  static constexpr int NV = 2, MR = kRowsOfTile<NV>;
+  static constexpr int64_t kRows = kDepth<NV>, kWidth = NV * kLanes<S>, kGroup = 16;
+
+  const WeightGradients<S> into_;
+  int64_t tiles_[2];
+  Scratch<S> right_, left_;
+
+  int64_t count() const { return tiles_[0] + tiles_[1]; }
+  int part(int64_t tile) const { return tile >= tiles_[0]; }
+  int64_t column(int64_t tile) const { return (tile - part(tile) * tiles_[0]) * kWidth; }
+  bool narrow(int64_t tile) const { return into_.width[part(tile)] - column(tile) <= kLanes<S>; }
+
+  void pack_right(const S* const* const right[2], int64_t from, int64_t rows, int64_t tile, int64_t slot) {
+    const int64_t first = column(tile), width = narrow(tile) ? kLanes<S> : kWidth;
+    const int64_t left = into_.width[part(tile)] - first, there = left < width ? left : width;
+    S* to = right_.data() + slot * kRows * kWidth;
+    const S* const* row = right[part(tile)] + from;
+    if (there == kWidth)
+      for (int64_t n = 0; n < rows; ++n, to += kWidth) std::memcpy(to, row[n] + first, kWidth * sizeof(S));
+    else
+      for (int64_t n = 0; n < rows; ++n, to += width) {
+        copy_row(to, row[n] + first, there);
+        zero(to + there, width - there);
+      }
+  }
+
+  void add_segment(const Segment& segment, const S* const* left, int64_t rows, int64_t group, int64_t end,
+                   int64_t member, int64_t members) {
+    const int64_t panels = (segment.count + MR - 1) / MR;
+    for (int64_t panel = panels * member / members; panel < panels * (member + 1) / members; ++panel) {
+      const int64_t first = panel * MR, there = segment.count - first < MR ? segment.count - first : MR;
+      pack_left(left, segment.first + first, rows, there);
+      if (group == 0) add_biases(segment, first, rows, there);
+      for (int64_t tile = group; tile < end; ++tile) {
+        if (!segment.of_part[part(tile)]) continue;
+        const S* weights = right_.data() + (tile - group) * kRows * kWidth;
+        if (narrow(tile)) add_tile<1>(weights, tile, segment.to + first, rows, there);
+        else add_tile<NV>(weights, tile, segment.to + first, rows, there);
+      }
+    }
+  }
+
+  void pack_left(const S* const* left, int64_t first, int64_t rows, int64_t there) {
+    S* to = left_.data();
+    if (there == MR)
+      for (int64_t n = 0; n < rows; ++n, to += MR) std::memcpy(to, left[n] + first, MR * sizeof(S));
+    else
+      for (int64_t n = 0; n < rows; ++n, to += MR) {
+        copy_row(to, left[n] + first, there);
+        zero(to + there, MR - there);
+      }
+  }
+
+  void add_biases(const Segment& segment, int64_t first, int64_t rows, int64_t there) {
+    if (!into_.bias[0] && !into_.bias[1]) return;
+    S sum[MR] = {};
+    for (int64_t n = 0; n < rows; ++n)
+      for (int r = 0; r < MR; ++r) sum[r] += left_[n * MR + r];
+    for (int part = 0; part < 2; ++part)
+      if (into_.bias[part] && segment.of_part[part])
+        for (int64_t r = 0; r < there; ++r) into_.bias[part][segment.to + first + r] += sum[r];
+  }
+
+  template <int Vectors> void add_tile(const S* weights, int64_t tile, int64_t row, int64_t rows, int64_t there) {
+    alignas(64) S product[MR * Vectors * kLanes<S>];
+    multiply<MR, Vectors, false, S>(Panel<MR, S>{left_.data()}, weights, rows, product);
+    const int64_t width = into_.width[part(tile)], first = column(tile);
+    for (int64_t r = 0; r < there; ++r)
+      for (int v = 0; v < Vectors; ++v) {
+        S* to = into_.weight[part(tile)] + (row + r) * width + first + v * kLanes<S>;
+        with_lane<S>(width - first - v * kLanes<S>, [&](auto lane) {
+          lane.put(to, lane.get(to) + load<S>(product + (r * Vectors + v) * kLanes<S>));
+        });
+      }
+  }
+};
+
+}  // namespace TT_ISA

@@ -1,0 +1,177 @@
+// Products of many rows with packed weights, and sums of outer products: the only places where time is spent.
+#pragma once
+
+#include <cstring>
+
+#include "threads.hpp"
+#include "vector.hpp"
+
+namespace TT_ISA {
+
+// Accumulators of a tile; the other registers hold one row of weights and one broadcast value.
+constexpr int kAccumulators = TT_VECTOR_BYTES == 64 ? 24 : 12;
+
+template <int NV> constexpr int kRowsOfTile = kAccumulators / NV > 1 ? kAccumulators / NV : 1;
+
+// Depth that is summed at once: so much of a tile of weights stays in the nearest cache while rows pass by, and sums of
+// sums round less than one long sum.
+template <int NV> constexpr int64_t kDepth = NV <= 4 ? 512 / NV : 128;
+
+// Access to one vector of units, of which the last may be only partly there.
+template <class S, bool full> struct Lane {
+  int count;
+
+  Vector<S> get(const S* from) const {
+    if constexpr (full) return load<S>(from);
+    return load<S>(from, count);
+  }
+  void put(S* to, Vector<S> v) const {
+    if constexpr (full) store<S>(to, v);
+    else store<S>(to, v, count);
+  }
+};
+
+template <class S, class Body> void with_lane(int64_t units_left, Body&& body) {
+  if (units_left >= kLanes<S>) body(Lane<S, true>{kLanes<S>});
+  else if (units_left > 0) body(Lane<S, false>{static_cast<int>(units_left)});
+}
+
+template <class S, class Body> void for_each_vector(int64_t begin, int64_t end, Body&& body) {
+  for (int64_t unit = begin; unit < end; unit += kLanes<S>)
+    with_lane<S>(end - unit, [&](auto lane) { body(unit, lane); });
+}
+
+template <class S> void copy_row(S* to, const S* from, int64_t count) {
+  if (count) std::memcpy(to, from, count * sizeof(S));
+}
+
+template <class S> void zero(S* to, int64_t count) {
+  if (count) std::memset(to, 0, count * sizeof(S));
+}
+
+// Where the left factor of a product stands: each row somewhere, or MR of them side by side.
+template <class S> struct RowPointers {
+  const S* const* rows;
+  int64_t from;
+
+  S at(int r, int64_t k) const { return rows[r][from + k]; }
+};
+
+template <int MR, class S> struct Panel {
+  const S* values;
+
+  S at(int r, int64_t k) const { return values[k * MR + r]; }
+};
+
+// out[r][v] (+)= Σ_k left[r][k] · weights[k][v], v < NV vectors. The sum never leaves the registers until it is done.
+template <int MR, int NV, bool add, class S, class Left>
+__attribute__((noinline)) void multiply(const Left left, const S* weights, int64_t depth, S* out) {
+  Vector<S> sum[MR][NV];
+#pragma GCC unroll 32
+  for (int r = 0; r < MR; ++r)
+#pragma GCC unroll 32
+    for (int v = 0; v < NV; ++v) sum[r][v] = Vector<S>{};
+  for (int64_t k = 0; k < depth; ++k) {
+    Vector<S> weight[NV];
+#pragma GCC unroll 32
+    for (int v = 0; v < NV; ++v) weight[v] = load<S>(weights + (k * NV + v) * kLanes<S>);
+#pragma GCC unroll 32
+    for (int r = 0; r < MR; ++r) {
+      const Vector<S> value = broadcast<S>(left.at(r, k));
+#pragma GCC unroll 32
+      for (int v = 0; v < NV; ++v) sum[r][v] += value * weight[v];
+    }
+  }
+#pragma GCC unroll 32
+  for (int r = 0; r < MR; ++r)
+#pragma GCC unroll 32
+    for (int v = 0; v < NV; ++v) {
+      S* to = out + (r * NV + v) * kLanes<S>;
+      store<S>(to, add ? load<S>(to) + sum[r][v] : sum[r][v]);
+    }
+}
+
+// The same for any number of rows up to MR.
+template <int MR, int NV, bool add, class S>
+void multiply_up_to(int64_t rows_there, const RowPointers<S> left, const S* weights, int64_t depth, S* out) {
+  if constexpr (MR > 1) {
+    if (rows_there < MR) return multiply_up_to<MR - 1, NV, add, S>(rows_there, left, weights, depth, out);
+  }
+  multiply<MR, NV, add, S>(left, weights, depth, out);
+}
+
+// A matrix [depth, outputs] as tiles of NV vectors of outputs, [tile][depth][NV], zero beyond the last output.
+template <class S> struct Packed {
+  Scratch<S> values;
+  int64_t tiles = 0, tile_size = 0, depth = 0;
+
+  void reserve(int64_t tiles_there, int64_t depth_there, int64_t width) {
+    tiles = tiles_there, depth = depth_there, tile_size = depth * width;
+    values.resize(tiles * tile_size);
+  }
+  S* tile(int64_t index) const { return values.data() + index * tile_size; }
+};
+
+// Calls visit(first row, rows, tile, product) for blocks of the rows and tiles [begin, end): the weights of a tile stay
+// in the nearest cache while all rows pass by.
+template <int NV, class S, class Visit>
+void for_each_tile(const S* const* rows, int64_t count, const Packed<S>& packed, int64_t begin, int64_t end,
+                   Visit&& visit) {
+  constexpr int64_t MR = kRowsOfTile<NV>, kSize = MR * NV * kLanes<S>, kBlocks = 8;
+  alignas(64) S products[kBlocks * kSize];
+  const int64_t blocks = (count + MR - 1) / MR;
+  const auto edge = [&](int64_t block) { return count * block / blocks; };
+  for (int64_t tile = begin; tile < end; ++tile)
+    for (int64_t first = 0; first < blocks; first += kBlocks) {
+      const int64_t last = first + kBlocks < blocks ? first + kBlocks : blocks;
+      for (int64_t k = 0; k == 0 || k < packed.depth; k += kDepth<NV>) {
+        const int64_t depth = packed.depth - k < kDepth<NV> ? packed.depth - k : kDepth<NV>;
+        const S* weights = packed.tile(tile) + k * NV * kLanes<S>;
+        for (int64_t block = first; block < last; ++block) {
+          const int64_t from = edge(block), there = edge(block + 1) - from;
+          S* out = products + (block - first) * kSize;
+          if (k) multiply_up_to<MR, NV, true, S>(there, {rows + from, k}, weights, depth, out);
+          else multiply_up_to<MR, NV, false, S>(there, {rows + from, k}, weights, depth, out);
+        }
+      }
+      for (int64_t block = first; block < last; ++block)
+        visit(edge(block), edge(block + 1) - edge(block), tile, products + (block - first) * kSize);
+    }
+}
+
+// Tiles [begin, end) of a weight [groups · units, depth], its outputs in groups: vector u · groups + g of a tile is unit
+// vector u of group g.
+template <int NU, class S>
+void pack_transposed(const Packed<S>& packed, const S* weight, int64_t units, int64_t groups, int64_t begin,
+                     int64_t end) {
+  constexpr int64_t kStrip = 16;  // of the depth: what is written stays in the nearest cache
+  const int64_t lanes = kLanes<S>, pitch = groups * NU * lanes, depth = packed.depth;
+  for (int64_t tile = begin; tile < end; ++tile)
+    for (int64_t strip = 0; strip < depth; strip += kStrip) {
+      const int64_t stop = strip + kStrip < depth ? strip + kStrip : depth;
+      for (int64_t u = 0; u < NU; ++u)
+        for (int64_t g = 0; g < groups; ++g)
+          for (int64_t lane = 0; lane < lanes; ++lane) {
+            const int64_t unit = (tile * NU + u) * lanes + lane;
+            S* column = packed.tile(tile) + (u * groups + g) * lanes + lane;
+            const S* row = weight + (g * units + unit) * depth;
+            for (int64_t k = strip; k < stop; ++k) column[k * pitch] = unit < units ? row[k] : S(0);
+          }
+    }
+}
+
+// Tiles [begin, end) of a weight [depth, outputs] as it is, but for its rows, of which the last `turned` come first.
+template <int NU, class S>
+void pack(const Packed<S>& packed, const S* weight, int64_t outputs, int64_t turned, int64_t begin, int64_t end) {
+  const int64_t width = NU * kLanes<S>;
+  for (int64_t tile = begin; tile < end; ++tile)
+    for (int64_t k = 0; k < packed.depth; ++k) {
+      S* to = packed.tile(tile) + k * width;
+      const S* from = weight + (k < turned ? packed.depth - turned + k : k - turned) * outputs + tile * width;
+      const int64_t left = outputs - tile * width, there = left < width ? left : width;
+      copy_row(to, from, there);
+      zero(to + there, width - there);
+    }
+}
+
+}  // namespace TT_ISA
