@@ -28,7 +28,7 @@ template <class Cell, class S, int NU> class Backward {
         carried_c_(Cell::has_c ? steps_.batch * H : 0),
         private_(own_sums_ ? (plan.participants - 1) * sums() : 0) {
     pack_weights(plan.participants);
-    clear(plan.participants);
+    clear();
     run_plan(plan, recurrent_.tiles, [&](int64_t member, int64_t members, int64_t begin, int64_t end, Barrier* barrier) {
       const Range range{member, members, begin, end, plan.by_units};
       run(range, plan.by_units ? Share{0, 1} : Share{member, members}, barrier);
@@ -114,19 +114,16 @@ template <class Cell, class S, int NU> class Backward {
     });
   }
 
-  void clear(int64_t participants) {
+  void clear() {
+    will_fill<S>(a_.d_x, steps_.rows() * p_.input);
+    will_fill<S>(a_.d_weight_ih, G * H * p_.input);
+    will_fill<S>(a_.d_weight_hh, G * H * P);
     zero(no_error_.data(), G * H);
     if (Cell::has_c)
       for (int64_t b = 0; b < steps_.batch; ++b)
         copy_row(carried_c_.data() + b * H, get(a_.d_final_c) + steps_.place(b) * H, H);
-    zero(put(a_.d_weight_ih), G * H * p_.input);
-    zero(put(a_.d_weight_hh), G * H * P);
-    if (p_.weight_hr) zero(put(a_.d_weight_hr), P * H);
-    if (a_.d_bias_ih) zero(put(a_.d_bias_ih), G * H);
-    if (Cell::own_bias && a_.d_bias_hh) zero(put(a_.d_bias_hh), G * H);
     if (a_.d_reset_h) zero(put(a_.d_reset_h), steps_.batch * P);
     if (a_.d_reset_c) zero(put(a_.d_reset_c), steps_.batch * H);
-    if (own_sums_) zero(private_.data(), (participants - 1) * sums());
   }
 
   void run(const Range& range, Share share, Barrier* barrier) {
@@ -151,6 +148,7 @@ template <class Cell, class S, int NU> class Backward {
       if (a_.d_x) through_inputs(range, chunk);
       if (own_sums_) add_sums(sums, chunk.error.data(), chunk.x.data(), chunk.h.data(), chunk.count, 0, 1);
     }
+    if (own_sums_ && steps_.count == 0) add_sums(sums, nullptr, nullptr, nullptr, 0, 0, 1);
     step(-1, range, share, rows, errors, totals, nullptr, nullptr);
   }
 
@@ -412,9 +410,8 @@ template <class Cell, class S, int NU> class Backward {
 
 template <class Cell, class S> void backward(const tt_backward_arguments& arguments, int64_t threads) {
   const tt_problem& p = arguments.problem;
-  const int64_t work = Cell::gates * p.hidden * (p.output + p.input);
   const bool whole_rows = p.weight_hr || arguments.clip > 0 || arguments.norm_h;
-  const Plan plan = plan_for(p.batch, p.steps, work, threads, !whole_rows);
+  const Plan plan = plan_for(p, Cell::gates * p.hidden * p.output, sizeof(S), threads, !whole_rows);
   if (plan.rows <= 2) Backward<Cell, S, 4>(arguments, plan);
   else Backward<Cell, S, 2>(arguments, plan);
 }

@@ -17,6 +17,11 @@ template <class Cell, class S, int NU> class Forward {
       projection_.reserve((p_.output + kWide * kLanes<S> - 1) / (kWide * kLanes<S>), p_.hidden, kWide * kLanes<S>);
       pack_transposed<kWide>(projection_, static_cast<const S*>(p_.weight_hr), p_.output, 1, 0, projection_.tiles);
     }
+    const int64_t rows = steps_.rows();
+    will_fill<S>(p_.h, rows * p_.output);
+    will_fill<S>(p_.c, rows * p_.hidden);
+    will_fill<S>(p_.gates, rows * G * p_.hidden);
+    will_fill<S>(p_.extra, rows * p_.hidden);
     run_plan(plan, maps_.tiles(), [&](int64_t member, int64_t members, int64_t begin, int64_t end, Barrier* barrier) {
       run(plan.by_units ? Share{0, 1} : Share{member, members}, begin, end, barrier);
     });
@@ -122,8 +127,7 @@ template <class Cell, class S, int NU> class Forward {
 
 template <class Cell, class S> void forward(const tt_forward_arguments& arguments, int64_t threads) {
   const tt_problem& p = arguments.problem;
-  const int64_t work = Cell::gates * p.hidden * (p.output + p.input);
-  const Plan plan = plan_for(p.batch, p.steps, work, threads, p.weight_hr == nullptr);
+  const Plan plan = plan_for(p, Cell::gates * p.hidden * p.output, sizeof(S), threads, p.weight_hr == nullptr);
   // With one or two rows a narrow tile would leave most accumulators idle, waiting for each other's sums.
   if (plan.rows <= 2) Forward<Cell, S, Cell::few>(arguments, plan);
   else Forward<Cell, S, Cell::many>(arguments, plan);

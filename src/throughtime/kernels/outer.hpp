@@ -26,10 +26,11 @@ template <class S> class OuterSums {
     left_.resize(kRows * MR);
   }
 
-  // Adds `rows` rows, of `segments` the share of one member. left[n] is an error, right[part][n] what it multiplies.
+  // Adds `rows` rows, of `segments` the share of one member; the first call overwrites what was there. left[n] is an
+  // error, right[part][n] what it multiplies.
   void add(const S* const* left, const S* const* const right[2], int64_t rows, const Segment* segments, int count_of,
            int64_t member, int64_t members) {
-    for (int64_t from = 0; from < rows; from += kRows) {
+    for (int64_t from = 0; from < rows || fresh_; from += kRows) {
       const int64_t there = rows - from < kRows ? rows - from : kRows;
       for (int64_t group = 0; group == 0 || group < count(); group += kGroup) {
         const int64_t end = group + kGroup < count() ? group + kGroup : count();
@@ -37,6 +38,7 @@ template <class S> class OuterSums {
         for (int s = 0; s < count_of; ++s)
           add_segment(segments[s], left + from, there, group, end, member, members);
       }
+      fresh_ = false;
     }
   }
 
@@ -47,6 +49,7 @@ template <class S> class OuterSums {
   const WeightGradients<S> into_;
   int64_t tiles_[2];
   Scratch<S> right_, left_;
+  bool fresh_ = true;
 
   int64_t count() const { return tiles_[0] + tiles_[1]; }
   int part(int64_t tile) const { return tile >= tiles_[0]; }
@@ -101,7 +104,10 @@ template <class S> class OuterSums {
       for (int r = 0; r < MR; ++r) sum[r] += left_[n * MR + r];
     for (int part = 0; part < 2; ++part)
       if (into_.bias[part] && segment.of_part[part])
-        for (int64_t r = 0; r < there; ++r) into_.bias[part][segment.to + first + r] += sum[r];
+        for (int64_t r = 0; r < there; ++r) {
+          S& to = into_.bias[part][segment.to + first + r];
+          to = fresh_ ? sum[r] : to + sum[r];
+        }
   }
 
   template <int Vectors> void add_tile(const S* weights, int64_t tile, int64_t row, int64_t rows, int64_t there) {
@@ -112,7 +118,8 @@ template <class S> class OuterSums {
       for (int v = 0; v < Vectors; ++v) {
         S* to = into_.weight[part(tile)] + (row + r) * width + first + v * kLanes<S>;
         with_lane<S>(width - first - v * kLanes<S>, [&](auto lane) {
-          lane.put(to, lane.get(to) + load<S>(product + (r * Vectors + v) * kLanes<S>));
+          const Vector<S> sum = load<S>(product + (r * Vectors + v) * kLanes<S>);
+          lane.put(to, fresh_ ? sum : lane.get(to) + sum);
         });
       }
   }

@@ -63,6 +63,9 @@ inline int64_t steps_at_once(int64_t rows, int64_t width, int64_t most) {
   return rows < wanted ? wanted / (rows > 0 ? rows : 1) : 1;
 }
 
+// Called before what the arrays are filled with is computed.
+template <class S> void will_fill(void* array, int64_t count) { tt_will_fill(array, array ? count * sizeof(S) : 0); }
+
 template <class S> struct StateAt {
   const S *h, *c;
 };

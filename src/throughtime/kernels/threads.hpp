@@ -3,19 +3,16 @@
 
 #include <atomic>
 #include <cstdint>
-#include <cstdlib>
 #include <new>
 
 #include <sched.h>
-#include <sys/mman.h>
 
+#include "memory.hpp"
 #include "throughtime.h"
 
 extern tt_parallel_for tt_threads_of_the_host;  // NULL: none
 
 namespace TT_ISA {
-
-constexpr size_t kHugePage = 1 << 21;
 
 // Uninitialised memory on cache-line bounds, so that no vector straddles two lines. No container of the standard library
 // is used in what is compiled per instruction set: the linker keeps one copy of such code, perhaps one that this machine
@@ -25,24 +22,20 @@ template <class T> class Scratch {
   explicit Scratch(int64_t count = 0) { resize(count); }
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
-  ~Scratch() { std::free(memory_); }
+  ~Scratch() { tt_give_back(memory_, bytes_); }
 
   void resize(int64_t count) {
-    std::free(memory_);
-    memory_ = nullptr;
-    if (!count) return;
-    const size_t bytes = count * sizeof(T), bounds = bytes < kHugePage ? 64 : kHugePage;
-    memory_ = static_cast<T*>(std::aligned_alloc(bounds, (bytes / bounds + 1) * bounds));
-    if (!memory_) throw std::bad_alloc();
-#ifdef MADV_HUGEPAGE
-    if (bytes >= kHugePage) madvise(memory_, bytes, MADV_HUGEPAGE);  // a fault for every 2 MB instead of every 4 kB
-#endif
+    tt_give_back(memory_, bytes_);
+    bytes_ = count * sizeof(T);
+    memory_ = static_cast<T*>(tt_take(bytes_));
+    if (count && !memory_) throw std::bad_alloc();
   }
   T* data() const { return memory_; }
   T& operator[](int64_t i) const { return memory_[i]; }
 
  private:
   T* memory_ = nullptr;
+  size_t bytes_ = 0;
 };
 
 // All members wait until all have come. It spins: a step takes microseconds, and every member has a core of its own or,
@@ -83,10 +76,14 @@ constexpr int64_t kSmallStep = 24000;
 // Elements that one thread copies faster than two.
 constexpr int64_t kSmallCopy = 32000;
 
-inline Plan plan_for(int64_t batch, int64_t steps, int64_t multiply_adds_of_a_row, int64_t threads, bool may_split_units) {
-  const int64_t of_a_step = batch * multiply_adds_of_a_row;
-  if (!tt_threads_of_the_host || threads <= 1 || of_a_step * steps < 10 * kSmallStep) return {1, false, batch};
-  if (may_split_units && batch < 2 * threads)
+// Bytes of weights that a core's own cache has room for: beyond, every thread is better off with a part of them.
+constexpr int64_t kNearCache = 1 << 20;
+
+// `weights`: the elements of the matrix of every step.
+inline Plan plan_for(const tt_problem& p, int64_t weights, int64_t bytes_of_one, int64_t threads, bool may_split_units) {
+  const int64_t batch = p.batch, of_a_step = batch * weights;
+  if (!tt_threads_of_the_host || threads <= 1 || of_a_step * p.steps < 10 * kSmallStep) return {1, false, batch};
+  if (may_split_units && (batch < 2 * threads || weights * bytes_of_one > kNearCache))
     return of_a_step < kSmallStep ? Plan{1, false, batch} : Plan{threads, true, batch};
   const int64_t participants = batch < threads ? batch : threads;
   return {participants, false, (batch + participants - 1) / participants};
