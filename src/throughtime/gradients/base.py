@@ -80,11 +80,11 @@ class _Call:
     tap: LayerTap | None
 
     def unpack(self, tensors: tuple[Tensor, ...]) -> tuple[Parameters, Sequence]:
-        """The parameters and the sequence, made of `tensors`: x, initial state, reset state, parameters."""
-        x, *rest = tensors
+        """The parameters and the sequence, made of `tensors`: see `_tensors_of`."""
         members = len(self.cell.state_sizes)
-        initial, reset_state = tuple(rest[:members]), tuple(rest[members : 2 * members])
-        parameters = dict(zip(self.names, rest[2 * members :], strict=True))
+        split = 1 + (members if self.resets is None else 2 * members)
+        x, initial, reset_state = tensors[0], tensors[1 : 1 + members], tensors[1 + members : split]
+        parameters = dict(zip(self.names, tensors[split:], strict=True))
         return parameters, Sequence(x, initial, reset_state, self.lengths, self.resets)
 
 
@@ -106,7 +106,7 @@ class _Recurrence(torch.autograd.Function):
             gradients = _differentiate(
                 call, saved[: ctx.inputs], saved[ctx.inputs :], cotangents, ctx.needs_input_grad[1]
             )
-        reset_state = gradients.reset_state or (None,) * len(gradients.initial)
+        reset_state = () if call.resets is None else gradients.reset_state or (None,) * len(gradients.initial)
         by_name = (gradients.parameters[name] for name in call.names)
         return None, gradients.x, *gradients.initial, *reset_state, *by_name
 
@@ -131,6 +131,12 @@ def _differentiate(
     )
 
 
+def _tensors_of(parameters: Parameters, sequence: Sequence) -> tuple[Tensor, ...]:
+    """x, the initial state, with resets the state they return to, the parameters."""
+    reset_state = () if sequence.resets is None else sequence.reset_state
+    return (sequence.x, *sequence.initial, *reset_state, *parameters.values())
+
+
 def run(
     method: GradientMethod, cell: Cell, parameters: Parameters, sequence: Sequence, tap: LayerTap | None = None
 ) -> tuple[Float[Tensor, "time batch hidden"], State]:
@@ -140,7 +146,7 @@ def run(
         h_1…T [T, B, H], zero in padding, and the final state.
     """
     method.check(cell)
-    tensors = (sequence.x, *sequence.initial, *sequence.reset_state, *parameters.values())
+    tensors = _tensors_of(parameters, sequence)
     with without_autocast(sequence.x.device):
         if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
             call = _Call(method, cell, tuple(parameters), sequence.lengths, sequence.resets, tap)
