@@ -8,7 +8,7 @@ import throughtime as tt
 from throughtime.cells import Cell, ElmanCell
 from throughtime.errors import ArgumentError
 from throughtime.gradients import BPTT, Sequence, run
-from throughtime.gradients.bptt import LOOP
+from throughtime.gradients.loop import LOOP
 from throughtime.kernels import Kernel
 
 T, B = 6, 2

@@ -10,7 +10,7 @@ from oracles import relative
 from throughtime.cells import ElmanCell, GRUCell, LSTMCell
 from throughtime.errors import ArgumentError
 from throughtime.gradients import Sequence
-from throughtime.gradients.bptt import LOOP
+from throughtime.gradients.loop import LOOP
 from throughtime.gradients.norms import StepNorms
 from throughtime.gradients.tap import LayerTap
 from throughtime.kernels import native

@@ -19,7 +19,7 @@ import throughtime as tt
 from throughtime.cells import ElmanCell, GRUCell, LSTMCell
 from throughtime.errors import ArgumentError
 from throughtime.gradients import Sequence
-from throughtime.gradients.bptt import LOOP
+from throughtime.gradients.loop import LOOP
 from throughtime.gradients.norms import StepNorms
 from throughtime.kernels import native
 

@@ -22,7 +22,7 @@ class ElmanCell(AffineCell):
     nonlinearity: Nonlinearity = "tanh"
 
     gates: ClassVar[int] = 1
-    kernel: ClassVar[Kernel | None] = FusedKernel("elman_{0.nonlinearity}")
+    kernel: ClassVar[Kernel | None] = FusedKernel("elman", variant="nonlinearity")
 
     def __post_init__(self) -> None:
         super().__post_init__()

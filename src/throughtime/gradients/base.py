@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.autograd.forward_ad as forward_ad
 from jaxtyping import Float
 from torch import Tensor
 
 from throughtime.cells.base import Cell
-from throughtime.errors import ArgumentError
+from throughtime.errors import ArgumentError, UnsupportedError
 from throughtime.gradients.autocast import without_autocast
+from throughtime.gradients.loop import LOOP
 from throughtime.gradients.norms import StepNorms
 from throughtime.gradients.sequence import Sequence
 from throughtime.gradients.tap import LayerTap
@@ -66,6 +68,37 @@ class GradientMethod(ABC):
         norms: StepNorms,
     ) -> Gradients:
         """The gradients given g_t = ∂L/∂h_t through the outputs alone, and ∂L/∂(final state)."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether the result is the gradient that PyTorch itself would compute, up to rounding."""
+        return self.clip_step is None
+
+    def traced(
+        self, cell: Cell, parameters: Parameters, sequence: Sequence, keep: bool
+    ) -> tuple[Float[Tensor, "time batch hidden"], State]:
+        """The recurrence as operations that torch.compile and torch.export can trace; `in_torch` unless overridden.
+
+        `keep` says whether it will be differentiated.
+        """
+        return self.in_torch(cell, parameters, sequence)
+
+    def in_torch(
+        self, cell: Cell, parameters: Parameters, sequence: Sequence
+    ) -> tuple[Float[Tensor, "time batch hidden"], State]:
+        """The recurrence as a loop of PyTorch's own operations, which PyTorch differentiates in any of its ways.
+
+        Raises:
+            UnsupportedError: by a method whose result is not the gradient that PyTorch would compute.
+        """
+        if not self.exact:
+            raise UnsupportedError(
+                f"{self} is not the exact gradient, and here PyTorch differentiates the recurrence itself "
+                "(torch.func, forward-mode differentiation, torch.compile without a kernel): use an exact method, "
+                "such as throughtime.BPTT(), or call backward() outside of them"
+            )
+        outputs, final, _ = LOOP.forward(cell, parameters, sequence, None)
+        return outputs, final
 
 
 @dataclass(frozen=True)
@@ -131,6 +164,11 @@ def _differentiate(
     )
 
 
+def _transformed() -> bool:
+    """Whether a transform of torch.func, or forward-mode differentiation, is at work."""
+    return forward_ad._current_level >= 0 or torch._C._are_functorch_transforms_active()
+
+
 def _tensors_of(parameters: Parameters, sequence: Sequence) -> tuple[Tensor, ...]:
     """x, the initial state, with resets the state they return to, the parameters."""
     reset_state = () if sequence.resets is None else sequence.reset_state
@@ -148,7 +186,14 @@ def run(
     method.check(cell)
     tensors = _tensors_of(parameters, sequence)
     with without_autocast(sequence.x.device):
-        if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
+        differentiated = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+        if torch.compiler.is_compiling() or _transformed():
+            if tap is not None:
+                raise UnsupportedError("a tap records backward() only: leave torch.func and torch.compile out of its block")
+            if torch.compiler.is_compiling():
+                return method.traced(cell, parameters, sequence, differentiated)
+            return method.in_torch(cell, parameters, sequence)
+        if differentiated:
             call = _Call(method, cell, tuple(parameters), sequence.lengths, sequence.resets, tap)
             outputs, *final = _Recurrence.apply(call, *tensors)
             return outputs, tuple(final)

@@ -10,7 +10,7 @@ from torch import Tensor
 from throughtime.cells.base import Cell
 from throughtime.errors import ArgumentError
 from throughtime.gradients.base import GradientMethod
-from throughtime.gradients.bptt import LOOP, no_steps, split_by_step
+from throughtime.gradients.loop import LOOP, no_steps, split_by_step
 from throughtime.gradients.norms import StepNorms
 from throughtime.gradients.sequence import Sequence, blank, choose
 from throughtime.types import Gradients, Parameters, State

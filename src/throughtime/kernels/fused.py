@@ -26,27 +26,45 @@ class FusedKernel(Kernel):
     """A cell's recurrence in the compiled library, on the CPU, in float32 and float64.
 
     Args:
-        name: the cell's name in throughtime.h; "{0.…}" is filled in from the cell.
+        name: the cell's name in throughtime.h, or its first part.
+        variant: the attribute of the cell that is the second part; "" for none.
         keeps_a_h: whether a^h of the last gate is kept beside the gates, and the gradients of the two biases differ,
             as for the GRU.
     """
 
     name: str
+    variant: str = ""
     keeps_a_h: bool = False
 
     def serves(self, cell: AffineCell, sequence: Sequence) -> bool:
-        x = sequence.x
-        return x.device.type == "cpu" and x.dtype in SUFFIX and x.numel() > 0 and native.library() is not None
+        return self.takes(sequence.x.device, sequence.x.dtype) and native.library() is not None
+
+    def takes(self, device: torch.device, dtype: torch.dtype) -> bool:
+        """Whether the library, if it is there, serves this device and dtype."""
+        return device.type == "cpu" and dtype in SUFFIX
+
+    def full_name(self, cell: AffineCell) -> str:
+        """The cell's name in throughtime.h."""
+        return f"{self.name}_{getattr(cell, self.variant)}" if self.variant else self.name
+
+    def kept_sizes(self, cell: AffineCell, save: Save | None) -> tuple[int, ...]:
+        """What is kept beside the outputs for the backward pass, [T, B, size] each: c, gates, extra."""
+        c = (cell.hidden_size,) if save is not None and len(cell.state_sizes) > 1 else ()
+        if save != "gates" or cell.gates == 1:
+            return c
+        return (*c, cell.gates * cell.hidden_size, *((cell.hidden_size,) if self.keeps_a_h or cell.proj_size else ()))
 
     def forward(
         self, cell: AffineCell, parameters: Parameters, sequence: Sequence, save: Save | None
     ) -> tuple[Tensor, State, tuple[Tensor, ...]]:
         layout, x = Layout.of(sequence), sequence.x
-        kept = self._room(cell, layout, x, save)
+        sizes = (cell.output_size, *self.kept_sizes(cell, save))
+        trace = tuple(layout.room(x, size) for size in sizes)
+        kept = _Kept.of(trace, save is not None and len(cell.state_sizes) > 1)
         final = tuple(torch.empty_like(member, memory_format=torch.contiguous_format) for member in sequence.initial)
         with _Problem(cell, parameters, sequence, layout, kept) as problem:
             self._call(cell, "forward", x.dtype, native.Forward(problem.fields, *_pair(final)))
-        return kept.h, final, () if save is None else kept.trace()
+        return kept.h, final, () if save is None else trace
 
     def backward(
         self,
@@ -83,18 +101,8 @@ class FusedKernel(Kernel):
             norms.tap.fill(found, norms.clip_step)
         return Gradients(d_parameters, d_x, d_initial, d_reset or None)
 
-    def _room(self, cell: AffineCell, layout: Layout, x: Tensor, save: Save | None) -> _Kept:
-        """Room for the outputs and for what is to be kept."""
-        hidden, gated = cell.hidden_size, save == "gates" and cell.gates > 1
-        return _Kept(
-            h=layout.room(x, cell.output_size),
-            c=layout.room(x, hidden) if save is not None and len(cell.state_sizes) > 1 else None,
-            gates=layout.room(x, cell.gates * hidden) if gated else None,
-            extra=layout.room(x, hidden) if gated and (self.keeps_a_h or cell.proj_size) else None,
-        )
-
     def _call(self, cell: AffineCell, what: str, dtype: torch.dtype, arguments: native.Arguments) -> None:
-        native.call(getattr(native.library(), f"tt_{self.name.format(cell)}_{what}_{SUFFIX[dtype]}"), arguments)
+        native.call(getattr(native.library(), f"tt_{self.full_name(cell)}_{what}_{SUFFIX[dtype]}"), arguments)
 
 
 @dataclass(frozen=True)
@@ -106,13 +114,9 @@ class _Kept:
     gates: Tensor | None = None
     extra: Tensor | None = None
 
-    def trace(self) -> tuple[Tensor, ...]:
-        """As tensors that autograd can save; h is the outputs themselves."""
-        return tuple(member for member in (self.h, self.c, self.gates, self.extra) if member is not None)
-
     @classmethod
     def of(cls, trace: tuple[Tensor, ...], has_c: bool) -> _Kept:
-        """The reverse of `trace`."""
+        """From the tensors in the order of these attributes; h is the outputs themselves."""
         h, *rest = trace
         c = rest.pop(0) if has_c else None
         gates, extra = (*rest, None, None)[:2]

@@ -1,0 +1,181 @@
+"""The kernels as operators of PyTorch, for torch.compile and torch.export: each pass is one node of the graph.
+
+Outside of these the kernels are called directly, which costs less.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from throughtime.cells import ElmanCell, GRUCell, LSTMCell
+from throughtime.cells.affine import AffineCell
+from throughtime.cells.base import Cell
+from throughtime.gradients.norms import StepNorms
+from throughtime.gradients.sequence import Sequence
+from throughtime.kernels import native
+from throughtime.kernels.fused import FusedKernel
+from throughtime.types import Parameters, Save, State
+
+CELLS: dict[str, Callable[[int, int, bool, int], AffineCell]] = {
+    "elman_tanh": lambda inputs, hidden, bias, _: ElmanCell(inputs, hidden, bias, nonlinearity="tanh"),
+    "elman_relu": lambda inputs, hidden, bias, _: ElmanCell(inputs, hidden, bias, nonlinearity="relu"),
+    "elman_identity": lambda inputs, hidden, bias, _: ElmanCell(inputs, hidden, bias, nonlinearity="identity"),
+    "lstm": lambda inputs, hidden, bias, proj_size: LSTMCell(inputs, hidden, bias, proj_size=proj_size),
+    "gru": lambda inputs, hidden, bias, _: GRUCell(inputs, hidden, bias),
+}
+"""(input_size, hidden_size, bias, proj_size) → the cell whose kernel has that name: an exported graph knows only those."""
+
+GATES = {"elman_tanh": 1, "elman_relu": 1, "elman_identity": 1, "lstm": 4, "gru": 3}
+
+
+def serve(cell: Cell, sequence: Sequence) -> bool:
+    """Whether `recurrence_of` can run this cell."""
+    kernel = vars(type(cell)).get("kernel")
+    x = sequence.x
+    return isinstance(kernel, FusedKernel) and kernel.takes(x.device, x.dtype) and _built()
+
+
+@torch.compiler.assume_constant_result
+def _built() -> bool:
+    return native.library() is not None
+
+
+def recurrence_of(
+    cell: Cell, parameters: Parameters, sequence: Sequence, save: Save | None, clip_step: float | None
+) -> tuple[Tensor, State]:
+    """The outputs and the final state, by the cell's kernel; see `gradients.BPTT`."""
+    members = len(sequence.initial)
+    results = recurrence(
+        cell.kernel.full_name(cell),
+        sequence.x,
+        list(sequence.initial),
+        list(sequence.reset_state) if sequence.resets is not None else [],
+        list(parameters.values()),
+        sequence.lengths,
+        sequence.resets,
+        save or "",
+        clip_step or 0.0,
+    )
+    return results[0], tuple(results[1 : 1 + members])
+
+
+def _taken_apart(
+    name: str,
+    x: Tensor,
+    initial: list[Tensor],
+    reset_state: list[Tensor],
+    weights: list[Tensor],
+    lengths: Tensor | None,
+    resets: Tensor | None,
+) -> tuple[AffineCell, Parameters, Sequence]:
+    rows, inputs = weights[0].shape
+    outputs, hidden = weights[1].shape[1], rows // GATES[name]
+    bias = len(weights) >= 4
+    cell = CELLS[name](inputs, hidden, bias, outputs if outputs != hidden else 0)
+    parameters = dict(zip(cell.parameter_shapes(), weights, strict=True))
+    return cell, parameters, Sequence(x, tuple(initial), tuple(reset_state), lengths, resets)
+
+
+@torch.library.custom_op("throughtime::recurrence", mutates_args=())
+def recurrence(
+    name: str,
+    x: Tensor,
+    initial: list[Tensor],
+    reset_state: list[Tensor],
+    weights: list[Tensor],
+    lengths: Tensor | None,
+    resets: Tensor | None,
+    save: str,
+    clip_step: float,
+) -> list[Tensor]:
+    """The forward pass: the outputs, the final state, and what `recurrence_backward` needs beside the outputs."""
+    cell, parameters, sequence = _taken_apart(name, x, initial, reset_state, weights, lengths, resets)
+    kept = save if save in ("gates", "states") else None
+    outputs, final, trace = cell.kernel.forward(cell, parameters, sequence, kept)
+    return [outputs, *final, *trace[1:]]
+
+
+@recurrence.register_fake
+def _(name, x, initial, reset_state, weights, lengths, resets, save, clip_step):
+    cell, *_ = _taken_apart(name, x, initial, reset_state, weights, lengths, resets)
+    steps, batch = x.shape[:2]
+    sizes = cell.kernel.kept_sizes(cell, save or None)
+    return [
+        x.new_empty(steps, batch, cell.output_size),
+        *(torch.empty_like(member, memory_format=torch.contiguous_format) for member in initial),
+        *(x.new_empty(steps, batch, size) for size in sizes),
+    ]
+
+
+@torch.library.custom_op("throughtime::recurrence_backward", mutates_args=())
+def recurrence_backward(
+    name: str,
+    x: Tensor,
+    initial: list[Tensor],
+    reset_state: list[Tensor],
+    weights: list[Tensor],
+    lengths: Tensor | None,
+    resets: Tensor | None,
+    save: str,
+    clip_step: float,
+    trace: list[Tensor],
+    d_outputs: Tensor,
+    d_final: list[Tensor],
+) -> list[Tensor]:
+    """The backward pass: ∂L/∂x, ∂L/∂(initial state), with resets ∂L/∂(reset state), and ∂L/∂(each weight)."""
+    cell, parameters, sequence = _taken_apart(name, x, initial, reset_state, weights, lengths, resets)
+    gradients = cell.kernel.backward(
+        cell,
+        parameters,
+        sequence,
+        tuple(trace),
+        d_outputs,
+        tuple(d_final),
+        "gates" if save == "gates" else "states",
+        needs_x=True,
+        norms=StepNorms(clip_step or None),
+    )
+    d_weights = [gradients.parameters[key] for key in parameters]
+    if cell.bias and not cell.kernel.keeps_a_h:
+        d_weights[3] = d_weights[3].clone()  # what an operator returns may not be one tensor twice
+    return [gradients.x, *gradients.initial, *(gradients.reset_state or ()), *d_weights]
+
+
+@recurrence_backward.register_fake
+def _(name, x, initial, reset_state, weights, lengths, resets, save, clip_step, trace, d_outputs, d_final):
+    contiguous = torch.contiguous_format
+    return [torch.empty_like(one, memory_format=contiguous) for one in (x, *initial, *reset_state, *weights)]
+
+
+def _save(ctx, inputs, output) -> None:
+    name, x, initial, reset_state, weights, lengths, resets, save, clip_step = inputs
+    outputs, *rest = output
+    ctx.counts = len(initial), len(reset_state), len(weights)
+    ctx.options = name, save, clip_step
+    ctx.lengths_and_resets = lengths is not None, resets is not None
+    masks = [mask for mask in (lengths, resets) if mask is not None]
+    ctx.save_for_backward(x, *initial, *reset_state, *weights, *masks, outputs, *rest[len(initial) :])
+
+
+def _backward(ctx, d_results: list[Tensor]) -> tuple:
+    members, resetting, weights = ctx.counts
+    saved = list(ctx.saved_tensors)
+
+    def take(count: int) -> list[Tensor]:
+        taken, saved[:count] = saved[:count], []
+        return taken
+
+    x, initial, reset_state, parameters = take(1)[0], take(members), take(resetting), take(weights)
+    lengths, resets = (take(1)[0] if there else None for there in ctx.lengths_and_resets)
+    name, save, clip_step = ctx.options
+    d_outputs, *rest = d_results
+    gradients = recurrence_backward(
+        name, x, initial, reset_state, parameters, lengths, resets, save, clip_step, saved, d_outputs, rest[:members]
+    )
+    d_x, *rest = gradients
+    d_initial, rest = rest[:members], rest[members:]
+    return None, d_x, d_initial, rest[:resetting], rest[resetting:], None, None, None, None
+
+
+recurrence.register_autograd(_backward, setup_context=_save)
