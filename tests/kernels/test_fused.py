@@ -51,7 +51,7 @@ def _everything(recurrence, cell, parameters, sequence, clip_step=None, save="ga
     generator = torch.Generator().manual_seed(3)
     d_outputs, *d_final = (torch.randn(one.shape, generator=generator, dtype=one.dtype) for one in (outputs, *final))
     tap = LayerTap(names)
-    tap.begin(len(sequence.x), sequence.initial[0])
+    tap.begin(*sequence.shape, sequence.x)
     g = recurrence.backward(
         cell, parameters, sequence, trace, d_outputs, tuple(d_final), save, True, StepNorms(clip_step, tap)
     )

@@ -128,7 +128,7 @@ def test_a_batch_undoes_what_reading_did():
     for given, batch_first in ((x, False), (x.transpose(0, 1), True), (x[:, 0], False), (x[:, 0], True)):
         batch = read_batch(given, None, None, batch_first, INPUT, like)
         assert batch.x.shape == (T, B if given.dim() == 3 else 1, INPUT)
-        assert batch.padding is None
+        assert batch.lengths is None
         assert torch.equal(batch.output(batch.x), given)
     sequence = packed()
     batch = read_batch(sequence, None, None, True, INPUT, like)
@@ -140,14 +140,11 @@ def test_a_batch_undoes_what_reading_did():
     assert torch.equal(batch.state_in(state)[:, 0], state[:, 1])  # the longest of the unsorted rows comes first
 
 
-def test_padding_and_the_resets_in_it_are_blanked():
-    x = x_of()
+def test_resets_in_the_padding_are_blanked():
     resets = torch.ones(T, B, dtype=torch.bool)
-    batch = read_batch(x, LENGTHS, resets, False, INPUT, None)
-    assert batch.padding is not None and batch.resets is not None
+    batch = read_batch(x_of(), LENGTHS, resets, False, INPUT, None)
+    assert batch.resets is not None
     for row, length in enumerate(LENGTHS):
-        assert batch.padding[:, row].tolist() == [False] * length + [True] * (T - length)
-        assert torch.equal(batch.x[:length, row], x[:length, row]) and not batch.x[length:, row].any()
         assert batch.resets[:, row].tolist() == [True] * length + [False] * (T - length)
     assert resets.all()
 

@@ -1,7 +1,8 @@
 """The contract of a gradient method, and the one place where a method becomes part of PyTorch's graph."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -69,6 +70,10 @@ class GradientMethod(ABC):
     ) -> Gradients:
         """The gradients given g_t = ∂L/∂h_t through the outputs alone, and ∂L/∂(final state)."""
 
+    def takes(self, cell: Cell, sequence: Sequence) -> bool:
+        """Whether `forward` and `backward` take this sequence as it is; else they are given its plain form."""
+        return sequence.lengths is None and not sequence.reverse
+
     @property
     def exact(self) -> bool:
         """Whether the result is the gradient that PyTorch itself would compute, up to rounding."""
@@ -110,6 +115,8 @@ class _Call:
     names: tuple[str, ...]
     lengths: Tensor | None
     resets: Tensor | None
+    batch_sizes: Tensor | None
+    reverse: bool
     tap: LayerTap | None
 
     def unpack(self, tensors: tuple[Tensor, ...]) -> tuple[Parameters, Sequence]:
@@ -118,7 +125,8 @@ class _Call:
         split = 1 + (members if self.resets is None else 2 * members)
         x, initial, reset_state = tensors[0], tensors[1 : 1 + members], tensors[1 + members : split]
         parameters = dict(zip(self.names, tensors[split:], strict=True))
-        return parameters, Sequence(x, initial, reset_state, self.lengths, self.resets)
+        masks = (self.lengths, self.resets, self.batch_sizes, self.reverse)
+        return parameters, Sequence(x, initial, reset_state, *masks)
 
 
 class _Recurrence(torch.autograd.Function):
@@ -152,16 +160,23 @@ def _differentiate(
     needs_x: bool,
 ) -> Gradients:
     parameters, sequence = call.unpack(tensors)
-    if torch.is_grad_enabled():
-        # create_graph: the gradient will be differentiated, so what it is made of must hang on the inputs.
-        trace = call.method.forward(call.cell, parameters, sequence, keep=True)[2]
-    if call.tap is not None:
-        call.tap.begin(sequence.x.shape[0], sequence.initial[0])
     d_outputs, *d_final = cotangents
-    norms = StepNorms(call.method.clip_step, call.tap)
-    return call.method.backward(
-        call.cell, parameters, sequence, trace, d_outputs, tuple(d_final), needs_x=needs_x, norms=norms
-    )
+    if call.tap is not None:
+        call.tap.begin(*sequence.shape, sequence.x)
+
+    def backward(sequence: Sequence, trace: tuple[Tensor, ...], d_outputs: Tensor) -> Gradients:
+        norms = StepNorms(call.method.clip_step, call.tap)
+        return call.method.backward(
+            call.cell, parameters, sequence, trace, d_outputs, tuple(d_final), needs_x=needs_x, norms=norms
+        )
+
+    if not torch.is_grad_enabled():
+        return backward(sequence, trace, d_outputs)
+    # create_graph: the gradient will be differentiated, so what it is made of must hang on the inputs.
+    plain = sequence.plain()
+    trace = call.method.forward(call.cell, parameters, plain, keep=True)[2]
+    gradients = backward(plain, trace, sequence.to_plain(d_outputs))
+    return gradients if gradients.x is None else replace(gradients, x=sequence.from_plain(gradients.x))
 
 
 def _transformed() -> bool:
@@ -177,25 +192,60 @@ def _tensors_of(parameters: Parameters, sequence: Sequence) -> tuple[Tensor, ...
 
 def run(
     method: GradientMethod, cell: Cell, parameters: Parameters, sequence: Sequence, tap: LayerTap | None = None
-) -> tuple[Float[Tensor, "time batch hidden"], State]:
+) -> tuple[Float[Tensor, "*steps hidden"], State]:
     """Run `cell` over `sequence`; the result is differentiable, any number of times, in the way of `method`.
 
     Returns:
-        h_1…T [T, B, H], zero in padding, and the final state.
+        h_1…T, laid out like the inputs and zero in padding, and the final state.
     """
     method.check(cell)
-    tensors = _tensors_of(parameters, sequence)
     with without_autocast(sequence.x.device):
-        differentiated = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
         if torch.compiler.is_compiling() or _transformed():
-            if tap is not None:
-                raise UnsupportedError("a tap records backward() only: leave torch.func and torch.compile out of its block")
-            if torch.compiler.is_compiling():
-                return method.traced(cell, parameters, sequence, differentiated)
-            return method.in_torch(cell, parameters, sequence)
-        if differentiated:
-            call = _Call(method, cell, tuple(parameters), sequence.lengths, sequence.resets, tap)
-            outputs, *final = _Recurrence.apply(call, *tensors)
-            return outputs, tuple(final)
+            return _run_plain(_run_in_torch, method, cell, parameters, sequence, tap)
+        if not method.takes(cell, sequence):
+            return _run_plain(_run_eagerly, method, cell, parameters, sequence, tap)
+        return _run_eagerly(method, cell, parameters, sequence, tap)
+
+
+Run = Callable[
+    [GradientMethod, Cell, Parameters, Sequence, LayerTap | None],
+    tuple[Float[Tensor, "*steps hidden"], State],
+]
+
+
+def _run_plain(
+    run_it: Run,
+    method: GradientMethod,
+    cell: Cell,
+    parameters: Parameters,
+    sequence: Sequence,
+    tap: LayerTap | None,
+) -> tuple[Float[Tensor, "*steps hidden"], State]:
+    outputs, final = run_it(method, cell, parameters, sequence.plain(), tap)
+    return sequence.from_plain(outputs), final
+
+
+def _run_eagerly(
+    method: GradientMethod, cell: Cell, parameters: Parameters, sequence: Sequence, tap: LayerTap | None
+) -> tuple[Float[Tensor, "*steps hidden"], State]:
+    tensors = _tensors_of(parameters, sequence)
+    if not _differentiated(tensors):
         outputs, final, _ = method.forward(cell, parameters, sequence, keep=False)
         return outputs, final
+    masks = (sequence.lengths, sequence.resets, sequence.batch_sizes, sequence.reverse)
+    outputs, *final = _Recurrence.apply(_Call(method, cell, tuple(parameters), *masks, tap), *tensors)
+    return outputs, tuple(final)
+
+
+def _run_in_torch(
+    method: GradientMethod, cell: Cell, parameters: Parameters, sequence: Sequence, tap: LayerTap | None
+) -> tuple[Float[Tensor, "*steps hidden"], State]:
+    if tap is not None:
+        raise UnsupportedError("a tap records backward() only: leave torch.func and torch.compile out of its block")
+    if torch.compiler.is_compiling():
+        return method.traced(cell, parameters, sequence, _differentiated(_tensors_of(parameters, sequence)))
+    return method.in_torch(cell, parameters, sequence)
+
+
+def _differentiated(tensors: tuple[Tensor, ...]) -> bool:
+    return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)

@@ -61,6 +61,9 @@ class BPTT(GradientMethod):
         recurrence = self._recurrence(cell, sequence)
         return recurrence.backward(cell, parameters, sequence, trace, d_outputs, d_final, self.save, needs_x, norms)
 
+    def takes(self, cell: Cell, sequence: Sequence) -> bool:
+        return self._recurrence(cell, sequence) is not LOOP or super().takes(cell, sequence)
+
     def traced(
         self, cell: Cell, parameters: Parameters, sequence: Sequence, keep: bool
     ) -> tuple[Float[Tensor, "time batch hidden"], State]:

@@ -89,8 +89,8 @@ class _Steps:
         self.entering = [step[: len(d_final)] for step in split_by_step(trace, len(sequence.x))]
         rest = torch.zeros_like(torch.cat(d_final[1:], dim=-1)) if len(d_final) > 1 else None
         self.direct = [
-            blank(padding, g) if rest is None else torch.cat((blank(padding, g), rest), dim=-1)
-            for padding, g in zip(sequence.padding_at, d_outputs, strict=True)
+            g if rest is None else torch.cat((g, rest), dim=-1)
+            for g in (blank(sequence.padding_at(t), g) for t, g in enumerate(d_outputs))
         ]
         self.direct[-1] = self.direct[-1] + torch.cat(d_final, dim=-1)
 
@@ -100,14 +100,14 @@ class _Steps:
     def jacobian(self, t: int) -> Float[Tensor, "batch size size"]:
         """∂s_t/∂(the state that entered step t): J_t, or the identity in padding."""
         jacobian = self.cell.state_jacobian(self.parameters, self.sequence.x[t], self.entering[t])
-        padding = self.sequence.padding_at[t]
+        padding = self.sequence.padding_at(t)
         identity = torch.eye(jacobian.shape[-1], dtype=jacobian.dtype, device=jacobian.device).expand_as(jacobian)
         return jacobian if padding is None else choose(padding[..., None], (identity,), (jacobian,))[0]
 
     def immediate(self, t: int) -> dict[str, Tensor]:
         """B_t, zero in padding."""
         derivative = self.cell.immediate_derivative(self.parameters, self.sequence.x[t], self.entering[t])
-        return {name: blank(self.sequence.padding_at[t], value) for name, value in derivative.items()}
+        return {name: blank(self.sequence.padding_at(t), value) for name, value in derivative.items()}
 
     def sum_of_paths(self, norms: StepNorms) -> tuple[list[Tensor], Tensor, Tensor]:
         """∂L/∂s_k = Σ_{t≥k} J_{k+1}ᵀ … J_tᵀ g_t for every k, and what arrives at the initial and the reset state."""
@@ -117,11 +117,11 @@ class _Steps:
         for k in reversed(range(len(self.direct))):
             paths.append(self.direct[k])
             total = torch.stack(paths).sum(dim=0)
-            scale = norms.scale(k, self.split(total), self.sequence.padding_at[k])
+            scale = norms.scale(k, self.split(total), self.sequence.padding_at(k))
             if scale is not None:
                 paths, total = [path * scale for path in paths], total * scale
             totals.append(total)
-            jacobian, resets = self.jacobian(k), self.sequence.resets_at[k]
+            jacobian, resets = self.jacobian(k), self.sequence.resets_at(k)
             paths = [torch.einsum("bij,bi->bj", jacobian, path) for path in paths]
             if resets is not None:
                 d_reset = d_reset + blank(~resets, torch.stack(paths).sum(dim=0))
@@ -137,7 +137,7 @@ class _Steps:
         terms: list[dict[str, Tensor]] = []
         pairs = []
         for t, direct in enumerate(self.direct):
-            jacobian = blank(self.sequence.resets_at[t], self.jacobian(t))
+            jacobian = blank(self.sequence.resets_at(t), self.jacobian(t))
             terms = [
                 {name: torch.einsum("bij,bj...->bi...", jacobian, b) for name, b in term.items()} for term in terms
             ]
@@ -155,7 +155,7 @@ class _Steps:
         """∂L/∂x_t from ∂L/∂s_t through the step itself."""
         by_step = []
         for t, total in enumerate(totals):
-            padding = self.sequence.padding_at[t]
+            padding = self.sequence.padding_at(t)
             cotangent = self.split(blank(padding, total))
             d_x = self.cell.step_vjp(self.parameters, self.sequence.x[t], self.entering[t], cotangent)[1]
             by_step.append(blank(padding, d_x))

@@ -57,7 +57,7 @@ class Loop(Kernel):
         carried = d_final
         d_reset: State | None = None
         for t in reversed(range(steps)):
-            padding, resets = sequence.padding_at[t], sequence.resets_at[t]
+            padding, resets = sequence.padding_at(t), sequence.resets_at(t)
             total = (carried[0] + blank(padding, d_outputs[t]), *carried[1:])  # [MR] (8); (2) at t = T
             total = norms.pass_on(t, total, padding)
             active = tuple(blank(padding, member) for member in total)

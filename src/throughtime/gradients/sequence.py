@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from throughtime.gradients.direction import reversed_in_time, reversed_resets
 from throughtime.types import State
 
 
@@ -17,54 +18,100 @@ class Sequence:
     At step t a row's state is, in this order: returned to `reset_state` where `resets[t]`, advanced by the cell, or
     kept as it is once the row has ended (there `resets` must be False). Outputs after a row's end are zero.
 
+    A sequence is `plain` if it is padded, runs forwards in time and has zeros in its padding. Kernels take any; whoever
+    else runs one asks for its plain form first.
+
     Args:
-        x: inputs [T, B, I].
+        x: inputs [T, B, I]; with `batch_sizes` [N, I], the valid steps only, as in a PackedSequence.
         initial: the state before the first step, each member [B, size].
         reset_state: the state that resets return to, likewise.
-        lengths: valid steps of each row; None where all rows are full.
+        lengths: valid steps of each row; None where all rows are full. With `batch_sizes` they must not increase.
         resets: True at the steps before which a row's state starts anew; None for none.
+        batch_sizes: how many rows each step has, where only those are there.
+        reverse: each row is run from its last valid step to its first; its outputs stay where its inputs are.
     """
 
-    x: Float[Tensor, "time batch input"]
+    x: Float[Tensor, "*steps input"]
     initial: State
     reset_state: State
     lengths: Int[Tensor, " batch"] | None = None
     resets: Bool[Tensor, "time batch"] | None = None
+    batch_sizes: Int[Tensor, " time"] | None = None
+    reverse: bool = False
 
-    @cached_property
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Steps T and rows B."""
+        return len(self.x) if self.batch_sizes is None else len(self.batch_sizes), self.initial[0].shape[0]
+
+    def plain(self) -> "Sequence":
+        """The same, padded, forwards in time, and with zeros in the padding: a NaN there reaches nothing."""
+        if self.lengths is None and not self.reverse:
+            return self
+        x = self.to_plain(self.x)
+        if self.padding is not None and self.batch_sizes is None:
+            x = x.masked_fill(self.padding[..., None], 0)
+        turned = self.reverse and self.resets is not None
+        resets = reversed_resets(self.resets, self.lengths) if turned else self.resets
+        return Sequence(x, self.initial, self.reset_state, self.lengths, resets)
+
+    def to_plain(self, steps: Tensor) -> Tensor:
+        """[T, B, …] of the plain form from something laid out like `x`."""
+        if self.batch_sizes is not None:
+            room = steps.new_zeros(self.shape[0] * self.shape[1], *steps.shape[1:])
+            steps = room.index_copy(0, self._valid, steps).unflatten(0, self.shape)
+        return reversed_in_time(steps, self.lengths) if self.reverse else steps
+
+    def from_plain(self, steps: Tensor) -> Tensor:
+        """The reverse of `to_plain`."""
+        return self.from_padded(reversed_in_time(steps, self.lengths) if self.reverse else steps)
+
+    def from_padded(self, steps: Tensor) -> Tensor:
+        """Laid out like `x`, from [T, B, …]."""
+        return steps if self.batch_sizes is None else steps.flatten(0, 1).index_select(0, self._valid)
+
+    @property
+    def _valid(self) -> Tensor:
+        """Where the steps that count lie among all T·B."""
+        assert self.padding is not None
+        return (~self.padding).flatten().nonzero()[:, 0]
+
+    @property
     def padding(self) -> Bool[Tensor, "time batch"] | None:
         """True after each row's end; None where all rows are full."""
         if self.lengths is None:
             return None
-        return torch.arange(len(self.x), device=self.x.device)[:, None] >= self.lengths
+        return torch.arange(self.shape[0], device=self.x.device)[:, None] >= self.lengths
 
-    @cached_property
-    def padding_at(self) -> list[Tensor | None]:
-        """For each step its column of `padding` [B, 1], or None where it is False throughout."""
-        return self._columns(self.padding)
+    def padding_at(self, t: int) -> Bool[Tensor, "batch 1"] | None:
+        """Step t's column of `padding`, or None where it is False throughout."""
+        return None if self.lengths is None else self._padding_columns[t]
 
-    @cached_property
-    def resets_at(self) -> list[Tensor | None]:
+    def resets_at(self, t: int) -> Bool[Tensor, "batch 1"] | None:
         """Likewise for `resets`."""
-        return self._columns(self.resets)
+        return None if self.resets is None else self._reset_columns[t]
 
-    def _columns(self, mask: Tensor | None) -> list[Tensor | None]:
-        if mask is None:
-            return [None] * self.x.shape[0]
-        any_row = mask.any(dim=1).tolist()
-        return [column[:, None] if some else None for column, some in zip(mask, any_row, strict=True)]
+    # Cached where there are masks only: torch.compile cannot trace a cached property.
+
+    @cached_property
+    def _padding_columns(self) -> list[Tensor | None]:
+        return _columns(self.padding)
+
+    @cached_property
+    def _reset_columns(self) -> list[Tensor | None]:
+        return _columns(self.resets)
 
     def entering(self, t: int, state: State) -> State:
         """The state that enters step t, from the one that left step t - 1."""
-        return choose(self.resets_at[t], self.reset_state, state)
+        return choose(self.resets_at(t), self.reset_state, state)
 
     def leaving(self, t: int, advanced: State, entered: State) -> State:
         """The state that leaves step t."""
-        return choose(self.padding_at[t], entered, advanced)
+        return choose(self.padding_at(t), entered, advanced)
 
     def output(self, t: int, state: State) -> Tensor:
         """h_t, zero at padded steps."""
-        return blank(self.padding_at[t], state[0])
+        return blank(self.padding_at(t), state[0])
 
     def rows(self, steps: Tensor) -> Tensor:
         """The rows [N, …] of the steps [T, B, …] that count; what stands in padding takes no part in any sum."""
@@ -77,6 +124,12 @@ class Sequence:
             return rows.unflatten(0, time_batch)
         steps = rows.new_zeros(*time_batch, *rows.shape[1:])
         return steps.masked_scatter(~self.padding[(..., *[None] * (rows.dim() - 1))], rows)
+
+
+def _columns(mask: Tensor | None) -> list[Tensor | None]:
+    assert mask is not None
+    any_row = mask.any(dim=1).tolist()
+    return [column[:, None] if some else None for column, some in zip(mask, any_row, strict=True)]
 
 
 def choose(mask: Tensor | None, where_true: State, where_false: State) -> State:

@@ -26,10 +26,10 @@ class LayerTap:
     norms: dict[str, Float[Tensor, "time batch"]] = field(default_factory=dict)
     clipped: Bool[Tensor, "time batch"] | None = None
 
-    def begin(self, steps: int, like: Tensor) -> None:
-        """Make room for a backward pass over `steps` steps of the batch that `like` [B, …] has."""
-        self.norms = {name: like.new_zeros(steps, like.shape[0]) for name in self.names}
-        self.clipped = torch.zeros(steps, like.shape[0], dtype=torch.bool, device=like.device)
+    def begin(self, steps: int, batch: int, like: Tensor) -> None:
+        """Make room for a backward pass over `steps` steps of `batch` rows, in the dtype and on the device of `like`."""
+        self.norms = {name: like.new_zeros(steps, batch) for name in self.names}
+        self.clipped = torch.zeros(steps, batch, dtype=torch.bool, device=like.device)
 
     def record(self, t: int, total: State, norm: Float[Tensor, " batch"], clip_step: float | None) -> None:
         """Note step t: `total` is ∂L/∂s_t, `norm` its rows' norms over all members."""

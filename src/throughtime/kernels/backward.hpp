@@ -383,9 +383,10 @@ template <class Cell, class S, int NU> class Backward {
     Chunk all(steps_.rows(), steps_.rows());
     collect(all, Share{0, 1}, 0, steps_.count);
     in_parts(participants, participants, [&](int64_t begin, int64_t end) {
-      OuterSums<S> sums(results());
-      for (int64_t member = begin; member < end; ++member)
+      for (int64_t member = begin; member < end; ++member) {
+        OuterSums<S> sums(results());
         add_sums(sums, all.error.data(), all.x.data(), all.h.data(), all.count, member, participants);
+      }
     });
   }
 

@@ -81,7 +81,7 @@ class FusedKernel(Kernel):
         layout, x = Layout.of(sequence), sequence.x
         kept = _Kept.of(trace, len(d_final) > 1)
         d_outputs, d_final = _in_rows(d_outputs), tuple(member.contiguous() for member in d_final)
-        d_x = layout.room(x, x.shape[2]) if needs_x else None
+        d_x = layout.room(x, x.shape[-1]) if needs_x else None
         d_parameters = {name: torch.empty_like(parameters[name]) for name in parameters if name != "bias_hh"}
         if cell.bias:
             # One tensor for both, never two views of one: autograd copies the first but would alias the second.
@@ -92,13 +92,13 @@ class FusedKernel(Kernel):
         found = [layout.room(x) for _ in d_final] if norms.tap is not None else []
         with _Problem(cell, parameters, sequence, layout, kept) as problem:
             arguments = native.Backward(
-                problem.fields, d_outputs.data_ptr(), *d_outputs.stride()[:2], *_pair(d_final), norms.clip_step or 0.0,
+                problem.fields, d_outputs.data_ptr(), *_strides(d_outputs), *_pair(d_final), norms.clip_step or 0.0,
                 _at(d_x), *(_at(d_parameters.get(name)) for name in native.WEIGHTS),
                 *_pair(found), *_pair(d_initial), *_pair(d_reset),
             )  # fmt: skip
             self._call(cell, "backward", x.dtype, arguments)
         if norms.tap is not None:
-            norms.tap.fill(found, norms.clip_step)
+            norms.tap.fill([sequence.to_plain(norm) for norm in found], norms.clip_step)
         return Gradients(d_parameters, d_x, d_initial, d_reset or None)
 
     def _call(self, cell: AffineCell, what: str, dtype: torch.dtype, arguments: native.Arguments) -> None:
@@ -135,8 +135,8 @@ class _Problem:
         reset = () if layout.resets is None else tuple(member.contiguous() for member in sequence.reset_state)
         self._held = (x, weights, initial, reset)
         self.fields = native.Problem(
-            layout.steps, layout.batch, x.shape[2], cell.hidden_size, cell.output_size, 0,
-            _at(layout.lengths), _at(layout.order), None, _at(layout.resets), x.data_ptr(), *x.stride()[:2],
+            layout.steps, layout.batch, x.shape[-1], cell.hidden_size, cell.output_size, layout.reverse,
+            _at(layout.lengths), _at(layout.order), _at(layout.offsets), _at(layout.resets), x.data_ptr(), *_strides(x),
             *map(_at, weights), *_pair(initial), *_pair(reset),
             _at(kept.h), _at(kept.c), _at(kept.gates), _at(kept.extra),
         )  # fmt: skip
@@ -151,6 +151,12 @@ class _Problem:
 def _in_rows(steps: Tensor) -> Tensor:
     """[T, B, size] with each row's numbers side by side, whatever the other strides: no copy of a transposed batch."""
     return steps if steps.stride(-1) == 1 or steps.shape[-1] == 1 else steps.contiguous()
+
+
+def _strides(steps: Tensor) -> tuple[int, int]:
+    """From step to step and from row to row; packed rows have no steps."""
+    *step, row, _ = steps.stride()
+    return (*step, row) if step else (0, row)
 
 
 def _dense(tensor: Tensor | None) -> Tensor | None:

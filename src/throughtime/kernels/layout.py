@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from throughtime.errors import ArgumentError
+
 if TYPE_CHECKING:
     from throughtime.gradients.sequence import Sequence
 
@@ -18,28 +20,43 @@ class Layout:
 
     Attributes:
         steps, batch: T and B.
+        reverse: whether each row is run from its last step to its first.
         lengths: [B] in decreasing order.
         order: [B] which row each of those belongs to.
-        resets: [T, B] bytes.
+        resets: [T, B] bytes, or [N].
+        offsets: [T + 1] where each step's rows begin, where only valid rows are there.
     """
 
     steps: int
     batch: int
+    reverse: bool = False
     lengths: Tensor | None = None
     order: Tensor | None = None
     resets: Tensor | None = None
+    offsets: Tensor | None = None
 
     @classmethod
     def of(cls, sequence: Sequence) -> Layout:
         """The layout of a sequence."""
-        steps, batch, _ = sequence.x.shape
-        resets = None if sequence.resets is None else sequence.resets.contiguous().view(torch.uint8)
+        steps, batch = sequence.shape
+        resets = sequence.resets
+        if resets is not None:
+            resets = (resets if sequence.batch_sizes is None else sequence.from_padded(resets)).contiguous()
+            resets = resets.view(torch.uint8)
         if sequence.lengths is None:
-            return cls(steps, batch, resets=resets)
+            return cls(steps, batch, reverse=sequence.reverse, resets=resets)
         lengths, order = sequence.lengths.to(torch.int64).sort(descending=True, stable=True)
-        return cls(steps, batch, lengths, order, resets)
+        if batch and not 0 <= int(lengths[-1]) <= int(lengths[0]) <= steps:
+            raise ArgumentError(f"lengths lie in {int(lengths[-1])} … {int(lengths[0])}; they must lie in 0 … {steps}")
+        if sequence.batch_sizes is None:
+            return cls(steps, batch, sequence.reverse, lengths, order, resets)
+        offsets = torch.zeros(steps + 1, dtype=torch.int64)
+        torch.cumsum(sequence.batch_sizes, 0, out=offsets[1:])
+        return cls(steps, batch, sequence.reverse, lengths, None, resets, offsets)
 
     def room(self, like: Tensor, *size: int) -> Tensor:
-        """Room for [T, B, *size]; zero where a kernel writes nothing, after a row's end."""
+        """Room for [T, B, *size], or [N, *size]; zero where a kernel writes nothing, after a row's end."""
+        if self.offsets is not None:
+            return like.new_empty(like.shape[0], *size)
         shape = (self.steps, self.batch, *size)
         return like.new_empty(shape) if self.lengths is None else like.new_zeros(shape)

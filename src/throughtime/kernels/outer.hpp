@@ -99,14 +99,14 @@ template <class S> class OuterSums {
 
   void add_biases(const Segment& segment, int64_t first, int64_t rows, int64_t there) {
     if (!into_.bias[0] && !into_.bias[1]) return;
-    S sum[MR] = {};
+    double sum[MR] = {};  // one number out of many rows: in single precision its rounding would show
     for (int64_t n = 0; n < rows; ++n)
       for (int r = 0; r < MR; ++r) sum[r] += left_[n * MR + r];
     for (int part = 0; part < 2; ++part)
       if (into_.bias[part] && segment.of_part[part])
         for (int64_t r = 0; r < there; ++r) {
           S& to = into_.bias[part][segment.to + first + r];
-          to = fresh_ ? sum[r] : to + sum[r];
+          to = static_cast<S>(fresh_ ? sum[r] : static_cast<double>(to) + sum[r]);
         }
   }
 

@@ -20,7 +20,6 @@ from throughtime.gradients.base import GradientMethod, run
 from throughtime.gradients.bptt import BPTT
 from throughtime.gradients.sequence import Sequence
 from throughtime.gradients.tap import Tappable
-from throughtime.layers.direction import reversed_in_time, reversed_resets
 from throughtime.layers.inputs import Batch, read_batch
 from throughtime.types import Parameters, State
 
@@ -162,18 +161,14 @@ class RecurrentLayer(Tappable, ABC):
         return y, finals
 
     def _run_one(self, one: _Pass, x: Tensor, batch: Batch, start: State, rest: State) -> tuple[Tensor, State]:
-        turned, resets = one.suffix.endswith("_reverse"), batch.resets
-        if turned:
-            x = reversed_in_time(x, batch.lengths)
-            resets = None if resets is None else reversed_resets(resets, batch.lengths)
-        sequence = Sequence(x, start, rest, batch.lengths, resets)
+        masks = (batch.lengths, batch.resets, batch.batch_sizes)
+        sequence = Sequence(x, start, rest, *masks, reverse=one.suffix.endswith("_reverse"))
         record = self.tap and self.tap.layer(f"{self.tap_prefix}{one.suffix}", tuple(self._state_sizes))
-        h, final = run(self.gradient, one.cell, one.parameters(self), sequence, record)
-        return reversed_in_time(h, batch.lengths) if turned else h, final
+        return run(self.gradient, one.cell, one.parameters(self), sequence, record)
 
     def _states_at_rest(self, batch: Batch) -> State:
         """The initial state where none is passed in, each member [layers · directions, B, size]."""
-        count, rows = len(self._passes), batch.x.shape[1]
+        count, rows = len(self._passes), batch.rows
         if self.learn_initial_state:
             return tuple(getattr(self, f"{name}_0")[:, None].expand(-1, rows, -1) for name in self._state_sizes)
         return tuple(batch.x.new_zeros(count, rows, size) for size in self._state_sizes.values())
@@ -184,7 +179,7 @@ class RecurrentLayer(Tappable, ABC):
         members = (hx,) if len(names) == 1 else hx
         if not isinstance(members, tuple | list) or len(members) != len(names):
             raise ArgumentError(f"hx is a {type(hx).__name__}; it must be a tuple of tensors ({', '.join(names)})")
-        count, rows = len(self._passes), batch.x.shape[1]
+        count, rows = len(self._passes), batch.rows
         for (name, size), member in zip(self._state_sizes.items(), members, strict=True):
             allowed = (count, size) if batch.unbatched else (count, rows, size)
             came = tuple(member.shape) if isinstance(member, Tensor) else type(member).__name__

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
+from torch.nn.utils.rnn import PackedSequence
 
 from throughtime.errors import ArgumentError
 from throughtime.gradients.autocast import autocasts
@@ -17,33 +17,29 @@ class Batch:
     """A layer's input in the one form the layers compute with, and how to undo it.
 
     Attributes:
-        x: inputs [T, B, I], zero in padding.
+        x: inputs [T, B, I], or [N, I] with `batch_sizes`.
+        rows: B.
         lengths: valid steps of each row [B], or None where all are full.
         resets: [T, B], False in padding, or None.
+        batch_sizes: of a PackedSequence whose rows are not all full.
         unbatched: whether the input had no batch dimension.
         batch_first: whether the input had the batch dimension first.
         packed: the PackedSequence that came, or None.
     """
 
-    x: Float[Tensor, "time batch input"]
+    x: Float[Tensor, "*steps input"]
+    rows: int
     lengths: Tensor | None
     resets: Bool[Tensor, "time batch"] | None
+    batch_sizes: Tensor | None = None
     unbatched: bool = False
     batch_first: bool = False
     packed: PackedSequence | None = None
 
-    @property
-    def padding(self) -> Bool[Tensor, "time batch"] | None:
-        """True after each row's end; None where all rows are full."""
-        if self.lengths is None:
-            return None
-        return torch.arange(len(self.x), device=self.x.device)[:, None] >= self.lengths
-
-    def output(self, y: Float[Tensor, "time batch hidden"]) -> Tensor | PackedSequence:
+    def output(self, y: Float[Tensor, "*steps hidden"]) -> Tensor | PackedSequence:
         """The layer's output in the form of its input."""
         if self.packed is not None:
-            padding = self.padding
-            data = y.flatten(0, 1) if padding is None else y[~padding]
+            data = y if y.dim() == 2 else y.flatten(0, 1)
             return PackedSequence(
                 data, self.packed.batch_sizes, self.packed.sorted_indices, self.packed.unsorted_indices
             )
@@ -93,7 +89,9 @@ def read_batch(x: Any, lengths: Any, resets: Any, batch_first: bool, input_size:
         resets = _checked_resets(resets, x, unbatched, swap)
     if lengths is not None:
         lengths = _checked_lengths(lengths, x)
-    return _blanked(Batch(x, lengths, resets, unbatched, swap))
+    if lengths is not None and resets is not None:
+        resets = resets & (torch.arange(len(x), device=x.device)[:, None] < lengths)
+    return Batch(x, x.shape[1], lengths, resets, unbatched=unbatched, batch_first=swap)
 
 
 def _read_packed(
@@ -102,23 +100,17 @@ def _read_packed(
     if lengths is not None:
         raise ArgumentError("lengths came with a PackedSequence, which has its own: leave lengths out")
     data = _checked(packed.data, input_size, like)
-    in_order = PackedSequence(data, packed.batch_sizes)  # without indices: rows stay sorted, as in `data`
-    x, own_lengths = pad_packed_sequence(in_order)
+    sizes = packed.batch_sizes
+    steps, rows = len(sizes), int(sizes[0])
     if resets is not None:
-        resets = _checked_resets(resets, x, False, batch_first)
+        resets = _checked_resets(resets, data.new_empty(steps, rows, 0), False, batch_first)
         resets = resets if packed.sorted_indices is None else resets.index_select(1, packed.sorted_indices)
-    full = bool((own_lengths == len(x)).all())
-    return _blanked(Batch(x, None if full else own_lengths.to(x.device), resets, packed=packed))
-
-
-def _blanked(batch: Batch) -> Batch:
-    """Padding made inert: zero inputs, so that a NaN there reaches nothing, and no resets."""
-    padding = batch.padding
-    if padding is None:
-        return batch
-    x = batch.x.masked_fill(padding[..., None], 0)
-    resets = None if batch.resets is None else batch.resets & ~padding
-    return Batch(x, batch.lengths, resets, batch.unbatched, batch.batch_first, batch.packed)
+    if len(data) == steps * rows:
+        return Batch(data.unflatten(0, (steps, rows)), rows, None, resets, packed=packed)
+    lengths = (sizes[:, None] > torch.arange(rows)).sum(0).to(data.device)
+    if resets is not None:
+        resets = resets & (torch.arange(steps, device=data.device)[:, None] < lengths)
+    return Batch(data, rows, lengths, resets, sizes, packed=packed)
 
 
 def _checked(x: Tensor, input_size: int, like: Tensor | None) -> Tensor:
