@@ -26,7 +26,9 @@ CELLS: dict[str, Callable[[int, int, bool, int], AffineCell]] = {
 }
 """(input_size, hidden_size, bias, proj_size) → the cell whose kernel has that name: an exported graph knows only those."""
 
-GATES = {"elman_tanh": 1, "elman_relu": 1, "elman_identity": 1, "lstm": 4, "gru": 3}
+_SMALL = {name: make(1, 2, True, 0) for name, make in CELLS.items()}
+GATES = {name: cell.gates for name, cell in _SMALL.items()}
+KERNELS = {name: vars(type(cell))["kernel"] for name, cell in _SMALL.items()}
 
 
 def serve(cell: Cell, sequence: Sequence) -> bool:
@@ -98,11 +100,12 @@ def recurrence(
 
 @recurrence.register_fake
 def _(name, x, initial, reset_state, weights, lengths, resets, save, clip_step):
-    cell, *_ = _taken_apart(name, x, initial, reset_state, weights, lengths, resets)
+    # The sizes may be symbols here, which no cell can be made of.
     steps, batch = x.shape[:2]
-    sizes = cell.kernel.kept_sizes(cell, save or None)
+    hidden, projects = weights[0].shape[0] // GATES[name], len(weights) in (3, 5)
+    sizes = KERNELS[name].sizes(save or None, hidden, GATES[name], len(initial) > 1, projects)
     return [
-        x.new_empty(steps, batch, cell.output_size),
+        x.new_empty(steps, batch, weights[1].shape[1]),
         *(torch.empty_like(member, memory_format=torch.contiguous_format) for member in initial),
         *(x.new_empty(steps, batch, size) for size in sizes),
     ]

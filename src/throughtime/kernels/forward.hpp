@@ -64,7 +64,7 @@ template <class Cell, class S, int NU> class Forward {
         const int64_t count = share.of(steps_.alive(t));
         for (int64_t i = 0; i < count; ++i) {
           before[i] = entering_(t, share.row(i));
-          rows[i] = row(t, share.row(i), unprojected.data() + i * p_.hidden);
+          rows[i] = row(t, share.row(i), in(unprojected.data(), i * p_.hidden));
           h[i] = before[i].h;
           u[i] = rows[i].out;
         }

@@ -49,10 +49,15 @@ class FusedKernel(Kernel):
 
     def kept_sizes(self, cell: AffineCell, save: Save | None) -> tuple[int, ...]:
         """What is kept beside the outputs for the backward pass, [T, B, size] each: c, gates, extra."""
-        c = (cell.hidden_size,) if save is not None and len(cell.state_sizes) > 1 else ()
-        if save != "gates" or cell.gates == 1:
+        has_c, projects = len(cell.state_sizes) > 1, cell.proj_size > 0
+        return self.sizes(save, cell.hidden_size, cell.gates, has_c, projects)
+
+    def sizes(self, save: Save | None, hidden: int, gates: int, has_c: bool, projects: bool) -> tuple[int, ...]:
+        """The same from the numbers that it follows from."""
+        c = (hidden,) if save is not None and has_c else ()
+        if save != "gates" or gates == 1:
             return c
-        return (*c, cell.gates * cell.hidden_size, *((cell.hidden_size,) if self.keeps_a_h or cell.proj_size else ()))
+        return (*c, gates * hidden, *((hidden,) if self.keeps_a_h or projects else ()))
 
     def forward(
         self, cell: AffineCell, parameters: Parameters, sequence: Sequence, save: Save | None

@@ -152,6 +152,8 @@ def _checked_lengths(lengths: Any, x: Tensor) -> Tensor | None:
         raise ArgumentError(
             f"lengths is {values.dtype} {tuple(values.shape)}; it must be {rows} whole numbers, one for each row"
         )
+    if torch.compiler.is_compiling():  # the values are not known yet: the kernel looks at them when it has them
+        return values.to(x.device)
     outside = ((values < 0) | (values > steps)).nonzero()
     if len(outside):
         row = int(outside[0])
