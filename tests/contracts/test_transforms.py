@@ -182,16 +182,37 @@ def test_under_amp_it_computes_in_the_parameters_precision(name: str):
 
 @built
 @pytest.mark.parametrize("masks", MASKS)
-@pytest.mark.parametrize("save", ["gates", "states", ""])
+@pytest.mark.parametrize(("save", "reverse"), [("gates", False), ("states", True), ("", False)])
 @pytest.mark.parametrize("name", operators.CELLS)
-def test_the_operator_keeps_pytorchs_rules(name: str, save: str, masks: str):
+def test_the_operator_keeps_pytorchs_rules(name: str, save: str, reverse: bool, masks: str):
     cell = operators.CELLS[name](I, H, True, 2 if name == "lstm" else 0)
     weights = [value.requires_grad_(bool(save)) for value in cell.initial_parameters(dtype=torch.float64).values()]
     states = [[normal(20 + i, B, size) for i, size in enumerate(cell.state_sizes.values())] for _ in range(2)]
     masks = MASKS[masks]()
     resets = masks.get("resets")
-    arguments = (x_of(), states[0], [] if resets is None else states[1], weights, masks.get("lengths"), resets, save, 0.0)
-    torch.library.opcheck(operators.recurrence, (name, *arguments))
+    form = ([] if resets is None else states[1], weights, masks.get("lengths"), resets, None, reverse)
+    torch.library.opcheck(operators.recurrence, (name, x_of(), states[0], *form, save, 0.0))
+    indices = torch.randint(0, I, (T, B), generator=torch.Generator().manual_seed(1))
+    torch.library.opcheck(operators.recurrence, (name, indices, states[0], *form, save, 0.0))
+
+
+@built
+def test_indices_are_not_made_into_vectors_when_compiled():
+    layer, indices = layer_of("LSTM"), torch.randint(0, I, (T, B), generator=torch.Generator().manual_seed(1))
+    seen: list[torch.fx.GraphModule] = []
+
+    def keep(graph, _):
+        seen.append(graph)
+        return graph
+
+    y = torch.compile(layer, fullgraph=True, backend=keep)(indices)[0]
+    assert relative(y, layer(torch.nn.functional.one_hot(indices, I).double())[0]) <= EXACT
+    values = [node.meta.get("example_value") for node in seen[0].graph.nodes]
+    shapes = [tuple(value.shape) for value in values if isinstance(value, Tensor)]
+    assert (T, B) in shapes and (T, B, I) not in shapes
+    assert sum("throughtime.recurrence" in str(node.target) for node in seen[0].graph.nodes) == 1
+    with pytest.raises(ArgumentError, match=f"lie in 0 … {I - 1}"):
+        torch.compile(layer, fullgraph=True, backend="aot_eager")(indices + 1 + I)
 
 
 @built

@@ -30,6 +30,8 @@ KINDS = {
 }
 # (T, B, I, H): units below, at and beyond a vector and a tile, rows below and beyond a tile, one and many of each.
 SHAPES = [(5, 3, 2, 1), (1, 1, 3, 7), (6, 5, 3, 16), (4, 1, 5, 33), (3, 29, 4, 19), (4, 2, 3, 130), (7, 13, 6, 65)]
+# More rows and steps than the kernel takes at once: several chunks of steps, of which the first and the last are odd.
+LONG = [(70, 13, 3, 19), (1000, 1, 3, 33), (300, 3, 20, 7), (4, 150, 2, 40)]
 MASKS = ["plain", "lengths", "resets", "lengths-and-resets"]
 
 
@@ -47,15 +49,21 @@ def _sequence(cell, shape, masks, dtype):
 def _everything(recurrence, cell, parameters, sequence, clip_step=None, save="gates"):
     """Outputs, final state, gradients and norms of one forward and one backward pass, by name."""
     names = tuple(cell.state_sizes)
+    given = sequence
+    sequence = sequence.plain() if recurrence is LOOP else sequence
     outputs, final, trace = recurrence.forward(cell, parameters, sequence, save)
     generator = torch.Generator().manual_seed(3)
-    d_outputs, *d_final = (torch.randn(one.shape, generator=generator, dtype=one.dtype) for one in (outputs, *final))
+    d_outputs = torch.randn(*given.shape, outputs.shape[-1], generator=generator, dtype=outputs.dtype)
+    d_outputs = given.from_plain(d_outputs) if sequence is given else d_outputs
+    d_final = [torch.randn(one.shape, generator=generator, dtype=one.dtype) for one in final]
     tap = LayerTap(names)
-    tap.begin(*sequence.shape, sequence.x)
+    tap.begin(*sequence.shape, final[0])
     g = recurrence.backward(
-        cell, parameters, sequence, trace, d_outputs, tuple(d_final), save, True, StepNorms(clip_step, tap)
+        cell, parameters, sequence, trace, d_outputs, tuple(d_final), save, not given.one_hot, StepNorms(clip_step, tap)
     )
-    results = {"outputs": outputs, "d_x": g.x, **{f"d_{name}": value for name, value in g.parameters.items()}}
+    steps = [outputs] if given.one_hot else [outputs, g.x]
+    steps = [one if sequence is given else given.from_plain(one) for one in steps]
+    results = {**dict(zip(("outputs", "d_x"), steps, strict=False)), **{f"d_{name}": value for name, value in g.parameters.items()}}
     results |= {f"final_{name}": member for name, member in zip(names, final, strict=True)}
     results |= {f"d_initial_{name}": member for name, member in zip(names, g.initial, strict=True)}
     if g.reset_state is not None:
@@ -69,9 +77,9 @@ def _parameters(cell, dtype=torch.float64):
     return {name: value.detach() / gain for name, value in parameters_of(cell, dtype).items()}
 
 
-def _assert_equal_to_the_loop(cell, shape, masks, dtype, clip_step=None, save="gates"):
+def _assert_equal_to_the_loop(cell, shape, masks, dtype, clip_step=None, save="gates", sequence=None):
     parameters = _parameters(cell, dtype)
-    sequence = _sequence(cell, shape, masks, dtype)
+    sequence = _sequence(cell, shape, masks, dtype) if sequence is None else sequence
     assert cell.kernel.serves(cell, sequence)
     ours = _everything(cell.kernel, cell, parameters, sequence, clip_step, save)
     loop = _everything(LOOP, cell, parameters, sequence, clip_step)
@@ -90,14 +98,39 @@ def test_the_kernel_is_the_loop(kind, masks, dtype):
         _assert_equal_to_the_loop(KINDS[kind](shape[2], shape[3]), shape, masks, dtype)
 
 
+def _in_form(sequence, form, features):
+    """The sequence packed, backwards, or of indices; the rows are those of some sequence, not of the one given."""
+    x, lengths, batch_sizes = sequence.x, sequence.lengths, None
+    if "indices" in form:
+        x = torch.randint(0, features, x.shape[:2])
+    if "packed" in form and lengths is not None:
+        lengths = lengths.sort(descending=True)[0]
+        alive = torch.arange(len(x))[:, None] < lengths
+        batch_sizes, x = alive.sum(1), x[alive]
+        resets = None if sequence.resets is None else sequence.resets & alive
+    else:
+        resets = sequence.resets
+    masks = (lengths, resets, batch_sizes, "reverse" in form, features if "indices" in form else 0)
+    return Sequence(x, sequence.initial, sequence.reset_state, *masks)
+
+
+FORMS = ["packed", "reverse", "packed reverse", "indices", "packed reverse indices"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_form_of_a_sequence_is_its_plain_form(kind, form):
+    for (masks, shape), save in itertools.product(itertools.product(MASKS, [*SHAPES, LONG[0]]), ("gates", "states")):
+        cell = KINDS[kind](shape[2], shape[3])
+        sequence = _in_form(_sequence(cell, shape, masks, torch.float64), form, shape[2])
+        _assert_equal_to_the_loop(cell, shape, masks, torch.float64, None, save, sequence)
+    _assert_equal_to_the_loop(cell, shape, masks, torch.float64, 0.8, "gates", sequence)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_clipping_at_every_step_is_that_of_the_loop(kind):
     for masks, shape in itertools.product(MASKS, SHAPES[2:5]):
         _assert_equal_to_the_loop(KINDS[kind](shape[2], shape[3]), shape, masks, torch.float64, clip_step=0.8)
-
-
-# More rows and steps than the kernel takes at once: several chunks of steps, of which the first and the last are odd.
-LONG = [(70, 13, 3, 19), (1000, 1, 3, 33), (300, 3, 20, 7), (4, 150, 2, 40)]
 
 
 @pytest.mark.parametrize("save", ["gates", "states"])

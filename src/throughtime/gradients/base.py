@@ -1,7 +1,6 @@
 """The contract of a gradient method, and the one place where a method becomes part of PyTorch's graph."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -72,7 +71,7 @@ class GradientMethod(ABC):
 
     def takes(self, cell: Cell, sequence: Sequence) -> bool:
         """Whether `forward` and `backward` take this sequence as it is; else they are given its plain form."""
-        return sequence.lengths is None and not sequence.reverse
+        return sequence.is_plain
 
     @property
     def exact(self) -> bool:
@@ -102,8 +101,8 @@ class GradientMethod(ABC):
                 "(torch.func, forward-mode differentiation, torch.compile without a kernel): use an exact method, "
                 "such as throughtime.BPTT(), or call backward() outside of them"
             )
-        outputs, final, _ = LOOP.forward(cell, parameters, sequence, None)
-        return outputs, final
+        outputs, final, _ = LOOP.forward(cell, parameters, sequence.plain(), None)
+        return sequence.from_plain(outputs), final
 
 
 @dataclass(frozen=True)
@@ -117,6 +116,7 @@ class _Call:
     resets: Tensor | None
     batch_sizes: Tensor | None
     reverse: bool
+    one_hot: int
     tap: LayerTap | None
 
     def unpack(self, tensors: tuple[Tensor, ...]) -> tuple[Parameters, Sequence]:
@@ -125,8 +125,7 @@ class _Call:
         split = 1 + (members if self.resets is None else 2 * members)
         x, initial, reset_state = tensors[0], tensors[1 : 1 + members], tensors[1 + members : split]
         parameters = dict(zip(self.names, tensors[split:], strict=True))
-        masks = (self.lengths, self.resets, self.batch_sizes, self.reverse)
-        return parameters, Sequence(x, initial, reset_state, *masks)
+        return parameters, Sequence(x, initial, reset_state, *_form_of(self))
 
 
 class _Recurrence(torch.autograd.Function):
@@ -162,7 +161,7 @@ def _differentiate(
     parameters, sequence = call.unpack(tensors)
     d_outputs, *d_final = cotangents
     if call.tap is not None:
-        call.tap.begin(*sequence.shape, sequence.x)
+        call.tap.begin(*sequence.shape, sequence.initial[0])
 
     def backward(sequence: Sequence, trace: tuple[Tensor, ...], d_outputs: Tensor) -> Gradients:
         norms = StepNorms(call.method.clip_step, call.tap)
@@ -184,6 +183,11 @@ def _transformed() -> bool:
     return forward_ad._current_level >= 0 or torch._C._are_functorch_transforms_active()
 
 
+def _form_of(sequence: "Sequence | _Call") -> tuple[Tensor | None, Tensor | None, Tensor | None, bool, int]:
+    """What there is to a sequence beside its inputs and states."""
+    return sequence.lengths, sequence.resets, sequence.batch_sizes, sequence.reverse, sequence.one_hot
+
+
 def _tensors_of(parameters: Parameters, sequence: Sequence) -> tuple[Tensor, ...]:
     """x, the initial state, with resets the state they return to, the parameters."""
     reset_state = () if sequence.resets is None else sequence.reset_state
@@ -201,28 +205,11 @@ def run(
     method.check(cell)
     with without_autocast(sequence.x.device):
         if torch.compiler.is_compiling() or _transformed():
-            return _run_plain(_run_in_torch, method, cell, parameters, sequence, tap)
-        if not method.takes(cell, sequence):
-            return _run_plain(_run_eagerly, method, cell, parameters, sequence, tap)
-        return _run_eagerly(method, cell, parameters, sequence, tap)
-
-
-Run = Callable[
-    [GradientMethod, Cell, Parameters, Sequence, LayerTap | None],
-    tuple[Float[Tensor, "*steps hidden"], State],
-]
-
-
-def _run_plain(
-    run_it: Run,
-    method: GradientMethod,
-    cell: Cell,
-    parameters: Parameters,
-    sequence: Sequence,
-    tap: LayerTap | None,
-) -> tuple[Float[Tensor, "*steps hidden"], State]:
-    outputs, final = run_it(method, cell, parameters, sequence.plain(), tap)
-    return sequence.from_plain(outputs), final
+            return _run_in_torch(method, cell, parameters, sequence, tap)
+        if method.takes(cell, sequence):
+            return _run_eagerly(method, cell, parameters, sequence, tap)
+        outputs, final = _run_eagerly(method, cell, parameters, sequence.plain(), tap)
+        return sequence.from_plain(outputs), final
 
 
 def _run_eagerly(
@@ -232,8 +219,8 @@ def _run_eagerly(
     if not _differentiated(tensors):
         outputs, final, _ = method.forward(cell, parameters, sequence, keep=False)
         return outputs, final
-    masks = (sequence.lengths, sequence.resets, sequence.batch_sizes, sequence.reverse)
-    outputs, *final = _Recurrence.apply(_Call(method, cell, tuple(parameters), *masks, tap), *tensors)
+    call = _Call(method, cell, tuple(parameters), *_form_of(sequence), tap)
+    outputs, *final = _Recurrence.apply(call, *tensors)
     return outputs, tuple(final)
 
 

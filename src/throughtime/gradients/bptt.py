@@ -62,7 +62,7 @@ class BPTT(GradientMethod):
         return recurrence.backward(cell, parameters, sequence, trace, d_outputs, d_final, self.save, needs_x, norms)
 
     def takes(self, cell: Cell, sequence: Sequence) -> bool:
-        return self._recurrence(cell, sequence) is not LOOP or super().takes(cell, sequence)
+        return self._kernel(cell, sequence) is not None or super().takes(cell, sequence)
 
     def traced(
         self, cell: Cell, parameters: Parameters, sequence: Sequence, keep: bool
@@ -72,11 +72,14 @@ class BPTT(GradientMethod):
             return operators.recurrence_of(cell, parameters, sequence, save, self.clip_step)
         return super().traced(cell, parameters, sequence, keep)
 
-    @staticmethod
-    def _recurrence(cell: Cell, sequence: Sequence) -> Kernel:
-        """The cell's kernel, or the loop: for what the kernel does not serve, and under create_graph.
+    @classmethod
+    def _recurrence(cls, cell: Cell, sequence: Sequence) -> Kernel:
+        """The cell's kernel, or the loop: for what the kernel does not serve, and under create_graph."""
+        kernel = None if torch.is_grad_enabled() else cls._kernel(cell, sequence)
+        return LOOP if kernel is None else kernel
 
-        The kernel must stand in the cell's own class: one inherited by a subclass with another step would be wrong.
-        """
+    @staticmethod
+    def _kernel(cell: Cell, sequence: Sequence) -> Kernel | None:
+        """It must stand in the cell's own class: one inherited by a subclass with another step would be wrong."""
         kernel = vars(type(cell)).get("kernel")
-        return LOOP if kernel is None or torch.is_grad_enabled() or not kernel.serves(cell, sequence) else kernel
+        return kernel if kernel is not None and kernel.serves(cell, sequence) else None

@@ -12,7 +12,7 @@ from throughtime.cells import ElmanCell, GRUCell, LSTMCell
 from throughtime.cells.affine import AffineCell
 from throughtime.cells.base import Cell
 from throughtime.gradients.norms import StepNorms
-from throughtime.gradients.sequence import Sequence
+from throughtime.gradients.sequence import Sequence, check_indices
 from throughtime.kernels import native
 from throughtime.kernels.fused import FusedKernel
 from throughtime.types import Parameters, Save, State
@@ -34,8 +34,8 @@ KERNELS = {name: vars(type(cell))["kernel"] for name, cell in _SMALL.items()}
 def serve(cell: Cell, sequence: Sequence) -> bool:
     """Whether `recurrence_of` can run this cell."""
     kernel = vars(type(cell)).get("kernel")
-    x = sequence.x
-    return isinstance(kernel, FusedKernel) and kernel.takes(x.device, x.dtype) and _built()
+    like = sequence.initial[0]
+    return isinstance(kernel, FusedKernel) and kernel.takes(like.device, like.dtype) and _built()
 
 
 @torch.compiler.assume_constant_result
@@ -56,6 +56,8 @@ def recurrence_of(
         list(parameters.values()),
         sequence.lengths,
         sequence.resets,
+        sequence.batch_sizes,
+        sequence.reverse,
         save or "",
         clip_step or 0.0,
     )
@@ -70,13 +72,17 @@ def _taken_apart(
     weights: list[Tensor],
     lengths: Tensor | None,
     resets: Tensor | None,
+    batch_sizes: Tensor | None,
+    reverse: bool,
 ) -> tuple[AffineCell, Parameters, Sequence]:
     rows, inputs = weights[0].shape
     outputs, hidden = weights[1].shape[1], rows // GATES[name]
     bias = len(weights) >= 4
     cell = CELLS[name](inputs, hidden, bias, outputs if outputs != hidden else 0)
     parameters = dict(zip(cell.parameter_shapes(), weights, strict=True))
-    return cell, parameters, Sequence(x, tuple(initial), tuple(reset_state), lengths, resets)
+    one_hot = 0 if x.is_floating_point() else inputs
+    masks = (lengths, resets, batch_sizes, reverse, one_hot)
+    return cell, parameters, Sequence(x, tuple(initial), tuple(reset_state), *masks)
 
 
 @torch.library.custom_op("throughtime::recurrence", mutates_args=())
@@ -88,26 +94,32 @@ def recurrence(
     weights: list[Tensor],
     lengths: Tensor | None,
     resets: Tensor | None,
+    batch_sizes: Tensor | None,
+    reverse: bool,
     save: str,
     clip_step: float,
 ) -> list[Tensor]:
     """The forward pass: the outputs, the final state, and what `recurrence_backward` needs beside the outputs."""
-    cell, parameters, sequence = _taken_apart(name, x, initial, reset_state, weights, lengths, resets)
+    cell, parameters, sequence = _taken_apart(
+        name, x, initial, reset_state, weights, lengths, resets, batch_sizes, reverse
+    )
+    if sequence.one_hot:
+        check_indices(x, sequence.one_hot)
     kept = save if save in ("gates", "states") else None
     outputs, final, trace = cell.kernel.forward(cell, parameters, sequence, kept)
     return [outputs, *final, *trace[1:]]
 
 
 @recurrence.register_fake
-def _(name, x, initial, reset_state, weights, lengths, resets, save, clip_step):
+def _(name, x, initial, reset_state, weights, lengths, resets, batch_sizes, reverse, save, clip_step):
     # The sizes may be symbols here, which no cell can be made of.
-    steps, batch = x.shape[:2]
+    steps, like = x.shape[:-1] if x.is_floating_point() else x.shape, initial[0]
     hidden, projects = weights[0].shape[0] // GATES[name], len(weights) in (3, 5)
     sizes = KERNELS[name].sizes(save or None, hidden, GATES[name], len(initial) > 1, projects)
     return [
-        x.new_empty(steps, batch, weights[1].shape[1]),
+        like.new_empty(*steps, weights[1].shape[1]),
         *(torch.empty_like(member, memory_format=torch.contiguous_format) for member in initial),
-        *(x.new_empty(steps, batch, size) for size in sizes),
+        *(like.new_empty(*steps, size) for size in sizes),
     ]
 
 
@@ -120,14 +132,18 @@ def recurrence_backward(
     weights: list[Tensor],
     lengths: Tensor | None,
     resets: Tensor | None,
+    batch_sizes: Tensor | None,
+    reverse: bool,
     save: str,
     clip_step: float,
     trace: list[Tensor],
     d_outputs: Tensor,
     d_final: list[Tensor],
 ) -> list[Tensor]:
-    """The backward pass: ∂L/∂x, ∂L/∂(initial state), with resets ∂L/∂(reset state), and ∂L/∂(each weight)."""
-    cell, parameters, sequence = _taken_apart(name, x, initial, reset_state, weights, lengths, resets)
+    """The backward pass: ∂L/∂x (not for indices), ∂L/∂(initial state), with resets ∂L/∂(reset state), and ∂L/∂(each weight)."""
+    cell, parameters, sequence = _taken_apart(
+        name, x, initial, reset_state, weights, lengths, resets, batch_sizes, reverse
+    )
     gradients = cell.kernel.backward(
         cell,
         parameters,
@@ -136,28 +152,32 @@ def recurrence_backward(
         d_outputs,
         tuple(d_final),
         "gates" if save == "gates" else "states",
-        needs_x=True,
+        needs_x=not sequence.one_hot,
         norms=StepNorms(clip_step or None),
     )
     d_weights = [gradients.parameters[key] for key in parameters]
     if cell.bias and not cell.kernel.keeps_a_h:
         d_weights[3] = d_weights[3].clone()  # what an operator returns may not be one tensor twice
-    return [gradients.x, *gradients.initial, *(gradients.reset_state or ()), *d_weights]
+    d_x = [] if gradients.x is None else [gradients.x]
+    return [*d_x, *gradients.initial, *(gradients.reset_state or ()), *d_weights]
 
 
 @recurrence_backward.register_fake
-def _(name, x, initial, reset_state, weights, lengths, resets, save, clip_step, trace, d_outputs, d_final):
+def _(name, x, initial, reset_state, weights, lengths, resets, batch_sizes, reverse, save, clip_step, trace, d_outputs, d_final):
     contiguous = torch.contiguous_format
-    return [torch.empty_like(one, memory_format=contiguous) for one in (x, *initial, *reset_state, *weights)]
+    differentiable = [x] if x.is_floating_point() else []
+    return [
+        torch.empty_like(one, memory_format=contiguous) for one in (*differentiable, *initial, *reset_state, *weights)
+    ]
 
 
 def _save(ctx, inputs, output) -> None:
-    name, x, initial, reset_state, weights, lengths, resets, save, clip_step = inputs
+    name, x, initial, reset_state, weights, lengths, resets, batch_sizes, reverse, save, clip_step = inputs
     outputs, *rest = output
     ctx.counts = len(initial), len(reset_state), len(weights)
-    ctx.options = name, save, clip_step
-    ctx.lengths_and_resets = lengths is not None, resets is not None
-    masks = [mask for mask in (lengths, resets) if mask is not None]
+    ctx.options = name, reverse, save, clip_step
+    ctx.masks = [mask is not None for mask in (lengths, resets, batch_sizes)]
+    masks = [mask for mask in (lengths, resets, batch_sizes) if mask is not None]
     ctx.save_for_backward(x, *initial, *reset_state, *weights, *masks, outputs, *rest[len(initial) :])
 
 
@@ -170,15 +190,14 @@ def _backward(ctx, d_results: list[Tensor]) -> tuple:
         return taken
 
     x, initial, reset_state, parameters = take(1)[0], take(members), take(resetting), take(weights)
-    lengths, resets = (take(1)[0] if there else None for there in ctx.lengths_and_resets)
-    name, save, clip_step = ctx.options
+    lengths, resets, batch_sizes = (take(1)[0] if there else None for there in ctx.masks)
+    name, *options = ctx.options
     d_outputs, *rest = d_results
-    gradients = recurrence_backward(
-        name, x, initial, reset_state, parameters, lengths, resets, save, clip_step, saved, d_outputs, rest[:members]
-    )
-    d_x, *rest = gradients
+    tensors = (x, initial, reset_state, parameters, lengths, resets, batch_sizes)
+    gradients = recurrence_backward(name, *tensors, *options, saved, d_outputs, rest[:members])
+    d_x, *rest = gradients if x.is_floating_point() else [None, *gradients]
     d_initial, rest = rest[:members], rest[members:]
-    return None, d_x, d_initial, rest[:resetting], rest[resetting:], None, None, None, None
+    return None, d_x, d_initial, rest[:resetting], rest[resetting:], *[None] * 6
 
 
 recurrence.register_autograd(_backward, setup_context=_save)

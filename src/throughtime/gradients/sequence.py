@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from throughtime.errors import ArgumentError
 from throughtime.gradients.direction import reversed_in_time, reversed_resets
 from throughtime.types import State
 
@@ -18,7 +19,7 @@ class Sequence:
     At step t a row's state is, in this order: returned to `reset_state` where `resets[t]`, advanced by the cell, or
     kept as it is once the row has ended (there `resets` must be False). Outputs after a row's end are zero.
 
-    A sequence is `plain` if it is padded, runs forwards in time and has zeros in its padding. Kernels take any; whoever
+    A sequence is `plain` if it is padded, runs forwards in time, and has numbers as inputs, zero in its padding. Kernels take any; whoever
     else runs one asks for its plain form first.
 
     Args:
@@ -29,26 +30,36 @@ class Sequence:
         resets: True at the steps before which a row's state starts anew; None for none.
         batch_sizes: how many rows each step has, where only those are there.
         reverse: each row is run from its last valid step to its first; its outputs stay where its inputs are.
+        one_hot: 0, or how many inputs there are, of which `x` [T, B] (or [N]) says which one is 1 at each step.
     """
 
-    x: Float[Tensor, "*steps input"]
+    x: Float[Tensor, "*steps input"] | Int[Tensor, "*steps"]
     initial: State
     reset_state: State
     lengths: Int[Tensor, " batch"] | None = None
     resets: Bool[Tensor, "time batch"] | None = None
     batch_sizes: Int[Tensor, " time"] | None = None
     reverse: bool = False
+    one_hot: int = 0
 
     @property
     def shape(self) -> tuple[int, int]:
         """Steps T and rows B."""
         return len(self.x) if self.batch_sizes is None else len(self.batch_sizes), self.initial[0].shape[0]
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether `plain` has nothing to do."""
+        return self.lengths is None and not self.reverse and not self.one_hot
+
     def plain(self) -> "Sequence":
         """The same, padded, forwards in time, and with zeros in the padding: a NaN there reaches nothing."""
-        if self.lengths is None and not self.reverse:
+        if self.is_plain:
             return self
         x = self.to_plain(self.x)
+        if self.one_hot:
+            classes = torch.arange(self.one_hot, device=x.device)
+            x = (x[..., None] == classes).to(self.initial[0].dtype)
         if self.padding is not None and self.batch_sizes is None:
             x = x.masked_fill(self.padding[..., None], 0)
         turned = self.reverse and self.resets is not None
@@ -124,6 +135,16 @@ class Sequence:
             return rows.unflatten(0, time_batch)
         steps = rows.new_zeros(*time_batch, *rows.shape[1:])
         return steps.masked_scatter(~self.padding[(..., *[None] * (rows.dim() - 1))], rows)
+
+
+def check_indices(x: Int[Tensor, "*steps"], inputs: int) -> None:
+    """Raise `ArgumentError` where an index of a one-hot input is none of 0 … inputs - 1."""
+    low, high = (0, 0) if not x.numel() else (int(x.min()), int(x.max()))
+    if low < 0 or high >= inputs:
+        raise ArgumentError(
+            f"input holds {low if low < 0 else high}; whole numbers say which input is 1, so they must lie in 0 … "
+            f"{inputs - 1} for input_size = {inputs}"
+        )
 
 
 def _columns(mask: Tensor | None) -> list[Tensor | None]:

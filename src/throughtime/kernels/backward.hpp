@@ -36,6 +36,7 @@ template <class Cell, class S, int NU> class Backward {
     if (own_sums_) join_sums(plan.participants);
     else sum_over_all(plan.participants);
     if (p_.weight_hr) sum_projection();
+    if (p_.index) sum_one_hot(plan.participants);
   }
 
  private:
@@ -160,7 +161,7 @@ template <class Cell, class S, int NU> class Backward {
         chunk.index[n] = steps_.row(t, b);
         chunk.before[n] = entering<Cell, S>(p_, steps_, t, b);
         chunk.h[n] = chunk.before[n].h;
-        chunk.x[n] = input_at<S>(p_, steps_, t, b);
+        chunk.x[n] = recompute_ ? maps_.input(p_, steps_, t, b) : p_.index ? nullptr : input_at<S>(p_, steps_, t, b);
         chunk.error[n] = errors_.data() + chunk.index[n] * E * H;
       }
   }
@@ -340,7 +341,7 @@ template <class Cell, class S, int NU> class Backward {
   }
 
   WeightGradients<S> results() const {
-    return {{put(a_.d_weight_ih), put(a_.d_weight_hh)}, {put(a_.d_bias_ih), Cell::own_bias ? put(a_.d_bias_hh) : nullptr}, {p_.input, P}};
+    return {{put(a_.d_weight_ih), put(a_.d_weight_hh)}, {put(a_.d_bias_ih), Cell::own_bias ? put(a_.d_bias_hh) : nullptr}, {p_.index ? 0 : p_.input, P}};
   }
 
   // The sums of one member: the results themselves for the first, room of its own for the others.
@@ -388,6 +389,37 @@ template <class Cell, class S, int NU> class Backward {
         add_sums(sums, all.error.data(), all.x.data(), all.h.data(), all.count, member, participants);
       }
     });
+  }
+
+  // ∂L/∂W_ih of one-hot inputs: each error is added to the column that its input chose. Summed as rows, and then turned.
+  void sum_one_hot(int64_t participants) const {
+    const int64_t I = p_.input, width = G * H;
+    const Scratch<S> columns(I * width);
+    Segment segments[Cell::segments];
+    Cell::split(H, segments);
+    in_parts(steps_.rows() * width < kSmallCopy ? 1 : participants, H, [&](int64_t begin, int64_t end) {
+      for (int64_t input = 0; input < I; ++input)
+        for (int g = 0; g < G; ++g) zero(columns.data() + input * width + g * H + begin, end - begin);
+      for (const Segment& segment : segments) {
+        if (!segment.of_part[0]) continue;
+        for (int64_t gate = 0; gate < segment.count; gate += H)
+          add_columns(columns.data() + segment.to + gate, segment.first + gate, begin, end);
+      }
+      for (int g = 0; g < G; ++g)
+        for (int64_t unit = g * H + begin; unit < g * H + end; ++unit)
+          for (int64_t input = 0; input < I; ++input)
+            put(a_.d_weight_ih)[unit * I + input] = columns[input * width + unit];
+    });
+  }
+
+  void add_columns(S* columns, int64_t error, int64_t begin, int64_t end) const {
+    for (int64_t t = 0; t < steps_.count; ++t)
+      for (int64_t b = 0; b < steps_.alive(t); ++b) {
+        const int64_t row = steps_.row(t, b);
+        S* to = columns + p_.index[row] * G * H;
+        const S* from = errors_.data() + row * E * H + error;
+        for (int64_t unit = begin; unit < end; ++unit) to[unit] += from[unit];
+      }
   }
 
   void sum_projection() const {

@@ -37,7 +37,8 @@ class FusedKernel(Kernel):
     keeps_a_h: bool = False
 
     def serves(self, cell: AffineCell, sequence: Sequence) -> bool:
-        return self.takes(sequence.x.device, sequence.x.dtype) and native.library() is not None
+        like = sequence.initial[0]
+        return self.takes(like.device, like.dtype) and native.library() is not None
 
     def takes(self, device: torch.device, dtype: torch.dtype) -> bool:
         """Whether the library, if it is there, serves this device and dtype."""
@@ -62,13 +63,13 @@ class FusedKernel(Kernel):
     def forward(
         self, cell: AffineCell, parameters: Parameters, sequence: Sequence, save: Save | None
     ) -> tuple[Tensor, State, tuple[Tensor, ...]]:
-        layout, x = Layout.of(sequence), sequence.x
+        layout, like = Layout.of(sequence), sequence.initial[0]
         sizes = (cell.output_size, *self.kept_sizes(cell, save))
-        trace = tuple(layout.room(x, size) for size in sizes)
+        trace = tuple(layout.room(like, size) for size in sizes)
         kept = _Kept.of(trace, save is not None and len(cell.state_sizes) > 1)
-        final = tuple(torch.empty_like(member, memory_format=torch.contiguous_format) for member in sequence.initial)
+        final = tuple(map(_room_for, sequence.initial))
         with _Problem(cell, parameters, sequence, layout, kept) as problem:
-            self._call(cell, "forward", x.dtype, native.Forward(problem.fields, *_pair(final)))
+            self._call(cell, "forward", like.dtype, native.Forward(problem.fields, *_pair(final)))
         return kept.h, final, () if save is None else trace
 
     def backward(
@@ -83,25 +84,25 @@ class FusedKernel(Kernel):
         needs_x: bool,
         norms: StepNorms,
     ) -> Gradients:
-        layout, x = Layout.of(sequence), sequence.x
+        layout, like = Layout.of(sequence), sequence.initial[0]
         kept = _Kept.of(trace, len(d_final) > 1)
         d_outputs, d_final = _in_rows(d_outputs), tuple(member.contiguous() for member in d_final)
-        d_x = layout.room(x, x.shape[-1]) if needs_x else None
-        d_parameters = {name: torch.empty_like(parameters[name]) for name in parameters if name != "bias_hh"}
+        d_x = layout.room(like, cell.input_size) if needs_x else None
+        d_parameters = {name: _room_for(value) for name, value in parameters.items() if name != "bias_hh"}
         if cell.bias:
             # One tensor for both, never two views of one: autograd copies the first but would alias the second.
             d_bias = d_parameters["bias_ih"]
             d_parameters["bias_hh"] = torch.empty_like(d_bias) if self.keeps_a_h else d_bias
         d_initial = tuple(torch.empty_like(member) for member in d_final)
         d_reset = () if layout.resets is None else tuple(torch.empty_like(member) for member in d_final)
-        found = [layout.room(x) for _ in d_final] if norms.tap is not None else []
+        found = [layout.room(like) for _ in d_final] if norms.tap is not None else []
         with _Problem(cell, parameters, sequence, layout, kept) as problem:
             arguments = native.Backward(
                 problem.fields, d_outputs.data_ptr(), *_strides(d_outputs), *_pair(d_final), norms.clip_step or 0.0,
                 _at(d_x), *(_at(d_parameters.get(name)) for name in native.WEIGHTS),
                 *_pair(found), *_pair(d_initial), *_pair(d_reset),
             )  # fmt: skip
-            self._call(cell, "backward", x.dtype, arguments)
+            self._call(cell, "backward", like.dtype, arguments)
         if norms.tap is not None:
             norms.tap.fill([sequence.to_plain(norm) for norm in found], norms.clip_step)
         return Gradients(d_parameters, d_x, d_initial, d_reset or None)
@@ -134,14 +135,15 @@ class _Problem:
     def __init__(
         self, cell: AffineCell, parameters: Parameters, sequence: Sequence, layout: Layout, kept: _Kept
     ) -> None:
-        x = _in_rows(sequence.x)
+        x = sequence.x.to(torch.int64).contiguous() if sequence.one_hot else _in_rows(sequence.x)
+        where = (None, 0, 0, x.data_ptr()) if sequence.one_hot else (x.data_ptr(), *_strides(x), None)
         weights = [_dense(parameters.get(name)) for name in native.WEIGHTS]
         initial = tuple(member.contiguous() for member in sequence.initial)
         reset = () if layout.resets is None else tuple(member.contiguous() for member in sequence.reset_state)
         self._held = (x, weights, initial, reset)
         self.fields = native.Problem(
-            layout.steps, layout.batch, x.shape[-1], cell.hidden_size, cell.output_size, layout.reverse,
-            _at(layout.lengths), _at(layout.order), _at(layout.offsets), _at(layout.resets), x.data_ptr(), *_strides(x),
+            layout.steps, layout.batch, cell.input_size, cell.hidden_size, cell.output_size, layout.reverse,
+            _at(layout.lengths), _at(layout.order), _at(layout.offsets), _at(layout.resets), *where,
             *map(_at, weights), *_pair(initial), *_pair(reset),
             _at(kept.h), _at(kept.c), _at(kept.gates), _at(kept.extra),
         )  # fmt: skip
@@ -162,6 +164,11 @@ def _strides(steps: Tensor) -> tuple[int, int]:
     """From step to step and from row to row; packed rows have no steps."""
     *step, row, _ = steps.stride()
     return (*step, row) if step else (0, row)
+
+
+def _room_for(tensor: Tensor) -> Tensor:
+    """Room for something of that shape, dense whatever the tensor's own strides."""
+    return torch.empty_like(tensor, memory_format=torch.contiguous_format)
 
 
 def _dense(tensor: Tensor | None) -> Tensor | None:

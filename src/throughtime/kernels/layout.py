@@ -25,6 +25,7 @@ class Layout:
         order: [B] which row each of those belongs to.
         resets: [T, B] bytes, or [N].
         offsets: [T + 1] where each step's rows begin, where only valid rows are there.
+        valid: how many there are, then.
     """
 
     steps: int
@@ -34,6 +35,7 @@ class Layout:
     order: Tensor | None = None
     resets: Tensor | None = None
     offsets: Tensor | None = None
+    valid: int | None = None
 
     @classmethod
     def of(cls, sequence: Sequence) -> Layout:
@@ -52,11 +54,11 @@ class Layout:
             return cls(steps, batch, sequence.reverse, lengths, order, resets)
         offsets = torch.zeros(steps + 1, dtype=torch.int64)
         torch.cumsum(sequence.batch_sizes, 0, out=offsets[1:])
-        return cls(steps, batch, sequence.reverse, lengths, None, resets, offsets)
+        return cls(steps, batch, sequence.reverse, lengths, None, resets, offsets, len(sequence.x))
 
     def room(self, like: Tensor, *size: int) -> Tensor:
         """Room for [T, B, *size], or [N, *size]; zero where a kernel writes nothing, after a row's end."""
-        if self.offsets is not None:
-            return like.new_empty(like.shape[0], *size)
+        if self.valid is not None:
+            return like.new_empty(self.valid, *size)
         shape = (self.steps, self.batch, *size)
         return like.new_empty(shape) if self.lengths is None else like.new_zeros(shape)

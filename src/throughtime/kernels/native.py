@@ -32,6 +32,7 @@ class Problem(ctypes.Structure):
         *((name, ctypes.c_int64) for name in ("steps", "batch", "input", "hidden", "output", "reverse")),
         *((name, ctypes.c_void_p) for name in ("lengths", "order", "offsets", "resets", "x")),
         *((name, ctypes.c_int64) for name in ("x_step", "x_row")),
+        ("index", ctypes.c_void_p),
         *((name, ctypes.c_void_p) for name in WEIGHTS),
         *((name, ctypes.c_void_p) for name in ("initial_h", "initial_c", "reset_h", "reset_c")),
         *((name, ctypes.c_void_p) for name in ("h", "c", "gates", "extra")),

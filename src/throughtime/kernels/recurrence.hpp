@@ -102,7 +102,7 @@ template <class Cell, class S, int NU> class Maps {
   static constexpr int G = Cell::gates, NV = NU * G;
   static constexpr int64_t kTile = NV * kLanes<S>, kUnits = NU * kLanes<S>;
 
-  Maps(const tt_problem& p, int64_t participants) : H_(p.hidden) {
+  Maps(const tt_problem& p, int64_t participants) : H_(p.hidden), one_hot_(p.index) {
     const int64_t tiles = (H_ + kUnits - 1) / kUnits;
     input_.reserve(tiles, p.input, kTile);
     recurrent_.reserve(tiles, p.output, kTile);
@@ -118,16 +118,27 @@ template <class Cell, class S, int NU> class Maps {
 
   int64_t tiles() const { return recurrent_.tiles; }
 
+  // Where `project` finds the input of a step: in x; the product of W_ih with a one-hot input is a column of it.
+  const S* input(const tt_problem& p, const Steps& steps, int64_t t, int64_t b) const {
+    return p.index ? input_.tile(0) + p.index[steps.row(t, b)] * kTile : input_at<S>(p, steps, t, b);
+  }
+
   // a^x of many rows, on tiles [begin, end), to a_x [tile][pitch rows][kTile].
   void project(const S* const* x, int64_t count, int64_t begin, int64_t end, S* a_x, int64_t pitch) const {
+    const auto put = [&](const S* product, int64_t row, int64_t tile) {
+      S* to = a_x + ((tile - begin) * pitch + row) * kTile;
+      for (int64_t at = 0; at < kTile; at += kLanes<S>) {
+        const Vector<S> bias = bias_x_.data() ? load<S>(bias_x_.data() + tile * kTile + at) : Vector<S>{};
+        store<S>(to + at, load<S>(product + at) + bias);
+      }
+    };
+    if (one_hot_) {
+      for (int64_t tile = begin; tile < end; ++tile)
+        for (int64_t row = 0; row < count; ++row) put(x[row] + tile * input_.tile_size, row, tile);
+      return;
+    }
     for_each_tile<NV, S>(x, count, input_, begin, end, [&](int64_t from, int64_t n, int64_t tile, const S* product) {
-      S* to = a_x + ((tile - begin) * pitch + from) * kTile;
-      for (int64_t r = 0; r < n; ++r)
-        for (int v = 0; v < NV; ++v) {
-          const int64_t at = v * kLanes<S>;
-          const Vector<S> bias = bias_x_.data() ? load<S>(bias_x_.data() + tile * kTile + at) : Vector<S>{};
-          store<S>(to + r * kTile + at, load<S>(product + r * kTile + at) + bias);
-        }
+      for (int64_t r = 0; r < n; ++r) put(product + r * kTile, from + r, tile);
     });
   }
 
@@ -153,6 +164,7 @@ template <class Cell, class S, int NU> class Maps {
 
  private:
   const int64_t H_;
+  const bool one_hot_;
   Packed<S> input_, recurrent_;
   Scratch<S> bias_x_, bias_h_;
 

@@ -31,6 +31,7 @@ typedef struct tt_problem {
   const uint8_t *resets;    /* [N], nonzero where, before that step in time, the state starts anew; or NULL */
   const void *x;            /* inputs, row n of step t at x + t * x_step + b * x_row elements; packed: x + n * x_row */
   int64_t x_step, x_row;
+  const int64_t *index;     /* [N] or NULL: in place of x, which of the I inputs is 1; all others are 0 */
   const void *weight_ih, *bias_ih;     /* [G * H, I]; [G * H], or NULL */
   const void *weight_hh, *bias_hh;     /* [G * H, P]; [G * H], or NULL with bias_ih */
   const void *weight_hr;               /* [P, H], or NULL when P == H (LSTM only) */
@@ -55,7 +56,7 @@ typedef struct tt_backward_arguments {
   int64_t d_h_step, d_h_row;
   const void *d_final_h, *d_final_c;       /* [B, P], [B, H] */
   double clip;                             /* largest norm of a row's dL/d(state) at a step; 0 for no clipping */
-  void *d_x;                               /* out: [N, I]; or NULL */
+  void *d_x;                               /* out: [N, I]; or NULL, as with an index */
   void *d_weight_ih, *d_bias_ih;           /* out; a bias may be NULL */
   void *d_weight_hh, *d_bias_hh;           /* likewise; the bias for the GRU only, elsewhere it is the other one */
   void *d_weight_hr;                       /* out; NULL without a projection */

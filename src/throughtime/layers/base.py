@@ -121,7 +121,9 @@ class RecurrentLayer(Tappable, ABC):
         """Run over time.
 
         Args:
-            input: [T, B, I], [B, T, I] with `batch_first`, [T, I] for one sequence, or a PackedSequence.
+            input: [T, B, I], [B, T, I] with `batch_first`, [T, I] for one sequence, or a PackedSequence. Or the same
+                without the last dimension and of whole numbers 0 … I - 1: at each step that input is 1, all others are
+                0. It costs less than the one-hot vectors, of which no product is formed.
             hx: the state before the first step, [layers · directions, B, size] (without B for one sequence), a tuple
                 (h, c) for an LSTM; None for the learned initial state, or zero.
             lengths: valid steps of each row [B], in any order, 0 allowed. Outputs after a row's end are zero, its
@@ -162,7 +164,8 @@ class RecurrentLayer(Tappable, ABC):
 
     def _run_one(self, one: _Pass, x: Tensor, batch: Batch, start: State, rest: State) -> tuple[Tensor, State]:
         masks = (batch.lengths, batch.resets, batch.batch_sizes)
-        sequence = Sequence(x, start, rest, *masks, reverse=one.suffix.endswith("_reverse"))
+        one_hot = 0 if x.is_floating_point() else one.cell.input_size
+        sequence = Sequence(x, start, rest, *masks, one.suffix.endswith("_reverse"), one_hot)
         record = self.tap and self.tap.layer(f"{self.tap_prefix}{one.suffix}", tuple(self._state_sizes))
         return run(self.gradient, one.cell, one.parameters(self), sequence, record)
 
@@ -171,7 +174,7 @@ class RecurrentLayer(Tappable, ABC):
         count, rows = len(self._passes), batch.rows
         if self.learn_initial_state:
             return tuple(getattr(self, f"{name}_0")[:, None].expand(-1, rows, -1) for name in self._state_sizes)
-        return tuple(batch.x.new_zeros(count, rows, size) for size in self._state_sizes.values())
+        return tuple(batch.x.new_zeros(count, rows, size, dtype=batch.dtype) for size in self._state_sizes.values())
 
     def _read_states(self, batch: Batch, hx: Any) -> State:
         """The state passed in, checked and with a row for each row of the batch."""
@@ -188,13 +191,13 @@ class RecurrentLayer(Tappable, ABC):
                     f"hx: {name} is {came}; it must be a tensor {allowed}, "
                     f"[layers · directions, {'' if batch.unbatched else 'batch, '}size]"
                 )
-            wrong_dtype = member.dtype != batch.x.dtype and not autocasts(batch.x.device)
+            wrong_dtype = member.dtype != batch.dtype and not autocasts(batch.x.device)
             if wrong_dtype or member.device != batch.x.device:
                 raise ArgumentError(
-                    f"hx: {name} is {member.dtype} on {member.device}; the layer computes in {batch.x.dtype} on "
+                    f"hx: {name} is {member.dtype} on {member.device}; the layer computes in {batch.dtype} on "
                     f"{batch.x.device}: convert it with .to(…)"
                 )
-        return tuple(batch.state_in(member.to(batch.x.dtype)) for member in members)
+        return tuple(batch.state_in(member.to(batch.dtype)) for member in members)
 
     def extra_repr(self) -> str:
         options = {

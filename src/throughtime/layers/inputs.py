@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from throughtime.errors import ArgumentError
 from throughtime.gradients.autocast import autocasts
+from throughtime.gradients.sequence import check_indices
 
 
 @dataclass(frozen=True)
@@ -17,8 +18,9 @@ class Batch:
     """A layer's input in the one form the layers compute with, and how to undo it.
 
     Attributes:
-        x: inputs [T, B, I], or [N, I] with `batch_sizes`.
+        x: inputs [T, B, I], or [N, I] with `batch_sizes`; or without the last dimension, indices of one-hot inputs.
         rows: B.
+        dtype: what the layer computes in.
         lengths: valid steps of each row [B], or None where all are full.
         resets: [T, B], False in padding, or None.
         batch_sizes: of a PackedSequence whose rows are not all full.
@@ -27,8 +29,9 @@ class Batch:
         packed: the PackedSequence that came, or None.
     """
 
-    x: Float[Tensor, "*steps input"]
+    x: Float[Tensor, "*steps input"] | Int[Tensor, "*steps"]
     rows: int
+    dtype: torch.dtype
     lengths: Tensor | None
     resets: Bool[Tensor, "time batch"] | None
     batch_sizes: Tensor | None = None
@@ -39,7 +42,7 @@ class Batch:
     def output(self, y: Float[Tensor, "*steps hidden"]) -> Tensor | PackedSequence:
         """The layer's output in the form of its input."""
         if self.packed is not None:
-            data = y if y.dim() == 2 else y.flatten(0, 1)
+            data = y.flatten(0, -2)
             return PackedSequence(
                 data, self.packed.batch_sizes, self.packed.sorted_indices, self.packed.unsorted_indices
             )
@@ -74,13 +77,15 @@ def read_batch(x: Any, lengths: Any, resets: Any, batch_first: bool, input_size:
         return _read_packed(x, lengths, resets, batch_first, input_size, like)
     if not isinstance(x, Tensor):
         raise ArgumentError(f"input is a {type(x).__name__}; it must be a tensor or a PackedSequence")
-    if x.dim() not in (2, 3):
+    indices = _holds_indices(x) and x.dim() < 3
+    if x.dim() + indices not in (2, 3):
         raise ArgumentError(
             f"input has the shape {tuple(x.shape)}; it must be [time, batch, input], [batch, time, input] with "
-            "batch_first=True, or [time, input] for one sequence"
+            "batch_first=True, or [time, input] for one sequence; without the last dimension for whole numbers that "
+            "say which input is 1"
         )
-    x = _checked(x, input_size, like)
-    unbatched = x.dim() == 2
+    x = _checked_indices(x, input_size, like) if indices else _checked(x, input_size, like)
+    unbatched = x.dim() + indices == 2
     if unbatched and lengths is not None:
         raise ArgumentError("lengths came with one unbatched sequence; cut the sequence instead: input[:length]")
     swap = batch_first and not unbatched
@@ -91,7 +96,8 @@ def read_batch(x: Any, lengths: Any, resets: Any, batch_first: bool, input_size:
         lengths = _checked_lengths(lengths, x)
     if lengths is not None and resets is not None:
         resets = resets & (torch.arange(len(x), device=x.device)[:, None] < lengths)
-    return Batch(x, x.shape[1], lengths, resets, unbatched=unbatched, batch_first=swap)
+    dtype = x.dtype if like is None else like.dtype
+    return Batch(x, x.shape[1], dtype, lengths, resets, unbatched=unbatched, batch_first=swap)
 
 
 def _read_packed(
@@ -99,18 +105,34 @@ def _read_packed(
 ) -> Batch:
     if lengths is not None:
         raise ArgumentError("lengths came with a PackedSequence, which has its own: leave lengths out")
-    data = _checked(packed.data, input_size, like)
+    indices = _holds_indices(packed.data) and packed.data.dim() == 1
+    data = _checked_indices(packed.data, input_size, like) if indices else _checked(packed.data, input_size, like)
+    dtype = data.dtype if like is None else like.dtype
     sizes = packed.batch_sizes
     steps, rows = len(sizes), int(sizes[0])
     if resets is not None:
         resets = _checked_resets(resets, data.new_empty(steps, rows, 0), False, batch_first)
         resets = resets if packed.sorted_indices is None else resets.index_select(1, packed.sorted_indices)
     if len(data) == steps * rows:
-        return Batch(data.unflatten(0, (steps, rows)), rows, None, resets, packed=packed)
+        return Batch(data.unflatten(0, (steps, rows)), rows, dtype, None, resets, packed=packed)
     lengths = (sizes[:, None] > torch.arange(rows)).sum(0).to(data.device)
     if resets is not None:
         resets = resets & (torch.arange(steps, device=data.device)[:, None] < lengths)
-    return Batch(data, rows, lengths, resets, sizes, packed=packed)
+    return Batch(data, rows, dtype, lengths, resets, sizes, packed=packed)
+
+
+def _holds_indices(x: Tensor) -> bool:
+    return not (x.is_floating_point() or x.is_complex() or x.dtype == torch.bool)
+
+
+def _checked_indices(x: Tensor, input_size: int, like: Tensor | None) -> Tensor:
+    if like is None:
+        raise ArgumentError("input holds whole numbers, but a layer without parameters has no dtype to make inputs of")
+    if x.device != like.device:
+        raise ArgumentError(f"input is on {x.device}, the layer on {like.device}; move one with .to(…)")
+    if not torch.compiler.is_compiling():  # there, the kernel looks at them when it has them
+        check_indices(x, input_size)
+    return x
 
 
 def _checked(x: Tensor, input_size: int, like: Tensor | None) -> Tensor:
