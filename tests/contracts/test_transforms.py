@@ -16,14 +16,14 @@ from throughtime.kernels import native
 
 built = pytest.mark.skipif(native.library() is None, reason="the compiled kernels are not installed")
 
-T, B, I, H = 6, 3, 4, 5
+T, B, INPUT, H = 6, 3, 4, 5
 LENGTHS = torch.tensor([6, 2, 4])
 MAKERS = {
-    "RNN": lambda **options: tt.RNN(I, H, **options),
-    "RNN-relu": lambda **options: tt.RNN(I, H, nonlinearity="relu", **options),
-    "LSTM": lambda **options: tt.LSTM(I, H, **options),
-    "LSTM-proj": lambda **options: tt.LSTM(I, H, proj_size=2, **options),
-    "GRU-stacked": lambda **options: tt.GRU(I, H, num_layers=2, bidirectional=True, **options),
+    "RNN": lambda **options: tt.RNN(INPUT, H, **options),
+    "RNN-relu": lambda **options: tt.RNN(INPUT, H, nonlinearity="relu", **options),
+    "LSTM": lambda **options: tt.LSTM(INPUT, H, **options),
+    "LSTM-proj": lambda **options: tt.LSTM(INPUT, H, proj_size=2, **options),
+    "GRU-stacked": lambda **options: tt.GRU(INPUT, H, num_layers=2, bidirectional=True, **options),
 }
 each_layer = pytest.mark.parametrize("name", MAKERS)
 
@@ -33,7 +33,7 @@ def layer_of(name: str, dtype: torch.dtype = torch.float64, **options):
 
 
 def x_of(dtype: torch.dtype = torch.float64, steps: int = T, rows: int = B) -> Tensor:
-    return normal(8, steps, rows, I, dtype=dtype)
+    return normal(8, steps, rows, INPUT, dtype=dtype)
 
 
 def resets_of() -> Tensor:
@@ -68,7 +68,10 @@ def test_compiled_in_one_graph_it_computes_the_same(name: str, masks: str):
 
 def _by_name(results) -> dict[str, Tensor]:
     y, final = results
-    return {"outputs": y, **{str(i): member for i, member in enumerate(final if isinstance(final, tuple) else (final,))}}
+    return {
+        "outputs": y,
+        **{str(i): member for i, member in enumerate(final if isinstance(final, tuple) else (final,))},
+    }
 
 
 @built
@@ -137,7 +140,7 @@ def test_func_grad_and_per_sample_gradients(name: str):
 @each_layer
 def test_jvp_is_the_central_difference(name: str, masks: str):
     """And not zero."""
-    layer, x, direction = layer_of(name), x_of(), normal(9, T, B, I)
+    layer, x, direction = layer_of(name), x_of(), normal(9, T, B, INPUT)
     options, step = MASKS[masks](), 1e-6
     _, tangent = torch.func.jvp(lambda x: layer(x, **options)[0], (x,), (direction,))
     far, near = (layer(x + sign * step * direction, **options)[0] for sign in (1, -1))
@@ -172,7 +175,7 @@ def test_under_amp_it_computes_in_the_parameters_precision(name: str):
     layer, x = layer_of(name, torch.float32), x_of(torch.float32)
     expected = layer(x)[0]
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        low = torch.nn.functional.linear(x, torch.eye(I))
+        low = torch.nn.functional.linear(x, torch.eye(INPUT))
         y = layer(low)[0]
         compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")(low)[0] if native.library() else y
     assert low.dtype == torch.bfloat16 and y.dtype == compiled.dtype == torch.float32
@@ -185,20 +188,20 @@ def test_under_amp_it_computes_in_the_parameters_precision(name: str):
 @pytest.mark.parametrize(("save", "reverse"), [("gates", False), ("states", True), ("", False)])
 @pytest.mark.parametrize("name", operators.CELLS)
 def test_the_operator_keeps_pytorchs_rules(name: str, save: str, reverse: bool, masks: str):
-    cell = operators.CELLS[name](I, H, True, 2 if name == "lstm" else 0)
+    cell = operators.CELLS[name](INPUT, H, True, 2 if name == "lstm" else 0)
     weights = [value.requires_grad_(bool(save)) for value in cell.initial_parameters(dtype=torch.float64).values()]
     states = [[normal(20 + i, B, size) for i, size in enumerate(cell.state_sizes.values())] for _ in range(2)]
     masks = MASKS[masks]()
     resets = masks.get("resets")
     form = ([] if resets is None else states[1], weights, masks.get("lengths"), resets, None, reverse)
     torch.library.opcheck(operators.recurrence, (name, x_of(), states[0], *form, save, 0.0))
-    indices = torch.randint(0, I, (T, B), generator=torch.Generator().manual_seed(1))
+    indices = torch.randint(0, INPUT, (T, B), generator=torch.Generator().manual_seed(1))
     torch.library.opcheck(operators.recurrence, (name, indices, states[0], *form, save, 0.0))
 
 
 @built
 def test_indices_are_not_made_into_vectors_when_compiled():
-    layer, indices = layer_of("LSTM"), torch.randint(0, I, (T, B), generator=torch.Generator().manual_seed(1))
+    layer, indices = layer_of("LSTM"), torch.randint(0, INPUT, (T, B), generator=torch.Generator().manual_seed(1))
     seen: list[torch.fx.GraphModule] = []
 
     def keep(graph, _):
@@ -206,13 +209,13 @@ def test_indices_are_not_made_into_vectors_when_compiled():
         return graph
 
     y = torch.compile(layer, fullgraph=True, backend=keep)(indices)[0]
-    assert relative(y, layer(torch.nn.functional.one_hot(indices, I).double())[0]) <= EXACT
+    assert relative(y, layer(torch.nn.functional.one_hot(indices, INPUT).double())[0]) <= EXACT
     values = [node.meta.get("example_value") for node in seen[0].graph.nodes]
     shapes = [tuple(value.shape) for value in values if isinstance(value, Tensor)]
-    assert (T, B) in shapes and (T, B, I) not in shapes
+    assert (T, B) in shapes and (T, B, INPUT) not in shapes
     assert sum("throughtime.recurrence" in str(node.target) for node in seen[0].graph.nodes) == 1
-    with pytest.raises(ArgumentError, match=f"lie in 0 … {I - 1}"):
-        torch.compile(layer, fullgraph=True, backend="aot_eager")(indices + 1 + I)
+    with pytest.raises(ArgumentError, match=f"lie in 0 … {INPUT - 1}"):
+        torch.compile(layer, fullgraph=True, backend="aot_eager")(indices + 1 + INPUT)
 
 
 @built

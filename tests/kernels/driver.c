@@ -8,18 +8,12 @@
  * near it (sums are taken in another order) where gates are computed again or threads share the work; and on the same
  * threads the same in every bit each time. Exit status 0, or 1 and one line on stderr.
  *
- *   driver all        every shape, option and instruction set that this machine runs
- *   driver threads    a few shapes, on one, two and three threads: for ThreadSanitizer
+ *   driver all [set]        every shape and option, on that instruction set, or on each that this machine runs
+ *   driver threads [set]    the shapes whose work is shared among threads
  */
-#include <inttypes.h>
-#include <math.h>
 #include <pthread.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "throughtime.h"
+#include "arrays.h"
 
 int64_t takes_left = -1; /* see exact.cpp */
 
@@ -41,91 +35,15 @@ static const cell_type CELLS[] = {
 };
 enum { CELL_COUNT = sizeof CELLS / sizeof *CELLS };
 
-/* what is being tried, for the one line that a failure prints */
+/* a thread pool: its threads give body the whole of [begin, end), at the same time */
 
-static char problem_tried[128], manner_tried[128];
+/* What a pool has to give, 0 where there is none, and what a call is told; the last two have less than that. */
+static const struct {
+  int64_t there, told;
+} POOLS[] = {{0, 1}, {2, 2}, {3, 3}, {2, 3}, {1, 3}};
+enum { POOL_COUNT = sizeof POOLS / sizeof *POOLS, MOST_THREADS = 3 };
 
-static void fail(const char *what, const char *of, int64_t index) {
-  fprintf(stderr, "%s %s, %s: %s %s (element %" PRId64 ")\n", tt_instruction_set(), problem_tried, manner_tried, of,
-          what, index);
-  exit(1);
-}
-
-static void expect(bool condition, const char *what) {
-  if (!condition) fail(what, "", -1);
-}
-
-/* arrays of float or double */
-
-typedef struct {
-  void *at; /* NULL: not there */
-  int64_t count;
-} array;
-
-static const array NONE = {NULL, 0};
-static int type; /* 0 float, 1 double */
-
-static size_t bytes_of(array a) { return (size_t)a.count * (type ? sizeof(double) : sizeof(float)); }
-
-static double get(array a, int64_t i) { return type ? ((double *)a.at)[i] : (double)((float *)a.at)[i]; }
-
-static void put(array a, int64_t i, double value) {
-  if (type) ((double *)a.at)[i] = value;
-  else ((float *)a.at)[i] = (float)value;
-}
-
-/* All bits set: NaN in both types. */
-static array unwritten(int64_t count) {
-  array a = {NULL, count};
-  a.at = malloc(bytes_of(a));
-  memset(a.at, 0xff, bytes_of(a));
-  return a;
-}
-
-static bool is_unwritten(array a, int64_t i) {
-  return type ? ((uint64_t *)a.at)[i] == UINT64_MAX : ((uint32_t *)a.at)[i] == UINT32_MAX;
-}
-
-static array copy_of(array from) {
-  if (!from.at) return NONE;
-  const array a = unwritten(from.count);
-  memcpy(a.at, from.at, bytes_of(a));
-  return a;
-}
-
-static uint64_t state_of_random = 1;
-
-static double random_between(double low, double high) {
-  state_of_random = state_of_random * 6364136223846793005u + 1442695040888963407u;
-  return low + (high - low) * (double)(state_of_random >> 40) / (double)(1 << 24);
-}
-
-static array filled(bool wanted, int64_t count, double scale) {
-  if (!wanted) return NONE;
-  const array a = unwritten(count);
-  for (int64_t i = 0; i < count; ++i) put(a, i, random_between(-scale, scale));
-  return a;
-}
-
-static void expect_same(array a, array b, const char *of) {
-  if (memcmp(a.at, b.at, bytes_of(a)) == 0) return;
-  for (int64_t i = 0; i < a.count; ++i)
-    if (get(a, i) != get(b, i) && !(is_unwritten(a, i) && is_unwritten(b, i))) fail("is not the same", of, i);
-}
-
-/* Gradients may cancel to nothing, so numbers up to 1 are compared as they are. */
-static void expect_near(array a, array b, const char *of) {
-  double largest = 1;
-  for (int64_t i = 0; i < b.count; ++i)
-    if (fabs(get(b, i)) > largest) largest = fabs(get(b, i));
-  for (int64_t i = 0; i < a.count; ++i)
-    if (!(fabs(get(a, i) - get(b, i)) <= (type ? 1e-12 : 1e-5) * largest || is_unwritten(b, i)))
-      fail("is not near", of, i);
-}
-
-/* thread pools: each gives body the whole of [begin, end), at the same time */
-
-enum { MOST_THREADS = 3 };
+static int64_t threads_there, calls_shared; /* the second shows whether a problem was large enough to be shared */
 
 typedef struct {
   tt_range body;
@@ -133,46 +51,26 @@ typedef struct {
   void *context;
 } part;
 
-static int64_t calls_shared; /* among threads: whether a problem was large enough */
-
 static void *run_part(void *argument) {
   const part *p = argument;
   p->body(p->begin, p->end, p->context);
   return NULL;
 }
 
-static int shared_among(int64_t threads, int64_t begin, int64_t end, tt_range body, void *context) {
-  const int64_t size = (end - begin + threads - 1) / threads;
+static int on_threads(int64_t begin, int64_t end, int64_t grain, tt_range body, void *context) {
+  const int64_t fair = (end - begin + threads_there - 1) / threads_there, size = fair > grain ? fair : grain;
   pthread_t others[MOST_THREADS];
   part parts[MOST_THREADS];
   int64_t count = 0;
   ++calls_shared;
-  for (int64_t from = begin; from < end; from += size) {
-    const int64_t to = from + size < end ? from + size : end;
-    parts[count++] = (part){body, from, to, context};
-  }
+  for (int64_t from = begin; from < end; from += size)
+    parts[count++] = (part){body, from, from + size < end ? from + size : end, context};
   for (int64_t i = 1; i < count; ++i)
     if (pthread_create(&others[i], NULL, run_part, &parts[i])) fail("cannot be started", "thread", i);
   if (count) run_part(&parts[0]);
   for (int64_t i = 1; i < count; ++i) pthread_join(others[i], NULL);
   return 0;
 }
-
-#define POOL(name, threads)                                                                        \
-  static int name(int64_t begin, int64_t end, int64_t grain, tt_range body, void *context) {       \
-    (void)grain;                                                                                   \
-    return shared_among(threads, begin, end, body, context);                                       \
-  }
-POOL(on_the_caller, 1)
-POOL(on_two, 2)
-POOL(on_three, 3)
-
-/* `threads` is what a call is told; the fourth pool has fewer to give, the last none but the caller. */
-static const struct {
-  tt_parallel_for parallel_for;
-  int64_t threads;
-} POOLS[] = {{NULL, 1}, {on_two, 2}, {on_three, 3}, {on_two, 3}, {on_the_caller, 3}};
-enum { POOL_COUNT = sizeof POOLS / sizeof *POOLS };
 
 /* one problem: a cell, sizes, masks and inputs, all in the order in which the recurrence takes the steps */
 
@@ -182,9 +80,10 @@ enum { WEIGHT_IH, BIAS_IH, WEIGHT_HH, BIAS_HH, WEIGHT_HR, INITIAL_H, INITIAL_C, 
 typedef struct {
   const cell_type *cell;
   int64_t T, B, I, H, P;
-  bool has_lengths, has_resets, in_order, reversible;
+  bool has_lengths, has_resets, one_hot, in_order, reversible;
   int64_t *lengths, *order, *rank, *offsets; /* lengths by rank; rank[row] is where `order` has the row */
   uint8_t *starts;                           /* [T, B], by row: whether the state starts anew before that step */
+  int64_t *index;                            /* [T, B], by row: which input is 1, where they are one-hot */
   array in[INPUTS];                          /* X [T, B, I], D_H [T, B, P] by row */
 } problem;
 
@@ -228,15 +127,23 @@ static void make_inputs(problem *p, bool bias) {
   memcpy(p->in, in, sizeof in);
 }
 
+static void make_one_hot(problem *p) {
+  p->index = calloc((size_t)(p->T * p->B), sizeof *p->index);
+  for (int64_t i = 0; p->one_hot && i < p->T * p->B; ++i) {
+    p->index[i] = (int64_t)random_between(0, (double)p->I);
+    for (int64_t k = 0; k < p->I; ++k) put(p->in[X], i * p->I + k, k == p->index[i]);
+  }
+}
+
 static void free_problem(problem *p) {
   for (int i = 0; i < INPUTS; ++i) free(p->in[i].at);
-  free(p->lengths), free(p->order), free(p->rank), free(p->offsets), free(p->starts);
+  free(p->lengths), free(p->order), free(p->rank), free(p->offsets), free(p->starts), free(p->index);
 }
 
 /* how a problem is handed over, and what is asked for; all zero is the plainest */
 
 typedef struct {
-  bool packed, reverse, strided;
+  bool packed, reverse, strided, index; /* index: in place of one-hot inputs */
   bool inference, recompute, lean; /* forward alone and nothing kept; gates not kept; no d_x, no d_bias */
   bool norms, starved;             /* starved: first without memory, then with more and more of it */
   double clip;
@@ -285,6 +192,15 @@ static uint8_t *laid_out_resets(const problem *p, manner m) {
   return resets;
 }
 
+static int64_t *laid_out_index(const problem *p, manner m) {
+  if (!m.index) return NULL;
+  int64_t *index = malloc((size_t)rows_of(p, m) * sizeof *index);
+  memset(index, 0x7f, (size_t)rows_of(p, m) * sizeof *index);
+  for (int64_t row = 0; row < p->B; ++row)
+    for (int64_t t = 0; t < length_of(p, row); ++t) index[place_of(p, m, t, row)] = p->index[t * p->B + row];
+  return index;
+}
+
 /* From [N, width] back to [T, B, width], unwritten after a row's end, as it must be in padded arrays too. */
 static array brought_back(const problem *p, manner m, array from, int64_t width, const char *of) {
   const array to = unwritten(p->T * p->B * width);
@@ -315,25 +231,6 @@ typedef struct {
   array of[RESULTS];
 } result;
 
-static int64_t size_if(bool wanted, int64_t size) { return wanted ? size : -1; }
-
-/* Elements, of one step where there are such; negative where a result is not asked for. */
-static void sizes_of(const problem *p, manner m, int64_t *sizes) {
-  const int64_t B = p->B, I = p->I, H = p->H, P = p->P, G = p->cell->gates;
-  const bool c = p->cell->has_c, gru = p->cell->keeps_a_h, resets = p->has_resets, back = !m.inference;
-  const bool gates = G > 1 && back && !m.recompute, bias = back && !m.lean;
-  const int64_t all[RESULTS] = {
-      [H_T] = P, [C_T] = size_if(c && back, H), [GATES] = size_if(gates, G * H),
-      [EXTRA] = size_if(gates && (gru || P < H), H), [D_X] = size_if(back && !m.lean, I),
-      [NORM_H] = size_if(back && m.norms, 1), [NORM_C] = size_if(back && m.norms && c, 1), [FINAL_H] = B * P,
-      [FINAL_C] = size_if(c, B * H), [D_INITIAL_H] = size_if(back, B * P), [D_INITIAL_C] = size_if(back && c, B * H),
-      [D_RESET_H] = size_if(back && resets, B * P), [D_RESET_C] = size_if(back && resets && c, B * H),
-      [D_WEIGHT_IH] = size_if(back, G * H * I), [D_BIAS_IH] = size_if(bias, G * H),
-      [D_WEIGHT_HH] = size_if(back, G * H * P), [D_BIAS_HH] = size_if(bias && gru, G * H),
-      [D_WEIGHT_HR] = size_if(back && P < H, P * H)};
-  memcpy(sizes, all, sizeof all);
-}
-
 static void free_result(result r) {
   for (int i = 0; i < RESULTS; ++i) free(r.of[i].at);
 }
@@ -344,97 +241,116 @@ static void expect_alike(result a, result b, void (*alike)(array, array, const c
     if (a.of[i].at && b.of[i].at) alike(a.of[i], b.of[i], NAMES[i]);
 }
 
+static int64_t size_if(bool wanted, int64_t size) { return wanted ? size : -1; }
+
+/* Elements, of one step where there are such; negative where a result is not asked for. */
+static void sizes_of(const problem *p, manner m, int64_t *sizes) {
+  const int64_t B = p->B, I = p->I, H = p->H, P = p->P, G = p->cell->gates;
+  const bool c = p->cell->has_c, gru = p->cell->keeps_a_h, resets = p->has_resets, back = !m.inference;
+  const bool gates = G > 1 && back && !m.recompute, bias = back && !m.lean;
+  const int64_t all[RESULTS] = {
+      [H_T] = P, [C_T] = size_if(c && back, H), [GATES] = size_if(gates, G * H),
+      [EXTRA] = size_if(gates && (gru || P < H), H), [D_X] = size_if(bias && !m.index, I),
+      [NORM_H] = size_if(back && m.norms, 1), [NORM_C] = size_if(back && m.norms && c, 1), [FINAL_H] = B * P,
+      [FINAL_C] = size_if(c, B * H), [D_INITIAL_H] = size_if(back, B * P), [D_INITIAL_C] = size_if(back && c, B * H),
+      [D_RESET_H] = size_if(back && resets, B * P), [D_RESET_C] = size_if(back && resets && c, B * H),
+      [D_WEIGHT_IH] = size_if(back, G * H * I), [D_BIAS_IH] = size_if(bias, G * H),
+      [D_WEIGHT_HH] = size_if(back, G * H * P), [D_BIAS_HH] = size_if(bias && gru, G * H),
+      [D_WEIGHT_HR] = size_if(back && P < H, P * H)};
+  memcpy(sizes, all, sizeof all);
+}
+
 /* the calls */
 
-static tt_problem handed(const problem *p, manner m, const result *r, array x, const uint8_t *resets) {
+static tt_problem handed(const problem *p, manner m, const array *out, array x) {
   const array *in = p->in;
   tt_problem to = {
       .steps = p->T, .batch = p->B, .input = p->I, .hidden = p->H, .output = p->P, .reverse = m.reverse,
       .lengths = p->has_lengths || m.packed ? p->lengths : NULL, .order = p->in_order ? NULL : p->order,
-      .offsets = m.packed ? p->offsets : NULL, .resets = resets, .x = x.at,
+      .offsets = m.packed ? p->offsets : NULL, .resets = laid_out_resets(p, m), .x = m.index ? NULL : x.at,
+      .index = laid_out_index(p, m),
       .weight_ih = in[WEIGHT_IH].at, .bias_ih = in[BIAS_IH].at, .weight_hh = in[WEIGHT_HH].at,
       .bias_hh = in[BIAS_HH].at, .weight_hr = in[WEIGHT_HR].at, .initial_h = in[INITIAL_H].at,
       .initial_c = in[INITIAL_C].at, .reset_h = in[RESET_H].at, .reset_c = in[RESET_C].at,
-      .h = r->of[H_T].at, .c = r->of[C_T].at, .gates = r->of[GATES].at, .extra = r->of[EXTRA].at};
+      .h = out[H_T].at, .c = out[C_T].at, .gates = out[GATES].at, .extra = out[EXTRA].at};
   strides_of(p, m, p->I, &to.x_step, &to.x_row);
   return to;
 }
 
-static void pass_forward(const problem *p, manner m, const tt_problem *of, const result *r) {
-  const tt_forward_arguments arguments = {*of, r->of[FINAL_H].at, r->of[FINAL_C].at};
-  int64_t takes = m.starved ? 0 : -1;
-  int status;
-  do takes_left = takes++, status = p->cell->forward[type](&arguments, POOLS[m.pool].threads);
-  while (m.starved && status == TT_OUT_OF_MEMORY);
-  takes_left = -1;
-  expect(status == TT_OK, "the forward pass returns TT_OK");
-}
-
-static void pass_backward(const problem *p, manner m, const tt_problem *of, const result *r, array d_h) {
-  const array *out = r->of;
-  tt_backward_arguments arguments = {
-      .problem = *of, .d_h = d_h.at, .d_final_h = p->in[D_FINAL_H].at, .d_final_c = p->in[D_FINAL_C].at, .clip = m.clip,
+static tt_backward_arguments handed_back(const problem *p, manner m, tt_problem of, const array *out, array d_h) {
+  tt_backward_arguments to = {
+      .problem = of, .d_h = d_h.at, .d_final_h = p->in[D_FINAL_H].at, .d_final_c = p->in[D_FINAL_C].at, .clip = m.clip,
       .d_x = out[D_X].at, .d_weight_ih = out[D_WEIGHT_IH].at, .d_bias_ih = out[D_BIAS_IH].at,
       .d_weight_hh = out[D_WEIGHT_HH].at, .d_bias_hh = out[D_BIAS_HH].at, .d_weight_hr = out[D_WEIGHT_HR].at,
       .norm_h = out[NORM_H].at, .norm_c = out[NORM_C].at, .d_initial_h = out[D_INITIAL_H].at,
       .d_initial_c = out[D_INITIAL_C].at, .d_reset_h = out[D_RESET_H].at, .d_reset_c = out[D_RESET_C].at};
-  strides_of(p, m, p->P, &arguments.d_h_step, &arguments.d_h_row);
-  int64_t takes = m.starved ? 0 : -1;
-  int status;
-  do takes_left = takes++, status = p->cell->backward[type](&arguments, POOLS[m.pool].threads);
-  while (m.starved && status == TT_OUT_OF_MEMORY);
-  takes_left = -1;
-  expect(status == TT_OK, "the backward pass returns TT_OK");
+  strides_of(p, m, p->P, &to.d_h_step, &to.d_h_row);
+  return to;
 }
 
-static void expect_kept(array *before, const result *r) {
-  for (int i = 0; i < D_X; ++i) {
-    if (before[i].at && memcmp(before[i].at, r->of[i].at, bytes_of(before[i]))) fail("is changed", NAMES[i], -1);
-    free(before[i].at);
-  }
+static void expect_unchanged(array there, array before, const char *of) {
+  if (before.at && memcmp(there.at, before.at, bytes_of(before)) != 0) fail("is changed", of, -1);
+  free(before.at);
 }
 
-static void expect_laid_out(const problem *p, manner m, array there, int which, int64_t width) {
-  const array again = laid_out(p, m, p->in[which], width);
-  expect(memcmp(there.at, again.at, bytes_of(again)) == 0, "inputs stay as they are");
-  free(again.at), free(there.at);
+/* A starved call begins without any memory and is given one block more until it succeeds. */
+#define CALL(function, arguments)                                                                     \
+  do {                                                                                                \
+    int status = TT_OUT_OF_MEMORY;                                                                    \
+    for (int64_t takes = m.starved ? 0 : -1; status == TT_OUT_OF_MEMORY && takes < 1000; ++takes)     \
+      takes_left = takes, status = p->cell->function[type](arguments, POOLS[m.pool].told);            \
+    takes_left = -1;                                                                                  \
+    expect(status == TT_OK, #function " returns TT_OK");                                              \
+  } while (0)
+
+static void describe(manner m) {
+  snprintf(manner_tried, sizeof manner_tried, "pool %d clip %g%s%s%s%s%s%s%s%s%s", m.pool, m.clip,
+           m.packed ? " packed" : "", m.reverse ? " reverse" : "", m.strided ? " strided" : "", m.index ? " index" : "",
+           m.inference ? " inference" : "", m.recompute ? " recompute" : "", m.lean ? " lean" : "",
+           m.norms ? " norms" : "", m.starved ? " starved" : "");
+}
+
+static void expect_written(array a, const char *of) {
+  for (int64_t i = 0; i < a.count; ++i)
+    if (isnan(get(a, i))) fail("is not written", of, i);
 }
 
 static result run(const problem *p, manner m) {
-  snprintf(manner_tried, sizeof manner_tried, "pool %d clip %g%s%s%s%s%s%s%s%s", m.pool, m.clip,
-           m.packed ? " packed" : "", m.reverse ? " reverse" : "", m.strided ? " strided" : "",
-           m.inference ? " inference" : "", m.recompute ? " recompute" : "", m.lean ? " lean" : "",
-           m.norms ? " norms" : "", m.starved ? " starved" : "");
+  describe(m);
   const array x = laid_out(p, m, p->in[X], p->I), d_h = laid_out(p, m, p->in[D_H], p->P);
-  uint8_t *resets = laid_out_resets(p, m);
   int64_t sizes[RESULTS];
   sizes_of(p, m, sizes);
   result r;
   for (int i = 0; i < RESULTS; ++i)
     r.of[i] = sizes[i] < 0 ? NONE : unwritten(sizes[i] * (i < OF_STEPS ? rows_of(p, m) : 1));
-  const tt_problem of = handed(p, m, &r, x, resets);
-  tt_use_threads(POOLS[m.pool].parallel_for);
-  pass_forward(p, m, &of, &r);
+  const tt_forward_arguments forth = {handed(p, m, r.of, x), r.of[FINAL_H].at, r.of[FINAL_C].at};
+  const tt_backward_arguments back = handed_back(p, m, forth.problem, r.of, d_h);
+  threads_there = POOLS[m.pool].there;
+  tt_use_threads(threads_there ? on_threads : NULL);
+  CALL(forward, &forth);
   array kept[D_X];
   for (int i = 0; i < D_X; ++i) kept[i] = copy_of(r.of[i]);
-  if (!m.inference) pass_backward(p, m, &of, &r, d_h);
-  expect_kept(kept, &r);
-  expect_laid_out(p, m, x, X, p->I), expect_laid_out(p, m, d_h, D_H, p->P);
-  free(resets);
+  if (!m.inference) CALL(backward, &back);
+  for (int i = 0; i < D_X; ++i) expect_unchanged(r.of[i], kept[i], NAMES[i]);
+  expect_unchanged(x, laid_out(p, m, p->in[X], p->I), "x");
+  expect_unchanged(d_h, laid_out(p, m, p->in[D_H], p->P), "d_h");
+  free(x.at), free(d_h.at), free((void *)forth.problem.resets), free((void *)forth.problem.index);
   for (int i = 0; i < OF_STEPS; ++i)
     if (r.of[i].at) r.of[i] = brought_back(p, m, r.of[i], sizes[i], NAMES[i]);
-  for (int i = OF_STEPS; i < RESULTS; ++i)
-    for (int64_t k = 0; k < r.of[i].count; ++k)
-      if (isnan(get(r.of[i], k))) fail("is not written", NAMES[i], k);
+  for (int i = OF_STEPS; i < RESULTS; ++i) expect_written(r.of[i], NAMES[i]);
   return r;
 }
 
 /* the checks of one problem */
 
+static bool is_possible(const problem *p, manner m) {
+  return (p->reversible || !m.reverse) && (p->one_hot || !m.index);
+}
+
 static void expect_runs(const problem *p, const manner *manners, size_t count, result wanted,
                         void (*alike)(array, array, const char *)) {
   for (size_t i = 0; i < count; ++i) {
-    if (manners[i].reverse && !p->reversible) continue;
+    if (!is_possible(p, manners[i])) continue;
     const result r = run(p, manners[i]);
     expect_alike(r, wanted, alike);
     free_result(r);
@@ -460,12 +376,13 @@ static void expect_norms(const problem *p, result r) {
 static void try_pools(const problem *p, result plain, result clipped) {
   static const manner MANNERS[] = {{0}, {.inference = true}, {.recompute = true, .packed = true},
                                    {.recompute = true, .reverse = true, .strided = true},
-                                   {.clip = 0.5, .norms = true}, {.clip = 0.5, .recompute = true}};
+                                   {.clip = 0.5, .norms = true}, {.clip = 0.5, .recompute = true},
+                                   {.index = true}, {.index = true, .recompute = true}};
   static int pool = 0; /* each manner on one pool, on another one in the next problem */
   ++pool;
   for (size_t i = 0; i < sizeof MANNERS / sizeof *MANNERS; ++i) {
     manner m = MANNERS[i];
-    if (m.reverse && !p->reversible) continue;
+    if (!is_possible(p, m)) continue;
     m.pool = 1 + ++pool % (POOL_COUNT - 1);
     const int64_t before = calls_shared;
     const result r = run(p, m), again = run(p, m);
@@ -476,98 +393,106 @@ static void try_pools(const problem *p, result plain, result clipped) {
   }
 }
 
-static void try_manners(const problem *p, bool pools) {
+static void try_manners(const problem *p, result plain, result clipped) {
   static const manner SAME[] = {
       {.inference = true}, {.lean = true}, {.strided = true}, {.reverse = true}, {.packed = true},
       {.reverse = true, .strided = true}, {.packed = true, .reverse = true, .strided = true}};
   static const manner NEAR[] = {{.recompute = true, .strided = true}, {.clip = 1e30},
-                                {.recompute = true, .packed = true, .reverse = true}};
+                                {.recompute = true, .packed = true, .reverse = true},
+                                {.index = true, .reverse = true}, {.index = true, .recompute = true, .packed = true}};
   static const manner CLIPPED[] = {{.clip = 0.5, .recompute = true, .norms = true, .packed = true},
                                    {.clip = 0.5, .norms = true, .strided = true, .reverse = true}};
-  const result plain = run(p, (manner){0}), with_norms = run(p, (manner){.norms = true});
+  const result with_norms = run(p, (manner){.norms = true});
   expect_norms(p, with_norms);
-  expect_alike(with_norms, plain, expect_near);
-  const result clipped = run(p, (manner){.clip = 0.5, .norms = true});
   expect_norms(p, clipped);
-  if (pools) try_pools(p, plain, clipped);
-  else {
-    EXPECT_RUNS(p, SAME, plain, expect_same);
-    EXPECT_RUNS(p, NEAR, plain, expect_near);
-    EXPECT_RUNS(p, CLIPPED, clipped, expect_near);
-  }
-  free_result(plain), free_result(with_norms), free_result(clipped);
+  expect_alike(with_norms, plain, expect_near);
+  free_result(with_norms);
+  EXPECT_RUNS(p, SAME, plain, expect_same);
+  EXPECT_RUNS(p, NEAR, plain, expect_near);
+  EXPECT_RUNS(p, CLIPPED, clipped, expect_near);
 }
 
-static void try_starved(const problem *p) {
-  static const manner STARVED[] = {{.starved = true}}, RECOMPUTED[] = {{.starved = true, .recompute = true}};
-  const result plain = run(p, (manner){0});
-  EXPECT_RUNS(p, STARVED, plain, expect_same);
-  EXPECT_RUNS(p, RECOMPUTED, plain, expect_near);
-  free_result(plain);
+static void try_starved(const problem *p, result plain, result clipped) {
+  static const manner FIRST[] = {{.starved = true}}, SECOND[] = {{.starved = true, .clip = 0.5, .recompute = true}};
+  EXPECT_RUNS(p, FIRST, plain, expect_same);
+  EXPECT_RUNS(p, SECOND, clipped, expect_near);
 }
 
-typedef enum { EVERY_MANNER, ON_POOLS, STARVED } trial;
+typedef void (*trial)(const problem *, result plain, result clipped);
 
 typedef struct {
   int64_t T, B, I, H;
 } shape;
 
-static void try_problem(const cell_type *cell, shape s, int64_t P, bool lengths, bool resets, trial how) {
+static void try_problem(const cell_type *cell, shape s, int64_t P, bool lengths, bool resets, trial check) {
   const bool bias = (s.T + s.B + s.H + lengths) % 2;
   problem p = {.cell = cell, .T = s.T, .B = s.B, .I = s.I, .H = s.H, .P = P, .has_lengths = lengths,
-               .has_resets = resets, .in_order = (s.B + s.H) % 3 == 0, .reversible = !resets || (s.T + s.H) % 2};
+               .has_resets = resets, .one_hot = s.I > 0 && (s.T + lengths) % 2 == 0,
+               .in_order = (s.B + s.H) % 3 == 0, .reversible = !resets || (s.T + s.H) % 2};
   snprintf(problem_tried, sizeof problem_tried,
-           "%s %s T=%" PRId64 " B=%" PRId64 " I=%" PRId64 " H=%" PRId64 " P=%" PRId64 "%s%s%s%s", cell->name,
+           "%s %s T=%" PRId64 " B=%" PRId64 " I=%" PRId64 " H=%" PRId64 " P=%" PRId64 "%s%s%s%s%s", cell->name,
            type ? "double" : "float", p.T, p.B, p.I, p.H, p.P, lengths ? " lengths" : "", resets ? " resets" : "",
-           bias ? " bias" : "", p.in_order ? "" : " order");
-  make_rows(&p), make_starts(&p), make_inputs(&p, bias);
+           bias ? " bias" : "", p.in_order ? "" : " order", p.one_hot ? " one-hot" : "");
+  make_rows(&p), make_starts(&p), make_inputs(&p, bias), make_one_hot(&p);
   array before[INPUTS];
   for (int i = 0; i < INPUTS; ++i) before[i] = copy_of(p.in[i]);
-  if (how == STARVED) try_starved(&p);
-  else try_manners(&p, how == ON_POOLS);
-  for (int i = 0; i < INPUTS; ++i) {
-    if (before[i].at) expect_same(p.in[i], before[i], "an input");
-    free(before[i].at);
-  }
+  const result plain = run(&p, (manner){0}), clipped = run(&p, (manner){.clip = 0.5, .norms = true});
+  check(&p, plain, clipped);
+  free_result(plain), free_result(clipped);
+  for (int i = 0; i < INPUTS; ++i) expect_unchanged(p.in[i], before[i], "an input");
   free_problem(&p);
 }
 
 /* the matrix */
 
-static void try_cell(const cell_type *cell, shape s, trial how) {
-  for (type = 0; type < 2; ++type)
-    for (int masks = 0; masks < 4; ++masks) {
-      try_problem(cell, s, s.H, masks & 1, masks & 2, how);
-      const bool too_few = how == ON_POOLS && s.B == 1; /* with a projection only rows are shared */
-      if (cell->has_c && s.H > 1 && !too_few) try_problem(cell, s, (s.H + 2) / 3, masks & 1, masks & 2, how);
-    }
-}
+enum { EVERY_MASK = -1 };
 
-static void try_cells(shape s, trial how) {
-  for (int cell = 0; cell < CELL_COUNT; ++cell) try_cell(&CELLS[cell], s, how);
+/* With all four combinations of lengths and resets; or with none and both, each in one of the types, in `turn`. With a
+ * projection only rows are shared among threads. */
+static void try_cells(shape s, int turn, trial check) {
+  for (type = 0; type < 2; ++type)
+    for (int masks = 0; masks < 4; ++masks)
+      for (int i = 0; i < CELL_COUNT; ++i) {
+        const cell_type *cell = &CELLS[i];
+        if (turn != EVERY_MASK && masks != ((turn + type) % 2 ? 3 : 0)) continue;
+        try_problem(cell, s, s.H, masks & 1, masks & 2, check);
+        if (!cell->has_c || s.H == 1 || (check == try_pools && s.B == 1)) continue;
+        try_problem(cell, s, (s.H + 2) / 3, masks & 1, masks & 2, check);
+      }
 }
 
 static void try_shapes(void) {
-  static const int64_t STEPS[] = {0, 1, 2, 5}, ROWS[] = {0, 1, 2, 3, 5}, UNITS[] = {1, 7, 16, 17, 33};
+  static const int64_t STEPS[] = {0, 1, 5}, ROWS[] = {0, 1, 2, 5}, UNITS[] = {1, 7, 16, 17, 33};
   static const int64_t INPUT_SIZES[] = {3, 0, 1, 16, 35, 8, 17};
   int64_t count = 0;
   for (size_t t = 0; t < sizeof STEPS / sizeof *STEPS; ++t)
     for (size_t b = 0; b < sizeof ROWS / sizeof *ROWS; ++b)
       for (size_t h = 0; h < sizeof UNITS / sizeof *UNITS; ++h)
-        try_cells((shape){STEPS[t], ROWS[b], INPUT_SIZES[count++ % 7], UNITS[h]}, EVERY_MANNER);
+        try_cells((shape){STEPS[t], ROWS[b], INPUT_SIZES[count++ % 7], UNITS[h]}, EVERY_MASK, try_manners);
 }
 
 /* More steps than are taken together, more rows than are summed together, more inputs than depth is summed at once. */
 static void try_long_shapes(void) {
-  static const shape SHAPES[] = {{300, 1, 3, 7}, {300, 2, 2, 5}, {3, 300, 2, 9}, {2, 3, 600, 5}, {2, 2, 5, 150}};
-  for (size_t i = 0; i < sizeof SHAPES / sizeof *SHAPES; ++i) try_cells(SHAPES[i], EVERY_MANNER);
+  static const shape SHAPES[] = {{300, 1, 3, 7}, {300, 2, 2, 5}, {3, 300, 2, 9},
+                                 {2, 300, 2, 9}, {2, 3, 600, 5}, {2, 2, 5, 150}};
+  for (int i = 0; i < (int)(sizeof SHAPES / sizeof *SHAPES); ++i) try_cells(SHAPES[i], i, try_manners);
 }
 
-/* Few rows of many units: the units are shared, with a barrier at each step. Many rows of few: the rows. */
+/* Few rows of many units: the units are shared, with a barrier at each step. Many rows of few: the rows; where
+ * the weights' gradients are small, each thread sums its own. */
 static void try_threads(void) {
-  try_cells((shape){10, 1, 3, 161}, ON_POOLS);
-  try_cells((shape){5, 3, 0, 130}, ON_POOLS);
-  try_cells((shape){10, 29, 5, 33}, ON_POOLS);
+  static const shape SHAPES[] = {{10, 1, 3, 161}, {5, 3, 0, 130}, {10, 29, 5, 33}, {4, 8, 40, 97}};
+  for (int i = 0; i < (int)(sizeof SHAPES / sizeof *SHAPES); ++i) try_cells(SHAPES[i], i, try_pools);
+}
+
+static void expect_refused(tt_problem bad, int64_t threads) {
+  const tt_forward_arguments forward = {.problem = bad};
+  const tt_backward_arguments backward = {.problem = bad};
+  for (int cell = 0; cell < CELL_COUNT; ++cell)
+    for (int of = 0; of < 2; ++of) {
+      expect(CELLS[cell].forward[of](&forward, threads) == TT_BAD_ARGUMENT, "the forward pass refuses");
+      expect(CELLS[cell].backward[of](&backward, threads) == TT_BAD_ARGUMENT, "the backward pass refuses");
+    }
 }
 
 static void try_refusals(void) {
@@ -575,41 +500,30 @@ static void try_refusals(void) {
   const char *name = tt_instruction_set();
   expect(tt_use_instruction_set("sse9") == TT_BAD_ARGUMENT, "an unknown instruction set is refused");
   expect(tt_instruction_set() == name, "a refused instruction set changes nothing");
-  const int64_t offsets[] = {0, 1};
-  const tt_problem sound = {.hidden = 2, .output = 2}, bad[] = {
-      {.steps = -1, .batch = 1, .hidden = 2, .output = 2}, {.steps = 1, .batch = -1, .hidden = 2, .output = 2},
-      {.steps = 1, .batch = 1, .hidden = 0, .output = 0},  {.steps = 1, .batch = 1, .hidden = 2, .output = 3},
-      {.steps = 1, .batch = 1, .hidden = 2, .output = 1},  {.steps = 1, .batch = 1, .input = -1, .hidden = 2, .output = 2},
-      {.steps = 1, .batch = 1, .hidden = 2, .output = 3, .weight_hr = &sound},
-      {.steps = 1, .batch = 1, .hidden = 2, .output = 2, .offsets = offsets}};
-  for (int cell = 0; cell < CELL_COUNT; ++cell)
-    for (int of = 0; of < 2; ++of) {
-      const cell_type *c = &CELLS[cell];
-      for (size_t i = 0; i < sizeof bad / sizeof *bad; ++i) {
-        const tt_forward_arguments forward = {.problem = bad[i]};
-        const tt_backward_arguments backward = {.problem = bad[i]};
-        expect(c->forward[of](&forward, 1) == TT_BAD_ARGUMENT, "sizes are refused");
-        expect(c->backward[of](&backward, 1) == TT_BAD_ARGUMENT, "sizes are refused");
-      }
-      const tt_forward_arguments forward = {.problem = sound};
-      const tt_backward_arguments backward = {.problem = sound};
-      expect(c->forward[of](&forward, 0) == TT_BAD_ARGUMENT, "no threads at all are refused");
-      expect(c->backward[of](&backward, 0) == TT_BAD_ARGUMENT, "no threads at all are refused");
-    }
+  const tt_problem sound = {.steps = 1, .batch = 1, .input = 1, .hidden = 2, .output = 2};
+  tt_problem bad[] = {sound, sound, sound, sound, sound, sound, sound, sound};
+  bad[0].steps = bad[1].batch = bad[2].input = -1;
+  bad[3].hidden = bad[3].output = 0;
+  bad[4].output = 1, bad[5].output = bad[6].output = 3;
+  bad[6].weight_hr = &sound;                /* a projection to more than there are units */
+  bad[7].offsets = (const int64_t[]){0, 1}; /* without lengths */
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; ++i) expect_refused(bad[i], 1);
+  expect_refused(sound, 0);
 }
 
 int main(int argc, char **argv) {
-  const bool all = argc == 2 && strcmp(argv[1], "all") == 0;
-  if (!all && (argc != 2 || strcmp(argv[1], "threads") != 0)) {
-    fprintf(stderr, "usage: driver all|threads\n");
+  const bool all = argc > 1 && strcmp(argv[1], "all") == 0;
+  if (!all && (argc < 2 || strcmp(argv[1], "threads") != 0)) {
+    fprintf(stderr, "usage: driver all|threads [instruction set]\n");
     return 2;
   }
   char sets[256];
   snprintf(sets, sizeof sets, "%s", tt_instruction_sets());
   try_refusals();
   for (char *set = strtok(sets, " "); set; set = strtok(NULL, " ")) {
+    if (argc > 2 && strcmp(argv[2], set) != 0) continue;
     expect(tt_use_instruction_set(set) == TT_OK && strcmp(tt_instruction_set(), set) == 0, "a named set is used");
-    if (all) try_shapes(), try_long_shapes(), try_cells((shape){2, 4, 3, 17}, STARVED);
+    if (all) try_shapes(), try_long_shapes(), try_cells((shape){2, 4, 3, 17}, EVERY_MASK, try_starved);
     try_threads();
     printf("%s\n", set);
   }

@@ -1,5 +1,5 @@
-// memory.hpp for driver.c: every block new and of exactly the bytes asked for, where memory.cpp rounds sizes up and hands
-// blocks out again. So AddressSanitizer sees what is beyond a block's end, and fills it before the library does.
+// memory.hpp for driver.c: every block is new and of exactly the bytes asked for, where memory.cpp rounds sizes up and
+// hands blocks out again. So AddressSanitizer sees what is beyond a block's end, and fills it before the library does.
 #include <cstdint>
 #include <cstdlib>
 

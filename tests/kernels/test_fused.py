@@ -63,7 +63,10 @@ def _everything(recurrence, cell, parameters, sequence, clip_step=None, save="ga
     )
     steps = [outputs] if given.one_hot else [outputs, g.x]
     steps = [one if sequence is given else given.from_plain(one) for one in steps]
-    results = {**dict(zip(("outputs", "d_x"), steps, strict=False)), **{f"d_{name}": value for name, value in g.parameters.items()}}
+    results = {
+        **dict(zip(("outputs", "d_x"), steps, strict=False)),
+        **{f"d_{name}": value for name, value in g.parameters.items()},
+    }
     results |= {f"final_{name}": member for name, member in zip(names, final, strict=True)}
     results |= {f"d_initial_{name}": member for name, member in zip(names, g.initial, strict=True)}
     if g.reset_state is not None:

@@ -85,13 +85,14 @@ def _fields_in_c(structure):
 @pytest.mark.parametrize(
     ("mirror", "structure"),
     [
+        (native.Problem, "tt_problem"),
         (native.Forward, "tt_forward_arguments"),
         (native.Backward, "tt_backward_arguments"),
-        (native.Gates, "tt_gates_arguments"),
     ],
 )
 def test_the_structures_are_those_of_the_header(mirror, structure):
     in_c = {ctypes.c_int64: "int64_t", ctypes.c_double: "double", ctypes.c_void_p: "void *"}
+    in_c[native.Problem] = "tt_problem"
     assert [(in_c[kind], name) for name, kind in mirror._fields_] == _fields_in_c(structure)
 
 
@@ -186,7 +187,7 @@ def test_without_the_library_everything_runs_on_the_loop_and_says_so_once(kind, 
         for _ in range(3):
             layer(torch.randn(4, 2, 3, requires_grad=True))[0].sum().backward()
         x = torch.zeros(2, 1, cell.input_size)
-        assert not cell.kernel.serves(cell, Sequence(x, (), ()))
+        assert not cell.kernel.serves(cell, Sequence(x, states_of(cell, 1, x.dtype), ()))
     assert len(said) == 1 and "without its compiled kernels (libnowhere.so)" in str(said[0].message)
 
 
@@ -217,8 +218,8 @@ def test_without_the_library_that_is_described_and_no_instruction_set_can_be_use
 @pytest.mark.parametrize(("status", "error"), [(1, MemoryError), (2, ArgumentError)])
 def test_a_status_that_is_not_ok_is_an_error(status, error):
     with pytest.raises(error):
-        native.call(lambda *_: status, native.Gates())
-    native.call(lambda *_: 0, native.Gates())
+        native.call(lambda *_: status, native.Forward())
+    native.call(lambda *_: 0, native.Forward())
 
 
 def test_without_a_compiler_the_wheel_is_python_alone_and_runs(tmp_path):

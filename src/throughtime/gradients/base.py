@@ -217,7 +217,8 @@ def _run_eagerly(
 ) -> tuple[Float[Tensor, "*steps hidden"], State]:
     tensors = _tensors_of(parameters, sequence)
     if not _differentiated(tensors):
-        outputs, final, _ = method.forward(cell, parameters, sequence, keep=False)
+        with torch.no_grad():
+            outputs, final, _ = method.forward(cell, parameters, sequence, keep=False)
         return outputs, final
     call = _Call(method, cell, tuple(parameters), *_form_of(sequence), tap)
     outputs, *final = _Recurrence.apply(call, *tensors)

@@ -67,9 +67,10 @@ class BPTT(GradientMethod):
     def traced(
         self, cell: Cell, parameters: Parameters, sequence: Sequence, keep: bool
     ) -> tuple[Float[Tensor, "time batch hidden"], State]:
-        if operators.serve(cell, sequence):
-            save = self.save if keep else None
-            return operators.recurrence_of(cell, parameters, sequence, save, self.clip_step)
+        kernel = operators.kernel_of(cell, sequence)
+        if kernel is not None:
+            save, name = self.save if keep else None, kernel.full_name(cell)
+            return operators.recurrence_of(name, parameters, sequence, save, self.clip_step)
         return super().traced(cell, parameters, sequence, keep)
 
     @classmethod

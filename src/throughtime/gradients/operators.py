@@ -24,18 +24,20 @@ CELLS: dict[str, Callable[[int, int, bool, int], AffineCell]] = {
     "lstm": lambda inputs, hidden, bias, proj_size: LSTMCell(inputs, hidden, bias, proj_size=proj_size),
     "gru": lambda inputs, hidden, bias, _: GRUCell(inputs, hidden, bias),
 }
-"""(input_size, hidden_size, bias, proj_size) → the cell whose kernel has that name: an exported graph knows only those."""
+"""(input_size, hidden_size, bias, proj_size) → the cell whose kernel has that name: all that an exported graph knows."""
 
 _SMALL = {name: make(1, 2, True, 0) for name, make in CELLS.items()}
 GATES = {name: cell.gates for name, cell in _SMALL.items()}
-KERNELS = {name: vars(type(cell))["kernel"] for name, cell in _SMALL.items()}
+KERNELS: dict[str, FusedKernel] = {name: vars(type(cell))["kernel"] for name, cell in _SMALL.items()}
 
 
-def serve(cell: Cell, sequence: Sequence) -> bool:
-    """Whether `recurrence_of` can run this cell."""
+def kernel_of(cell: Cell, sequence: Sequence) -> FusedKernel | None:
+    """The kernel that `recurrence_of` can run this cell with; None if there is none for these tensors."""
     kernel = vars(type(cell)).get("kernel")
     like = sequence.initial[0]
-    return isinstance(kernel, FusedKernel) and kernel.takes(like.device, like.dtype) and _built()
+    if not isinstance(kernel, FusedKernel) or not kernel.takes(like.device, like.dtype) or not _built():
+        return None
+    return kernel
 
 
 @torch.compiler.assume_constant_result
@@ -44,12 +46,12 @@ def _built() -> bool:
 
 
 def recurrence_of(
-    cell: Cell, parameters: Parameters, sequence: Sequence, save: Save | None, clip_step: float | None
+    name: str, parameters: Parameters, sequence: Sequence, save: Save | None, clip_step: float | None
 ) -> tuple[Tensor, State]:
-    """The outputs and the final state, by the cell's kernel; see `gradients.BPTT`."""
+    """The outputs and the final state, by the kernel of that name; see `gradients.BPTT`."""
     members = len(sequence.initial)
     results = recurrence(
-        cell.kernel.full_name(cell),
+        name,
         sequence.x,
         list(sequence.initial),
         list(sequence.reset_state) if sequence.resets is not None else [],
@@ -106,7 +108,7 @@ def recurrence(
     if sequence.one_hot:
         check_indices(x, sequence.one_hot)
     kept = save if save in ("gates", "states") else None
-    outputs, final, trace = cell.kernel.forward(cell, parameters, sequence, kept)
+    outputs, final, trace = KERNELS[name].forward(cell, parameters, sequence, kept)
     return [outputs, *final, *trace[1:]]
 
 
@@ -144,7 +146,7 @@ def recurrence_backward(
     cell, parameters, sequence = _taken_apart(
         name, x, initial, reset_state, weights, lengths, resets, batch_sizes, reverse
     )
-    gradients = cell.kernel.backward(
+    gradients = KERNELS[name].backward(
         cell,
         parameters,
         sequence,
@@ -156,14 +158,29 @@ def recurrence_backward(
         norms=StepNorms(clip_step or None),
     )
     d_weights = [gradients.parameters[key] for key in parameters]
-    if cell.bias and not cell.kernel.keeps_a_h:
+    if cell.bias and not KERNELS[name].keeps_a_h:
         d_weights[3] = d_weights[3].clone()  # what an operator returns may not be one tensor twice
     d_x = [] if gradients.x is None else [gradients.x]
     return [*d_x, *gradients.initial, *(gradients.reset_state or ()), *d_weights]
 
 
 @recurrence_backward.register_fake
-def _(name, x, initial, reset_state, weights, lengths, resets, batch_sizes, reverse, save, clip_step, trace, d_outputs, d_final):
+def _(
+    name,
+    x,
+    initial,
+    reset_state,
+    weights,
+    lengths,
+    resets,
+    batch_sizes,
+    reverse,
+    save,
+    clip_step,
+    trace,
+    d_outputs,
+    d_final,
+):
     contiguous = torch.contiguous_format
     differentiable = [x] if x.is_floating_point() else []
     return [

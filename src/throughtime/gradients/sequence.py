@@ -19,8 +19,8 @@ class Sequence:
     At step t a row's state is, in this order: returned to `reset_state` where `resets[t]`, advanced by the cell, or
     kept as it is once the row has ended (there `resets` must be False). Outputs after a row's end are zero.
 
-    A sequence is `plain` if it is padded, runs forwards in time, and has numbers as inputs, zero in its padding. Kernels take any; whoever
-    else runs one asks for its plain form first.
+    A sequence is plain if it is padded, runs forwards in time, and its inputs are vectors, zero in the padding. Kernels
+    take any; whoever else runs one asks for its plain form first.
 
     Args:
         x: inputs [T, B, I]; with `batch_sizes` [N, I], the valid steps only, as in a PackedSequence.
@@ -62,8 +62,9 @@ class Sequence:
             x = (x[..., None] == classes).to(self.initial[0].dtype)
         if self.padding is not None and self.batch_sizes is None:
             x = x.masked_fill(self.padding[..., None], 0)
-        turned = self.reverse and self.resets is not None
-        resets = reversed_resets(self.resets, self.lengths) if turned else self.resets
+        resets = self.resets
+        if self.reverse and resets is not None:
+            resets = reversed_resets(resets, self.lengths)
         return Sequence(x, self.initial, self.reset_state, self.lengths, resets)
 
     def to_plain(self, steps: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ class LayerTap:
     clipped: Bool[Tensor, "time batch"] | None = None
 
     def begin(self, steps: int, batch: int, like: Tensor) -> None:
-        """Make room for a backward pass over `steps` steps of `batch` rows, in the dtype and on the device of `like`."""
+        """Make room for a backward pass over `steps` steps of `batch` rows, of the kind of `like`."""
         self.norms = {name: like.new_zeros(steps, batch) for name in self.names}
         self.clipped = torch.zeros(steps, batch, dtype=torch.bool, device=like.device)
 

@@ -15,6 +15,7 @@ from throughtime.types import Gradients, Parameters, Save, State
 
 if TYPE_CHECKING:  # a kernel is below the rooms whose objects it is handed
     from throughtime.cells.affine import AffineCell
+    from throughtime.cells.base import Cell
     from throughtime.gradients.norms import StepNorms
     from throughtime.gradients.sequence import Sequence
 
@@ -44,7 +45,7 @@ class FusedKernel(Kernel):
         """Whether the library, if it is there, serves this device and dtype."""
         return device.type == "cpu" and dtype in SUFFIX
 
-    def full_name(self, cell: AffineCell) -> str:
+    def full_name(self, cell: Cell) -> str:
         """The cell's name in throughtime.h."""
         return f"{self.name}_{getattr(cell, self.variant)}" if self.variant else self.name
 
@@ -162,8 +163,7 @@ def _in_rows(steps: Tensor) -> Tensor:
 
 def _strides(steps: Tensor) -> tuple[int, int]:
     """From step to step and from row to row; packed rows have no steps."""
-    *step, row, _ = steps.stride()
-    return (*step, row) if step else (0, row)
+    return (0, steps.stride(0)) if steps.dim() == 2 else (steps.stride(0), steps.stride(1))
 
 
 def _room_for(tensor: Tensor) -> Tensor:
