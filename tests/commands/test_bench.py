@@ -72,7 +72,7 @@ def test_what_is_measured_by_default():
     assert len([case for case in cases() if not case.variant.name]) == 45
     assert {case.variant.name for case in cases()} == {"", *bench.VARIANTS}
     assert len(cases(quick=True)) == 18
-    assert len(cases(shapes="3x7x11,1x2x3", variants="all", cells="gru")) == 2 * 8
+    assert len(cases(shapes="3x7x11,1x2x3", variants="all", cells="gru")) == 2 * 9
     assert len(cases(variants="none", cells="gru,gru")) == 15
     quick = cases(quick=True, variants="float64", cells="lstm")
     assert {case.shape for case in quick} == set(bench.QUICK)
@@ -154,7 +154,7 @@ def test_ctrl_c_in_the_real_command(tmp_path):
         running.send_signal(signal.SIGINT)
         out, err = running.communicate(timeout=60)
     assert running.returncode == 130 and err == "throughtime: Interrupted.\n"
-    assert "Ended early: " in out and "of 8 cases were measured." in out and "rnn: geometric mean" in out
+    assert "Ended early: " in out and "of 9 cases were measured." in out and "rnn: geometric mean" in out
 
 
 def test_progress_is_for_a_terminal(command, monkeypatch):

@@ -69,6 +69,7 @@ class Variant:
         resets: the state returns to zero before 3 % of the steps.
         input_size: 0 for the shape's own.
         threads: 0 for as many as everything else.
+        states: the layer keeps its states only, BPTT(save="states").
         own_cost: the most it may cost per valid step, as a multiple of our own time without it; 0 where it is not
             measured against that.
     """
@@ -82,6 +83,7 @@ class Variant:
     input_size: int = 0
     double: bool = False
     threads: int = 0
+    states: bool = False
     own_cost: float = 0.0
 
 
@@ -93,6 +95,7 @@ VARIANTS = {
         Variant("layers", "two layers", layers=2),
         Variant("bidirectional", "both directions", bidirectional=True),
         Variant("packed", "PackedSequence, lengths uniform in T/4 ... T", packed=True, own_cost=1.1),
+        Variant("states", 'only the states kept, BPTT(save="states")', states=True, own_cost=1.15),
         Variant("resets", "the state reset before 3 % of the steps", resets=True, own_cost=1.05),
         Variant("input1", "one input feature", input_size=1),
         Variant("float64", "float64", double=True),
@@ -145,6 +148,23 @@ GEOMEAN_GOALS = {"rnn": 4.0, "gru": 4.0, "lstm": 1.5}
 
 SHARE_GOALS = {(16, 64): 0.60, (32, 128): 0.70, (32, 256): 0.78, (64, 512): 0.83}
 """Least share of the matrix product's rate, by (B, H)."""
+
+
+OWN_COST_OF_STATES_ABOVE_256 = 1.35
+"""Beyond H = 256 the gates that are computed again cost a third of all products."""
+
+SAVED_GOAL = 1 / 3
+"""The most that a layer which keeps its states only may save, as a share of torch.nn's bytes."""
+
+
+def own_cost_goal(case: Case) -> float:
+    """The most a variant may cost as a multiple of our time without it; 0 for none."""
+    return OWN_COST_OF_STATES_ABOVE_256 if case.variant.states and case.shape.hidden > 256 else case.variant.own_cost
+
+
+def saved_goal(case: Case) -> float | None:
+    """The most bytes to be saved over torch.nn's; an Elman cell has nothing to save but its states anyway."""
+    return SAVED_GOAL if case.variant.states and GATES[case.cell] > 1 else None
 
 
 def ratio_goal(case: Case, threads: int) -> float:

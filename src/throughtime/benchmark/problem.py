@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pack_sequence, unpack_sequence
 
 from throughtime.benchmark.grid import Case
+from throughtime.gradients import BPTT
 from throughtime.layers import GRU, LSTM, RNN
 from throughtime.layers.affine import AffineLayer
 
@@ -94,6 +95,10 @@ def build(case: Case) -> Problem:
     resets[shape.steps // 2, 0] = True  # at least one, however small the shape
     layer = OURS[case.cell].from_torch(reference)
     full = Pass(layer, x.requires_grad_(), cotangent, _outputs)
+    if variant.states:
+        lean = OURS[case.cell].from_torch(reference, gradient=BPTT(save="states"))
+        theirs = Pass(reference, x, cotangent, _outputs)
+        return Problem(shape.steps * shape.batch, Pass(lean, x, cotangent, _outputs), theirs, True, full)
     tokens = shape.steps * shape.batch
     if variant.packed:
         theirs = _packed(reference, x, cotangent, lengths)

@@ -7,7 +7,7 @@ from typing import Any
 
 from throughtime.benchmark.grid import GOALS_THREADS, Variant
 from throughtime.benchmark.measurement import Measurement, Timing
-from throughtime.benchmark.verdicts import Figure, Verdict, means, verdicts
+from throughtime.benchmark.verdicts import COSTS, Figure, Verdict, means, verdicts
 
 EXPLANATION = (
     "torch, ours, jax: median ms of forward + backward with the gradients of the input and of all parameters, taking",
@@ -152,8 +152,8 @@ def _format(value: float | None, how: str) -> str:
 
 def _short(verdict: Verdict) -> str:
     """A goal for the end of a row; the figure itself stands in its column."""
-    if verdict.figure is Figure.OWN_COST:
-        return f"own <= {verdict.bound:g} {verdict.word}"
+    if verdict.figure in COSTS:
+        return f"{verdict.figure.value.split()[0]} <= {verdict.bound:.3g} {verdict.word}"
     if verdict.figure is Figure.SHARE:
         return f">= {verdict.bound:.0%} {verdict.word}"
     return f"{'jax ' if verdict.figure is Figure.JAX else ''}>= {verdict.bound:g} {verdict.word}"
@@ -162,5 +162,5 @@ def _short(verdict: Verdict) -> str:
 def _long(verdict: Verdict) -> str:
     if verdict.figure is Figure.SHARE:
         return f"{verdict.value:.1%} of torch.mm's rate, goal {verdict.bound:.0%}"
-    most = "at most " if verdict.figure is Figure.OWN_COST else ""
-    return f"{verdict.figure.value} {verdict.value:.3f}, goal {most}{verdict.bound:g}"
+    most = "at most " if verdict.figure in COSTS else ""
+    return f"{verdict.figure.value} {verdict.value:.3f}, goal {most}{verdict.bound:.3g}"

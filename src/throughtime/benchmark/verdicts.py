@@ -9,7 +9,9 @@ from throughtime.benchmark.grid import (
     GEOMEAN_GOALS,
     GOALS_THREADS,
     GRID,
+    own_cost_goal,
     ratio_goal,
+    saved_goal,
     share_goal,
 )
 from throughtime.benchmark.measurement import Measurement
@@ -22,11 +24,16 @@ class Figure(Enum):
     SHARE = "share"
     JAX = "jax/ours"
     OWN_COST = "own cost"
+    SAVED = "saved"
+
+
+COSTS = (Figure.OWN_COST, Figure.SAVED)
+"""What is to be small."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """One figure and its goal: at least `bound`, for OWN_COST at most."""
+    """One figure and its goal: at least `bound`, of costs at most."""
 
     figure: Figure
     value: float
@@ -35,12 +42,12 @@ class Verdict:
     @property
     def met(self) -> bool:
         """Whether the goal is reached."""
-        return self.value <= self.bound if self.figure is Figure.OWN_COST else self.value >= self.bound
+        return self.value <= self.bound if self.figure in COSTS else self.value >= self.bound
 
     @property
     def word(self) -> str:
         """How it came out."""
-        return "ok" if self.met else "ABOVE" if self.figure is Figure.OWN_COST else "BELOW"
+        return "ok" if self.met else "ABOVE" if self.figure in COSTS else "BELOW"
 
 
 def verdicts(measurement: Measurement) -> list[Verdict]:
@@ -50,7 +57,8 @@ def verdicts(measurement: Measurement) -> list[Verdict]:
         (Figure.RATIO, measurement.ratio, ratio_goal(case, threads)),
         (Figure.SHARE, measurement.share, share_goal(case, threads)),
         (Figure.JAX, measurement.jax_ratio, 1.0),
-        (Figure.OWN_COST, measurement.own_cost, case.variant.own_cost),
+        (Figure.OWN_COST, measurement.own_cost, own_cost_goal(case)),
+        (Figure.SAVED, measurement.saved_ratio, saved_goal(case)),
     )
     return [Verdict(figure, value, bound) for figure, value, bound in goals if value is not None and bound]
 

@@ -66,12 +66,15 @@ template <int MR, class S> struct Panel {
 // out[r][v] (+)= Σ_k left[r][k] · weights[k][v], v < NV vectors. The sum never leaves the registers until it is done.
 template <int MR, int NV, bool add, class S, class Left>
 __attribute__((noinline)) void multiply(const Left left, const S* weights, int64_t depth, S* out) {
-  Vector<S> sum[MR][NV];
+  constexpr int U = MR * NV < 8 ? 2 : 1;  // with few sums each is split: else every addition would wait for the last
+  Vector<S> sum[U][MR][NV];
+#pragma GCC unroll 2
+  for (int u = 0; u < U; ++u)
 #pragma GCC unroll 32
-  for (int r = 0; r < MR; ++r)
+    for (int r = 0; r < MR; ++r)
 #pragma GCC unroll 32
-    for (int v = 0; v < NV; ++v) sum[r][v] = Vector<S>{};
-  for (int64_t k = 0; k < depth; ++k) {
+      for (int v = 0; v < NV; ++v) sum[u][r][v] = Vector<S>{};
+  const auto one = [&](int64_t k, int u) __attribute__((always_inline)) {
     Vector<S> weight[NV];
 #pragma GCC unroll 32
     for (int v = 0; v < NV; ++v) weight[v] = load<S>(weights + (k * NV + v) * kLanes<S>);
@@ -79,15 +82,22 @@ __attribute__((noinline)) void multiply(const Left left, const S* weights, int64
     for (int r = 0; r < MR; ++r) {
       const Vector<S> value = broadcast<S>(left.at(r, k));
 #pragma GCC unroll 32
-      for (int v = 0; v < NV; ++v) sum[r][v] += value * weight[v];
+      for (int v = 0; v < NV; ++v) sum[u][r][v] += value * weight[v];
     }
+  };
+  int64_t k = 0;
+  for (; U == 2 && k + 1 < depth; k += 2) {
+    one(k, 0);
+    one(k + 1, U - 1);
   }
+  for (; k < depth; ++k) one(k, 0);
 #pragma GCC unroll 32
   for (int r = 0; r < MR; ++r)
 #pragma GCC unroll 32
     for (int v = 0; v < NV; ++v) {
       S* to = out + (r * NV + v) * kLanes<S>;
-      store<S>(to, add ? load<S>(to) + sum[r][v] : sum[r][v]);
+      const Vector<S> total = U == 2 ? sum[0][r][v] + sum[U - 1][r][v] : sum[0][r][v];
+      store<S>(to, add ? load<S>(to) + total : total);
     }
 }
 
