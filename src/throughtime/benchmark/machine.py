@@ -45,7 +45,7 @@ def lines(found: dict[str, Any]) -> list[str]:
         own = f"Kernels   none, the slower reference path: {kernels['reason']}"
     else:
         own = (
-            f"Kernels   {kernels['instruction_set']} (of {', '.join(kernels['instruction_sets'])}), "
+            f"Kernels   {kernels['instruction_set']} (of {', '.join(kernels['instruction_sets'].split())}), "
             f"threads from: {kernels['thread_pool']}"
         )
     return [

@@ -1,5 +1,7 @@
 """Both sides against torch.nn in float64, before anything is timed."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -17,7 +19,8 @@ def distances(problem: Problem) -> tuple[tuple[Distance, ...], tuple[Tensor, ...
     """How far the output and each gradient of either side are from torch.nn's in float64.
 
     For a case in float64 there is no better reference: torch.nn's own rounding error is then taken from its float32
-    pass, scaled by the ratio of the two spacings, and ours may be away by that of both sides together.
+    pass, scaled by the ratio of the two spacings, and ours may be away by that of both sides together, or by what a sum
+    over all N steps of all rows rounds by, √N / 2 spacings.
 
     Returns:
         One entry for each tensor, and the reference itself.
@@ -27,10 +30,11 @@ def distances(problem: Problem) -> tuple[tuple[Distance, ...], tuple[Tensor, ...
     reference = tuple(tensor.detach() for tensor in problem.torch.in_dtype(torch.float64)())
     theirs = problem.torch() if dtype == torch.float32 else problem.torch.in_dtype(torch.float32)()
     scale, allowed = (1.0, TIMES_TORCH) if dtype == torch.float32 else (double / single, 1 + TIMES_TORCH)
+    floor = FLOOR if dtype == torch.float32 else max(FLOOR, math.sqrt(problem.tokens) / 2)
     found = []
     for name, exact, torch_one, ours in zip(problem.ours.names, reference, theirs, problem.ours(), strict=True):
         away = scale * relative(torch_one, exact)
-        limit = max(allowed * away, FLOOR * torch.finfo(dtype).eps)
+        limit = max(allowed * away, floor * torch.finfo(dtype).eps)
         found.append(Distance(name, relative(ours, exact), away, limit))
     return tuple(found), reference
 

@@ -117,6 +117,7 @@ class _Call:
     batch_sizes: Tensor | None
     reverse: bool
     one_hot: int
+    inert: bool
     tap: LayerTap | None
 
     def unpack(self, tensors: tuple[Tensor, ...]) -> tuple[Parameters, Sequence]:
@@ -183,9 +184,9 @@ def _transformed() -> bool:
     return forward_ad._current_level >= 0 or torch._C._are_functorch_transforms_active()
 
 
-def _form_of(sequence: "Sequence | _Call") -> tuple[Tensor | None, Tensor | None, Tensor | None, bool, int]:
+def _form_of(sequence: "Sequence | _Call") -> tuple[Tensor | None, Tensor | None, Tensor | None, bool, int, bool]:
     """What there is to a sequence beside its inputs and states."""
-    return sequence.lengths, sequence.resets, sequence.batch_sizes, sequence.reverse, sequence.one_hot
+    return sequence.lengths, sequence.resets, sequence.batch_sizes, sequence.reverse, sequence.one_hot, sequence.inert
 
 
 def _tensors_of(parameters: Parameters, sequence: Sequence) -> tuple[Tensor, ...]:

@@ -142,7 +142,7 @@ def recurrence_backward(
     d_outputs: Tensor,
     d_final: list[Tensor],
 ) -> list[Tensor]:
-    """The backward pass: ∂L/∂x (not for indices), ∂L/∂(initial state), with resets ∂L/∂(reset state), and ∂L/∂(each weight)."""
+    """The backward pass: ∂L/∂x (but of indices), of the initial state, with resets of the reset state, of the weights."""
     cell, parameters, sequence = _taken_apart(
         name, x, initial, reset_state, weights, lengths, resets, batch_sizes, reverse
     )

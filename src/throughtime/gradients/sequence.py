@@ -31,6 +31,7 @@ class Sequence:
         batch_sizes: how many rows each step has, where only those are there.
         reverse: each row is run from its last valid step to its first; its outputs stay where its inputs are.
         one_hot: 0, or how many inputs there are, of which `x` [T, B] (or [N]) says which one is 1 at each step.
+        inert: `x` is known to be zero in the padding.
     """
 
     x: Float[Tensor, "*steps input"] | Int[Tensor, "*steps"]
@@ -41,6 +42,7 @@ class Sequence:
     batch_sizes: Int[Tensor, " time"] | None = None
     reverse: bool = False
     one_hot: int = 0
+    inert: bool = False
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -50,7 +52,7 @@ class Sequence:
     @property
     def is_plain(self) -> bool:
         """Whether `plain` has nothing to do."""
-        return self.lengths is None and not self.reverse and not self.one_hot
+        return (self.lengths is None or self.inert) and not self.reverse and not self.one_hot
 
     def plain(self) -> "Sequence":
         """The same, padded, forwards in time, and with zeros in the padding: a NaN there reaches nothing."""
@@ -65,7 +67,7 @@ class Sequence:
         resets = self.resets
         if self.reverse and resets is not None:
             resets = reversed_resets(resets, self.lengths)
-        return Sequence(x, self.initial, self.reset_state, self.lengths, resets)
+        return Sequence(x, self.initial, self.reset_state, self.lengths, resets, inert=True)
 
     def to_plain(self, steps: Tensor) -> Tensor:
         """[T, B, …] of the plain form from something laid out like `x`."""

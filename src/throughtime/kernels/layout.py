@@ -47,14 +47,14 @@ class Layout:
             resets = resets.view(torch.uint8)
         if sequence.lengths is None:
             return cls(steps, batch, reverse=sequence.reverse, resets=resets)
+        if sequence.batch_sizes is not None:
+            offsets = torch.zeros(steps + 1, dtype=torch.int64)
+            torch.cumsum(sequence.batch_sizes, 0, out=offsets[1:])
+            return cls(steps, batch, sequence.reverse, sequence.lengths, None, resets, offsets, len(sequence.x))
         lengths, order = sequence.lengths.to(torch.int64).sort(descending=True, stable=True)
         if batch and not 0 <= int(lengths[-1]) <= int(lengths[0]) <= steps:
             raise ArgumentError(f"lengths lie in {int(lengths[-1])} … {int(lengths[0])}; they must lie in 0 … {steps}")
-        if sequence.batch_sizes is None:
-            return cls(steps, batch, sequence.reverse, lengths, order, resets)
-        offsets = torch.zeros(steps + 1, dtype=torch.int64)
-        torch.cumsum(sequence.batch_sizes, 0, out=offsets[1:])
-        return cls(steps, batch, sequence.reverse, lengths, None, resets, offsets, len(sequence.x))
+        return cls(steps, batch, sequence.reverse, lengths, order, resets)
 
     def room(self, like: Tensor, *size: int) -> Tensor:
         """Room for [T, B, *size], or [N, *size]; zero where a kernel writes nothing, after a row's end."""

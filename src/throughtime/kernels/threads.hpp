@@ -54,11 +54,15 @@ class Barrier {
       phase_.store(now + 1, std::memory_order_release);
       return;
     }
-    for (int spins = 0; phase_.load(std::memory_order_acquire) == now; ++spins)
+    for (int spins = 0; phase_.load(std::memory_order_acquire) == now && !abandoned_.load(std::memory_order_relaxed); ++spins)
       if (spins > 2000) sched_yield();
   }
 
+  // A member cannot go on: nobody waits any more, and what all compute is thrown away.
+  void abandon() { abandoned_.store(true, std::memory_order_relaxed); }
+
  private:
+  std::atomic<bool> abandoned_{false};
   std::atomic<int64_t> members_{1};
   alignas(64) std::atomic<int64_t> arrived_{0};
   alignas(64) std::atomic<int64_t> phase_{0};
@@ -89,11 +93,28 @@ inline Plan plan_for(const tt_problem& p, int64_t weights, int64_t bytes_of_one,
   return {participants, false, (batch + participants - 1) / participants};
 }
 
+// Lets the host's threads call body(begin, end) on parts of [0, count). The host is not C++, so no exception may pass
+// through it: running out of memory on a thread is thrown again here.
+template <class Body> void on_threads(int64_t count, int64_t grain, Body&& body) {
+  struct Shared {
+    Body& body;
+    std::atomic<bool> failed{false};
+  } shared{body};
+  const auto part = [](int64_t begin, int64_t end, void* context) {
+    Shared& s = *static_cast<Shared*>(context);
+    try {
+      s.body(begin, end);
+    } catch (const std::bad_alloc&) {
+      s.failed.store(true);
+    }
+  };
+  if (tt_threads_of_the_host(0, count, grain, part, &shared) != 0 || shared.failed.load()) throw std::bad_alloc();
+}
+
 // Calls body(begin, end) on parts of [0, count), at the same time.
 template <class Body> void in_parts(int64_t participants, int64_t count, Body&& body) {
   if (participants <= 1 || count <= 1) return body(int64_t{0}, count);
-  const auto part = [](int64_t begin, int64_t end, void* context) { (*static_cast<Body*>(context))(begin, end); };
-  tt_threads_of_the_host(0, count, (count + participants - 1) / participants, part, &body);
+  on_threads(count, (count + participants - 1) / participants, body);
 }
 
 // Calls body(member, members, first tile, last tile, barrier) on each participant, at the same time.
@@ -102,29 +123,27 @@ template <class Body> void run_plan(const Plan& plan, int64_t tiles, Body&& body
     body(int64_t{0}, int64_t{1}, int64_t{0}, tiles, static_cast<Barrier*>(nullptr));
     return;
   }
-  struct Shared {
-    Body& body;
-    const Plan& plan;
-    int64_t tiles;
-    std::atomic<int64_t> team{0}, covered{0};
-    Barrier barrier{};
-  } shared{body, plan, tiles};
-  const auto part = [](int64_t begin, int64_t end, void* context) {
-    Shared& s = *static_cast<Shared*>(context);
-    if (!s.plan.by_units) {
+  std::atomic<int64_t> team{0}, covered{0};
+  Barrier barrier{};
+  on_threads(plan.participants, 1, [&](int64_t begin, int64_t end) {
+    if (!plan.by_units) {
       for (int64_t member = begin; member < end; ++member)
-        s.body(member, s.plan.participants, int64_t{0}, s.tiles, static_cast<Barrier*>(nullptr));
+        body(member, plan.participants, int64_t{0}, tiles, static_cast<Barrier*>(nullptr));
       return;
     }
     // The host may have fewer threads to give: how many came is known once their ranges cover everything.
-    const int64_t member = s.team.fetch_add(1);
-    s.covered.fetch_add(end - begin);
-    while (s.covered.load() != s.plan.participants) sched_yield();
-    const int64_t members = s.team.load();
-    s.barrier.join(members);
-    s.body(member, members, s.tiles * member / members, s.tiles * (member + 1) / members, &s.barrier);
-  };
-  tt_threads_of_the_host(0, plan.participants, 1, part, &shared);
+    const int64_t member = team.fetch_add(1);
+    covered.fetch_add(end - begin);
+    while (covered.load() != plan.participants) sched_yield();
+    const int64_t members = team.load();
+    barrier.join(members);
+    try {
+      body(member, members, tiles * member / members, tiles * (member + 1) / members, &barrier);
+    } catch (const std::bad_alloc&) {
+      barrier.abandon();
+      throw;
+    }
+  });
 }
 
 }  // namespace TT_ISA

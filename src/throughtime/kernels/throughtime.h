@@ -60,7 +60,7 @@ typedef struct tt_backward_arguments {
   void *d_weight_ih, *d_bias_ih;           /* out; a bias may be NULL */
   void *d_weight_hh, *d_bias_hh;           /* likewise; the bias for the GRU only, elsewhere it is the other one */
   void *d_weight_hr;                       /* out; NULL without a projection */
-  void *norm_h, *norm_c;                   /* out: norms of the total dL/dh_t and dL/dc_t [N]; or NULL */
+  void *norm_h, *norm_c;                   /* out: norms of the total dL/dh_t and dL/dc_t [N]; or both NULL */
   void *d_initial_h, *d_initial_c;         /* out: [B, P], [B, H] */
   void *d_reset_h, *d_reset_c;             /* out, likewise; NULL without resets */
 } tt_backward_arguments;

@@ -113,6 +113,11 @@ def _read_packed(
     if resets is not None:
         resets = _checked_resets(resets, data.new_empty(steps, rows, 0), False, batch_first)
         resets = resets if packed.sorted_indices is None else resets.index_select(1, packed.sorted_indices)
+    if bool((sizes[1:] > sizes[:-1]).any()) or int(sizes.sum()) != len(data):
+        raise ArgumentError(
+            f"input is a PackedSequence whose batch_sizes do not decrease to describe its {len(data)} rows of data; "
+            "make it with torch.nn.utils.rnn.pack_padded_sequence"
+        )
     if len(data) == steps * rows:
         return Batch(data.unflatten(0, (steps, rows)), rows, dtype, None, resets, packed=packed)
     lengths = (sizes[:, None] > torch.arange(rows)).sum(0).to(data.device)
