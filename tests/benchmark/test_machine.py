@@ -21,7 +21,7 @@ def test_the_kernels_in_words():
     found = {**machine(), "kernels": {"kernels": "reference", "reason": "no file"}, "waiting": {}}
     text = "\n".join(lines(found))
     assert "Kernels   none, the slower reference path: no file" in text and "as the OpenMP library chooses" in text
-    fused = {"kernels": "fused", "instruction_set": "avx2", "instruction_sets": ["avx2", "baseline"]}
+    fused = {"kernels": "fused", "instruction_set": "avx2", "instruction_sets": "avx2 baseline"}
     text = "\n".join(lines({**found, "kernels": {**fused, "thread_pool": "torch"}}))
     assert "Kernels   avx2 (of avx2, baseline), threads from: torch" in text
 
