@@ -22,7 +22,8 @@ def test_a_text_read_in_pieces_gives_the_logits_of_the_text_read_at_once(cell):
 
 @pytest.mark.parametrize(("cell", "kind"), [("lstm", tt.LSTM), ("gru", tt.GRU), ("rnn", tt.RNN)])
 def test_the_cell_of_the_settings_is_built(cell, kind):
-    layers = build_recurrent(ModelSettings(cell=cell, hidden_size=7, num_layers=3, dropout=0.25), clip_step=0.5)
+    settings = ModelSettings(cell=cell, hidden_size=7, num_layers=3, dropout=0.25)
+    layers = build_recurrent(settings, tt.BPTT(clip_step=0.5))
     assert type(layers) is kind
     assert (layers.hidden_size, layers.num_layers, layers.dropout) == (7, 3, 0.25)
     assert layers.gradient == tt.BPTT(clip_step=0.5)

@@ -8,6 +8,7 @@ from torch.nn.functional import cross_entropy
 
 from throughtime.data.streams import ChunkLoader, training_streams
 from throughtime.errors import NonFiniteError
+from throughtime.gradients import BPTT
 from throughtime.training.model import SequenceModel
 from throughtime.training.module import SequenceTraining
 from throughtime.training.settings import ModelSettings, OptimizationSettings
@@ -21,7 +22,7 @@ CODES = np.random.default_rng(1).integers(0, 5, 76).astype(np.int32)
 def _model(recurrent=None, clip_step=None):
     torch.manual_seed(2)
     settings = ModelSettings(hidden_size=6, num_layers=2, embedding_size=4)
-    return SequenceModel(5, settings, recurrent, clip_step).double()
+    return SequenceModel(5, settings, recurrent, BPTT(clip_step=clip_step)).double()
 
 
 def _loader():

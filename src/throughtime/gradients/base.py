@@ -101,6 +101,8 @@ class GradientMethod(ABC):
                 "(torch.func, forward-mode differentiation, torch.compile without a kernel): use an exact method, "
                 "such as throughtime.BPTT(), or call backward() outside of them"
             )
+        if torch.compiler.is_compiling():
+            sequence.assert_valid()
         outputs, final, _ = LOOP.forward(cell, parameters, sequence.plain(), None)
         return sequence.from_plain(outputs), final
 
@@ -136,16 +138,22 @@ class _Recurrence(torch.autograd.Function):
     def forward(ctx: Any, call: _Call, *tensors: Tensor) -> tuple[Tensor, ...]:
         parameters, sequence = call.unpack(tensors)
         outputs, final, trace = call.method.forward(call.cell, parameters, sequence, keep=True)
-        ctx.call, ctx.inputs = call, len(tensors)
-        ctx.save_for_backward(*tensors, *trace)
+        # Lengths and resets too: saved, they are known to be unchanged when the backward pass reads them.
+        ctx.call, ctx.inputs = replace(call, lengths=None, resets=None, batch_sizes=None), len(tensors)
+        ctx.masks = call.lengths is not None, call.resets is not None, call.batch_sizes is not None
+        masks = [mask for mask in (call.lengths, call.resets, call.batch_sizes) if mask is not None]
+        ctx.save_for_backward(*tensors, *masks, *trace)
         return outputs, *final
 
     @staticmethod
     def backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:
-        call, saved = ctx.call, ctx.saved_tensors
+        saved, trace_from = ctx.saved_tensors, ctx.inputs + sum(ctx.masks)
+        masks = iter(saved[ctx.inputs : trace_from])
+        lengths, resets, batch_sizes = (next(masks) if there else None for there in ctx.masks)
+        call = replace(ctx.call, lengths=lengths, resets=resets, batch_sizes=batch_sizes)
         with without_autocast(saved[0].device):
             gradients = _differentiate(
-                call, saved[: ctx.inputs], saved[ctx.inputs :], cotangents, ctx.needs_input_grad[1]
+                call, saved[: ctx.inputs], saved[trace_from:], cotangents, ctx.needs_input_grad[1]
             )
         reset_state = () if call.resets is None else gradients.reset_state or (None,) * len(gradients.initial)
         by_name = (gradients.parameters[name] for name in call.names)

@@ -24,7 +24,7 @@ CELLS: dict[str, Callable[[int, int, bool, int], AffineCell]] = {
     "lstm": lambda inputs, hidden, bias, proj_size: LSTMCell(inputs, hidden, bias, proj_size=proj_size),
     "gru": lambda inputs, hidden, bias, _: GRUCell(inputs, hidden, bias),
 }
-"""(input_size, hidden_size, bias, proj_size) → the cell whose kernel has that name: all that an exported graph knows."""
+"""(input_size, hidden_size, bias, proj_size) → the cell whose kernel has that name: an exported graph knows no other."""
 
 _SMALL = {name: make(1, 2, True, 0) for name, make in CELLS.items()}
 GATES = {name: cell.gates for name, cell in _SMALL.items()}
@@ -106,7 +106,7 @@ def recurrence(
         name, x, initial, reset_state, weights, lengths, resets, batch_sizes, reverse
     )
     if sequence.one_hot:
-        check_indices(x, sequence.one_hot)
+        check_indices(x, sequence.one_hot, None if batch_sizes is not None else lengths)
     kept = save if save in ("gates", "states") else None
     outputs, final, trace = KERNELS[name].forward(cell, parameters, sequence, kept)
     return [outputs, *final, *trace[1:]]
@@ -142,7 +142,7 @@ def recurrence_backward(
     d_outputs: Tensor,
     d_final: list[Tensor],
 ) -> list[Tensor]:
-    """The backward pass: ∂L/∂x (but of indices), of the initial state, with resets of the reset state, of the weights."""
+    """∂L/∂x (not of indices), of the initial state, with resets of the reset state, of the weights."""
     cell, parameters, sequence = _taken_apart(
         name, x, initial, reset_state, weights, lengths, resets, batch_sizes, reverse
     )
@@ -158,8 +158,6 @@ def recurrence_backward(
         norms=StepNorms(clip_step or None),
     )
     d_weights = [gradients.parameters[key] for key in parameters]
-    if cell.bias and not KERNELS[name].keeps_a_h:
-        d_weights[3] = d_weights[3].clone()  # what an operator returns may not be one tensor twice
     d_x = [] if gradients.x is None else [gradients.x]
     return [*d_x, *gradients.initial, *(gradients.reset_state or ()), *d_weights]
 

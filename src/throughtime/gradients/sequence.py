@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -10,6 +11,8 @@ from torch import Tensor
 from throughtime.errors import ArgumentError
 from throughtime.gradients.direction import reversed_in_time, reversed_resets
 from throughtime.types import State
+
+_assert_async: Any = torch._assert_async  # pyright: ignore[reportPrivateImportUsage]
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,16 @@ class Sequence:
         if self.reverse and resets is not None:
             resets = reversed_resets(resets, self.lengths)
         return Sequence(x, self.initial, self.reset_state, self.lengths, resets, inert=True)
+
+    def assert_valid(self) -> None:
+        """Have a compiled graph check what could not be looked at while it was traced."""
+        if self.lengths is not None:
+            inside = (self.lengths >= 0) & (self.lengths <= self.shape[0])
+            _assert_async(inside.all(), f"lengths must lie in 0 … {self.shape[0]}")
+        if self.one_hot:
+            inside = (self.x >= 0) & (self.x < self.one_hot)
+            inside = inside if self.padding is None or self.batch_sizes is not None else inside | self.padding
+            _assert_async(inside.all(), f"whole numbers as inputs must lie in 0 … {self.one_hot - 1}")
 
     def to_plain(self, steps: Tensor) -> Tensor:
         """[T, B, …] of the plain form from something laid out like `x`."""
@@ -140,8 +153,15 @@ class Sequence:
         return steps.masked_scatter(~self.padding[(..., *[None] * (rows.dim() - 1))], rows)
 
 
-def check_indices(x: Int[Tensor, "*steps"], inputs: int) -> None:
-    """Raise `ArgumentError` where an index of a one-hot input is none of 0 … inputs - 1."""
+def check_indices(x: Int[Tensor, "*steps"], inputs: int, lengths: Tensor | None = None) -> None:
+    """Raise `ArgumentError` where an index of a one-hot input [T, B] or [N] is none of 0 … inputs - 1.
+
+    What stands after a row's end may be anything. Without values (on the meta device, under vmap) nothing is checked.
+    """
+    if x.is_meta or torch._C._are_functorch_transforms_active():
+        return
+    if lengths is not None:
+        x = x[torch.arange(len(x), device=x.device)[:, None] < lengths]
     low, high = (0, 0) if not x.numel() else (int(x.min()), int(x.max()))
     if low < 0 or high >= inputs:
         raise ArgumentError(

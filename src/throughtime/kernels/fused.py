@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from throughtime.kernels import native
 from throughtime.kernels.base import Kernel
@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # a kernel is below the rooms whose objects it is handed
     from throughtime.gradients.norms import StepNorms
     from throughtime.gradients.sequence import Sequence
 
+REAL = (Tensor, nn.Parameter, nn.Buffer)
 SUFFIX = {torch.float32: "float", torch.float64: "double"}
 
 
@@ -39,7 +40,8 @@ class FusedKernel(Kernel):
 
     def serves(self, cell: AffineCell, sequence: Sequence) -> bool:
         like = sequence.initial[0]
-        return self.takes(like.device, like.dtype) and native.library() is not None
+        real = type(sequence.x) in REAL and type(like) in REAL  # a subclass may have no memory of its own to look into
+        return real and self.takes(like.device, like.dtype) and native.library() is not None
 
     def takes(self, device: torch.device, dtype: torch.dtype) -> bool:
         """Whether the library, if it is there, serves this device and dtype."""
@@ -87,13 +89,9 @@ class FusedKernel(Kernel):
     ) -> Gradients:
         layout, like = Layout.of(sequence), sequence.initial[0]
         kept = _Kept.of(trace, len(d_final) > 1)
-        d_outputs, d_final = _in_rows(d_outputs), tuple(member.contiguous() for member in d_final)
+        d_outputs, d_final = _in_rows(d_outputs), tuple(map(_dense, d_final))
         d_x = layout.room(like, cell.input_size) if needs_x else None
-        d_parameters = {name: _room_for(value) for name, value in parameters.items() if name != "bias_hh"}
-        if cell.bias:
-            # One tensor for both, never two views of one: autograd copies the first but would alias the second.
-            d_bias = d_parameters["bias_ih"]
-            d_parameters["bias_hh"] = torch.empty_like(d_bias) if self.keeps_a_h else d_bias
+        d_parameters = {name: _room_for(value) for name, value in parameters.items()}
         d_initial = tuple(torch.empty_like(member) for member in d_final)
         d_reset = () if layout.resets is None else tuple(torch.empty_like(member) for member in d_final)
         found = [layout.room(like) for _ in d_final] if norms.tap is not None else []
@@ -104,6 +102,9 @@ class FusedKernel(Kernel):
                 *_pair(found), *_pair(d_initial), *_pair(d_reset),
             )  # fmt: skip
             self._call(cell, "backward", like.dtype, arguments)
+        if cell.bias and not self.keeps_a_h:
+            # Equal, but not one tensor: whoever scales gradients in place would scale it twice.
+            d_parameters["bias_hh"].copy_(d_parameters["bias_ih"])
         if norms.tap is not None:
             norms.tap.fill([sequence.to_plain(norm) for norm in found], norms.clip_step)
         return Gradients(d_parameters, d_x, d_initial, d_reset or None)
@@ -138,9 +139,9 @@ class _Problem:
     ) -> None:
         x = sequence.x.to(torch.int64).contiguous() if sequence.one_hot else _in_rows(sequence.x)
         where = (None, 0, 0, x.data_ptr()) if sequence.one_hot else (x.data_ptr(), *_strides(x), None)
-        weights = [_dense(parameters.get(name)) for name in native.WEIGHTS]
-        initial = tuple(member.contiguous() for member in sequence.initial)
-        reset = () if layout.resets is None else tuple(member.contiguous() for member in sequence.reset_state)
+        weights = [_dense(parameters[name]) if name in parameters else None for name in native.WEIGHTS]
+        initial = tuple(map(_dense, sequence.initial))
+        reset = () if layout.resets is None else tuple(map(_dense, sequence.reset_state))
         self._held = (x, weights, initial, reset)
         self.fields = native.Problem(
             layout.steps, layout.batch, cell.input_size, cell.hidden_size, cell.output_size, layout.reverse,
@@ -158,7 +159,7 @@ class _Problem:
 
 def _in_rows(steps: Tensor) -> Tensor:
     """[T, B, size] with each row's numbers side by side, whatever the other strides: no copy of a transposed batch."""
-    return steps if steps.stride(-1) == 1 or steps.shape[-1] == 1 else steps.contiguous()
+    return (steps if steps.stride(-1) == 1 or steps.shape[-1] == 1 else steps.contiguous()).resolve_neg()
 
 
 def _strides(steps: Tensor) -> tuple[int, int]:
@@ -171,8 +172,9 @@ def _room_for(tensor: Tensor) -> Tensor:
     return torch.empty_like(tensor, memory_format=torch.contiguous_format)
 
 
-def _dense(tensor: Tensor | None) -> Tensor | None:
-    return None if tensor is None else tensor.contiguous()
+def _dense(tensor: Tensor) -> Tensor:
+    """Side by side in memory, and as it is: a view of a complex number's conjugate has its sign elsewhere."""
+    return tensor.contiguous().resolve_neg()
 
 
 def _at(tensor: Tensor | None) -> int | None:

@@ -84,7 +84,7 @@ def read_batch(x: Any, lengths: Any, resets: Any, batch_first: bool, input_size:
             "batch_first=True, or [time, input] for one sequence; without the last dimension for whole numbers that "
             "say which input is 1"
         )
-    x = _checked_indices(x, input_size, like) if indices else _checked(x, input_size, like)
+    x = _checked_indices(x, like) if indices else _checked(x, input_size, like)
     unbatched = x.dim() + indices == 2
     if unbatched and lengths is not None:
         raise ArgumentError("lengths came with one unbatched sequence; cut the sequence instead: input[:length]")
@@ -94,6 +94,8 @@ def read_batch(x: Any, lengths: Any, resets: Any, batch_first: bool, input_size:
         resets = _checked_resets(resets, x, unbatched, swap)
     if lengths is not None:
         lengths = _checked_lengths(lengths, x)
+    if indices and not torch.compiler.is_compiling():  # there, the kernel looks at them when it has them
+        check_indices(x, input_size, lengths)
     if lengths is not None and resets is not None:
         resets = resets & (torch.arange(len(x), device=x.device)[:, None] < lengths)
     dtype = x.dtype if like is None else like.dtype
@@ -106,8 +108,10 @@ def _read_packed(
     if lengths is not None:
         raise ArgumentError("lengths came with a PackedSequence, which has its own: leave lengths out")
     indices = _holds_indices(packed.data) and packed.data.dim() == 1
-    data = _checked_indices(packed.data, input_size, like) if indices else _checked(packed.data, input_size, like)
+    data = _checked_indices(packed.data, like) if indices else _checked(packed.data, input_size, like)
     dtype = data.dtype if like is None else like.dtype
+    if indices and not torch.compiler.is_compiling():
+        check_indices(data, input_size)
     sizes = packed.batch_sizes
     steps, rows = len(sizes), int(sizes[0])
     if resets is not None:
@@ -127,16 +131,14 @@ def _read_packed(
 
 
 def _holds_indices(x: Tensor) -> bool:
-    return not (x.is_floating_point() or x.is_complex() or x.dtype == torch.bool)
+    return x.dtype in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
 
-def _checked_indices(x: Tensor, input_size: int, like: Tensor | None) -> Tensor:
+def _checked_indices(x: Tensor, like: Tensor | None) -> Tensor:
     if like is None:
         raise ArgumentError("input holds whole numbers, but a layer without parameters has no dtype to make inputs of")
     if x.device != like.device:
         raise ArgumentError(f"input is on {x.device}, the layer on {like.device}; move one with .to(…)")
-    if not torch.compiler.is_compiling():  # there, the kernel looks at them when it has them
-        check_indices(x, input_size)
     return x
 
 
@@ -170,7 +172,7 @@ def _checked_resets(resets: Any, x: Tensor, unbatched: bool, batch_first: bool) 
 def _checked_lengths(lengths: Any, x: Tensor) -> Tensor | None:
     steps, rows = x.shape[:2]
     try:
-        values = torch.as_tensor(lengths)
+        values = lengths if isinstance(lengths, Tensor) else torch.tensor(lengths)
         values = values if values.numel() else values.long()  # an empty list has no dtype of its own
     except (TypeError, ValueError, RuntimeError):
         raise ArgumentError(f"lengths is a {type(lengths).__name__}; it must be {rows} whole numbers") from None

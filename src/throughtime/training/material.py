@@ -82,6 +82,7 @@ def first_record(settings: RunSettings, material: Material, model: SequenceModel
             "platform": platform.platform(),
             "processor": platform.processor() or platform.machine(),
             **describe(),
+            "gradient": repr(getattr(model.recurrent, "gradient", "torch.nn's own")),
             "accelerator": settings.optimization.accelerator,
         },
     )

@@ -4,7 +4,7 @@ from typing import TypeAlias
 
 from torch import Tensor, nn
 
-from throughtime.gradients import BPTT
+from throughtime.gradients import GradientMethod
 from throughtime.layers import GRU, LSTM, RNN
 from throughtime.training.settings import ModelSettings
 from throughtime.types import State
@@ -20,7 +20,7 @@ class SequenceModel(nn.Module):
         vocabulary_size: the number K of symbols.
         settings: sizes and cell.
         recurrent: recurrent layers from embedding to hidden size with torch.nn's interface; None builds throughtime's.
-        clip_step: per-step clipping of the gradient in these layers, as in `BPTT`; None: none.
+        gradient: how these layers obtain their gradient; BPTT() if None.
     """
 
     def __init__(
@@ -28,11 +28,11 @@ class SequenceModel(nn.Module):
         vocabulary_size: int,
         settings: ModelSettings,
         recurrent: nn.Module | None = None,
-        clip_step: float | None = None,
+        gradient: GradientMethod | None = None,
     ) -> None:
         super().__init__()
         # First, so that layers made by the caller draw the same random numbers as those made here.
-        self.recurrent = build_recurrent(settings, clip_step) if recurrent is None else recurrent
+        self.recurrent = build_recurrent(settings, gradient) if recurrent is None else recurrent
         self.embedding = nn.Embedding(vocabulary_size, settings.embedding_size or settings.hidden_size)
         self.dropout = nn.Dropout(settings.dropout)
         self.readout = nn.Linear(settings.hidden_size, vocabulary_size)
@@ -51,12 +51,11 @@ class SequenceModel(nn.Module):
         return self.readout(self.dropout(hidden)), state
 
 
-def build_recurrent(settings: ModelSettings, clip_step: float | None = None) -> RNN | LSTM | GRU:
+def build_recurrent(settings: ModelSettings, gradient: GradientMethod | None = None) -> RNN | LSTM | GRU:
     """Return throughtime's recurrent layers for these settings."""
     sizes = (settings.embedding_size or settings.hidden_size, settings.hidden_size, settings.num_layers)
     # Above the last layer the model drops by itself, as torch.nn's layers do not.
     dropout = settings.dropout if settings.num_layers > 1 else 0.0
-    gradient = BPTT(clip_step=clip_step)
     match settings.cell:
         case "lstm":
             return LSTM(*sizes, dropout=dropout, gradient=gradient)

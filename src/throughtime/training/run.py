@@ -14,6 +14,7 @@ from torch import nn
 
 from throughtime.data.streams import HELD_OUT_STEPS, ChunkLoader, held_out_streams, training_streams
 from throughtime.errors import ArgumentError, RunFolderError
+from throughtime.gradients import BPTT
 from throughtime.records import CONFIG, Outcome, Record, prepare_folder, read_record, write_aside, write_record
 from throughtime.training.checkpoints import AsideCheckpointIO, read_checkpoint
 from throughtime.training.interruption import Interruption
@@ -63,9 +64,8 @@ def start(
     if settings.optimization.threads:
         torch.set_num_threads(settings.optimization.threads)
     torch.manual_seed(settings.optimization.seed)
-    clip_step = settings.optimization.clip_step or None
     layers = recurrent() if recurrent else None
-    model = SequenceModel(len(material.vocabulary), settings.model, layers, clip_step)
+    model = SequenceModel(len(material.vocabulary), settings.model, layers, _gradient(settings.optimization))
     record = first_record(settings, material, model, folder)
     prepare_folder(folder, overwrite)
     # What was chosen for this text is written down, so that a later version that chooses otherwise can go on with it.
@@ -103,10 +103,14 @@ def resume(settings: RunSettings, folder: Path, say: Say) -> Record | None:
     checkpoint = read_checkpoint(folder)
     if settings.optimization.threads:
         torch.set_num_threads(settings.optimization.threads)
-    model = SequenceModel(len(material.vocabulary), settings.model, None, settings.optimization.clip_step or None)
+    model = SequenceModel(len(material.vocabulary), settings.model, None, _gradient(settings.optimization))
     run = Run(folder, settings, material, model, record)
     write_config(run)
     return _train(run, checkpoint, say)
+
+
+def _gradient(settings: OptimizationSettings) -> BPTT:
+    return BPTT(settings.clip_step or None, settings.save)
 
 
 def _complete(record: Record, wanted: OptimizationSettings, before: OptimizationSettings) -> bool:

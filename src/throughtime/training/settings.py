@@ -54,6 +54,9 @@ class OptimizationSettings:
     clip_step: float = _option(
         0.0, "Largest norm of the gradient that reaches one hidden state, per sequence and step; 0: no limit."
     )
+    save: Literal["gates", "states"] = _option(
+        "gates", "What is kept for the backward pass. states: a sixth of the memory or less, a quarter more time."
+    )
     validate_every: int = _option(0, "Updates between two validations; 0: one after each pass.")
     patience: int = _option(0, "Stop after this many validations in a row without improvement; 0: never.")
     max_minutes: float = _option(0.0, "Stop after this many minutes, with a last validation; 0: never.")
