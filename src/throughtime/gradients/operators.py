@@ -24,7 +24,7 @@ CELLS: dict[str, Callable[[int, int, bool, int], AffineCell]] = {
     "lstm": lambda inputs, hidden, bias, proj_size: LSTMCell(inputs, hidden, bias, proj_size=proj_size),
     "gru": lambda inputs, hidden, bias, _: GRUCell(inputs, hidden, bias),
 }
-"""(input_size, hidden_size, bias, proj_size) → the cell whose kernel has that name; an exported graph knows no other."""
+"""(input_size, hidden_size, bias, proj_size) → the cell whose kernel has that name: an exported graph has only that."""
 
 _SMALL = {name: make(1, 2, True, 0) for name, make in CELLS.items()}
 GATES = {name: cell.gates for name, cell in _SMALL.items()}
