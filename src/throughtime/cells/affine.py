@@ -120,7 +120,8 @@ class AffineCell(Cell):
         d_parameters = {"weight_ih": e_x.T @ x, "weight_hh": e_h.T @ entering[0]}
         if self.bias:
             d_bias = e_x.sum(0)
-            d_parameters |= {"bias_ih": d_bias, "bias_hh": d_bias if e_h is e_x else e_h.sum(0)}
+            # Never one tensor twice: whoever scales gradients in place would scale it twice.
+            d_parameters |= {"bias_ih": d_bias, "bias_hh": d_bias.clone() if e_h is e_x else e_h.sum(0)}
         if projection:
             d_h, unprojected = projection
             d_parameters["weight_hr"] = d_h.T @ unprojected
