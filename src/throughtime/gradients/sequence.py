@@ -106,9 +106,7 @@ class Sequence:
     @property
     def padding(self) -> Bool[Tensor, "time batch"] | None:
         """True after each row's end; None where all rows are full."""
-        if self.lengths is None:
-            return None
-        return torch.arange(self.shape[0], device=self.x.device)[:, None] >= self.lengths
+        return None if self.lengths is None else ~valid_steps(self.shape[0], self.lengths)
 
     def padding_at(self, t: int) -> Bool[Tensor, "batch 1"] | None:
         """Step t's column of `padding`, or None where it is False throughout."""
@@ -153,15 +151,21 @@ class Sequence:
         return steps.masked_scatter(~self.padding[(..., *[None] * (rows.dim() - 1))], rows)
 
 
+def valid_steps(steps: int, lengths: Int[Tensor, " batch"]) -> Bool[Tensor, "time batch"]:
+    """True at the steps of each row before its end."""
+    return torch.arange(steps, device=lengths.device)[:, None] < lengths
+
+
 def check_indices(x: Int[Tensor, "*steps"], inputs: int, lengths: Tensor | None = None) -> None:
     """Raise `ArgumentError` where an index of a one-hot input [T, B] or [N] is none of 0 … inputs - 1.
 
-    What stands after a row's end may be anything. Without values (on the meta device, under vmap) nothing is checked.
+    What stands after a row's end may be anything. Without values nothing is checked: on the meta
+    device, under vmap, and while a graph is traced, where the operator does it when it has them.
     """
-    if x.is_meta or torch._C._are_functorch_transforms_active():
+    if x.is_meta or torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
         return
     if lengths is not None:
-        x = x[torch.arange(len(x), device=x.device)[:, None] < lengths]
+        x = x[valid_steps(len(x), lengths)]
     low, high = (0, 0) if not x.numel() else (int(x.min()), int(x.max()))
     if low < 0 or high >= inputs:
         raise ArgumentError(

@@ -71,8 +71,8 @@ class FusedKernel(Kernel):
         trace = tuple(layout.room(like, size) for size in sizes)
         kept = _Kept.of(trace, save is not None and len(cell.state_sizes) > 1)
         final = tuple(map(_room_for, sequence.initial))
-        with _Problem(cell, parameters, sequence, layout, kept) as problem:
-            self._call(cell, "forward", like.dtype, native.Forward(problem.fields, *_pair(final)))
+        problem = _Problem(cell, parameters, sequence, layout, kept)
+        self._call(cell, "forward", like.dtype, native.Forward(problem.fields, *_pair(final)))
         return kept.h, final, () if save is None else trace
 
     def backward(
@@ -95,13 +95,13 @@ class FusedKernel(Kernel):
         d_initial = tuple(torch.empty_like(member) for member in d_final)
         d_reset = () if layout.resets is None else tuple(torch.empty_like(member) for member in d_final)
         found = [layout.room(like) for _ in d_final] if norms.tap is not None else []
-        with _Problem(cell, parameters, sequence, layout, kept) as problem:
-            arguments = native.Backward(
-                problem.fields, d_outputs.data_ptr(), *_strides(d_outputs), *_pair(d_final), norms.clip_step or 0.0,
-                _at(d_x), *(_at(d_parameters.get(name)) for name in native.WEIGHTS),
-                *_pair(found), *_pair(d_initial), *_pair(d_reset),
-            )  # fmt: skip
-            self._call(cell, "backward", like.dtype, arguments)
+        problem = _Problem(cell, parameters, sequence, layout, kept)
+        arguments = native.Backward(
+            problem.fields, d_outputs.data_ptr(), *_strides(d_outputs), *_pair(d_final), norms.clip_step or 0.0,
+            _at(d_x), *(_at(d_parameters.get(name)) for name in native.WEIGHTS),
+            *_pair(found), *_pair(d_initial), *_pair(d_reset),
+        )  # fmt: skip
+        self._call(cell, "backward", like.dtype, arguments)
         if cell.bias and not self.keeps_a_h:
             # Equal, but not one tensor: whoever scales gradients in place would scale it twice.
             d_parameters["bias_hh"].copy_(d_parameters["bias_ih"])
@@ -132,7 +132,7 @@ class _Kept:
 
 
 class _Problem:
-    """`tt_problem` for as long as its tensors are held: of a temporary only the address would be left."""
+    """`tt_problem`, and the tensors that its addresses point into: of a temporary only the address would be left."""
 
     def __init__(
         self, cell: AffineCell, parameters: Parameters, sequence: Sequence, layout: Layout, kept: _Kept
@@ -149,12 +149,6 @@ class _Problem:
             *map(_at, weights), *_pair(initial), *_pair(reset),
             _at(kept.h), _at(kept.c), _at(kept.gates), _at(kept.extra),
         )  # fmt: skip
-
-    def __enter__(self) -> _Problem:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._held = ()
 
 
 def _in_rows(steps: Tensor) -> Tensor:

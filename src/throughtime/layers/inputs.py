@@ -10,7 +10,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from throughtime.errors import ArgumentError
 from throughtime.gradients.autocast import autocasts
-from throughtime.gradients.sequence import check_indices
+from throughtime.gradients.sequence import check_indices, valid_steps
 
 
 @dataclass(frozen=True)
@@ -94,10 +94,10 @@ def read_batch(x: Any, lengths: Any, resets: Any, batch_first: bool, input_size:
         resets = _checked_resets(resets, x, unbatched, swap)
     if lengths is not None:
         lengths = _checked_lengths(lengths, x)
-    if indices and not torch.compiler.is_compiling():  # there, the kernel looks at them when it has them
+    if indices:
         check_indices(x, input_size, lengths)
     if lengths is not None and resets is not None:
-        resets = resets & (torch.arange(len(x), device=x.device)[:, None] < lengths)
+        resets = resets & valid_steps(len(x), lengths)
     dtype = x.dtype if like is None else like.dtype
     return Batch(x, x.shape[1], dtype, lengths, resets, unbatched=unbatched, batch_first=swap)
 
@@ -110,7 +110,7 @@ def _read_packed(
     indices = _holds_indices(packed.data) and packed.data.dim() == 1
     data = _checked_indices(packed.data, like) if indices else _checked(packed.data, input_size, like)
     dtype = data.dtype if like is None else like.dtype
-    if indices and not torch.compiler.is_compiling():
+    if indices:
         check_indices(data, input_size)
     sizes = packed.batch_sizes
     steps, rows = len(sizes), int(sizes[0])
@@ -126,7 +126,7 @@ def _read_packed(
         return Batch(data.unflatten(0, (steps, rows)), rows, dtype, None, resets, packed=packed)
     lengths = (sizes[:, None] > torch.arange(rows)).sum(0).to(data.device)
     if resets is not None:
-        resets = resets & (torch.arange(steps, device=data.device)[:, None] < lengths)
+        resets = resets & valid_steps(steps, lengths)
     return Batch(data, rows, dtype, lengths, resets, sizes, packed=packed)
 
 
@@ -137,9 +137,13 @@ def _holds_indices(x: Tensor) -> bool:
 def _checked_indices(x: Tensor, like: Tensor | None) -> Tensor:
     if like is None:
         raise ArgumentError("input holds whole numbers, but a layer without parameters has no dtype to make inputs of")
+    _check_device(x, like)
+    return x
+
+
+def _check_device(x: Tensor, like: Tensor) -> None:
     if x.device != like.device:
         raise ArgumentError(f"input is on {x.device}, the layer on {like.device}; move one with .to(…)")
-    return x
 
 
 def _checked(x: Tensor, input_size: int, like: Tensor | None) -> Tensor:
@@ -150,8 +154,7 @@ def _checked(x: Tensor, input_size: int, like: Tensor | None) -> Tensor:
         )
     if like is None:
         return x
-    if x.device != like.device:
-        raise ArgumentError(f"input is on {x.device}, the layer on {like.device}; move one with .to(…)")
+    _check_device(x, like)
     if autocasts(like.device):
         return x.to(like.dtype)
     if x.dtype != like.dtype:

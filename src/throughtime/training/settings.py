@@ -55,7 +55,8 @@ class OptimizationSettings:
         0.0, "Largest norm of the gradient that reaches one hidden state, per sequence and step; 0: no limit."
     )
     save: Literal["gates", "states"] = _option(
-        "gates", "What is kept for the backward pass. states: a sixth of the memory or less, a quarter more time."
+        "gates",
+        "What is kept for the backward pass. states: a third of it (LSTM) or a fifth (GRU), up to a quarter more time.",
     )
     validate_every: int = _option(0, "Updates between two validations; 0: one after each pass.")
     patience: int = _option(0, "Stop after this many validations in a row without improvement; 0: never.")
