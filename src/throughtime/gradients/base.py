@@ -78,6 +78,16 @@ class GradientMethod(ABC):
         """Whether the result is the gradient that PyTorch itself would compute, up to rounding."""
         return self.clip_step is None
 
+    def differentiable(self) -> "GradientMethod":
+        """The method that runs instead of this one where the backward pass is itself differentiated (create_graph).
+
+        It must give the same gradient, by operations that PyTorch can differentiate; `self` unless overridden.
+
+        Raises:
+            UnsupportedError: by a method for which there is none.
+        """
+        return self
+
     def traced(
         self, cell: Cell, parameters: Parameters, sequence: Sequence, keep: bool
     ) -> tuple[Float[Tensor, "time batch hidden"], State]:
@@ -172,18 +182,18 @@ def _differentiate(
     if call.tap is not None:
         call.tap.begin(*sequence.shape, sequence.initial[0])
 
-    def backward(sequence: Sequence, trace: tuple[Tensor, ...], d_outputs: Tensor) -> Gradients:
-        norms = StepNorms(call.method.clip_step, call.tap)
-        return call.method.backward(
+    def backward(method: GradientMethod, sequence: Sequence, trace: tuple[Tensor, ...], d_outputs: Tensor) -> Gradients:
+        norms = StepNorms(method.clip_step, call.tap)
+        return method.backward(
             call.cell, parameters, sequence, trace, d_outputs, tuple(d_final), needs_x=needs_x, norms=norms
         )
 
     if not torch.is_grad_enabled():
-        return backward(sequence, trace, d_outputs)
+        return backward(call.method, sequence, trace, d_outputs)
     # create_graph: the gradient will be differentiated, so what it is made of must hang on the inputs.
-    plain = sequence.plain()
-    trace = call.method.forward(call.cell, parameters, plain, keep=True)[2]
-    gradients = backward(plain, trace, sequence.to_plain(d_outputs))
+    method, plain = call.method.differentiable(), sequence.plain()
+    trace = method.forward(call.cell, parameters, plain, keep=True)[2]
+    gradients = backward(method, plain, trace, sequence.to_plain(d_outputs))
     return gradients if gradients.x is None else replace(gradients, x=sequence.from_plain(gradients.x))
 
 
