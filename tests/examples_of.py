@@ -49,6 +49,7 @@ METHODS: dict[str, GradientMethod] = {
     "BPTT": tt.BPTT(),
     "DoubleSum-backward": tt.DoubleSum(),
     "DoubleSum-forward": tt.DoubleSum(order="forward"),
+    "RTRL": tt.RTRL(),
 }
 
 

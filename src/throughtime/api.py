@@ -6,7 +6,12 @@ from throughtime.cells import Cell as Cell
 from throughtime.cells import FunctionCell as FunctionCell
 from throughtime.clipping import clip_gradients as clip_gradients
 from throughtime.gradients import BPTT as BPTT
+from throughtime.gradients import RFLO as RFLO
+from throughtime.gradients import RTRL as RTRL
+from throughtime.gradients import UORO as UORO
 from throughtime.gradients import DoubleSum as DoubleSum
+from throughtime.gradients import EProp as EProp
+from throughtime.gradients import SnAp as SnAp
 from throughtime.gradients import tap as tap
 from throughtime.layers import GRU as GRU
 from throughtime.layers import LSTM as LSTM
@@ -14,6 +19,11 @@ from throughtime.layers import RNN as RNN
 from throughtime.layers import Recurrent as Recurrent
 
 __all__ = [
+    "UORO",
+    "SnAp",
+    "RTRL",
+    "RFLO",
+    "EProp",
     "BPTT",
     "GRU",
     "LSTM",

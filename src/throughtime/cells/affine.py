@@ -161,33 +161,75 @@ class AffineCell(Cell):
             rows.append(self._mix(parameters, i, torch.cat(blocks, dim=-1)))
         return torch.cat(rows, dim=-2)
 
-    def immediate_derivative(
+    def unit_jacobian(
+        self, parameters: Parameters, x: Float[Tensor, "batch input"], state: State, recurrent: bool
+    ) -> Float[Tensor, "batch members members hidden"]:
+        """What each unit's new state owes to its own old one: entry [b, m, n, j] is ∂s^m_t[j]/∂s^n_{t-1}[j].
+
+        These are the diagonals of the blocks of J_t; without `recurrent` only what does not pass through W_hh. A cell
+        with a projection has no such units.
+        """
+        weight = parameters["weight_hh"].unflatten(0, (self.gates, self.hidden_size)).diagonal(dim1=1, dim2=2)
+        rows = []
+        for _, d_a_h, d_state in self._local_derivatives(parameters, x, state):
+            row = [x.new_zeros(x.shape[0], self.hidden_size) if d is None else d for d in d_state]
+            if recurrent:
+                row[0] = row[0] + (d_a_h.unflatten(-1, weight.shape) * weight).sum(dim=1)
+            rows.append(torch.stack(row, dim=1))
+        return torch.stack(rows, dim=1)
+
+    def unit_immediate(
         self, parameters: Parameters, x: Float[Tensor, "batch input"], state: State
     ) -> dict[str, Tensor]:
-        """∂s_t[j]/∂W_ih[g·H+j, i] = D^x_{g,j} x_i and likewise W_hh: one nonzero unit per row of the weight."""
-        members = []
-        for i, (d_a_x, d_a_h, _) in enumerate(self._local_derivatives(parameters, x, state)):
-            by_a_x, by_a_h = (self._mix(parameters, i, self._spread(d)) for d in (d_a_x, d_a_h))
-            member = {
-                "weight_ih": torch.einsum("bsr,bi->bsri", by_a_x, x),
-                "weight_hh": torch.einsum("bsr,bk->bsrk", by_a_h, state[0]),
-            }
-            if self.bias:
-                member |= {"bias_ih": by_a_x, "bias_hh": by_a_h}
-            if self.proj_size:
-                member["weight_hr"] = self._projection_derivative(parameters, x, state, i)
-            members.append(member)
-        return {name: torch.cat([member[name] for member in members], dim=1) for name in self.parameter_shapes()}
+        """∂s^m_t[j]/∂W_ih[g·H+j, i] = D^x_{g,j} x_i and likewise W_hh: name → [batch, members, *shape].
 
-    def _spread(self, diagonals: Tensor) -> Tensor:
-        """Diagonals [batch, G·H] → the matrix [batch, H, G·H] that has them on each gate's diagonal."""
-        by_gate = diagonals.unflatten(-1, (self.gates, self.hidden_size))
-        return torch.diag_embed(by_gate).transpose(1, 2).flatten(2)
+        B_t is nonzero only here, at the weights' own unit; taken before a projection, whose weights are left out.
+        """
+        derivatives = self._local_derivatives(parameters, x, state)
+        by_a_x, by_a_h = (torch.stack(members, dim=1) for members in list(zip(*derivatives, strict=True))[:2])
+        units = {
+            "weight_ih": by_a_x[..., None] * x[:, None, None, :],
+            "weight_hh": by_a_h[..., None] * state[0][:, None, None, :],
+        }
+        return units | {"bias_ih": by_a_x, "bias_hh": by_a_h} if self.bias else units
 
-    def _projection_derivative(self, parameters: Parameters, x: Tensor, state: State, member: int) -> Tensor:
-        size = tuple(self.state_sizes.values())[member]
-        if member:
-            return x.new_zeros(x.shape[0], size, self.proj_size, self.hidden_size)
+    def add_immediate(
+        self,
+        parameters: Parameters,
+        x: Float[Tensor, "batch input"],
+        state: State,
+        influence: Mapping[str, Tensor],
+        mix: Float[Tensor, "batch rows size"] | None = None,
+    ) -> None:
+        units = self.unit_immediate(parameters, x, state)
+        if mix is None and not self.proj_size:
+            for name, unit in units.items():
+                for member in range(unit.shape[1]):
+                    rows = influence[name].narrow(1, member * self.hidden_size, self.hidden_size)
+                    own = rows.unflatten(2, (self.gates, self.hidden_size)).diagonal(dim1=1, dim2=3)
+                    own.add_(unit[:, member].unflatten(1, (self.gates, self.hidden_size)).movedim(2, -1))
+            return
+        if mix is None:
+            mix = torch.eye(sum(self.state_sizes.values()), dtype=x.dtype, device=x.device).expand(x.shape[0], -1, -1)
+        if self.proj_size:
+            influence["weight_hr"].add_(mix[..., : self.proj_size, None] * self._unprojected(parameters, x, state))
+            mix = torch.cat((mix[..., : self.proj_size] @ parameters["weight_hr"], mix[..., self.proj_size :]), dim=-1)
+        by_unit = mix.unflatten(-1, (-1, self.hidden_size))
+        for name, unit in units.items():
+            value = unit.unflatten(2, (self.gates, self.hidden_size))
+            influence[name].add_(torch.einsum("brmj,bmgj...->brgj...", by_unit, value).flatten(2, 3))
+
+    def _unprojected(self, parameters: Parameters, x: Tensor, state: State) -> Tensor:
+        """u_t, for a product with rows of the state and columns of W_hr: [batch, 1, 1, H]."""
         a_h = linear(state[0], parameters["weight_hh"], parameters.get("bias_hh"))
-        unprojected = self.update(self.project(parameters, x), a_h, state)[0][0]
-        return torch.einsum("sp,bj->bspj", torch.eye(size, dtype=x.dtype, device=x.device), unprojected)
+        return self.update(self.project(parameters, x), a_h, state)[0][0][:, None, None, :]
+
+    def input_jacobian(
+        self, parameters: Parameters, x: Float[Tensor, "batch input"], state: State
+    ) -> Float[Tensor, "batch size input"]:
+        weight = parameters["weight_ih"].unflatten(0, (self.gates, self.hidden_size))
+        rows = []
+        for i, (d_a_x, _, _) in enumerate(self._local_derivatives(parameters, x, state)):
+            by_gate = d_a_x.unflatten(-1, (self.gates, self.hidden_size))
+            rows.append(self._mix(parameters, i, torch.einsum("bgj,gji->bji", by_gate, weight)))
+        return torch.cat(rows, dim=-2)

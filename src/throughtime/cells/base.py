@@ -79,13 +79,34 @@ class Cell(ABC):
         """J_t = ∂s_t/∂s_{t-1} for each row. Cost O(B·S²)."""
 
     @abstractmethod
+    def input_jacobian(
+        self, parameters: Parameters, x: Float[Tensor, "batch input"], state: State
+    ) -> Float[Tensor, "batch size input"]:
+        """∂s_t/∂x_t for each row."""
+
+    @abstractmethod
+    def add_immediate(
+        self,
+        parameters: Parameters,
+        x: Float[Tensor, "batch input"],
+        state: State,
+        influence: Mapping[str, Tensor],
+        mix: Float[Tensor, "batch rows size"] | None = None,
+    ) -> None:
+        """Add B_t to `influence` in place: name → [batch, S, *shape]; with `mix`, the product of that matrix and B_t.
+
+        B_t = ∂f(x_t, h_{t-1}; θ)/∂θ with h_{t-1} held fixed ([Y] (1), first term). Where few of its entries are not
+        zero, only those are touched.
+        """
+
     def immediate_derivative(
         self, parameters: Parameters, x: Float[Tensor, "batch input"], state: State
     ) -> dict[str, Tensor]:
-        """B_t = ∂f(x_t, h_{t-1}; θ)/∂θ with h_{t-1} held fixed ([Y] (1), first term): name → [batch, S, *shape].
-
-        Dense, so O(B·S·P) memory: for teaching, oracles and small cells.
-        """
+        """B_t written out, name → [batch, S, *shape]: O(B·S·P) memory, for teaching, oracles and small cells."""
+        size = sum(self.state_sizes.values())
+        dense = {name: value.new_zeros(x.shape[0], size, *value.shape) for name, value in parameters.items()}
+        self.add_immediate(parameters, x, state, dense)
+        return dense
 
     def step(self, parameters: Parameters, x: Float[Tensor, "batch input"], state: State) -> State:
         """The next state."""

@@ -102,11 +102,22 @@ class FunctionCell(Cell):
     ) -> Float[Tensor, "batch size size"]:
         return vmap(jacrev(lambda s, row: self._row(parameters, row, s)))(torch.cat(state, dim=-1), x)
 
-    def immediate_derivative(
+    def input_jacobian(
         self, parameters: Parameters, x: Float[Tensor, "batch input"], state: State
-    ) -> dict[str, Tensor]:
-        by_parameter = vmap(jacrev(self._row), in_dims=(None, 0, 0))
-        return by_parameter(dict(parameters), x, torch.cat(state, dim=-1))
+    ) -> Float[Tensor, "batch size input"]:
+        return vmap(jacrev(lambda row, s: self._row(parameters, row, s)))(x, torch.cat(state, dim=-1))
+
+    def add_immediate(
+        self,
+        parameters: Parameters,
+        x: Float[Tensor, "batch input"],
+        state: State,
+        influence: Mapping[str, Tensor],
+        mix: Float[Tensor, "batch rows size"] | None = None,
+    ) -> None:
+        by_parameter = vmap(jacrev(self._row), in_dims=(None, 0, 0))(dict(parameters), x, torch.cat(state, dim=-1))
+        for name, value in by_parameter.items():
+            influence[name].add_(value if mix is None else torch.einsum("brs,bs...->br...", mix, value))
 
     def _call(self, parameters: Parameters, x: Tensor, state: State) -> State:
         single = len(state) == 1

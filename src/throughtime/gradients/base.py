@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.autograd.forward_ad as forward_ad
@@ -33,6 +33,9 @@ class GradientMethod(ABC):
     """
 
     clip_step: float | None = None
+
+    taps: ClassVar[bool] = True
+    """Whether the total ∂L/∂h_t is formed, of which a tap records the norms."""
 
     def __post_init__(self) -> None:
         if self.clip_step is not None and not 0 < self.clip_step < float("inf"):
@@ -222,6 +225,10 @@ def run(
         h_1…T, laid out like the inputs and zero in padding, and the final state.
     """
     method.check(cell)
+    if tap is not None and not method.taps:
+        raise UnsupportedError(
+            f"{method} never forms the total ∂L/∂h_t that a tap records; run it outside of the tap's block, or use BPTT"
+        )
     with without_autocast(sequence.x.device):
         if torch.compiler.is_compiling() or _transformed():
             return _run_in_torch(method, cell, parameters, sequence, tap)

@@ -1,0 +1,161 @@
+"""The influence A_t = ∂s_t/∂θ, or an approximation of it, as it is carried forwards in time."""
+
+import math
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from throughtime.errors import UnsupportedError
+from throughtime.gradients.sequence import blank
+from throughtime.gradients.systems import Step, System
+
+
+class Influence(ABC):
+    """A_{t-1}, before step t; at first zero.
+
+    A forward method gets the gradient of the loss at step t in two parts ([Y] (1)): ∂θ = B_tᵀ g_t + A_{t-1}ᵀ J_tᵀ g_t.
+    The first is an ordinary backward pass through one step, which also gives d = J_tᵀ g_t = ∂L_t/∂s_{t-1}; the second
+    is `contract(d)`. Then `advance` takes A_{t-1} to A_t. Rows of the batch never meet but in `contract`'s sum.
+    """
+
+    @abstractmethod
+    def contract(self, d_state: Float[Tensor, "batch size"]) -> dict[str, Tensor]:
+        """Σ_b A_{t-1}ᵀ d by parameter."""
+
+    @abstractmethod
+    def advance(self, step: Step, ended: Bool[Tensor, "batch 1"] | None = None) -> None:
+        """A_t = B_t + J_t A_{t-1}, or what the method makes of it; rows in `ended` take no step."""
+
+    @abstractmethod
+    def forget(self, rows: Bool[Tensor, "batch 1"]) -> None:
+        """Zero for these rows: their state starts anew."""
+
+    @abstractmethod
+    def tensors(self) -> dict[str, Tensor]:
+        """What there is to remember, by name; to restore, copy into these."""
+
+
+class StartInfluence(ABC):
+    """∂s_{t-1}/∂(the state that a row started from), carried forwards by the same rule as the weights' influence."""
+
+    @abstractmethod
+    def contract(self, d_state: Float[Tensor, "batch size"]) -> Float[Tensor, "batch size"]:
+        """∂L_t/∂(the start) from ∂L_t/∂s_{t-1}, row by row."""
+
+    @abstractmethod
+    def advance(self, step: Step, ended: Bool[Tensor, "batch 1"] | None = None) -> None:
+        """One step on."""
+
+    @abstractmethod
+    def start(self, rows: Bool[Tensor, "batch 1"]) -> None:
+        """These rows start here."""
+
+    @abstractmethod
+    def forget(self, rows: Bool[Tensor, "batch 1"]) -> None:
+        """These rows have left that start behind."""
+
+
+Action = Callable[[Step], Tensor]
+"""What carries an influence over a step: matrices [batch, S, S], or diagonals [batch, S]."""
+
+
+def whole_jacobian(step: Step) -> Float[Tensor, "batch size size"]:
+    """The action that is exact."""
+    return step.jacobian()
+
+
+class DenseInfluence(Influence):
+    """All of A: [batch, S, P].
+
+    Args:
+        system: the recurrence.
+        batch: its rows B.
+        action: what stands for J_t.
+        mask: 1 for the entries [S, P] that are kept, 0 for those that are set to zero after each step; None: all.
+    """
+
+    def __init__(self, system: System, batch: int, action: Action, mask: Float[Tensor, "size p"] | None = None) -> None:
+        like = next(iter(system.parameters.values()))
+        self._shapes = {name: value.shape for name, value in system.parameters.items()}
+        size = sum(system.sizes)
+        shape = (batch, size, sum(map(math.prod, self._shapes.values())))
+        _check_room(shape, like.element_size())
+        self._action, self._mask = action, mask
+        self._now, self._next = like.new_zeros(shape), like.new_zeros(shape)
+
+    def contract(self, d_state: Float[Tensor, "batch size"]) -> dict[str, Tensor]:
+        total = d_state.reshape(1, -1) @ self._now.flatten(0, 1)
+        return {name: value[0] for name, value in self._by_name(total).items()}
+
+    def advance(self, step: Step, ended: Bool[Tensor, "batch 1"] | None = None) -> None:
+        carry(self._action(step), self._now, self._next)
+        step.add_immediate(self._by_name(self._next))
+        if self._mask is not None:
+            self._next.mul_(self._mask)
+        keep_ended(ended, self._now, self._next)
+        self._now, self._next = self._next, self._now
+
+    def forget(self, rows: Bool[Tensor, "batch 1"]) -> None:
+        self._now.masked_fill_(rows[..., None], 0)
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {"influence": self._now}
+
+    def _by_name(self, columns: Tensor) -> dict[str, Tensor]:
+        parts = columns.split([math.prod(shape) for shape in self._shapes.values()], dim=-1)
+        shaped = zip(self._shapes.items(), parts, strict=True)
+        return {name: part.unflatten(-1, shape) if shape else part[..., 0] for (name, shape), part in shaped}
+
+
+class DenseStart(StartInfluence):
+    """∂s_{t-1}/∂(the start) in full: [batch, S, S]."""
+
+    def __init__(self, system: System, like: Float[Tensor, "batch member"], action: Action) -> None:
+        size = sum(system.sizes)
+        self._action, self._eye = action, torch.eye(size, dtype=like.dtype, device=like.device)
+        self._now = like.new_zeros(len(like), size, size)
+
+    def contract(self, d_state: Float[Tensor, "batch size"]) -> Float[Tensor, "batch size"]:
+        return torch.einsum("bi,bij->bj", d_state, self._now)
+
+    def advance(self, step: Step, ended: Bool[Tensor, "batch 1"] | None = None) -> None:
+        after = torch.empty_like(self._now)
+        carry(self._action(step), self._now, after)
+        keep_ended(ended, self._now, after)
+        self._now = after
+
+    def start(self, rows: Bool[Tensor, "batch 1"]) -> None:
+        self._now = torch.where(rows[..., None], self._eye, self._now)
+
+    def forget(self, rows: Bool[Tensor, "batch 1"]) -> None:
+        self._now = blank(rows, self._now)
+
+
+def carry(action: Tensor, before: Float[Tensor, "batch size p"], after: Float[Tensor, "batch size p"]) -> None:
+    """after = J before, for matrices J [batch, S, S] or diagonals [batch, S]."""
+    if action.dim() == 2:
+        torch.mul(action[..., None], before, out=after)
+    else:
+        torch.bmm(action, before, out=after)
+
+
+def keep_ended(ended: Bool[Tensor, "batch 1"] | None, before: Tensor, after: Tensor) -> None:
+    """Rows that took no step have in `after` what they had before."""
+    if ended is not None:
+        torch.where(ended.view(-1, *[1] * (after.dim() - 1)), before, after, out=after)
+
+
+def _check_room(shape: tuple[int, int, int], element: int) -> None:
+    """Twice the influence is held; where that cannot fit, refuse instead of being killed half-way."""
+    needed, there = 2 * math.prod(shape) * element, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > there:
+        batch, size, parameters = shape
+        raise UnsupportedError(
+            f"the influence ∂s/∂θ of {batch} rows, {size} state variables and {parameters} parameters needs "
+            f"{needed / 1e9:.1f} GB, and this machine has {there / 1e9:.1f}: use fewer rows, a smaller layer, or "
+            "SnAp(1), UORO or TruncatedBPTT"
+        )
