@@ -18,6 +18,7 @@ ALLOWED = {
     "cells": {"kernels", "types", "errors"},
     "gradients": {"cells", "kernels", "types", "errors"},
     "layers": {"gradients", "cells", "types", "errors"},
+    "online": {"layers", "gradients", "cells", "clipping", "types", "errors"},
     "losses": {"errors", "types"},
     "clipping": {"errors", "types"},
     "notes": {"errors"},
@@ -26,7 +27,7 @@ ALLOWED = {
     "benchmark": {"layers", "kernels", "cells", "gradients", "errors", "types"},
     "training": {"kernels", "layers", "gradients", "losses", "clipping", "data", "records", "errors", "types"},
     "commands": {"training", "benchmark", "kernels", "notes", "data", "records", "errors", "types"},
-    "api": {"cells", "clipping", "gradients", "layers", "losses"},
+    "api": {"cells", "clipping", "gradients", "layers", "losses", "online"},
 }
 """What each room may import; `throughtime.errors` and `throughtime.types` are everybody's."""
 

@@ -17,6 +17,7 @@ from throughtime.layers import GRU as GRU
 from throughtime.layers import LSTM as LSTM
 from throughtime.layers import RNN as RNN
 from throughtime.layers import Recurrent as Recurrent
+from throughtime.online import OnlineLearner as OnlineLearner
 
 __all__ = [
     "UORO",
@@ -27,6 +28,7 @@ __all__ = [
     "BPTT",
     "GRU",
     "LSTM",
+    "OnlineLearner",
     "RNN",
     "AffineCell",
     "Cell",

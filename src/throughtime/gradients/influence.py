@@ -3,7 +3,7 @@
 import math
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from jaxtyping import Bool, Float
@@ -36,7 +36,11 @@ class Influence(ABC):
 
     @abstractmethod
     def tensors(self) -> dict[str, Tensor]:
-        """What there is to remember, by name; to restore, copy into these."""
+        """What there is to remember, by name, for `restore`."""
+
+    @abstractmethod
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Go on from what `tensors` gave, of an influence of the same system and batch."""
 
 
 class StartInfluence(ABC):
@@ -104,6 +108,9 @@ class DenseInfluence(Influence):
 
     def tensors(self) -> dict[str, Tensor]:
         return {"influence": self._now}
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        self._now.copy_(tensors["influence"])
 
     def _by_name(self, columns: Tensor) -> dict[str, Tensor]:
         parts = columns.split([math.prod(shape) for shape in self._shapes.values()], dim=-1)

@@ -1,6 +1,6 @@
 """The part of the influence that stays within a unit: unit j's state by the weights that lead into unit j."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import cast
 
 import torch
@@ -51,6 +51,10 @@ class UnitInfluence(Influence):
 
     def tensors(self) -> dict[str, Tensor]:
         return dict(self._now)
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        for name, value in self._now.items():
+            value.copy_(tensors[name])
 
     def _split(self, value: Tensor) -> Tensor:
         """[batch, members, G·H, …] → [batch, members, G, H, …]."""

@@ -1,5 +1,6 @@
 """Unbiased online recurrent optimization: the influence as a random product of two vectors."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -86,7 +87,13 @@ class RankOneInfluence(Influence):
         self._weights = {name: blank(rows, value) for name, value in self._weights.items()}
 
     def tensors(self) -> dict[str, Tensor]:
-        return {"state": self._state, "generator": self._generator.get_state(), **self._weights}
+        return {" state": self._state, " generator": self._generator.get_state(), **self._weights}
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        self._generator.set_state(tensors[" generator"])
+        self._state.copy_(tensors[" state"])
+        for name, value in self._weights.items():
+            value.copy_(tensors[name])
 
 
 class RankOneStart(StartInfluence):

@@ -110,6 +110,11 @@ class RecurrentLayer(Tappable, ABC):
         """The parameters of each layer and direction, as torch.nn has them."""
         return [list(one.parameters(self).values()) for one in self._passes]
 
+    def cell_and_parameters(self, depth: int) -> tuple[Cell, Parameters]:
+        """The cell of a layer, counted from 0 at the input, and its parameters by the cell's names for them."""
+        one = self._layers[depth][0]
+        return one.cell, one.parameters(self)
+
     def forward(
         self,
         input: Tensor | PackedSequence,

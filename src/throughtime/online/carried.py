@@ -1,0 +1,198 @@
+"""Learning with the influence of the weights carried along: RTRL and its approximations."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+from throughtime.errors import UnsupportedError
+from throughtime.gradients.bptt import BPTT
+from throughtime.gradients.forward import ForwardMethod
+from throughtime.gradients.influence import Influence
+from throughtime.gradients.systems import CellSystem, Step
+from throughtime.layers.base import RecurrentLayer
+from throughtime.online.engine import Engine, StepLoss
+from throughtime.online.stack import StackSystem
+from throughtime.online.watching import Visit, differentiated_by, watched
+from throughtime.online.whole_model import ModelSystem, side_by_side
+from throughtime.types import State
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A recurrence whose influence is carried: some layers of a stack, or the whole model.
+
+    Attributes:
+        influence: A_{t-1}.
+        layer: the name of the recurrent layer.
+        depths: which of its layers.
+        whole: the whole model as a system, in place of these two.
+    """
+
+    influence: Influence
+    layer: str = ""
+    depths: tuple[int, ...] = ()
+    whole: ModelSystem | None = None
+
+    def parameter(self, name: str) -> str:
+        """The model's name of one of the system's parameters."""
+        if self.whole is not None:
+            return name
+        name = name if len(self.depths) > 1 else f"{name}_l{self.depths[0]}"
+        return f"{self.layer}.{name}" if self.layer else name
+
+    def state(self, members: State) -> State:
+        """The system's state, [B, size] each, from tensors [layers, B, size]."""
+        if self.whole is not None:
+            return side_by_side(members)
+        return tuple(member[depth] for depth in self.depths for member in members)
+
+
+class Carried(Engine):
+    """At each step the loss's gradient through that step alone, and the rest by the influence ([Y] (1)).
+
+    The influence is that of the weights at the steps where they acted. Between updates that is exact; over an
+    update it mixes the weights before and after, and is exact in the limit of a small learning rate.
+    """
+
+    def __init__(self, model: nn.Module, loss: StepLoss, method: ForwardMethod) -> None:
+        super().__init__(model, loss, method)
+        self._method = method
+        self._parts: list[_Part] = []
+        self._sum: dict[str, Tensor] = {}
+        self._losses = 0
+        self._tried: tuple[dict[str, Tensor] | None, list[Step], State, Tensor | None] | None = None
+        for name, layer in self.layers.items():
+            for depth in range(layer.num_layers):
+                method.check(layer.cell_and_parameters(depth)[0])
+            if layer.num_layers > 1 and layer.dropout:
+                raise UnsupportedError(
+                    f"model's layer {name!r} has dropout={layer.dropout} between its layers, where a forward method "
+                    "would have to draw the same again: build it with dropout=0"
+                )
+
+    def begin(self, x: Tensor) -> None:
+        super().begin(x)
+        leaves = tuple(leaf.clone().requires_grad_() for leaf in self.leaves)
+        with torch.random.fork_rng(devices=[]):
+            visits, _, new = self._run(x, leaves)
+        above_parameters = any(visit.x.requires_grad for visit in visits.values())
+        if not self._method.local and (above_parameters or len(self.layers) > 1):
+            system = self._whole(x, new)
+            self._parts = [_Part(self._method.influence(system, len(x)), whole=system)]
+            return
+        self._parts = []
+        for name, layer in self.layers.items():
+            every = tuple(range(layer.num_layers))
+            for depths in [(depth,) for depth in every] if self._method.local else [every]:
+                system = _system(layer, depths)
+                self._parts.append(_Part(self._method.influence(system, len(x)), name, depths))
+
+    def try_step(
+        self, x: Tensor, y: Tensor | None, reset: Bool[Tensor, " batch"] | None
+    ) -> tuple[Tensor, Tensor | None]:
+        leaves = tuple(leaf.clone().requires_grad_() for leaf in self.entering(reset))
+        visits, prediction, new = self._run(x, leaves)
+        steps = [self._step(part, visits, x, leaves) for part in self._parts]
+        gradient, loss = None, None
+        if y is not None:
+            loss = self.loss(prediction, y)
+            gradient = self._gradient_of(loss, visits, leaves, reset)
+        self._tried = gradient, steps, self.flat(new), reset
+        return prediction.detach(), None if loss is None else loss.detach()
+
+    def commit(self) -> None:
+        assert self._tried is not None
+        gradient, steps, self.leaves, reset = self._tried
+        self._tried = None
+        with torch.no_grad(), differentiated_by(self.layers, BPTT()):
+            for part, step in zip(self._parts, steps, strict=True):
+                if reset is not None:
+                    part.influence.forget(reset[:, None])
+                part.influence.advance(step)
+        if gradient is not None:
+            self._losses += 1
+            self._sum = {name: self._sum[name] + g if name in self._sum else g for name, g in gradient.items()}
+
+    def gradient(self) -> dict[str, Tensor] | None:
+        if not self._losses:
+            return None
+        mean = {name: total / self._losses for name, total in self._sum.items()}
+        self._sum, self._losses = {}, 0
+        return mean
+
+    def forget(self) -> None:
+        every = torch.ones(self.leaves[0].shape[1], 1, dtype=torch.bool, device=self.leaves[0].device)
+        for part in self._parts:
+            part.influence.forget(every)
+        self._sum, self._losses = {}, 0
+
+    def memory(self) -> dict[str, Any]:
+        influences = [{n: t.clone() for n, t in part.influence.tensors().items()} for part in self._parts]
+        return {"influences": influences, "sum": dict(self._sum), "losses": self._losses}
+
+    def remember(self, memory: dict[str, Any]) -> None:
+        for part, tensors in zip(self._parts, memory["influences"], strict=True):
+            part.influence.restore(tensors)
+        self._sum, self._losses = dict(memory["sum"]), memory["losses"]
+
+    def _run(self, x: Tensor, leaves: State) -> tuple[dict[str, Visit], Tensor, Any]:
+        """One step of the model, with its graph."""
+        with torch.enable_grad(), differentiated_by(self.layers, BPTT()), watched(self.layers) as visits:
+            output, new = self.model(x[None], self.nest(leaves))
+        used = [member for visit in visits.values() for member in visit.entering]
+        if {id(member) for member in used} != {id(leaf) for leaf in leaves}:
+            raise UnsupportedError(
+                "model does not hand its state to its recurrent layers as it came, each member to one of them; a "
+                "forward method could not follow its influence: pass the state on unchanged"
+            )
+        return visits, output[0], new
+
+    def _step(self, part: _Part, visits: dict[str, Visit], x: Tensor, leaves: State) -> Step:
+        if part.whole is not None:
+            return part.whole.at(x, tuple(member.detach() for member in part.state(leaves)))
+        visit = visits[part.layer]
+        lowest = part.depths[0]
+        below = visit.x if lowest == 0 else visit.leaving[0][lowest - 1]
+        entering = tuple(member.detach() for member in part.state(visit.entering))
+        return _system(self.layers[part.layer], part.depths).at(below.detach(), entering)
+
+    def _gradient_of(
+        self, loss: Tensor, visits: dict[str, Visit], leaves: State, reset: Tensor | None
+    ) -> dict[str, Tensor]:
+        parameters = [self.model.get_parameter(name) for name in self.names]
+        found = torch.autograd.grad(loss, [*parameters, *leaves], allow_unused=True)
+        d_leaf = {
+            id(leaf): torch.zeros_like(leaf) if d is None else d
+            for leaf, d in zip(leaves, found[len(parameters) :], strict=True)
+        }
+        gradient = {name: g for name, g in zip(self.names, found, strict=False) if g is not None}
+        for part in self._parts:
+            members = leaves if part.whole is not None else visits[part.layer].entering
+            d_state = torch.cat(part.state(tuple(d_leaf[id(member)] for member in members)), dim=-1)
+            if reset is not None:  # a row that has just started anew owes nothing to the weights yet
+                d_state = d_state.masked_fill(reset[:, None], 0)
+            for name, carried in part.influence.contract(d_state).items():
+                name = part.parameter(name)
+                if name in self.names:
+                    gradient[name] = gradient[name] + carried if name in gradient else carried
+        return gradient
+
+    def _whole(self, x: Tensor, new: Any) -> ModelSystem:
+        """The model as one recurrence, after a trial, so that what it cannot do shows before any work."""
+        total = torch.stack([leaf.sum() for leaf in tree_leaves(new)]).sum()
+        parameters = [self.model.get_parameter(name) for name in self.names]
+        acting = torch.autograd.grad(total, parameters, allow_unused=True)
+        names = tuple(name for name, g in zip(self.names, acting, strict=True) if g is not None)
+        system = ModelSystem(self.model, names, self.form, self.leaves, x)
+        with torch.no_grad(), differentiated_by(self.layers, BPTT()):
+            system.at(x, side_by_side(self.leaves)).jacobian()
+        return system
+
+
+def _system(layer: RecurrentLayer, depths: tuple[int, ...]) -> CellSystem | StackSystem:
+    systems = tuple(CellSystem(*layer.cell_and_parameters(depth)) for depth in depths)
+    return systems[0] if len(systems) == 1 else StackSystem(systems)

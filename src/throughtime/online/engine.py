@@ -1,0 +1,101 @@
+"""How a learner comes by its gradient: the contract, and what both ways share."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor, nn
+from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
+
+from throughtime.errors import UnsupportedError
+from throughtime.gradients.base import GradientMethod
+from throughtime.online.watching import recurrent_layers
+from throughtime.types import State
+
+StepLoss = Callable[[Tensor, Tensor], Tensor]
+"""L(prediction, y): the predictions [B, …] and targets [B, …] of one step to a scalar."""
+
+
+class Engine(ABC):
+    """The state of a model on a stream, and the gradient of the losses since the last update.
+
+    A step has two halves, so that what is refused has changed nothing: `try_step` computes, `commit` makes it so.
+
+    Args:
+        model: model(x, state) → (output, state).
+        loss: of one step.
+        method: how to differentiate.
+    """
+
+    def __init__(self, model: nn.Module, loss: StepLoss, method: GradientMethod) -> None:
+        self.model, self.loss, self.method = model, loss, method
+        self.layers = recurrent_layers(model)
+        self.names = [name for name, value in model.named_parameters() if value.requires_grad]
+        self.leaves: State = ()
+        self.form: TreeSpec
+
+    @abstractmethod
+    def try_step(
+        self, x: Tensor, y: Tensor | None, reset: Bool[Tensor, " batch"] | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """The prediction for this step and its loss, if there is a target."""
+
+    @abstractmethod
+    def commit(self) -> None:
+        """Take the step that was tried last."""
+
+    @abstractmethod
+    def gradient(self) -> dict[str, Tensor] | None:
+        """∂(mean loss of the steps since the last call)/∂θ by name; None if none of them had a target."""
+
+    @abstractmethod
+    def memory(self) -> dict[str, Any]:
+        """All that the engine remembers beside the state, to be given back to `remember`."""
+
+    @abstractmethod
+    def remember(self, memory: dict[str, Any]) -> None:
+        """Go on from there."""
+
+    @abstractmethod
+    def forget(self) -> None:
+        """Forget all steps that have been, but for the state."""
+
+    def start_anew_where_not_finite(self) -> None:
+        """Rows whose state is not finite return to zero, and what is remembered of the steps before is forgotten."""
+        bad = torch.stack([~leaf.isfinite().all(dim=2).all(dim=0) for leaf in self.leaves]).any(dim=0)
+        self.leaves = self.entering(bad)
+        self.forget()
+
+    def begin(self, x: Tensor) -> None:
+        """Learn from a first input what the state looks like, and start from zero."""
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            result = self.model(x[None], None)
+        if not isinstance(result, tuple) or len(result) != 2:
+            raise UnsupportedError(
+                "model(x, state) returned no pair; it must return the output and the state, which the next step gets"
+            )
+        leaves, self.form = tree_flatten(result[1])
+        for leaf in leaves:
+            if not isinstance(leaf, Tensor) or leaf.dim() != 3 or leaf.shape[1] != len(x):
+                came = tuple(leaf.shape) if isinstance(leaf, Tensor) else type(leaf).__name__
+                raise UnsupportedError(
+                    f"model returned {came} in its state; it must be made of tensors [layers, batch = {len(x)}, size]"
+                )
+        self.leaves = tuple(torch.zeros_like(leaf) for leaf in leaves)
+
+    def entering(self, reset: Bool[Tensor, " batch"] | None) -> State:
+        """The state before the next step, zero where a row starts anew."""
+        if reset is None:
+            return self.leaves
+        return tuple(leaf.masked_fill(reset[None, :, None], 0) for leaf in self.leaves)
+
+    def nest(self, leaves: State) -> Any:
+        """The state in the model's own form."""
+        return tree_unflatten(list(leaves), self.form)
+
+    @staticmethod
+    def flat(state: Any) -> State:
+        """The tensors in a state, without their history."""
+        return tuple(leaf.detach() for leaf in tree_flatten(state)[0])

@@ -1,0 +1,96 @@
+"""What goes into and comes out of a model's recurrent layers while it takes a step."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.functional import one_hot
+
+from throughtime.errors import ArgumentError, UnsupportedError
+from throughtime.gradients.base import GradientMethod
+from throughtime.layers.base import RecurrentLayer
+from throughtime.types import State
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One call of a recurrent layer for one step.
+
+    Attributes:
+        x: what it read, [B, I].
+        entering, leaving: its states, each member [layers, B, size].
+    """
+
+    x: Tensor
+    entering: State
+    leaving: State
+
+
+def recurrent_layers(model: nn.Module) -> dict[str, RecurrentLayer]:
+    """The recurrent layers of a model that may learn online, by name.
+
+    Raises:
+        ArgumentError: there is none.
+        UnsupportedError: one of them needs what a stream cannot give.
+    """
+    layers = {name: module for name, module in model.named_modules() if isinstance(module, RecurrentLayer)}
+    if not layers:
+        raise ArgumentError(
+            f"model is a {type(model).__name__} without a recurrent layer of throughtime's; build it with "
+            "throughtime.RNN, LSTM, GRU or Recurrent (or convert one of torch.nn's with from_torch)"
+        )
+    for name, layer in layers.items():
+        place = f"model's layer {name!r}" if name else "model"
+        for wrong, what, way_out in (
+            (layer.bidirectional, "bidirectional=True", "its second direction begins at the end of the stream"),
+            (layer.batch_first, "batch_first=True", "steps come as [time, batch, …]; build it without"),
+            (layer.learn_initial_state, "learn_initial_state=True", "a stream has one start; build it without"),
+        ):
+            if wrong:
+                raise UnsupportedError(f"{place} has {what}, which an OnlineLearner cannot serve: {way_out}")
+    return layers
+
+
+@contextmanager
+def differentiated_by(layers: dict[str, RecurrentLayer], method: GradientMethod) -> Iterator[None]:
+    """Let the layers use another gradient method inside the block."""
+    before = {name: layer.gradient for name, layer in layers.items()}
+    try:
+        for layer in layers.values():
+            layer.gradient = method
+        yield
+    finally:
+        for name, layer in layers.items():
+            layer.gradient = before[name]
+
+
+@contextmanager
+def watched(layers: dict[str, RecurrentLayer]) -> Iterator[dict[str, Visit]]:
+    """Record each layer's one call inside the block."""
+    visits: dict[str, Visit] = {}
+    with ExitStack() as hooks:
+        for name, layer in layers.items():
+            handle = layer.register_forward_hook(_recording(name, visits), with_kwargs=True)
+            hooks.callback(handle.remove)
+        yield visits
+
+
+def _recording(name: str, visits: dict[str, Visit]) -> Any:
+    def record(layer: RecurrentLayer, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+        x, hx = (*args, None, None)[:2]
+        x, hx = kwargs.get("input", x), kwargs.get("hx", hx)
+        if name in visits or not isinstance(x, Tensor) or hx is None:
+            raise UnsupportedError(
+                f"model calls its layer {name!r} more than once a step, or without the state that it was given; a "
+                "forward method needs one call, with the state: model(x, state) must pass it on"
+            )
+        step = x[0] if x.is_floating_point() else one_hot(x[0].long(), layer.all_weights[0][0].shape[1])
+        visits[name] = Visit(step.to(_members(hx)[0].dtype), _members(hx), _members(result[1]))
+
+    return record
+
+
+def _members(state: Tensor | State) -> State:
+    return (state,) if isinstance(state, Tensor) else tuple(state)

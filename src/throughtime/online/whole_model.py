@@ -1,0 +1,103 @@
+"""A whole model as one recurrence, for forward methods where not only the recurrent layers act on the state."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.func import functional_call, jacrev, vmap
+from torch.utils._pytree import TreeSpec, tree_leaves, tree_unflatten
+
+from throughtime.errors import UnsupportedError
+from throughtime.gradients.systems import Step, System, random_like
+from throughtime.types import Parameters, State
+
+
+@dataclass(frozen=True)
+class ModelSystem(System):
+    """model(x, state) → (output, state) with everything below and between the recurrent layers, by `torch.func`.
+
+    Args:
+        model: the model.
+        names: its parameters that act on the state.
+        form: the nest of tensors [layers, batch, size] that is its state.
+        like: one such state.
+        x: an input [batch, …], whose form random ones are drawn in.
+    """
+
+    model: nn.Module
+    names: tuple[str, ...]
+    form: TreeSpec
+    like: State
+    x: Tensor
+
+    @property
+    def parameters(self) -> Parameters:
+        return {name: self.model.get_parameter(name) for name in self.names}
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        return tuple(member.shape[0] * member.shape[2] for member in self.like)
+
+    def at(self, x: Tensor, entering: State) -> "ModelStep":
+        return ModelStep(self, {name: value.detach() for name, value in self.parameters.items()}, x, entering)
+
+    def probe(self, rows: int, generator: torch.Generator) -> "ModelStep":
+        values = {n: v if v.any() else random_like(v, generator) for n, v in self.at(self.x, ()).values.items()}
+        x = self.x[:1].expand(rows, *self.x.shape[1:])
+        x = random_like(x, generator) if x.is_floating_point() else x
+        like = self.like[0]
+        entering = tuple(random_like(like.new_empty(rows, size), generator) for size in self.sizes)
+        return ModelStep(self, values, x, entering)
+
+    def new_state(self, values: Parameters, x: Tensor, flat: Float[Tensor, " size"]) -> Float[Tensor, " size"]:
+        """One row's step."""
+        members = [
+            part.unflatten(0, (member.shape[0], 1, member.shape[2]))
+            for part, member in zip(flat.split(list(self.sizes)), self.like, strict=True)
+        ]
+        state = tree_unflatten(members, self.form)
+        _, new = functional_call(self.model, dict(values), (x[None, None], state))
+        return torch.cat([member.flatten() for member in tree_leaves(new)])
+
+
+@dataclass(frozen=True)
+class ModelStep(Step):
+    """One step of a model."""
+
+    system: ModelSystem
+    values: Parameters
+    x: Tensor
+    entering: State
+
+    def jacobian(self) -> Float[Tensor, "batch size size"]:
+        return self._rows(lambda flat, x: self.system.new_state(self.values, x, flat), (0, 0), self._flat, self.x)
+
+    def add_immediate(
+        self, influence: Mapping[str, Tensor], mix: Float[Tensor, "batch rows size"] | None = None
+    ) -> None:
+        by_parameter = self._rows(self.system.new_state, (None, 0, 0), dict(self.values), self.x, self._flat)
+        for name, value in by_parameter.items():
+            influence[name].add_(value if mix is None else torch.einsum("brs,bs...->br...", mix, value))
+
+    @property
+    def _flat(self) -> Float[Tensor, "batch size"]:
+        return torch.cat(self.entering, dim=-1)
+
+    def _rows(self, function: Any, in_dims: tuple[int | None, ...], *arguments: Any) -> Any:
+        try:
+            return vmap(jacrev(function), in_dims=in_dims)(*arguments)
+        except RuntimeError as error:
+            if "randomness" not in str(error):
+                raise
+            raise UnsupportedError(
+                "the model draws random numbers (dropout?) where they act on its state, and a forward method would "
+                "have to draw the same ones again: call model.eval(), or take the dropout out"
+            ) from error
+
+
+def side_by_side(members: State) -> State:
+    """Tensors [layers, batch, size] as [batch, layers · size]."""
+    return tuple(member.transpose(0, 1).flatten(1) for member in members)

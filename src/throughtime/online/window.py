@@ -1,0 +1,110 @@
+"""Learning from a window of the latest steps: backpropagation through time, whole or truncated, on a stream."""
+
+import inspect
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor, nn
+
+from throughtime.errors import UnsupportedError
+from throughtime.gradients.base import GradientMethod
+from throughtime.gradients.truncated import TruncatedBPTT
+from throughtime.online.engine import Engine, StepLoss
+from throughtime.online.watching import differentiated_by
+from throughtime.types import State
+
+
+@dataclass(frozen=True)
+class _Moment:
+    """One step that has been: what came in, and the state it came into."""
+
+    x: Tensor
+    y: Tensor | None
+    reset: Bool[Tensor, " batch"] | None
+    entering: State
+
+
+class Window(Engine):
+    """The latest steps are kept, and run again at each update, under the weights of then.
+
+    An update uses the losses since the one before. With TruncatedBPTT each of them reaches back through `horizon`
+    steps, also past earlier updates; with any other method back to the last update, where the window begins. The state
+    at the window's beginning is the one that was there at that time: of older weights, and constant.
+
+    Cost: `update_every` + `horizon` - 1 steps in memory; each step is run once for its prediction and about
+    (update_every + horizon) / update_every times for the gradient.
+    """
+
+    def __init__(self, model: nn.Module, loss: StepLoss, method: GradientMethod, update_every: int) -> None:
+        super().__init__(model, loss, method)
+        for layer in self.layers.values():
+            for depth in range(layer.num_layers):
+                method.check(layer.cell_and_parameters(depth)[0])
+        self._before = method.horizon - 1 if isinstance(method, TruncatedBPTT) else 0
+        self._moments: deque[_Moment] = deque(maxlen=update_every + self._before)
+        self._tried: tuple[_Moment, State] | None = None
+        self._since = 0
+        self._takes_resets = "resets" in inspect.signature(model.forward).parameters
+
+    def try_step(
+        self, x: Tensor, y: Tensor | None, reset: Bool[Tensor, " batch"] | None
+    ) -> tuple[Tensor, Tensor | None]:
+        if reset is not None and not self._takes_resets and self._moments.maxlen != 1:
+            raise UnsupportedError(
+                f"reset came, but {type(self.model).__name__}.forward takes no `resets`, with which {self.method} runs "
+                "the latest steps again: let forward(x, state, resets=None) pass it on to its recurrent layers"
+            )
+        moment = _Moment(x, y, reset, self.entering(reset))
+        with torch.no_grad():
+            output, new = self.model(x[None], self.nest(moment.entering))
+            loss = None if y is None else self.loss(output[0], y)
+        self._tried = moment, self.flat(new)
+        return output[0], loss
+
+    def commit(self) -> None:
+        assert self._tried is not None
+        moment, self.leaves = self._tried
+        self._tried = None
+        self._moments.append(moment)
+        self._since += 1
+
+    def gradient(self) -> dict[str, Tensor] | None:
+        window = list(self._moments)[-(self._since + self._before) :]
+        new, self._since = min(self._since, len(window)), 0
+        with_target = [t for t in range(len(window) - new, len(window)) if window[t].y is not None]
+        if not with_target:
+            return None
+        with torch.enable_grad(), differentiated_by(self.layers, self.method):
+            output, _ = self.model(
+                torch.stack([moment.x for moment in window]), self.nest(window[0].entering), **self._resets(window)
+            )
+            loss = torch.stack([self.loss(output[t], window[t].y) for t in with_target]).mean()  # type: ignore[arg-type]
+            parameters = [self.model.get_parameter(name) for name in self.names]
+            found = torch.autograd.grad(loss, parameters, allow_unused=True)
+        return {name: g for name, g in zip(self.names, found, strict=True) if g is not None}
+
+    def forget(self) -> None:
+        self._moments.clear()
+        self._since = 0
+
+    def memory(self) -> dict[str, Any]:
+        return {"moments": [vars(moment) for moment in self._moments], "since": self._since}
+
+    def remember(self, memory: dict[str, Any]) -> None:
+        self._moments.clear()
+        self._moments.extend(_Moment(**moment) for moment in memory["moments"])
+        self._since = memory["since"]
+
+    @staticmethod
+    def _resets(window: list[_Moment]) -> dict[str, Tensor]:
+        """The resets inside the window; that of its first step is in its state already."""
+        flags = [moment.reset for moment in window]
+        flags[0] = None
+        given = next((flag for flag in flags if flag is not None), None)
+        if given is None:
+            return {}
+        nothing = torch.zeros_like(given)
+        return {"resets": torch.stack([nothing if flag is None else flag for flag in flags])}
