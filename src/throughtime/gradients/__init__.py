@@ -7,4 +7,5 @@ from throughtime.gradients.double_sum import DoubleSum as DoubleSum
 from throughtime.gradients.sequence import Sequence as Sequence
 from throughtime.gradients.tap import Tap as Tap
 from throughtime.gradients.tap import tap as tap
+from throughtime.gradients.truncated import TruncatedBPTT as TruncatedBPTT
 from throughtime.types import Gradients as Gradients

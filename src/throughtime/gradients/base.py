@@ -1,7 +1,7 @@
 """The contract of a gradient method, and the one place where a method becomes part of PyTorch's graph."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -32,7 +32,7 @@ class GradientMethod(ABC):
     A method that cannot serve a cell, or one of the arguments, refuses in `check`, before any work.
     """
 
-    clip_step: float | None = None
+    clip_step: float | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if self.clip_step is not None and not 0 < self.clip_step < float("inf"):
