@@ -12,6 +12,7 @@ from throughtime.gradients import UORO as UORO
 from throughtime.gradients import DoubleSum as DoubleSum
 from throughtime.gradients import EProp as EProp
 from throughtime.gradients import SnAp as SnAp
+from throughtime.gradients import TruncatedBPTT as TruncatedBPTT
 from throughtime.gradients import tap as tap
 from throughtime.layers import GRU as GRU
 from throughtime.layers import LSTM as LSTM
@@ -35,6 +36,7 @@ __all__ = [
     "DoubleSum",
     "FunctionCell",
     "Recurrent",
+    "TruncatedBPTT",
     "clip_gradients",
     "losses",
     "tap",

@@ -1,11 +1,11 @@
 """Every public cell × every public gradient method × dtype × lengths and resets, against autograd over plain loops.
 
-Each entry passes, or is refused by name before any work.
+Each entry passes, or is refused by name before any work. An approximation is exact where theory says so.
 """
 
 import pytest
 import torch
-from examples_of import CELLS, INPUT, METHODS, parameters_of, states_of, uncovered
+from examples_of import APPROXIMATIONS, CELLS, INPUT, METHODS, parameters_of, states_of, uncovered
 from oracles import relative, unrolled
 
 from throughtime.errors import UnsupportedError
@@ -26,13 +26,13 @@ def _resets() -> torch.Tensor:
     return resets
 
 
-def _both(cell, method, dtype, lengths, resets):
+def _both(cell, method, dtype, lengths, resets, steps=T):
     """(names, results of `method`, results of autograd): outputs, final states, then all gradients."""
     parameters = parameters_of(cell, dtype)
-    x = torch.randn(T, B, INPUT, dtype=dtype, requires_grad=True)
+    x = torch.randn(steps, B, INPUT, dtype=dtype, requires_grad=True)
     initial, reset_state = states_of(cell, B, dtype), states_of(cell, B, dtype)
     ends = None if lengths is None else torch.tensor(lengths)
-    mask = resets if resets is None or ends is None else resets & (torch.arange(T)[:, None] < ends)
+    mask = resets if resets is None or ends is None else resets & (torch.arange(steps)[:, None] < ends)
     h, final = run(method, cell, parameters, Sequence(x, initial, reset_state, ends, mask))
     expected, expected_final, _ = unrolled(
         lambda row, state: cell.step(parameters, row, state), x, initial, reset_state, lengths, resets
@@ -67,6 +67,25 @@ def test_gradients_are_those_of_the_unrolled_loop(cell, method, masks, dtype):
     )
     distances = {name: relative(a, b) for name, a, b in zip(names, ours, reference, strict=True)}
     assert all(distance <= TOLERANCE[dtype] for distance in distances.values()), distances
+
+
+@pytest.mark.parametrize("steps", [1, 3, T])
+@pytest.mark.parametrize("masks", ["plain", "lengths", "resets"])
+@pytest.mark.parametrize(("method", "is_exact"), APPROXIMATIONS.values(), ids=APPROXIMATIONS)
+@pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
+def test_approximations_are_exact_where_theory_says_so(cell, method, is_exact, masks, steps):
+    try:
+        method.check(cell)
+    except UnsupportedError as refusal:
+        assert type(method).__name__ in str(refusal)
+        return
+    lengths = [min(length, steps) for length in LENGTHS] if masks == "lengths" else None
+    resets = _resets()[:steps] if masks == "resets" else None
+    names, ours, reference = _both(cell, method, torch.float64, lengths, resets, steps)
+    distances = {name: relative(a, b) for name, a, b in zip(names, ours, reference, strict=True)}
+    forward = {name: d for name, d in distances.items() if name.startswith(("outputs", "final"))}
+    assert all(distance <= 1e-12 for distance in forward.values()), forward
+    assert not is_exact(cell, steps) or max(distances.values()) <= 1e-12, distances
 
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)

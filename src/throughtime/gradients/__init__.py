@@ -11,5 +11,6 @@ from throughtime.gradients.sequence import Sequence as Sequence
 from throughtime.gradients.snap import SnAp as SnAp
 from throughtime.gradients.tap import Tap as Tap
 from throughtime.gradients.tap import tap as tap
+from throughtime.gradients.truncated import TruncatedBPTT as TruncatedBPTT
 from throughtime.gradients.uoro import UORO as UORO
 from throughtime.types import Gradients as Gradients

@@ -61,6 +61,10 @@ class BPTT(GradientMethod):
         recurrence = self._recurrence(cell, sequence)
         return recurrence.backward(cell, parameters, sequence, trace, d_outputs, d_final, self.save, needs_x, norms)
 
+    def entering(self, cell: Cell, sequence: Sequence, trace: tuple[Tensor, ...]) -> State:
+        """For `save="states"`, the state that entered each step, each member [T, B, size]: see `Kernel`."""
+        return self._recurrence(cell, sequence).entering(cell, sequence, trace)
+
     def takes(self, cell: Cell, sequence: Sequence) -> bool:
         return self._kernel(cell, sequence) is not None or super().takes(cell, sequence)
 

@@ -79,6 +79,9 @@ class Loop(Kernel):
         )
         return Gradients(d_parameters, None if d_x is None else sequence.from_rows(d_x), carried, d_reset)
 
+    def entering(self, cell: Cell, sequence: Sequence, trace: tuple[Tensor, ...]) -> State:
+        return tuple(map(torch.stack, zip(*split_by_step(trace, len(sequence.x)), strict=True)))
+
 
 LOOP = Loop()
 

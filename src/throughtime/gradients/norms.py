@@ -29,6 +29,11 @@ class StepNorms:
         scale = self.scale(t, total, padding)
         return total if scale is None else tuple(member * scale for member in total)
 
+    def note(self, totals: State) -> None:
+        """Hand the norms of all totals at once, each member [T, B, size], to the tap; for those who never clip."""
+        if self.tap is not None:
+            self.tap.fill([torch.linalg.vector_norm(member.detach(), dim=-1) for member in totals], None)
+
     def scale(self, t: int, total: State, padding: Bool[Tensor, "batch 1"] | None) -> Float[Tensor, "batch 1"] | None:
         """By what each row of the total ∂L/∂s_t is to be multiplied; None where nothing is ever clipped."""
         if self.tap is None and self.clip_step is None:

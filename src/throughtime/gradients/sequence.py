@@ -130,6 +130,12 @@ class Sequence:
         """The state that enters step t, from the one that left step t - 1."""
         return choose(self.resets_at(t), self.reset_state, state)
 
+    def entered_by(self, left: State) -> State:
+        """`entering` for all steps at once, each member [T, B, size], from the states that left them, likewise."""
+        members = zip(self.initial, left, strict=True)
+        before = tuple(torch.cat((initial[None], member))[:-1] for initial, member in members)
+        return choose(None if self.resets is None else self.resets[..., None], self.reset_state, before)
+
     def leaving(self, t: int, advanced: State, entered: State) -> State:
         """The state that leaves step t."""
         return choose(self.padding_at(t), entered, advanced)

@@ -45,3 +45,10 @@ class Kernel(ABC):
         norms: StepNorms,
     ) -> Gradients:
         """The gradients of L given ∂L/∂h_1…T [T, B, H] and ∂L/∂(final state)."""
+
+    @abstractmethod
+    def entering(self, cell: Any, sequence: Sequence, trace: tuple[Tensor, ...]) -> State:
+        """The state that entered each step, after any reset, each member [T, B, size]; in padding it may be anything.
+
+        `sequence` is plain, and `trace` is what `forward` returned of it for `save="states"`.
+        """

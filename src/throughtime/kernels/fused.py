@@ -109,6 +109,9 @@ class FusedKernel(Kernel):
             norms.tap.fill([sequence.to_plain(norm) for norm in found], norms.clip_step)
         return Gradients(d_parameters, d_x, d_initial, d_reset or None)
 
+    def entering(self, cell: AffineCell, sequence: Sequence, trace: tuple[Tensor, ...]) -> State:
+        return sequence.entered_by(trace[: len(cell.state_sizes)])  # the trace is h, then c
+
     def _call(self, cell: AffineCell, what: str, dtype: torch.dtype, arguments: native.Arguments) -> None:
         native.call(getattr(native.library(), f"tt_{self.full_name(cell)}_{what}_{SUFFIX[dtype]}"), arguments)
 
