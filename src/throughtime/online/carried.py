@@ -79,17 +79,22 @@ class Carried(Engine):
         leaves = tuple(leaf.clone().requires_grad_() for leaf in self.leaves)
         with torch.random.fork_rng(devices=[]):
             visits, _, new = self._run(x, leaves)
+        with torch.no_grad():
+            self._parts = self._divided(x, visits, new)
+
+    def _divided(self, x: Tensor, visits: dict[str, Visit], new: Any) -> list[_Part]:
+        """What to carry an influence for: each layer by itself, each stack, or the whole model."""
         above_parameters = any(visit.x.requires_grad for visit in visits.values())
         if not self._method.local and (above_parameters or len(self.layers) > 1):
             system = self._whole(x, new)
-            self._parts = [_Part(self._method.influence(system, len(x)), whole=system)]
-            return
-        self._parts = []
+            return [_Part(self._method.influence(system, len(x)), whole=system)]
+        parts = []
         for name, layer in self.layers.items():
             every = tuple(range(layer.num_layers))
             for depths in [(depth,) for depth in every] if self._method.local else [every]:
                 system = _system(layer, depths)
-                self._parts.append(_Part(self._method.influence(system, len(x)), name, depths))
+                parts.append(_Part(self._method.influence(system, len(x)), name, depths))
+        return parts
 
     def try_step(
         self, x: Tensor, y: Tensor | None, reset: Bool[Tensor, " batch"] | None
@@ -183,9 +188,10 @@ class Carried(Engine):
 
     def _whole(self, x: Tensor, new: Any) -> ModelSystem:
         """The model as one recurrence, after a trial, so that what it cannot do shows before any work."""
-        total = torch.stack([leaf.sum() for leaf in tree_leaves(new)]).sum()
         parameters = [self.model.get_parameter(name) for name in self.names]
-        acting = torch.autograd.grad(total, parameters, allow_unused=True)
+        with torch.enable_grad():
+            total = torch.stack([leaf.sum() for leaf in tree_leaves(new)]).sum()
+            acting = torch.autograd.grad(total, parameters, allow_unused=True)
         names = tuple(name for name, g in zip(self.names, acting, strict=True) if g is not None)
         system = ModelSystem(self.model, names, self.form, self.leaves, x)
         with torch.no_grad(), differentiated_by(self.layers, BPTT()):
