@@ -104,7 +104,7 @@ class Carried(Engine):
         steps = [self._step(part, visits, x, leaves) for part in self._parts]
         gradient, loss = None, None
         if y is not None:
-            loss = self.loss(prediction, y)
+            loss = self.loss_of(prediction, y)
             gradient = self._gradient_of(loss, visits, leaves, reset)
         self._tried = gradient, steps, self.flat(new), reset
         return prediction.detach(), None if loss is None else loss.detach()

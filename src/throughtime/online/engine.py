@@ -9,7 +9,7 @@ from jaxtyping import Bool
 from torch import Tensor, nn
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 
-from throughtime.errors import UnsupportedError
+from throughtime.errors import ArgumentError, UnsupportedError
 from throughtime.gradients.base import GradientMethod
 from throughtime.online.watching import recurrent_layers
 from throughtime.types import State
@@ -30,7 +30,7 @@ class Engine(ABC):
     """
 
     def __init__(self, model: nn.Module, loss: StepLoss, method: GradientMethod) -> None:
-        self.model, self.loss, self.method = model, loss, method
+        self.model, self._loss, self.method = model, loss, method
         self.layers = recurrent_layers(model)
         self.names = [name for name, value in model.named_parameters() if value.requires_grad]
         self.leaves: State = ()
@@ -94,6 +94,14 @@ class Engine(ABC):
     def nest(self, leaves: State) -> Any:
         """The state in the model's own form."""
         return tree_unflatten(list(leaves), self.form)
+
+    def loss_of(self, prediction: Tensor, y: Tensor) -> Tensor:
+        """The loss of one step, which must be one number."""
+        loss = self._loss(prediction, y)
+        if not isinstance(loss, Tensor) or loss.dim():
+            came = f"a tensor {tuple(loss.shape)}" if isinstance(loss, Tensor) else f"a {type(loss).__name__}"
+            raise ArgumentError(f"loss returned {came}; it must return a tensor of one number: take its mean")
+        return loss
 
     @staticmethod
     def flat(state: Any) -> State:

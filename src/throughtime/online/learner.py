@@ -112,8 +112,6 @@ class OnlineLearner:
         if not self._engine.leaves:
             self._begin(x_t)
         prediction, loss = self._engine.try_step(x_t, y_t, reset)
-        if loss is not None and loss.dim():
-            raise ArgumentError(f"loss returned a tensor {tuple(loss.shape)}; it must return one number: take its mean")
         if self._like is None:
             self._like = x_t, y_t
         if loss is not None and not math.isfinite(float(loss)):

@@ -60,7 +60,7 @@ class Window(Engine):
         moment = _Moment(x, y, reset, self.entering(reset))
         with torch.no_grad():
             output, new = self.model(x[None], self.nest(moment.entering))
-            loss = None if y is None else self.loss(output[0], y)
+            loss = None if y is None else self.loss_of(output[0], y)
         self._tried = moment, self.flat(new)
         return output[0], loss
 
@@ -81,7 +81,7 @@ class Window(Engine):
             output, _ = self.model(
                 torch.stack([moment.x for moment in window]), self.nest(window[0].entering), **self._resets(window)
             )
-            loss = torch.stack([self.loss(output[t], window[t].y) for t in with_target]).mean()  # type: ignore[arg-type]
+            loss = torch.stack([self.loss_of(output[t], window[t].y) for t in with_target]).mean()  # type: ignore[arg-type]
             parameters = [self.model.get_parameter(name) for name in self.names]
             found = torch.autograd.grad(loss, parameters, allow_unused=True)
         return {name: g for name, g in zip(self.names, found, strict=True) if g is not None}

@@ -1,0 +1,175 @@
+"""Forward methods on a stream: with weights that stand still they give what they give on the whole sequence."""
+
+import pytest
+import torch
+from online.streams import HIDDEN, INPUT, Model, learn, offline, stream
+from oracles import relative
+from torch import nn
+from torch.nn.functional import mse_loss
+
+import throughtime as tt
+from throughtime.errors import UnsupportedError
+
+
+def _agree(ours, expected, tolerance=1e-13):
+    distances = {name: relative(ours[name], value) for name, value in expected.items()}
+    assert max(distances.values()) <= tolerance, distances
+
+
+@pytest.mark.parametrize("below", [False, True], ids=["", "below"])
+@pytest.mark.parametrize("layers", [1, 2, 3])
+@pytest.mark.parametrize("kind", [tt.RNN, tt.LSTM, tt.GRU])
+@pytest.mark.parametrize("gradient", [tt.RTRL(), tt.SnAp(order=20)], ids=["RTRL", "SnAp-all"])
+def test_rtrl_is_exact_across_layers_weights_below_and_resets(gradient, kind, layers, below):
+    model, (x, y, resets) = Model(kind, layers, below), stream()
+    _, optimizer = learn(model, gradient, x, y, resets)
+    _agree(optimizer.seen, offline(model, x, y, resets))
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+@pytest.mark.parametrize(
+    ("kind", "gradient"), [(tt.LSTM, tt.EProp()), (tt.GRU, tt.EProp()), (tt.RNN, tt.RFLO(leak=0.4))], ids=str
+)
+def test_local_methods_keep_each_layer_to_itself_as_on_a_sequence(kind, gradient, layers):
+    model, (x, y, resets) = Model(kind, layers, below=True), stream()
+    _, optimizer = learn(model, gradient, x, y, resets)
+    model.rnn.gradient = gradient
+    _agree(optimizer.seen, offline(model, x, y, resets))
+
+
+@pytest.mark.parametrize("gradient", [tt.SnAp(order=1), tt.UORO(seed=5)], ids=str)
+def test_one_layer_gives_what_it_gives_on_a_sequence(gradient):
+    model, (x, y, resets) = Model(tt.GRU), stream()
+    _, optimizer = learn(model, gradient, x, y, resets)
+    model.rnn.gradient = gradient
+    _agree(optimizer.seen, offline(model, x, y, resets))
+
+
+def test_uoro_of_a_stack_is_unbiased():
+    """Each row draws for itself, so the mean over equal rows is one over draws: its error falls with their root."""
+    model, (x, y, resets) = Model(tt.GRU, layers=2, size=3), stream(steps=6, rows=1)
+    expected = offline(model, x, y, resets)
+    errors = []
+    for rows in (200, 20_000):
+        repeated = (value.expand(-1, rows, *value.shape[2:]).contiguous() for value in (x, y, resets))
+        seen = learn(model, tt.UORO(seed=2), *repeated)[1].seen
+        joined = [torch.cat([by_name[name].flatten() for name in expected]) for by_name in (seen, expected)]
+        errors.append(relative(*joined))
+    assert errors[1] < 0.05 and 4 < errors[0] / errors[1] < 25, errors
+
+
+def test_an_update_uses_the_losses_since_the_last_one():
+    model, (x, y, _) = Model(), stream()
+    whole = offline(model, x, y)
+    first = offline(model, x[:7], y[:7])
+    _, optimizer = learn(model, tt.RTRL(), x, y, update_every=7)
+    assert optimizer.count == 1
+    _agree(optimizer.seen, first)
+    learner, optimizer = learn(model, tt.RTRL(), x, y, update_every=7)
+    learner.update()  # the four steps that are left: of the whole mean, their part
+    rest = {name: (whole[name] * 11 - first[name] * 7) / 4 for name in whole}
+    _agree(optimizer.seen, rest, 1e-12)
+
+
+def test_steps_without_a_target_carry_the_influence_on():
+    model, (x, y, _) = Model(), stream()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    learner = tt.OnlineLearner(model, mse_loss, optimizer, update_every=1000)
+    for t in range(len(x) - 1):
+        assert learner.step(x[t]).loss is None
+    learner.step(x[-1], y[-1])
+    ours = learner._engine.gradient()
+    loss = mse_loss(model(x)[0][-1], y[-1])
+    expected = dict(zip(ours, torch.autograd.grad(loss, [model.get_parameter(n) for n in ours]), strict=True))
+    _agree(ours, expected)
+
+
+def test_over_updates_the_influence_is_exact_in_the_limit_of_a_small_learning_rate():
+    """The gradient at the last step, under the weights of then, from an influence gathered under older ones."""
+    errors = []
+    for lr in (1e-2, 1e-3, 1e-4):
+        torch.manual_seed(3)
+        model, (x, y, _) = Model(tt.RNN), stream(steps=30)
+        learner, _ = learn(model, tt.RTRL(), x[:-1], y[:-1], update_every=1, lr=lr)
+        learner.update_every = 10  # so that the last step's gradient can be looked at
+        learner.step(x[-1], y[-1])
+        ours = learner._engine.gradient()["rnn.weight_hh_l0"]
+        exact = torch.autograd.grad(mse_loss(model(x)[0][-1], y[-1]), model.rnn.weight_hh_l0)[0]
+        errors.append(relative(ours, exact))
+    # At each tenth of the learning rate a tenth of the error.
+    assert errors[0] > 1e-6
+    assert 7 < errors[0] / errors[1] < 14 and 9 < errors[1] / errors[2] < 11, errors
+
+
+class _Two(nn.Module):
+    """Two recurrent layers with weights between them, and a state that is a dictionary."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = tt.GRU(INPUT, 4, dtype=torch.float64)
+        self.between = nn.Linear(4, 3, dtype=torch.float64)
+        self.second = tt.LSTM(3, HIDDEN, dtype=torch.float64)
+        self.readout = nn.Linear(HIDDEN, 2, dtype=torch.float64)
+
+    def forward(self, x, state=None, resets=None):
+        state = state or {"a": None, "b": None}
+        y, a = self.first(x, state["a"], resets=resets)
+        y, b = self.second(torch.tanh(self.between(y)), state["b"], resets=resets)
+        return self.readout(y), {"a": a, "b": b}
+
+
+def test_several_recurrent_modules_are_one_recurrence():
+    model, (x, y, resets) = _Two(), stream()
+    _, optimizer = learn(model, tt.RTRL(), x, y, resets)
+    _agree(optimizer.seen, offline(model, x, y, resets))
+
+
+def test_whole_numbers_are_inputs_too():
+    model = tt.RNN(7, 5, dtype=torch.float64)
+    x, y = torch.randint(7, (9, 4)), torch.randn(9, 4, 5, dtype=torch.float64)
+    _, optimizer = learn(model, tt.RTRL(), x, y)
+    loss = mse_loss(model(x)[0], y)
+    expected = dict(
+        zip(dict(model.named_parameters()), torch.autograd.grad(loss, list(model.parameters())), strict=True)
+    )
+    _agree(optimizer.seen, expected)
+
+
+def test_frozen_weights_are_left_alone():
+    model, (x, y, _) = Model(), stream()
+    model.rnn.weight_ih_l0.requires_grad_(False)
+    learner = tt.OnlineLearner(model, mse_loss, torch.optim.SGD(model.parameters(), lr=0.1))
+    before = model.rnn.weight_ih_l0.clone()
+    for t in range(5):
+        learner.step(x[t], y[t])
+    assert torch.equal(before, model.rnn.weight_ih_l0) and model.rnn.weight_ih_l0.grad is None
+
+
+class _Forgetful(Model):
+    def forward(self, x, state=None, resets=None):
+        y, _ = self.rnn(x, None if state is None else state * 0.5)
+        return self.readout(y), _
+
+
+class _Drawing(Model):
+    def forward(self, x, state=None, resets=None):
+        return super().forward(nn.functional.dropout(self.below(x), 0.5), state, resets)
+
+
+@pytest.mark.parametrize(
+    ("model", "gradient", "words"),
+    [
+        (_Forgetful, tt.RTRL(), "pass the state on unchanged"),
+        (lambda: _Drawing(below=True), tt.RTRL(), "draws random numbers"),
+        (lambda: Model(tt.LSTM, 2, dropout=0.3), tt.EProp(), "dropout=0.3"),
+        (lambda: Model(tt.LSTM, proj_size=2, size=5), tt.EProp(), "proj_size"),
+        (lambda: Model(tt.LSTM), tt.RFLO(), "RFLO cannot serve a LSTMCell"),
+        (lambda: Model(tt.GRU, bidirectional=True), tt.RTRL(), "bidirectional=True"),
+        (lambda: Model(tt.GRU, batch_first=True), tt.RTRL(), "batch_first=True"),
+        (lambda: Model(tt.GRU, learn_initial_state=True), tt.BPTT(), "learn_initial_state=True"),
+    ],
+)
+def test_what_cannot_be_followed_is_refused_by_name(model, gradient, words):
+    model, (x, y, _) = model(), stream()
+    with pytest.raises(UnsupportedError, match=words):
+        learn(model, gradient, x, y)
