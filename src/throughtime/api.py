@@ -7,6 +7,7 @@ from throughtime.cells import FunctionCell as FunctionCell
 from throughtime.clipping import clip_gradients as clip_gradients
 from throughtime.gradients import BPTT as BPTT
 from throughtime.gradients import DoubleSum as DoubleSum
+from throughtime.gradients import ParallelScan as ParallelScan
 from throughtime.gradients import TruncatedBPTT as TruncatedBPTT
 from throughtime.gradients import tap as tap
 from throughtime.layers import GRU as GRU
@@ -23,6 +24,7 @@ __all__ = [
     "Cell",
     "DoubleSum",
     "FunctionCell",
+    "ParallelScan",
     "Recurrent",
     "TruncatedBPTT",
     "clip_gradients",

@@ -4,6 +4,7 @@ from throughtime.gradients.base import GradientMethod as GradientMethod
 from throughtime.gradients.base import run as run
 from throughtime.gradients.bptt import BPTT as BPTT
 from throughtime.gradients.double_sum import DoubleSum as DoubleSum
+from throughtime.gradients.parallel_scan import ParallelScan as ParallelScan
 from throughtime.gradients.sequence import Sequence as Sequence
 from throughtime.gradients.tap import Tap as Tap
 from throughtime.gradients.tap import tap as tap

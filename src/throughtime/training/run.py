@@ -110,7 +110,7 @@ def resume(settings: RunSettings, folder: Path, say: Say) -> Record | None:
 
 
 def _gradient(settings: OptimizationSettings) -> BPTT:
-    return BPTT(settings.clip_step or None, settings.save)
+    return BPTT(clip_step=settings.clip_step or None, save=settings.save)
 
 
 def _complete(record: Record, wanted: OptimizationSettings, before: OptimizationSettings) -> bool:
