@@ -9,6 +9,7 @@ from throughtime.gradients import BPTT as BPTT
 from throughtime.gradients import DoubleSum as DoubleSum
 from throughtime.gradients import ParallelScan as ParallelScan
 from throughtime.gradients import TruncatedBPTT as TruncatedBPTT
+from throughtime.gradients import gradient_bias as gradient_bias
 from throughtime.gradients import tap as tap
 from throughtime.layers import GRU as GRU
 from throughtime.layers import LSTM as LSTM
@@ -28,6 +29,7 @@ __all__ = [
     "Recurrent",
     "TruncatedBPTT",
     "clip_gradients",
+    "gradient_bias",
     "losses",
     "tap",
 ]

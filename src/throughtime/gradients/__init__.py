@@ -2,6 +2,7 @@
 
 from throughtime.gradients.base import GradientMethod as GradientMethod
 from throughtime.gradients.base import run as run
+from throughtime.gradients.bias import gradient_bias as gradient_bias
 from throughtime.gradients.bptt import BPTT as BPTT
 from throughtime.gradients.double_sum import DoubleSum as DoubleSum
 from throughtime.gradients.parallel_scan import ParallelScan as ParallelScan
