@@ -18,6 +18,11 @@ def _rate(p, x, h):
     return 0.8 * h + torch.tanh(x @ p["w_in"].T + h @ p["w"].T + p["b"]) * torch.sigmoid(h @ p["w"])
 
 
+def _leaks(p, x, h):
+    """Units without a connection to one another, each with a decay of its own that the input moves."""
+    return torch.sigmoid(p["decay"] + x @ p["w_decay"].T) * h + x @ p["w_in"].T
+
+
 def _oscillator(p, x, state):
     """Two members of different sizes."""
     h, v = state
@@ -41,6 +46,21 @@ CELLS: dict[str, Cell] = {
     "function": FunctionCell(
         _rate, _values(w_in=(HIDDEN, INPUT), w=(HIDDEN, HIDDEN), b=(HIDDEN,)), HIDDEN, input_size=INPUT
     ),
+    "function-diagonal": FunctionCell(
+        lambda p, x, h: torch.tanh(_leaks(p, x, h)) + h,
+        _values(decay=(HIDDEN,), w_decay=(HIDDEN, INPUT), w_in=(HIDDEN, INPUT)),
+        HIDDEN,
+        INPUT,
+        diagonal=True,
+    ),
+    "function-linear-diagonal": FunctionCell(
+        _leaks,
+        _values(decay=(HIDDEN,), w_decay=(HIDDEN, INPUT), w_in=(HIDDEN, INPUT)),
+        HIDDEN,
+        INPUT,
+        linear=True,
+        diagonal=True,
+    ),
     "function-two-members": FunctionCell(
         _oscillator, _values(w_hv=(4, HIDDEN), w_in=(4, INPUT), w_vh=(HIDDEN, 4)), {"h": HIDDEN, "v": 4}, INPUT
     ),
@@ -51,6 +71,7 @@ METHODS: dict[str, GradientMethod] = {
     "DoubleSum-backward": tt.DoubleSum(),
     "DoubleSum-forward": tt.DoubleSum(order="forward"),
     "RTRL": tt.RTRL(),
+    "ParallelScan": tt.ParallelScan(),
 }
 """Exact, always."""
 

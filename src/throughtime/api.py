@@ -11,8 +11,10 @@ from throughtime.gradients import RTRL as RTRL
 from throughtime.gradients import UORO as UORO
 from throughtime.gradients import DoubleSum as DoubleSum
 from throughtime.gradients import EProp as EProp
+from throughtime.gradients import ParallelScan as ParallelScan
 from throughtime.gradients import SnAp as SnAp
 from throughtime.gradients import TruncatedBPTT as TruncatedBPTT
+from throughtime.gradients import gradient_bias as gradient_bias
 from throughtime.gradients import tap as tap
 from throughtime.layers import GRU as GRU
 from throughtime.layers import LSTM as LSTM
@@ -35,9 +37,11 @@ __all__ = [
     "Cell",
     "DoubleSum",
     "FunctionCell",
+    "ParallelScan",
     "Recurrent",
     "TruncatedBPTT",
     "clip_gradients",
+    "gradient_bias",
     "losses",
     "tap",
 ]

@@ -48,3 +48,9 @@ def test_relu_has_slope_zero_at_zero_and_passes_nan_as_torch_does():
 def test_an_unknown_nonlinearity_is_refused_by_name():
     with pytest.raises(ArgumentError, match="nonlinearity is 'sine'; it must be 'tanh', 'relu' or 'identity'"):
         ElmanCell(3, 5, nonlinearity="sine")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("nonlinearity", "linear"), [("tanh", False), ("relu", False), ("identity", True)])
+def test_it_is_linear_exactly_with_the_identity(nonlinearity, linear):
+    cell = ElmanCell(INPUT, HIDDEN, nonlinearity=nonlinearity)
+    assert cell.linear is linear and not cell.diagonal

@@ -51,3 +51,43 @@ def test_a_function_that_draws_random_numbers_is_refused_because_its_gradient_wo
     cell = FunctionCell(lambda p, x, h: h * torch.rand_like(h) * p["a"], {"a": torch.ones(5)}, 5, 3)
     with pytest.raises(ArgumentError, match="draws random numbers"):
         cell.step(cell.initial_parameters(), torch.randn(2, 3), (torch.zeros(2, 5),))
+
+
+MIXES = {"w": torch.eye(5) + 0.1}
+
+
+@pytest.mark.parametrize(
+    ("step", "claims", "message"),
+    [
+        (lambda p, x, h: torch.tanh(h) + x.sum(), {"linear": True}, "linear=True.*depends on the state"),
+        (lambda p, x, h: torch.relu(h), {"linear": True, "diagonal": True}, "linear=True"),
+        (lambda p, x, h: h @ p["w"], {"diagonal": True}, "diagonal=True.*depends on another entry"),
+        (lambda p, x, h: torch.tanh(h.roll(1, -1)), {"diagonal": True}, "diagonal=True"),
+    ],
+)
+def test_a_false_claim_is_refused_by_name(step, claims, message):
+    cell = FunctionCell(step, MIXES, 5, 3, **claims)
+    with pytest.raises(ArgumentError, match=message):
+        cell.step(cell.initial_parameters(), torch.randn(2, 3), (torch.zeros(2, 5),))
+
+
+@pytest.mark.parametrize(
+    ("step", "claims"),
+    [
+        (lambda p, x, h: h @ p["w"] * x.sum(-1, keepdim=True) + x.sum(), {"linear": True}),
+        (lambda p, x, h: torch.tanh(h) * p["w"][0], {"diagonal": True}),
+        (lambda p, x, h: 0.5 * h + p["w"][1], {"linear": True, "diagonal": True}),
+    ],
+)
+def test_a_claim_that_holds_passes_and_draws_no_random_numbers(step, claims):
+    cell = FunctionCell(step, MIXES, 5, 3, **claims)
+    before = torch.get_rng_state()
+    cell.step(cell.initial_parameters(), torch.ones(2, 3), (torch.zeros(2, 5),))
+    assert torch.equal(before, torch.get_rng_state())
+    assert {name: getattr(cell, name) for name in claims} == claims
+
+
+def test_a_false_claim_about_two_members_is_found_between_them():
+    cell = FunctionCell(lambda p, x, s: (s[0] + s[1], s[1]), {}, {"h": 2, "v": 2}, 3, diagonal=True)
+    with pytest.raises(ArgumentError, match="diagonal=True"):
+        cell.step({}, torch.randn(2, 3), (torch.zeros(2, 2),) * 2)

@@ -247,6 +247,10 @@ BUILD_REFUSED = {
         lambda: tt.Recurrent(GRUCell(3, 5), hidden_size=5, input_size=3),
         ("hidden_size and input_size came with a Cell", "leave them out"),
     ),
+    "cell with a claim": (
+        lambda: tt.Recurrent(GRUCell(3, 5), diagonal=True),
+        ("diagonal came with a Cell", "leave them out"),
+    ),
     "function alone": (
         lambda: tt.Recurrent(elman),
         ("cell is a function", "parameters and hidden_size and input_size", "all three"),

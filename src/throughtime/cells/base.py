@@ -36,6 +36,16 @@ class Cell(ABC):
     def state_sizes(self) -> Mapping[str, int]:
         """The state's members by name with their sizes, output first: {"h": 128} or {"h": 128, "c": 128}."""
 
+    @property
+    def linear(self) -> bool:
+        """Whether s_t is an affine function of s_{t-1} for a given x_t, so that J_t does not depend on the state."""
+        return False
+
+    @property
+    def diagonal(self) -> bool:
+        """Whether entry i of s_t, with the members laid side by side, depends on no entry of s_{t-1} but the i-th."""
+        return False
+
     @abstractmethod
     def initial_parameters(
         self, device: torch.device | str | None = None, dtype: torch.dtype | None = None

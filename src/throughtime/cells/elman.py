@@ -32,6 +32,10 @@ class ElmanCell(AffineCell):
                 "Any other function fits in a function cell (throughtime.Recurrent)"
             )
 
+    @property
+    def linear(self) -> bool:
+        return self.nonlinearity == "identity"
+
     def update(self, a_x: Tensor, a_h: Tensor, state: State) -> tuple[State, tuple[Tensor, ...]]:
         a = a_x + a_h
         if self.nonlinearity == "tanh":

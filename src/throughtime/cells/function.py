@@ -1,7 +1,7 @@
 """A cell made from any function f(parameters, x, h)."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -27,6 +27,8 @@ class FunctionCell(Cell):
             that requires a gradient and is captured by the function instead is refused.
         hidden_size: the state's size, or name → size for several members, the output first.
         input_size: features of x_t.
+        linear, diagonal: whether the function has these properties, see `Cell`; `ParallelScan` makes use of them. A
+            claim that does not hold is refused when the function is first run.
 
     Examples:
         >>> leaky = FunctionCell(lambda p, x, h: 0.9 * h + x @ p["w"].T, {"w": torch.randn(5, 3)}, 5, input_size=3)
@@ -38,6 +40,8 @@ class FunctionCell(Cell):
     parameters: Mapping[str, Tensor]
     hidden_size: int | Mapping[str, int]
     input_size: int
+    linear: bool = field(default=False, kw_only=True)  # type: ignore[assignment]  (a property of other cells)
+    diagonal: bool = field(default=False, kw_only=True)  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         check_size("input_size", self.input_size, least=0)
@@ -153,8 +157,48 @@ class FunctionCell(Cell):
                 "function draws random numbers; it is run again in the backward pass, where they would differ and make "
                 "the gradient wrong: draw them outside and pass them in as features of x"
             )
+        self._check_claims(values, x)
+
+    def _check_claims(self, parameters: Parameters, x: Tensor) -> None:
+        """J_tᵀ at two irregular states: the same where the cell is linear, no mixing of entries where it is diagonal.
+
+        Without values nothing is checked: see `sequence.check_indices`.
+        """
+        tracing = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+        if not (self.linear or self.diagonal) or x.is_meta or tracing:
+            return
+        features = _irregular(x, 0, x.shape[-1])
+        near, far, cotangent = (
+            tuple(_irregular(x, seed + i, size) for i, size in enumerate(self.state_sizes.values()))
+            for seed in (10, 20, 30)
+        )
+        ones = tuple(map(torch.ones_like, cotangent))
+        pulled, elsewhere, diagonals = (
+            torch.cat(self.pull_back(parameters, (features, *state), g)[1], dim=-1)
+            for state, g in ((near, cotangent), (far, cotangent), (near, ones))
+        )
+        if self.linear and not _equal(pulled, elsewhere):
+            raise ArgumentError(
+                "linear=True, but the function's derivative by the state depends on the state: leave linear out"
+            )
+        if self.diagonal and not _equal(pulled, diagonals * torch.cat(cotangent, dim=-1)):
+            raise ArgumentError(
+                "diagonal=True, but some entry of the new state depends on another entry of the old one: leave "
+                "diagonal out"
+            )
 
 
 def _anew(state: State) -> State:
     """The same values as new tensors: `torch.func` loses track of an input that a function returns as it came."""
     return tuple(member.view_as(member) for member in state)
+
+
+def _irregular(like: Tensor, seed: int, size: int) -> Tensor:
+    """Two rows of numbers between -2 and 2 without a pattern, and without torch's generator."""
+    at = torch.arange(2 * size, device=like.device).view(2, size)
+    return (2 * torch.sin(12.9898 * at + 78.233 * seed + 1)).to(like.dtype)
+
+
+def _equal(a: Tensor, b: Tensor) -> bool:
+    """Up to rounding."""
+    return torch.allclose(a, b, rtol=torch.finfo(a.dtype).eps ** 0.5, atol=torch.finfo(a.dtype).eps ** 0.5)

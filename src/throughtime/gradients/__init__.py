@@ -2,9 +2,11 @@
 
 from throughtime.gradients.base import GradientMethod as GradientMethod
 from throughtime.gradients.base import run as run
+from throughtime.gradients.bias import gradient_bias as gradient_bias
 from throughtime.gradients.bptt import BPTT as BPTT
 from throughtime.gradients.double_sum import DoubleSum as DoubleSum
 from throughtime.gradients.eprop import EProp as EProp
+from throughtime.gradients.parallel_scan import ParallelScan as ParallelScan
 from throughtime.gradients.rflo import RFLO as RFLO
 from throughtime.gradients.rtrl import RTRL as RTRL
 from throughtime.gradients.sequence import Sequence as Sequence

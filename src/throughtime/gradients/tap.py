@@ -4,12 +4,16 @@ from abc import ABC
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from throughtime.types import State
+
+if TYPE_CHECKING:  # which is below: a method hands its norms to a tap
+    from throughtime.gradients.base import GradientMethod
 
 
 @dataclass
@@ -73,8 +77,9 @@ class Tap:
 
 
 class Tappable(ABC, nn.Module):
-    """A module whose backward pass can be tapped."""
+    """A module whose backward pass can be tapped, and the method of that pass."""
 
+    gradient: "GradientMethod"
     tap: Tap | None = None
     tap_prefix: str = ""
 

@@ -20,7 +20,7 @@ class Recurrent(RecurrentLayer):
     Args:
         cell: a `Cell`; several, each reading the outputs of the one before; or f(parameters, x, h) -> h, see
             `FunctionCell`.
-        parameters, hidden_size, input_size: for a function, and only for one, see `FunctionCell`.
+        parameters, hidden_size, input_size, linear, diagonal: for a function, and only for one, see `FunctionCell`.
         (others): see `RecurrentLayer`.
 
     Examples:
@@ -40,6 +40,8 @@ class Recurrent(RecurrentLayer):
         parameters: Mapping[str, Tensor] | None = None,
         hidden_size: int | Mapping[str, int] | None = None,
         input_size: int | None = None,
+        linear: bool = False,
+        diagonal: bool = False,
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
@@ -49,7 +51,7 @@ class Recurrent(RecurrentLayer):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(
-            _cells(cell, parameters, hidden_size, input_size),
+            _cells(cell, parameters, hidden_size, input_size, {"linear": linear, "diagonal": diagonal}),
             batch_first=batch_first,
             dropout=dropout,
             bidirectional=bidirectional,
@@ -65,13 +67,14 @@ def _cells(
     parameters: Mapping[str, Tensor] | None,
     hidden_size: int | Mapping[str, int] | None,
     input_size: int | None,
+    claims: Mapping[str, bool],
 ) -> list[Cell]:
     given = {"parameters": parameters, "hidden_size": hidden_size, "input_size": input_size}
     if callable(cell):
         missing = [name for name, value in given.items() if value is None]
         if parameters is None or hidden_size is None or input_size is None:
             raise ArgumentError(f"cell is a function, and {' and '.join(missing)} did not come; it needs all three")
-        return [FunctionCell(cell, parameters, hidden_size, input_size)]
+        return [FunctionCell(cell, parameters, hidden_size, input_size, **claims)]
     if not isinstance(cell, Cell | Ordered):
         raise ArgumentError(
             f"cell is a {type(cell).__name__}; it must be a Cell, a list of them, or a function "
@@ -81,6 +84,7 @@ def _cells(
     if not all(isinstance(one, Cell) for one in cells):
         raise ArgumentError("cell must be a Cell, a list of them, or a function f(parameters, x, h) -> h")
     superfluous = [name for name, value in given.items() if value is not None]
+    superfluous += [name for name, value in claims.items() if value]
     if superfluous:
         raise ArgumentError(f"{' and '.join(superfluous)} came with a Cell, which has its own; leave them out")
     return cells

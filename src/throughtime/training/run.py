@@ -110,7 +110,7 @@ def resume(settings: RunSettings, folder: Path, say: Say) -> Record | None:
 
 
 def _gradient(settings: OptimizationSettings) -> BPTT:
-    return BPTT(settings.save, clip_step=settings.clip_step or None)
+    return BPTT(clip_step=settings.clip_step or None, save=settings.save)
 
 
 def _complete(record: Record, wanted: OptimizationSettings, before: OptimizationSettings) -> bool:

@@ -1,0 +1,38 @@
+"""An affine recurrence as an associative scan: logarithmic depth instead of a loop over time."""
+
+import torch
+from torch import Tensor
+
+
+def scan(factors: Tensor, terms: Tensor) -> Tensor:
+    """x_0 = terms[0], x_i = factors[i - 1] x_{i-1} + terms[i], for all i, by odd-even reduction.
+
+    Two neighbouring steps are one step of the same form, (A_2, b_2) ∘ (A_1, b_1) = (A_2 A_1, A_2 b_1 + b_2): the odd
+    places are half as long a recurrence, and each even place is one step away from an odd one. Blelloch 1990.
+
+    Args:
+        factors: [n - 1, batch, size, size], or [n - 1, batch, size] for diagonal matrices.
+        terms: [n, batch, size].
+
+    Cost: n products of matrices, about log2 n of them one after the other, and as many of a matrix and a vector again
+    as the loop has; room for two and a half times the factors.
+    """
+    count = len(terms)
+    if count < 2:
+        return terms
+    pairs = count // 2
+    later, earlier = factors[0::2][:pairs], factors[1::2][: pairs - 1]
+    odd = scan(_compose(later[1:], earlier), _apply(later, terms[0::2][:pairs]) + terms[1::2])
+    even = _apply(factors[1::2], odd[: count - pairs - 1]) + terms[2::2]
+    places = torch.empty_like(terms)
+    places[0], places[2::2], places[1::2] = terms[0], even, odd
+    return places
+
+
+def _apply(factors: Tensor, terms: Tensor) -> Tensor:
+    diagonal = factors.dim() == terms.dim()
+    return factors * terms if diagonal else (factors @ terms[..., None])[..., 0]
+
+
+def _compose(later: Tensor, earlier: Tensor) -> Tensor:
+    return later * earlier if later.dim() == 3 else later @ earlier
