@@ -6,6 +6,7 @@ from throughtime.cells import Cell as Cell
 from throughtime.cells import FunctionCell as FunctionCell
 from throughtime.clipping import clip_gradients as clip_gradients
 from throughtime.gradients import BPTT as BPTT
+from throughtime.gradients import CheckpointedBPTT as CheckpointedBPTT
 from throughtime.gradients import DoubleSum as DoubleSum
 from throughtime.gradients import tap as tap
 from throughtime.layers import GRU as GRU
@@ -20,6 +21,7 @@ __all__ = [
     "RNN",
     "AffineCell",
     "Cell",
+    "CheckpointedBPTT",
     "DoubleSum",
     "FunctionCell",
     "Recurrent",
