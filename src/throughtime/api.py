@@ -8,6 +8,7 @@ from throughtime.clipping import clip_gradients as clip_gradients
 from throughtime.gradients import BPTT as BPTT
 from throughtime.gradients import CheckpointedBPTT as CheckpointedBPTT
 from throughtime.gradients import DoubleSum as DoubleSum
+from throughtime.gradients import checkpointed_backward as checkpointed_backward
 from throughtime.gradients import tap as tap
 from throughtime.layers import GRU as GRU
 from throughtime.layers import LSTM as LSTM
@@ -25,6 +26,7 @@ __all__ = [
     "DoubleSum",
     "FunctionCell",
     "Recurrent",
+    "checkpointed_backward",
     "clip_gradients",
     "losses",
     "tap",
