@@ -49,8 +49,8 @@ METHODS: dict[str, GradientMethod] = {
     "BPTT": tt.BPTT(),
     "CheckpointedBPTT": tt.CheckpointedBPTT(),
     "CheckpointedBPTT-3": tt.CheckpointedBPTT(segments=3),
-    # One state at a time beside the first one, or three, in float64: several levels for the gated cells.
-    "CheckpointedBPTT-1300B": tt.CheckpointedBPTT(memory=1300),
+    # In float64 several levels for the gated cells.
+    "CheckpointedBPTT-1500B": tt.CheckpointedBPTT(memory=1500),
     "DoubleSum-backward": tt.DoubleSum(),
     "DoubleSum-forward": tt.DoubleSum(order="forward"),
 }

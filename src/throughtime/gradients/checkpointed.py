@@ -14,7 +14,7 @@ from throughtime.gradients.budget import bytes_of
 from throughtime.gradients.choice import kernel_for, recurrence_for
 from throughtime.gradients.loop import LOOP
 from throughtime.gradients.norms import StepNorms
-from throughtime.gradients.schedule import Plan, go_back, kept_states, plan_for
+from throughtime.gradients.schedule import Plan, go_back, kept_to_the_end, plan_for
 from throughtime.gradients.sequence import Sequence, choose
 from throughtime.kernels.base import Kernel
 from throughtime.types import Gradients, Parameters, State
@@ -115,7 +115,7 @@ class CheckpointedBPTT(GradientMethod):
             outputs, final, trace = recurrence.forward(cell, parameters, sequence, "gates")
             return outputs, final, (marks, *trace)
         run = _Segments(recurrence, cell, parameters, sequence, plan.segment_steps)
-        kept = kept_states(plan.segments, plan.slots)
+        kept = kept_to_the_end(plan.segments, plan.slots)
         outputs, final, states = run.at_once(kept) if run.can_run_at_once else run.one_by_one(plan.segments, kept)
         return outputs, final, (marks, *(member for state in states for member in state))
 
@@ -136,7 +136,7 @@ class CheckpointedBPTT(GradientMethod):
             return recurrence.backward(cell, parameters, sequence, trace, d_outputs, d_final, "gates", needs_x, norms)
         run, members = _Segments(recurrence, cell, parameters, sequence, segment_steps), len(d_final)
         states = {0: sequence.initial}
-        for index, segment in enumerate(kept_states(segments, slots)):
+        for index, segment in enumerate(kept_to_the_end(segments, slots)):
             states[segment] = trace[index * members : (index + 1) * members]
         way_back = _WayBack(run, d_outputs, d_final, needs_x, norms)
         go_back(segments, slots, states, run.advance, way_back.pull)

@@ -53,8 +53,12 @@ class Plan:
 
     @property
     def bytes(self) -> int:
-        """At most this much is held at once: the states that are kept, and the segment that is gone back through."""
-        return self.slots * self.state_bytes + min(self.steps, self.segment_steps) * self.step_bytes
+        """At most this much is held at once: the states that are kept, and the segment that is gone back through.
+
+        The state that enters that segment is one more, unless it is among those that are kept.
+        """
+        states = min(self.slots + 1, self.segments - 1)
+        return states * self.state_bytes + min(self.steps, self.segment_steps) * self.step_bytes
 
     @property
     def bytes_without(self) -> int:
@@ -112,6 +116,12 @@ def kept_states(segments: int, slots: int) -> list[int]:
     return kept
 
 
+def kept_to_the_end(segments: int, slots: int) -> list[int]:
+    """The same after a pass that ran to the end: with the state that enters the last segment, which is needed first."""
+    kept = kept_states(segments, slots)
+    return kept if segments - 1 in kept else [*kept, segments - 1]
+
+
 def go_back(
     segments: int,
     slots: int,
@@ -163,16 +173,17 @@ def plan_for(steps: int, state_bytes: int, step_bytes: int, budget: int | None, 
     least = min(one.bytes for one in one_level)
     if budget is None:
         return next(one for one in one_level if one.bytes <= GENEROUS * least)
-    slots_left = [(budget - one.segment_steps * step_bytes) // max(1, state_bytes) for one in one_level]
+    slots_left = [(budget - one.segment_steps * step_bytes) // max(1, state_bytes) - 1 for one in one_level]
     fitting = [
         one if one.bytes <= budget else plan(one.segment_steps, slots)
         for one, slots in zip(one_level, slots_left, strict=True)
         if slots >= 0 or one.bytes <= budget
     ]
     if not fitting:
+        fewest = min(plan(1, 0).bytes, least)
         raise ArgumentError(
-            f"memory is {in_words(budget)}; the least that works is {step_bytes} bytes ({in_words(step_bytes)}), one "
-            f"step at a time and all before it run again for each; from {in_words(least)} on no step is run more "
-            "than once more"
+            f"memory is {in_words(budget)}; the least that works is {fewest} bytes ({in_words(fewest)}), one step at a "
+            f"time and all before it run again for each; with {in_words(least)} or more every step is run only once "
+            "more"
         )
     return min(fitting, key=lambda one: one.evaluations)
