@@ -68,6 +68,10 @@ CELLS: dict[str, Cell] = {
 
 METHODS: dict[str, GradientMethod] = {
     "BPTT": tt.BPTT(),
+    "CheckpointedBPTT": tt.CheckpointedBPTT(),
+    "CheckpointedBPTT-3": tt.CheckpointedBPTT(segments=3),
+    # In float64 several levels for the gated cells.
+    "CheckpointedBPTT-1500B": tt.CheckpointedBPTT(memory=1500),
     "DoubleSum-backward": tt.DoubleSum(),
     "DoubleSum-forward": tt.DoubleSum(order="forward"),
     "RTRL": tt.RTRL(),

@@ -9,11 +9,13 @@ from throughtime.gradients import BPTT as BPTT
 from throughtime.gradients import RFLO as RFLO
 from throughtime.gradients import RTRL as RTRL
 from throughtime.gradients import UORO as UORO
+from throughtime.gradients import CheckpointedBPTT as CheckpointedBPTT
 from throughtime.gradients import DoubleSum as DoubleSum
 from throughtime.gradients import EProp as EProp
 from throughtime.gradients import ParallelScan as ParallelScan
 from throughtime.gradients import SnAp as SnAp
 from throughtime.gradients import TruncatedBPTT as TruncatedBPTT
+from throughtime.gradients import checkpointed_backward as checkpointed_backward
 from throughtime.gradients import gradient_bias as gradient_bias
 from throughtime.gradients import tap as tap
 from throughtime.layers import GRU as GRU
@@ -35,11 +37,13 @@ __all__ = [
     "RNN",
     "AffineCell",
     "Cell",
+    "CheckpointedBPTT",
     "DoubleSum",
     "FunctionCell",
     "ParallelScan",
     "Recurrent",
     "TruncatedBPTT",
+    "checkpointed_backward",
     "clip_gradients",
     "gradient_bias",
     "losses",

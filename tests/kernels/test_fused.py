@@ -10,6 +10,7 @@ from oracles import relative
 from throughtime.cells import ElmanCell, GRUCell, LSTMCell
 from throughtime.errors import ArgumentError
 from throughtime.gradients import Sequence
+from throughtime.gradients.choice import recurrence_for
 from throughtime.gradients.loop import LOOP
 from throughtime.gradients.norms import StepNorms
 from throughtime.gradients.tap import LayerTap
@@ -247,9 +248,7 @@ def test_a_subclass_with_another_step_does_not_inherit_the_kernel():
         def update(self, a_x, a_h, state):
             return super().update(2 * a_x, a_h, state)
 
-    from throughtime.gradients import BPTT
-
     sequence = _sequence(ElmanCell(3, 5), (4, 2, 3, 5), "plain", torch.float64)
     with torch.no_grad():
-        assert BPTT._recurrence(Doubled(3, 5), sequence) is LOOP
-        assert BPTT._recurrence(ElmanCell(3, 5), sequence) is ElmanCell.kernel
+        assert recurrence_for(Doubled(3, 5), sequence) is LOOP
+        assert recurrence_for(ElmanCell(3, 5), sequence) is ElmanCell.kernel

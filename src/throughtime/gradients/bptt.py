@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import get_args
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -11,10 +10,9 @@ from throughtime.cells.base import Cell
 from throughtime.errors import ArgumentError
 from throughtime.gradients import operators
 from throughtime.gradients.base import GradientMethod
-from throughtime.gradients.loop import LOOP
+from throughtime.gradients.choice import kernel_for, recurrence_for
 from throughtime.gradients.norms import StepNorms
 from throughtime.gradients.sequence import Sequence
-from throughtime.kernels.base import Kernel
 from throughtime.types import Gradients, Parameters, Save, State
 
 
@@ -45,7 +43,7 @@ class BPTT(GradientMethod):
     def forward(
         self, cell: Cell, parameters: Parameters, sequence: Sequence, keep: bool
     ) -> tuple[Float[Tensor, "time batch hidden"], State, tuple[Tensor, ...]]:
-        return self._recurrence(cell, sequence).forward(cell, parameters, sequence, self.save if keep else None)
+        return recurrence_for(cell, sequence).forward(cell, parameters, sequence, self.save if keep else None)
 
     def backward(
         self,
@@ -58,7 +56,7 @@ class BPTT(GradientMethod):
         needs_x: bool,
         norms: StepNorms,
     ) -> Gradients:
-        recurrence = self._recurrence(cell, sequence)
+        recurrence = recurrence_for(cell, sequence)
         return recurrence.backward(cell, parameters, sequence, trace, d_outputs, d_final, self.save, needs_x, norms)
 
     def entering(self, cell: Cell, sequence: Sequence, trace: tuple[Tensor, ...]) -> State:
@@ -66,7 +64,7 @@ class BPTT(GradientMethod):
         return self._recurrence(cell, sequence).entering(cell, sequence, trace)
 
     def takes(self, cell: Cell, sequence: Sequence) -> bool:
-        return self._kernel(cell, sequence) is not None or super().takes(cell, sequence)
+        return kernel_for(cell, sequence) is not None or super().takes(cell, sequence)
 
     def traced(
         self, cell: Cell, parameters: Parameters, sequence: Sequence, keep: bool
@@ -76,15 +74,3 @@ class BPTT(GradientMethod):
             save, name = self.save if keep else None, kernel.full_name(cell)
             return operators.recurrence_of(name, parameters, sequence, save, self.clip_step)
         return super().traced(cell, parameters, sequence, keep)
-
-    @classmethod
-    def _recurrence(cls, cell: Cell, sequence: Sequence) -> Kernel:
-        """The cell's kernel, or the loop: for what the kernel does not serve, and under create_graph."""
-        kernel = None if torch.is_grad_enabled() else cls._kernel(cell, sequence)
-        return LOOP if kernel is None else kernel
-
-    @staticmethod
-    def _kernel(cell: Cell, sequence: Sequence) -> Kernel | None:
-        """It must stand in the cell's own class: one inherited by a subclass with another step would be wrong."""
-        kernel = vars(type(cell)).get("kernel")
-        return kernel if kernel is not None and kernel.serves(cell, sequence) else None

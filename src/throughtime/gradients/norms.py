@@ -24,6 +24,10 @@ class StepNorms:
     clip_step: float | None = None
     tap: LayerTap | None = None
 
+    def part(self, start: int, stop: int) -> "StepNorms":
+        """The same for the steps start … stop - 1 alone, counted from 0."""
+        return StepNorms(self.clip_step, self.tap and self.tap.part(start, stop))
+
     def pass_on(self, t: int, total: State, padding: Bool[Tensor, "batch 1"] | None) -> State:
         """The total ∂L/∂s_t, clipped; its norms go to the tap. Padded rows take no step: no norm, no clipping."""
         scale = self.scale(t, total, padding)

@@ -1,6 +1,6 @@
 """What a recurrence runs over: inputs, the states it starts from, and which steps count."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -71,6 +71,15 @@ class Sequence:
         if self.reverse and resets is not None:
             resets = reversed_resets(resets, self.lengths)
         return Sequence(x, self.initial, self.reset_state, self.lengths, resets, inert=True)
+
+    def part(self, start: int, stop: int, entering: State) -> "Sequence":
+        """The steps start … stop - 1 as a sequence of their own, of a padded one that runs forwards in time.
+
+        `entering` is the state that left step start - 1.
+        """
+        lengths = None if self.lengths is None else (self.lengths - start).clamp(0, stop - start)
+        resets = None if self.resets is None else self.resets[start:stop]
+        return replace(self, x=self.x[start:stop], initial=entering, lengths=lengths, resets=resets)
 
     def assert_valid(self) -> None:
         """Have a compiled graph check what could not be looked at while it was traced."""

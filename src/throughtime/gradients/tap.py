@@ -35,6 +35,11 @@ class LayerTap:
         self.norms = {name: like.new_zeros(steps, batch) for name in self.names}
         self.clipped = torch.zeros(steps, batch, dtype=torch.bool, device=like.device)
 
+    def part(self, start: int, stop: int) -> "LayerTap":
+        """The record of the steps start … stop - 1, for who goes back through these alone; it notes them here."""
+        clipped = None if self.clipped is None else self.clipped[start:stop]
+        return LayerTap(self.names, {name: norms[start:stop] for name, norms in self.norms.items()}, clipped)
+
     def record(self, t: int, total: State, norm: Float[Tensor, " batch"], clip_step: float | None) -> None:
         """Note step t: `total` is ∂L/∂s_t, `norm` its rows' norms over all members."""
         for name, member in zip(self.names, total, strict=True):
@@ -45,9 +50,10 @@ class LayerTap:
 
     def fill(self, members: list[Float[Tensor, "time batch"]], clip_step: float | None) -> None:
         """Note all steps at once: the norms of each member of the state, in order."""
-        self.norms = dict(zip(self.names, members, strict=True))
-        if clip_step is not None:
-            self.clipped = torch.linalg.vector_norm(torch.stack(members), dim=0) > clip_step
+        for name, member in zip(self.names, members, strict=True):
+            self.norms[name].copy_(member)
+        if clip_step is not None and self.clipped is not None:
+            self.clipped.copy_(torch.linalg.vector_norm(torch.stack(members), dim=0) > clip_step)
 
 
 @dataclass
