@@ -12,6 +12,7 @@ from throughtime.layers import GRU as GRU
 from throughtime.layers import LSTM as LSTM
 from throughtime.layers import RNN as RNN
 from throughtime.layers import Recurrent as Recurrent
+from throughtime.verification import verify_gradients as verify_gradients
 
 __all__ = [
     "BPTT",
@@ -26,4 +27,5 @@ __all__ = [
     "clip_gradients",
     "losses",
     "tap",
+    "verify_gradients",
 ]
