@@ -60,13 +60,13 @@ class _OneStep(GradientMethod):
 )
 @pytest.mark.parametrize("kind", [tt.RNN, tt.LSTM, tt.GRU])
 def test_our_layers_pass_with_every_exact_method(kind, gradient):
-    layer = kind(3, 5, gradient=gradient)
-    resets = torch.zeros(5, 4, dtype=torch.bool)
-    resets[2, 0] = resets[0, 3] = True
-    state = torch.randn(1, 4, 5)
-    hx = (state, torch.randn(1, 4, 5)) if kind is tt.LSTM else state
+    layer = kind(2, 3, gradient=gradient)
+    resets = torch.zeros(4, 3, dtype=torch.bool)
+    resets[2, 0] = resets[0, 1] = True
+    state = torch.randn(1, 3, 3)
+    hx = (state, torch.randn(1, 3, 3)) if kind is tt.LSTM else state
     report = tt.verify_gradients(
-        layer, torch.randn(5, 4, 3), hx, keywords={"lengths": [5, 0, 1, 3], "resets": resets}, raise_on_failure=True
+        layer, torch.randn(4, 3, 2), hx, keywords={"lengths": [4, 1, 0], "resets": resets}, raise_on_failure=True
     )
     assert report.ok and report.worst.error < 1e-9
     assert [one.name for one in report.tensors[:2]] == ["parameter weight_ih_l0", "parameter weight_hh_l0"]
@@ -203,7 +203,7 @@ def test_a_derivative_that_is_nan_is_found_out():
     """The square root's slope at 0 is infinite, and 0 · ∞ is NaN on the way back, where the function itself is flat."""
 
     def masked(x):
-        return torch.where(x > 0, torch.sqrt(x.clamp(min=0)), torch.zeros_like(x))
+        return torch.where(x > 0, torch.sqrt((x + x.abs()) / 2), torch.zeros_like(x))
 
     report = tt.verify_gradients(masked, torch.tensor([-1.0, 2.0]))
     (place,) = report.failures

@@ -9,12 +9,12 @@ from torch import Tensor
 
 from throughtime.verification.report import Finding
 
-STEP = 1e-3
+STEP = 2.0**-10
 """The first step, in units of the larger of 1 and the place's own size: there the error of the formula, about h⁴, and
-that of rounding, about 1e-16 / h, are both near 1e-12."""
+that of rounding, about 1e-16 / h, are both near 1e-12. A power of 2, so that adding it to the place is exact."""
 
-HALVINGS = 34
-"""How often the step is halved where the differences have not settled, so down to 6e-14."""
+HALVINGS = 40
+"""How often the step is halved where the differences have not settled, so down to 1e-15."""
 
 _ROUNDINGS = 32
 """The roundings that one evaluation is granted, each of half a unit in its last place."""
@@ -62,8 +62,9 @@ class Line:
 
     def noise(self, h: float) -> float:
         """How much rounding may add to `central(h)`."""
-        ahead, behind = self.at(h), self.at(-h)
-        size = float(ahead[ahead != behind].abs().sum())
+        ahead, others = self.at(h), (self.at(-h), self.at(2 * h), self.at(-2 * h))
+        changed = torch.stack([ahead != other for other in others]).any(dim=0)
+        size = float(ahead[changed].abs().sum())
         return _ROUNDINGS * torch.finfo(torch.float64).eps * size / h if math.isfinite(size) else 0.0
 
 
@@ -87,20 +88,22 @@ def judge(line: Line, automatic: float, step: float, halvings: int, tolerance: f
         if change < best.uncertainty:
             best = Judgement(value, change, Finding.UNSETTLED)
         if change <= 0.1 * slack + line.noise(step):
-            uncertainty = max(change, line.noise(step))
-            return Judgement(value, uncertainty, _settled(line, automatic, value, uncertainty, step, slack + strict))
-    # Of many results that do not settle two may be near each other by chance.
+            return _settled(line, automatic, value, step, slack + strict)
     apart = abs(automatic - best.differences) > 10 * best.uncertainty
     return Judgement(best.differences, best.uncertainty, Finding.DIFFERS if apart else Finding.UNSETTLED)
 
 
-def _settled(line: Line, automatic: float, value: float, uncertainty: float, step: float, allowed: float) -> Finding:
+def _settled(line: Line, automatic: float, value: float, step: float, allowed: float) -> Judgement:
     error = abs(automatic - value)
     if error <= allowed:
-        return Finding.AGREES
-    if error <= 2 * uncertainty:
-        return Finding.UNSETTLED
-    return Finding.KINK if _at_a_kink(line, automatic, step, allowed) else Finding.DIFFERS
+        return Judgement(value, max(error, line.noise(step)), Finding.AGREES)
+    # Two results may be near each other by chance, where the function is rough; then smaller steps tell.
+    changes = [abs(line.central(step / divisor) - value) for divisor in (2, 4, 8)]
+    uncertainty = max(line.noise(step), *changes)
+    if not error > 2 * uncertainty and math.isfinite(automatic):
+        return Judgement(value, uncertainty, Finding.UNSETTLED)
+    kink = _at_a_kink(line, automatic, step, allowed)
+    return Judgement(value, uncertainty, Finding.KINK if kink else Finding.DIFFERS)
 
 
 def _at_a_kink(line: Line, automatic: float, step: float, allowed: float) -> bool:
