@@ -23,29 +23,31 @@ from throughtime.layers import LSTM as LSTM
 from throughtime.layers import RNN as RNN
 from throughtime.layers import Recurrent as Recurrent
 from throughtime.online import OnlineLearner as OnlineLearner
+from throughtime.verification import verify_gradients as verify_gradients
 
 __all__ = [
-    "UORO",
-    "SnAp",
-    "RTRL",
-    "RFLO",
-    "EProp",
     "BPTT",
     "GRU",
     "LSTM",
-    "OnlineLearner",
+    "RFLO",
     "RNN",
+    "RTRL",
+    "UORO",
     "AffineCell",
     "Cell",
     "CheckpointedBPTT",
     "DoubleSum",
+    "EProp",
     "FunctionCell",
+    "OnlineLearner",
     "ParallelScan",
     "Recurrent",
+    "SnAp",
     "TruncatedBPTT",
     "checkpointed_backward",
     "clip_gradients",
     "gradient_bias",
     "losses",
     "tap",
+    "verify_gradients",
 ]
