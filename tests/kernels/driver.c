@@ -81,23 +81,21 @@ typedef struct {
   const cell_type *cell;
   int64_t T, B, I, H, P;
   bool has_lengths, has_resets, one_hot, in_order, reversible;
-  int64_t *lengths, *order, *rank, *offsets; /* lengths by rank; rank[row] is where `order` has the row */
+  int64_t *lengths, *rank, *offsets;         /* rank[row]: how many rows come before it in a step of packed arrays */
   uint8_t *starts;                           /* [T, B], by row: whether the state starts anew before that step */
   int64_t *index;                            /* [T, B], by row: which input is 1, where they are one-hot */
   array in[INPUTS];                          /* X [T, B, I], D_H [T, B, P] by row */
 } problem;
 
-static int64_t length_of(const problem *p, int64_t row) { return p->lengths[p->rank[row]]; }
-
 /* Lengths from T down to 0; a single row ends a step before the others would. The order is no inverse of itself. */
 static void make_rows(problem *p) {
   const size_t size = sizeof(int64_t);
-  p->lengths = malloc((size_t)p->B * size), p->order = malloc((size_t)p->B * size);
-  p->rank = malloc((size_t)p->B * size), p->offsets = malloc((size_t)(p->T + 1) * size);
+  p->lengths = malloc((size_t)p->B * size), p->rank = malloc((size_t)p->B * size);
+  p->offsets = malloc((size_t)(p->T + 1) * size);
   for (int64_t r = 0; r < p->B; ++r) {
-    p->lengths[r] = !p->has_lengths ? p->T : p->B > 1 ? p->T - r * p->T / (p->B - 1) : p->T > 1 ? p->T - 1 : 0;
-    p->order[r] = p->in_order ? r : (r + 1) % p->B;
-    p->rank[p->order[r]] = r;
+    const int64_t row = p->in_order ? r : (r + 1) % p->B;
+    p->lengths[row] = !p->has_lengths ? p->T : p->B > 1 ? p->T - r * p->T / (p->B - 1) : p->T > 1 ? p->T - 1 : 0;
+    p->rank[row] = r;
   }
   p->offsets[0] = 0;
   for (int64_t t = 0; t < p->T; ++t) {
@@ -137,7 +135,7 @@ static void make_one_hot(problem *p) {
 
 static void free_problem(problem *p) {
   for (int i = 0; i < INPUTS; ++i) free(p->in[i].at);
-  free(p->lengths), free(p->order), free(p->rank), free(p->offsets), free(p->starts), free(p->index);
+  free(p->lengths), free(p->rank), free(p->offsets), free(p->starts), free(p->index);
 }
 
 /* how a problem is handed over, and what is asked for; all zero is the plainest */
@@ -153,7 +151,7 @@ typedef struct {
 static int64_t rows_of(const problem *p, manner m) { return m.packed ? p->offsets[p->T] : p->T * p->B; }
 
 static int64_t time_of(const problem *p, manner m, int64_t t, int64_t row) {
-  return m.reverse ? length_of(p, row) - 1 - t : t;
+  return m.reverse ? p->lengths[row] - 1 - t : t;
 }
 
 /* The place in arrays [N, …] of step t of the recurrence. */
@@ -173,7 +171,7 @@ static array laid_out(const problem *p, manner m, array from, int64_t width) {
   strides_of(p, m, width, &step, &of_row);
   const array to = unwritten(m.packed ? rows_of(p, m) * of_row : p->T * p->B * width);
   for (int64_t row = 0; row < p->B; ++row)
-    for (int64_t t = 0; t < length_of(p, row); ++t) {
+    for (int64_t t = 0; t < p->lengths[row]; ++t) {
       const int64_t place = place_of(p, m, t, row);
       const int64_t at = m.packed ? place * of_row : time_of(p, m, t, row) * step + row * of_row;
       for (int64_t i = 0; i < width; ++i) put(to, at + i, get(from, (t * p->B + row) * width + i));
@@ -187,7 +185,7 @@ static uint8_t *laid_out_resets(const problem *p, manner m) {
   uint8_t *resets = malloc((size_t)rows_of(p, m));
   memset(resets, 1, (size_t)rows_of(p, m));
   for (int64_t row = 0; row < p->B; ++row)
-    for (int64_t t = m.reverse; t < length_of(p, row); ++t)
+    for (int64_t t = m.reverse; t < p->lengths[row]; ++t)
       resets[place_of(p, m, t - m.reverse, row)] = p->starts[t * p->B + row];
   return resets;
 }
@@ -197,7 +195,7 @@ static int64_t *laid_out_index(const problem *p, manner m) {
   int64_t *index = malloc((size_t)rows_of(p, m) * sizeof *index);
   memset(index, 0x7f, (size_t)rows_of(p, m) * sizeof *index);
   for (int64_t row = 0; row < p->B; ++row)
-    for (int64_t t = 0; t < length_of(p, row); ++t) index[place_of(p, m, t, row)] = p->index[t * p->B + row];
+    for (int64_t t = 0; t < p->lengths[row]; ++t) index[place_of(p, m, t, row)] = p->index[t * p->B + row];
   return index;
 }
 
@@ -206,7 +204,7 @@ static array brought_back(const problem *p, manner m, array from, int64_t width,
   const array to = unwritten(p->T * p->B * width);
   int64_t there = 0;
   for (int64_t row = 0; row < p->B; ++row)
-    for (int64_t t = 0; t < length_of(p, row); ++t)
+    for (int64_t t = 0; t < p->lengths[row]; ++t)
       for (int64_t i = 0; i < width; ++i, ++there) {
         const int64_t place = place_of(p, m, t, row) * width + i;
         if (isnan(get(from, place))) fail("is not written", of, place);
@@ -266,8 +264,7 @@ static tt_problem handed(const problem *p, manner m, const array *out, array x) 
   const array *in = p->in;
   tt_problem to = {
       .steps = p->T, .batch = p->B, .input = p->I, .hidden = p->H, .output = p->P, .reverse = m.reverse,
-      .lengths = p->has_lengths || m.packed ? p->lengths : NULL, .order = p->in_order ? NULL : p->order,
-      .offsets = m.packed ? p->offsets : NULL, .resets = laid_out_resets(p, m), .x = m.index ? NULL : x.at,
+      .packed = m.packed, .lengths = p->has_lengths || m.packed ? p->lengths : NULL, .resets = laid_out_resets(p, m), .x = m.index ? NULL : x.at,
       .index = laid_out_index(p, m),
       .weight_ih = in[WEIGHT_IH].at, .bias_ih = in[BIAS_IH].at, .weight_hh = in[WEIGHT_HH].at,
       .bias_hh = in[BIAS_HH].at, .weight_hr = in[WEIGHT_HR].at, .initial_h = in[INITIAL_H].at,
@@ -361,7 +358,7 @@ static void expect_runs(const problem *p, const manner *manners, size_t count, r
 /* At a row's last step the total gradient is known: what comes from the output and from the final state. */
 static void expect_norms(const problem *p, result r) {
   for (int64_t row = 0; row < p->B; ++row) {
-    const int64_t last = (length_of(p, row) - 1) * p->B + row;
+    const int64_t last = (p->lengths[row] - 1) * p->B + row;
     double of_h = 0, of_c = 0;
     if (last < 0) continue;
     for (int64_t i = 0; i < p->P; ++i)
@@ -428,7 +425,7 @@ static void try_problem(const cell_type *cell, shape s, int64_t P, bool lengths,
   const bool bias = (s.T + s.B + s.H + lengths) % 2;
   problem p = {.cell = cell, .T = s.T, .B = s.B, .I = s.I, .H = s.H, .P = P, .has_lengths = lengths,
                .has_resets = resets, .one_hot = s.I > 0 && (s.T + lengths) % 2 == 0,
-               .in_order = (s.B + s.H) % 3 == 0, .reversible = !resets || (s.T + s.H) % 2};
+               .in_order = !lengths || (s.B + s.H) % 3 == 0, .reversible = !resets || (s.T + s.H) % 2};
   snprintf(problem_tried, sizeof problem_tried,
            "%s %s T=%" PRId64 " B=%" PRId64 " I=%" PRId64 " H=%" PRId64 " P=%" PRId64 "%s%s%s%s%s", cell->name,
            type ? "double" : "float", p.T, p.B, p.I, p.H, p.P, lengths ? " lengths" : "", resets ? " resets" : "",
@@ -485,13 +482,13 @@ static void try_threads(void) {
   for (int i = 0; i < (int)(sizeof SHAPES / sizeof *SHAPES); ++i) try_cells(SHAPES[i], i, try_pools);
 }
 
-static void expect_refused(tt_problem bad, int64_t threads) {
+static void expect_refused(tt_problem bad, int64_t threads, int status) {
   const tt_forward_arguments forward = {.problem = bad};
   const tt_backward_arguments backward = {.problem = bad};
   for (int cell = 0; cell < CELL_COUNT; ++cell)
     for (int of = 0; of < 2; ++of) {
-      expect(CELLS[cell].forward[of](&forward, threads) == TT_BAD_ARGUMENT, "the forward pass refuses");
-      expect(CELLS[cell].backward[of](&backward, threads) == TT_BAD_ARGUMENT, "the backward pass refuses");
+      expect(CELLS[cell].forward[of](&forward, threads) == status, "the forward pass refuses");
+      expect(CELLS[cell].backward[of](&backward, threads) == status, "the backward pass refuses");
     }
 }
 
@@ -505,10 +502,14 @@ static void try_refusals(void) {
   bad[0].steps = bad[1].batch = bad[2].input = -1;
   bad[3].hidden = bad[3].output = 0;
   bad[4].output = 1, bad[5].output = bad[6].output = 3;
-  bad[6].weight_hr = &sound;                /* a projection to more than there are units */
-  bad[7].offsets = (const int64_t[]){0, 1}; /* without lengths */
-  for (size_t i = 0; i < sizeof bad / sizeof *bad; ++i) expect_refused(bad[i], 1);
-  expect_refused(sound, 0);
+  bad[6].weight_hr = &sound; /* a projection to more than there are units */
+  bad[7].packed = true;      /* without lengths */
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; ++i) expect_refused(bad[i], 1, TT_BAD_ARGUMENT);
+  expect_refused(sound, 0, TT_BAD_ARGUMENT);
+  for (int64_t length = -1; length <= 2; length += 3) {
+    tt_problem two_rows = {.steps = 1, .batch = 2, .hidden = 2, .output = 2, .lengths = (const int64_t[]){1, length}};
+    expect_refused(two_rows, 1, TT_BAD_LENGTHS);
+  }
 }
 
 int main(int argc, char **argv) {

@@ -1,6 +1,7 @@
 """The fused recurrence against the loop that it replaces: every cell and dtype, lengths, resets, clipping, the tap."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -129,6 +130,19 @@ def test_every_form_of_a_sequence_is_its_plain_form(kind, form):
         sequence = _in_form(_sequence(cell, shape, masks, torch.float64), form, shape[2])
         _assert_equal_to_the_loop(cell, shape, masks, torch.float64, None, save, sequence)
     _assert_equal_to_the_loop(cell, shape, masks, torch.float64, 0.8, "gates", sequence)
+
+
+@pytest.mark.parametrize("length", [-1, 6])
+def test_lengths_beyond_the_steps_are_refused_in_both_passes(length):
+    cell = KINDS["GRU"](3, 4)
+    parameters, sequence = _parameters(cell), _sequence(cell, (5, 2, 3, 4), "plain", torch.float64)
+    outputs, final, trace = cell.kernel.forward(cell, parameters, sequence, "gates")
+    wrong = replace(sequence, lengths=torch.tensor([length, 2]))
+    message = rf"lengths lie in {min(length, 2)} … {max(length, 2)}; they must lie in 0 … 5"
+    with pytest.raises(ArgumentError, match=message):
+        cell.kernel.forward(cell, parameters, wrong, "gates")
+    with pytest.raises(ArgumentError, match=message):
+        cell.kernel.backward(cell, parameters, wrong, trace, outputs, final, "gates", True, StepNorms())
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -34,6 +34,11 @@ def gru_batch_first(x: Any, **options: Any) -> Any:
     return tt.GRU(INPUT, 5, batch_first=True)(x, **options)
 
 
+def packed_by(*sizes: int) -> PackedSequence:
+    """The five rows of data, said to belong to steps of so many rows."""
+    return PackedSequence(x_of(5, INPUT), torch.tensor(sizes))
+
+
 def no_resets(*shape: int, dtype: torch.dtype = torch.bool) -> Tensor:
     return torch.zeros(shape, dtype=dtype)
 
@@ -51,6 +56,9 @@ REFUSED: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
     "dtype": (lambda: gru(x_of(dtype=torch.float64)), ("input", "float64", "float32", "convert")),
     "whole numbers": (lambda: gru(x_of().long()), ("input", "int64", "float32", "convert")),
     "packed dtype": (lambda: gru(packed().double()), ("input", "float64", "float32", "convert")),
+    "packed rising": (lambda: gru(packed_by(2, 1, 2)), ("input", "batch_sizes", "5 rows", "pack_padded_sequence")),
+    "packed negative": (lambda: gru(packed_by(4, 2, -1)), ("input", "batch_sizes", "5 rows", "pack_padded_sequence")),
+    "packed too few": (lambda: gru(packed_by(2, 2)), ("input", "batch_sizes", "5 rows", "pack_padded_sequence")),
     "device": (lambda: gru(x_of().to("meta")), ("input", "meta", "cpu", ".to(")),
     "length too large": (lambda: gru(x_of(), lengths=[7, 8, 1, 2, 3]), ("lengths[1]", "8", "0 … 7")),
     "length negative": (lambda: gru(x_of(), lengths=torch.tensor([7, 7, -1, 2, 3])), ("lengths[2]", "-1", "0 … 7")),

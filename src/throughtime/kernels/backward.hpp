@@ -156,7 +156,7 @@ template <class Cell, class S, int NU> class Backward {
   void collect(Chunk& chunk, Share share, int64_t first, int64_t stop) const {
     chunk.count = 0;
     for (int64_t t = first; t < stop; ++t)
-      for (int64_t i = 0; i < share.of(steps_.alive(t)); ++i) {
+      for (int64_t i = 0, count = share.of(steps_.alive(t)); i < count; ++i) {
         const int64_t b = share.row(i), n = chunk.count++;
         chunk.index[n] = steps_.row(t, b);
         chunk.before[n] = entering<Cell, S>(p_, steps_, t, b);

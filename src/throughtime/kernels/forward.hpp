@@ -57,7 +57,8 @@ template <class Cell, class S, int NU> class Forward {
       const int64_t stop = first + together < steps_.count ? first + together : steps_.count;
       int64_t done = 0;
       for (int64_t t = first; t < stop; ++t)
-        for (int64_t i = 0; i < share.of(steps_.alive(t)); ++i) x[done++] = maps_.input(p_, steps_, t, share.row(i));
+        for (int64_t i = 0, count = share.of(steps_.alive(t)); i < count; ++i)
+          x[done++] = maps_.input(p_, steps_, t, share.row(i));
       maps_.project(x.data(), done, begin, end, a_x.data(), pitch);
       done = 0;
       for (int64_t t = first; t < stop; ++t) {

@@ -148,7 +148,7 @@ class _Problem:
         self._held = (x, weights, initial, reset)
         self.fields = native.Problem(
             layout.steps, layout.batch, cell.input_size, cell.hidden_size, cell.output_size, layout.reverse,
-            _at(layout.lengths), _at(layout.order), _at(layout.offsets), _at(layout.resets), *where,
+            layout.valid is not None, _at(layout.lengths), _at(layout.resets), *where,
             *map(_at, weights), *_pair(initial), *_pair(reset),
             _at(kept.h), _at(kept.c), _at(kept.gates), _at(kept.extra),
         )  # fmt: skip

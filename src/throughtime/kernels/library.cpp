@@ -62,8 +62,14 @@ Set chosen = best();
 
 bool in_range(const tt_problem& p) {
   const bool output_fits = p.weight_hr ? p.output <= p.hidden : p.output == p.hidden;
-  const bool packed_fits = !p.offsets || p.lengths;
+  const bool packed_fits = !p.packed || p.lengths;
   return p.steps >= 0 && p.batch >= 0 && p.input >= 0 && p.hidden > 0 && p.output > 0 && output_fits && packed_fits;
+}
+
+bool lengths_in_range(const tt_problem& p) {
+  for (int64_t b = 0; p.lengths && b < p.batch; ++b)
+    if (p.lengths[b] < 0 || p.lengths[b] > p.steps) return false;
+  return true;
 }
 
 }  // namespace
@@ -91,7 +97,8 @@ const char* tt_instruction_set(void) { return name_of(chosen); }
 
 #define TT_DISPATCH(cell, what, Arguments)                           \
   int tt_##cell##_##what(const Arguments* a, int64_t threads) {      \
-    if (!in_range(a->problem) || threads < 1) return TT_BAD_ARGUMENT;         \
+    if (!in_range(a->problem) || threads < 1) return TT_BAD_ARGUMENT; \
+    if (!lengths_in_range(a->problem)) return TT_BAD_LENGTHS;        \
     TT_SWITCH(tt_##cell##_##what)                                    \
   }
 #if defined(TT_WITH_AVX512)

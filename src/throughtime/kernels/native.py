@@ -14,8 +14,8 @@ import torch
 from throughtime.errors import ArgumentError
 
 FILE = "libthroughtime.dylib" if sys.platform == "darwin" else "libthroughtime.so"
-STATUS = {1: "out of memory", 2: "an argument is out of range"}
-
+OUT_OF_MEMORY, BAD_LENGTHS = 1, 3
+"""What an entry point of throughtime.h returns, if neither 0 nor for an argument that is out of range."""
 
 WEIGHTS = ("weight_ih", "bias_ih", "weight_hh", "bias_hh", "weight_hr")
 """The parameters of an affine cell in the order in which throughtime.h has them."""
@@ -29,8 +29,8 @@ class Problem(ctypes.Structure):
     """`tt_problem` of throughtime.h."""
 
     _fields_ = [
-        *((name, ctypes.c_int64) for name in ("steps", "batch", "input", "hidden", "output", "reverse")),
-        *((name, ctypes.c_void_p) for name in ("lengths", "order", "offsets", "resets", "x")),
+        *((name, ctypes.c_int64) for name in ("steps", "batch", "input", "hidden", "output", "reverse", "packed")),
+        *((name, ctypes.c_void_p) for name in ("lengths", "resets", "x")),
         *((name, ctypes.c_int64) for name in ("x_step", "x_row")),
         ("index", ctypes.c_void_p),
         *((name, ctypes.c_void_p) for name in WEIGHTS),
@@ -107,8 +107,14 @@ def use_instruction_set(name: str, loaded: ctypes.CDLL | None = None) -> None:
 def call(function: Callable[..., int], arguments: Any) -> None:
     """Call an entry point of the library on torch's number of threads."""
     status = function(ctypes.byref(arguments), ctypes.c_int64(torch.get_num_threads()))
+    if status == OUT_OF_MEMORY:
+        raise MemoryError("the kernel ran out of memory")
+    if status == BAD_LENGTHS:
+        problem = arguments.problem
+        lengths = (ctypes.c_int64 * problem.batch).from_address(problem.lengths)
+        raise ArgumentError(f"lengths lie in {min(lengths)} … {max(lengths)}; they must lie in 0 … {problem.steps}")
     if status:
-        raise MemoryError("the kernel ran out of memory") if status == 1 else ArgumentError(STATUS[status])
+        raise ArgumentError("an argument of the kernel is out of range")
 
 
 def describe() -> dict[str, str | int]:

@@ -15,28 +15,33 @@ class Steps {
  public:
   const int64_t count, batch;
 
-  explicit Steps(const tt_problem& p) : count(p.steps), batch(p.batch), p_(p), alive_(p.lengths ? p.steps : 0) {
-    for (int64_t t = 0, rows = batch; p.lengths && t < count; ++t) {
-      while (rows > 0 && p.lengths[rows - 1] <= t) --rows;
-      alive_[t] = rows;
-    }
+  explicit Steps(const tt_problem& p)
+      : count(p.steps),
+        batch(p.batch),
+        p_(p),
+        alive_(p.lengths ? count : 0),
+        place_(p.lengths ? batch : 0),
+        offsets_(p.packed ? count + 1 : 0) {
+    if (p.lengths) sort_rows();
+    if (p.packed) offsets_[0] = 0;
+    for (int64_t t = 0; p.packed && t < count; ++t) offsets_[t + 1] = offsets_[t] + alive_[t];
   }
 
   // How many rows have a step t.
   int64_t alive(int64_t t) const { return t >= count ? 0 : p_.lengths ? alive_[t] : batch; }
-  int64_t length(int64_t b) const { return p_.lengths ? p_.lengths[b] : count; }
+  int64_t length(int64_t b) const { return p_.lengths ? p_.lengths[place(b)] : count; }
   // Its place in the states [B, …].
-  int64_t place(int64_t b) const { return p_.order ? p_.order[b] : b; }
+  int64_t place(int64_t b) const { return p_.lengths ? place_[b] : b; }
   int64_t time(int64_t t, int64_t b) const { return p_.reverse ? length(b) - 1 - t : t; }
   // Its place in arrays [N, …].
   int64_t row(int64_t t, int64_t b) const {
-    return p_.offsets ? p_.offsets[time(t, b)] + b : time(t, b) * batch + place(b);
+    return p_.packed ? offsets_[time(t, b)] + b : time(t, b) * batch + place(b);
   }
   // Its place in an array with strides of its own.
   int64_t strided(int64_t t, int64_t b, int64_t step_stride, int64_t row_stride) const {
-    return p_.offsets ? row(t, b) * row_stride : time(t, b) * step_stride + place(b) * row_stride;
+    return p_.packed ? row(t, b) * row_stride : time(t, b) * step_stride + place(b) * row_stride;
   }
-  int64_t rows() const { return p_.offsets ? p_.offsets[count] : count * batch; }
+  int64_t rows() const { return p_.packed ? offsets_[count] : count * batch; }
 
   // Whether the state starts anew before step t. Backwards, the same boundary is met from its other side.
   bool starts_anew(int64_t t, int64_t b) const {
@@ -46,15 +51,33 @@ class Steps {
 
  private:
   const tt_problem& p_;
-  Scratch<int64_t> alive_;
+  Scratch<int64_t> alive_, place_, offsets_;
+
+  // By counting; rows of one length stay as they are.
+  void sort_rows() {
+    const Scratch<int64_t> next(count + 1);  // by length: where the next row of that length goes
+    for (int64_t length = 0; length <= count; ++length) next[length] = 0;
+    for (int64_t b = 0; b < batch; ++b) ++next[p_.lengths[b]];
+    for (int64_t length = count, longer = 0; length >= 0; --length) {
+      if (length < count) alive_[length] = longer;
+      const int64_t equal = next[length];
+      next[length] = longer;
+      longer += equal;
+    }
+    for (int64_t b = 0; b < batch; ++b) place_[next[p_.lengths[b]]++] = b;
+  }
 };
 
-// The rows a member works on: first, first + stride, …; dealt like cards, so that everybody has long and short ones.
+// The rows a member works on. They are dealt like cards, longest first and every other round in the reverse order: each
+// member has long and short ones, and nobody has the longer one of every round.
 struct Share {
-  int64_t first, stride;
+  int64_t member, members;
 
-  int64_t of(int64_t rows) const { return rows > first ? (rows - first + stride - 1) / stride : 0; }
-  int64_t row(int64_t i) const { return first + i * stride; }
+  int64_t of(int64_t rows) const { return rows / members + (turn(rows / members) < rows % members); }
+  int64_t row(int64_t i) const { return i * members + turn(i); }
+
+ private:
+  int64_t turn(int64_t round) const { return round % 2 ? members - 1 - member : member; }
 };
 
 // Steps that are taken together, of `rows` rows, when each row's step has `width` numbers: as many as stay in the cache.

@@ -4,9 +4,9 @@
  * said so. T steps, B rows, I inputs, H hidden units, P = size of h (H without a projection), G gates (1 Elman, 4 LSTM,
  * 3 GRU). Arrays [N, …] have an entry for each step of each row, dense and row-major:
  *
- *   padded   `offsets` is NULL: N = T * B, step t of row b at t * B + b;
- *   packed   step t of row b at offsets[t] + b; lengths are given and do not increase, so that step t has the first
- *            offsets[t + 1] - offsets[t] rows, and N = offsets[T].
+ *   padded   N = T * B, step t of row b at t * B + b;
+ *   packed   N is the sum of the lengths, which are given: the rows that have a step 0 one after the other, those that
+ *            have a step 1, …; longer rows before shorter ones, those of one length in the order of b.
  *
  * In padded arrays nothing is read or written after a row's end. Other "out" arrays are written in full.
  */
@@ -19,15 +19,14 @@
 extern "C" {
 #endif
 
-enum { TT_OK = 0, TT_OUT_OF_MEMORY = 1, TT_BAD_ARGUMENT = 2 };
+enum { TT_OK = 0, TT_OUT_OF_MEMORY = 1, TT_BAD_ARGUMENT = 2, TT_BAD_LENGTHS = 3 };
 
 /* What a recurrence runs over, and with which weights: the same for both directions of differentiation. */
 typedef struct tt_problem {
   int64_t steps, batch, input, hidden, output; /* T, B, I, H, P */
   int64_t reverse;          /* whether each row is run from its last step to its first */
-  const int64_t *lengths;   /* [B] valid steps of the rows, not increasing in the order of `order`; NULL: all T */
-  const int64_t *order;     /* [B] which row of padded arrays and of states comes first, second, …; NULL: as they are */
-  const int64_t *offsets;   /* [T + 1], or NULL: see above */
+  int64_t packed;           /* how arrays [N, …] are laid out: see above */
+  const int64_t *lengths;   /* [B] valid steps of each row, 0 … T, else TT_BAD_LENGTHS; NULL: all T */
   const uint8_t *resets;    /* [N], nonzero where, before that step in time, the state starts anew; or NULL */
   const void *x;            /* inputs, row n of step t at x + t * x_step + b * x_row elements; packed: x + n * x_row */
   int64_t x_step, x_row;

@@ -1,5 +1,6 @@
 """The gate of every layer: what torch.nn accepts becomes one padded, time-major batch, and comes back as it came."""
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,22 +113,23 @@ def _read_packed(
     dtype = data.dtype if like is None else like.dtype
     if indices:
         check_indices(data, input_size)
-    sizes = packed.batch_sizes
-    steps, rows = len(sizes), int(sizes[0])
+    sizes = packed.batch_sizes.tolist()  # some dozen operators on so few numbers would take as long as a layer's pass
+    steps, rows = len(sizes), sizes[0]
     if resets is not None:
         resets = _checked_resets(resets, data.new_empty(steps, rows, 0), False, batch_first)
         resets = resets if packed.sorted_indices is None else resets.index_select(1, packed.sorted_indices)
-    if bool((sizes[1:] > sizes[:-1]).any()) or int(sizes.sum()) != len(data):
+    rising = sizes[::-1]
+    if rising != sorted(rising) or rising[0] < 0 or sum(sizes) != len(data):
         raise ArgumentError(
             f"input is a PackedSequence whose batch_sizes do not decrease to describe its {len(data)} rows of data; "
             "make it with torch.nn.utils.rnn.pack_padded_sequence"
         )
     if len(data) == steps * rows:
         return Batch(data.unflatten(0, (steps, rows)), rows, dtype, None, resets, packed=packed)
-    lengths = (sizes[:, None] > torch.arange(rows)).sum(0).to(data.device)
+    lengths = torch.tensor([steps - bisect_left(rising, row) for row in range(1, rows + 1)], device=data.device)
     if resets is not None:
         resets = resets & valid_steps(steps, lengths)
-    return Batch(data, rows, dtype, lengths, resets, sizes, packed=packed)
+    return Batch(data, rows, dtype, lengths, resets, packed.batch_sizes, packed=packed)
 
 
 def _holds_indices(x: Tensor) -> bool:
