@@ -8,6 +8,7 @@ import torch
 from examples_of import APPROXIMATIONS, CELLS, INPUT, METHODS, parameters_of, states_of, uncovered
 from oracles import relative, unrolled
 
+import throughtime as tt
 from throughtime.errors import UnsupportedError
 from throughtime.gradients import Sequence, run
 
@@ -110,3 +111,36 @@ def test_second_derivatives_are_those_of_the_unrolled_loop(cell, method):
 
     for ours, reference in zip(second(h, *final), second(expected, *expected_final), strict=True):
         assert relative(ours, reference) <= 1e-11
+
+
+def _steps():
+    return torch.randn(T, B, INPUT, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+
+
+FORMS = {
+    "lengths-and-resets": lambda: ((_steps(),), {"lengths": LENGTHS, "resets": _resets() & _valid()}),
+    "packed": lambda: ((torch.nn.utils.rnn.pack_padded_sequence(_steps(), [7, 2, 5, 1], enforce_sorted=False),), {}),
+    "indices": lambda: ((torch.arange(T * B).view(T, B) % INPUT,), {"lengths": LENGTHS}),
+    "one row without steps": lambda: ((_steps()[:, :1],), {"lengths": [0]}),
+    "no rows": lambda: ((_steps()[:, :0],), {}),
+}
+
+
+def _valid():
+    return torch.arange(T)[:, None] < torch.tensor(LENGTHS)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+def test_stacks_in_both_directions_have_one_gradient(method, form):
+    options = {"num_layers": 2, "bidirectional": True, "learn_initial_state": True, "dtype": torch.float64}
+    layers = [tt.LSTM(INPUT, 5, gradient=one, **options) for one in (method, tt.BPTT())]
+    with torch.no_grad():
+        for parameter, twin in zip(*(layer.parameters() for layer in layers), strict=True):
+            twin.copy_(parameter.normal_(std=0.4))
+    arguments, masks = FORMS[form]()
+    for layer in layers:
+        y, final = layer(*arguments, **masks)
+        sum((one**2).sum() for one in (y.data if isinstance(arguments[0], tuple) else y, *final)).backward()
+    for parameter, twin in zip(*(layer.parameters() for layer in layers), strict=True):
+        assert relative(parameter.grad, twin.grad) <= 1e-12

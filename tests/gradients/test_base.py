@@ -1,7 +1,9 @@
 import gc
 import weakref
 
+import pytest
 import torch
+from examples_of import APPROXIMATIONS, METHODS
 
 import throughtime as tt
 from throughtime.gradients import Sequence, run
@@ -42,14 +44,14 @@ def test_gradients_accumulate_over_two_calls():
     torch.testing.assert_close(rnn_gradient, alone + rnn.weight_hh_l0.grad, rtol=1e-13, atol=0)
 
 
-def test_no_steps_at_all_pass_the_state_through():
+@pytest.mark.parametrize("method", [*METHODS.values(), *(one for one, _ in APPROXIMATIONS.values())], ids=repr)
+def test_no_steps_at_all_pass_the_state_through(method):
     cell = tt.cells.LSTMCell(3, 5)
     parameters = {name: value.requires_grad_() for name, value in cell.initial_parameters(dtype=torch.float64).items()}
     initial = tuple(torch.randn(2, 5, dtype=torch.float64, requires_grad=True) for _ in range(2))
-    for method in (tt.BPTT(), tt.DoubleSum()):
-        h, final = run(method, cell, parameters, Sequence(torch.zeros(0, 2, 3, dtype=torch.float64), initial, initial))
-        assert h.shape == (0, 2, 5)
-        weights = [torch.randn_like(member) for member in final]
-        gradients = torch.autograd.grad(final, [*initial, *parameters.values()], weights)
-        assert all(torch.equal(g, w) for g, w in zip(gradients, weights, strict=False))
-        assert all(torch.count_nonzero(g) == 0 for g in gradients[2:])
+    h, final = run(method, cell, parameters, Sequence(torch.zeros(0, 2, 3, dtype=torch.float64), initial, initial))
+    assert h.shape == (0, 2, 5)
+    weights = [torch.randn_like(member) for member in final]
+    gradients = torch.autograd.grad(final, [*initial, *parameters.values()], weights)
+    assert all(torch.equal(g, w) for g, w in zip(gradients, weights, strict=False))
+    assert all(torch.count_nonzero(g) == 0 for g in gradients[2:])

@@ -56,7 +56,7 @@ def test_a_truncation_has_all_of_the_lags_below_its_horizon_and_none_beyond(mask
     below, beyond = list(bias.by_lag.values())[:2], list(bias.by_lag.values())[2:]
     assert all(one.error <= 1e-11 and one.norm > 0 for one in below)
     for one in beyond:
-        assert one.norm > 1e-6 and one.estimated_norm <= 1e-12 and one.error == pytest.approx(1, abs=1e-6)
+        assert one.norm > 1e-6 and (one.estimated_norm, one.cosine, one.error) == (0, 0, 1)
     assert 0 < bias.total.error < 1 and 0 < bias.total.cosine < 1
     assert bias.by_parameter["readout.weight"].error <= 1e-12 < bias.by_parameter["rnn.weight_hh_l1"].error
 
@@ -152,6 +152,19 @@ def test_agreement_of_tensors_taken_together():
     assert Agreement.of(zeros, zeros) == Agreement(0.0, 0.0, 1.0, 0.0)
     assert Agreement.of(zeros, [torch.tensor([0.0, 2.0])]) == Agreement(2.0, 0.0, 0.0, 1.0)
     assert Agreement.of([torch.tensor([0.0, 2.0])], zeros) == Agreement(0.0, 2.0, 0.0, float("inf"))
+    assert Agreement.of([torch.tensor([0.0, 2.0])], [torch.tensor([0.0, 4.0])], 3.0) == Agreement(4.0, 0.0, 0.0, 1.0)
+    lost = Agreement.of([torch.tensor([0.0, 2.0])], [torch.tensor([0.0, 1.0])], 3.0)
+    assert (lost.norm, lost.estimated_norm) == (1.0, 0.0) and lost.cosine != lost.cosine and lost.error != lost.error
+
+
+def test_what_rounding_hides_is_said_to_be_unknown():
+    """In float32 the far lags of a vanishing gradient are smaller than the rounding of the near ones."""
+    rnn, (x, y) = tt.RNN(INPUT, 2), _data()
+    with torch.no_grad():
+        rnn.weight_hh_l0.mul_(0.02)
+    bands = gradient_bias(tt.BPTT(), rnn, mse_loss, x.float(), y.float()).by_lag
+    assert bands[range(0, 1)].error < 1e-5
+    assert bands[range(8, 11)].norm > 0 and bands[range(8, 11)].error != bands[range(8, 11)].error
 
 
 def test_it_prints_as_a_table():

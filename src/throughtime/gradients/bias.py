@@ -22,7 +22,8 @@ class Agreement:
     Attributes:
         norm, estimated_norm: ‖g‖ and ‖ĝ‖.
         cosine: of the angle between them; 1 where both are zero, 0 where one is.
-        error: ‖ĝ - g‖ / ‖g‖; infinite where only g is zero.
+        error: ‖ĝ - g‖ / ‖g‖; infinite where only g is zero. Both are NaN where neither norm is above what rounding
+            makes, so that nothing can be said.
     """
 
     norm: float
@@ -31,10 +32,13 @@ class Agreement:
     error: float
 
     @classmethod
-    def of(cls, estimate: Iterable[Tensor], exact: Iterable[Tensor]) -> "Agreement":
-        """Of all tensors together."""
+    def of(cls, estimate: Iterable[Tensor], exact: Iterable[Tensor], rounding: float = 0.0) -> "Agreement":
+        """Of all tensors together; an estimate whose norm is not above `rounding` counts as zero."""
         ours, g = (torch.cat([one.detach().double().flatten() for one in tensors]) for tensors in (estimate, exact))
+        ours = ours if ours.norm() > rounding else torch.zeros_like(ours)
         norm, own, distance = (one.norm().item() for one in (g, ours, ours - g))
+        if not own and 0 < norm <= rounding:
+            return cls(norm, own, float("nan"), float("nan"))
         if not norm or not own:
             return cls(norm, own, float(norm == own), 1.0 if norm else float("inf") if own else 0.0)
         return cls(norm, own, torch.dot(g / norm, ours / own).item(), distance / norm)
@@ -194,7 +198,9 @@ def _by_lag(method: GradientMethod, runs: list[RecordedRun], lags: Ordered[int] 
     with torch.no_grad():
         exact = _summed([(run, run.exact(bands)) for run in runs])
         own = _summed([(run, [run.estimated(method, band) for band in bands]) for run in runs])
-    return {band: Agreement.of(ours, g) for band, ours, g in zip(bands, own, exact, strict=True)}
+    largest = max(Agreement.of(g, g).norm for g in exact)
+    rounding = 16 * torch.finfo(exact[0][0].dtype).eps * largest
+    return {band: Agreement.of(ours, g, rounding) for band, ours, g in zip(bands, own, exact, strict=True)}
 
 
 def _summed(by_run: list[tuple[RecordedRun, list[dict[str, Tensor]]]]) -> list[list[Tensor]]:

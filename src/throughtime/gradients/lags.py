@@ -14,8 +14,8 @@ from throughtime.gradients.steps import Steps, direct
 from throughtime.types import Gradients, Parameters, State
 
 STATES = BPTT(save="states")
-NUMBERS = 2**24
-"""How many numbers the windows that are run together may hold, about."""
+NUMBERS = 2**27
+"""How many numbers the windows that are run together may hold, about, were the method one that carries ∂s/∂θ along."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,8 @@ class RecordedRun:
         d_outputs = x.new_zeros(length, len(t), at_the_end[0].shape[-1])
         d_outputs[t - first, torch.arange(len(t), device=t.device)] = at_the_end[0]
         d_final = torch.zeros_like(at_the_end[0]), *at_the_end[1:]
-        return Sequence(x, initial, reset_state, t - first + 1, resets, inert=True), d_outputs, d_final
+        lengths = None if bool(inside.all()) else t - first + 1
+        return Sequence(x, initial, reset_state, lengths, resets, inert=True), d_outputs, d_final
 
 
 @dataclass(frozen=True)
