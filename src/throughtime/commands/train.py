@@ -81,9 +81,10 @@ def _default_folder(file: str) -> str:
 
 
 def _tell(folder: Path, record: "Record", settings: RunSettings) -> None:
+    from throughtime.records import read_metrics
     from throughtime.training.sentences import closing_lines
 
-    for line in closing_lines(record, settings.optimization.epochs):
+    for line in closing_lines(record, settings.optimization.epochs, read_metrics(folder)):
         _say(line)
     _say(f"A sample (throughtime sample {folder} --temperature 0.8):")
     _say(_sample(folder))
