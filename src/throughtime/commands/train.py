@@ -24,6 +24,8 @@ last.ckpt, metrics.csv, record.json."""
 
 def add_arguments(parser: "ArgumentParser") -> None:
     """Declare the options of `throughtime train`."""
+    from jsonargparse import ActionYesNo
+
     parser.description = f"{HELP} {_EXAMPLES}"
     parser.add_argument(
         "file",
@@ -46,7 +48,11 @@ def add_arguments(parser: "ArgumentParser") -> None:
         group = parser.add_argument_group(title)
         for entry, hint in options(kind):
             flag = "--" + entry.name.replace("_", "-")
-            group.add_argument(flag, type=hint, default=entry.default, help=f"{entry.metadata['help']} (%(default)s)")
+            text = f"{entry.metadata['help']} (%(default)s)"
+            if hint is bool:  # --flag and --no-flag, so that an option can undo what --config says
+                group.add_argument(flag, action=ActionYesNo, default=entry.default, help=text)
+            else:
+                group.add_argument(flag, type=hint, default=entry.default, help=text)
 
 
 def run(arguments: "Namespace") -> int:

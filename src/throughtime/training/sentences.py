@@ -124,9 +124,10 @@ def opening_lines(record: Record, run: str, epochs: int, updates_per_epoch: int,
 
 def divergence_lines(rows: list[MetricsRow], baselines: Baselines) -> list[str]:
     """Return the line that names a divergence: the training loss above that of even chances for a whole last epoch."""
-    last = [row for row in rows if row.epoch > rows[-1].epoch - 1]
+    slack = 1e-6  # of an epoch: the epochs are quotients
+    last = [row for row in rows if row.epoch > rows[-1].epoch - 1 + slack]
     began = rows[-len(last) - 1].epoch if len(rows) > len(last) else 0.0
-    if not last or last[-1].epoch - began < 1 or min(row.train_loss for row in last) <= baselines.uniform:
+    if not last or last[-1].epoch - began < 1 - slack or min(row.train_loss for row in last) <= baselines.uniform:
         return []
     return [
         f"Warning The training has diverged: for a whole epoch its loss was at least "
