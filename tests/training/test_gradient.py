@@ -16,7 +16,11 @@ def test_the_default_is_bptt_with_its_options():
 
 
 def test_every_method_of_the_table_is_named_in_the_help():
-    (text,) = (entry.metadata["help"] for entry in OptimizationSettings.__dataclass_fields__.values() if entry.name == "gradient")
+    (text,) = (
+        entry.metadata["help"]
+        for entry in OptimizationSettings.__dataclass_fields__.values()
+        if entry.name == "gradient"
+    )
     assert ", ".join(METHODS) in text
 
 

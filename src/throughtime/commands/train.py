@@ -48,9 +48,10 @@ def add_arguments(parser: "ArgumentParser") -> None:
         group = parser.add_argument_group(title)
         for entry, hint in options(kind):
             flag = "--" + entry.name.replace("_", "-")
-            text = f"{entry.metadata['help']} (%(default)s)"
+            shown = "" if hint is bool or entry.default == "" else " (%(default)s)"
+            text = entry.metadata["help"] + shown
             if hint is bool:  # --flag and --no-flag, so that an option can undo what --config says
-                group.add_argument(flag, action=ActionYesNo, default=entry.default, help=text)
+                group.add_argument(flag, action=ActionYesNo(no_prefix="no-"), default=entry.default, help=text)
             else:
                 group.add_argument(flag, type=hint, default=entry.default, help=text)
 

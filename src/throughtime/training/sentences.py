@@ -10,9 +10,7 @@ from throughtime.training.settings import OptimizationSettings
 class Verdict(Enum):
     """What a model has learned, judged by its loss beside the entropies of the same text; {unit} is filled in."""
 
-    WORSE_THAN_CHANCE = (
-        "giving every {unit} the same chance does no worse: the training diverged, or has hardly begun"
-    )
+    WORSE_THAN_CHANCE = "giving every {unit} the same chance does no worse: the training diverged, or has hardly begun"
     NOTHING = "it does no better here than knowing how frequent each {unit} is: no knowledge of order shows"
     PAIRS_AT_MOST = (
         "it does better than the frequencies alone, but no better than the best guess from the last {unit} alone"

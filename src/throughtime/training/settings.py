@@ -57,9 +57,7 @@ class OptimizationSettings:
     segments: int = _option(
         0, "Segments that a chunk is divided into, of which one at a time is kept, for --gradient checkpointed."
     )
-    memory: str = _option(
-        "", "In place of --segments: what the backward pass of a layer may keep, such as 256MB."
-    )
+    memory: str = _option("", "In place of --segments: what the backward pass of a layer may keep, such as 256MB.")
     burn_in: int = _option(
         0,
         "Steps at the beginning of each pass that only warm up the state, in every stream: no loss is taken there and "
