@@ -1,3 +1,4 @@
+import pytest
 import safetensors.torch
 import torch
 from commands.processes import SMALL, process
@@ -68,3 +69,11 @@ def test_a_model_of_bytes_writes_whole_characters(command, tmp_path):
     assert command("train", path, "--units", "bytes", "--output", tmp_path / "run", *larger)[0] == 0
     code, out, _ = command("sample", tmp_path / "run", "--length", 12, "--temperature", 0, "--prompt", "ä")
     assert code == 0 and len(out) == 1 + 6 + 1 and set(out) <= set("äöü\n")
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63, 10**400])
+def test_a_seed_that_no_generator_takes_is_refused(refused, trained, seed):
+    assert f"--seed is {seed}; it must be at least 0 and below {2**63}" in refused(
+        "sample", trained, "--seed", seed, code=2
+    )
+    assert refused("train", "pydoc", "--seed", seed, code=2).startswith(f"--seed is {seed}; it must be at least 0")

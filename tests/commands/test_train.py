@@ -223,3 +223,60 @@ def test_a_run_killed_before_its_first_validation_says_what_to_do(refused, text_
         running.communicate(timeout=60)
     assert f"start it again with --config {folder}/config.yaml" in refused("train", "--resume", folder)
     assert "stopped before the first validation" in refused("sample", folder)
+
+
+def test_burn_in_and_random_lengths_are_recorded_and_leave_the_updates_as_many(command, text_file, tmp_path):
+    folder = tmp_path / "run"
+    code, out, err = command("train", text_file, "--output", folder, *SMALL, "--burn-in", 9, "--chunk-jitter")
+    assert (code, err) == (0, "")
+    assert "1 epoch of 142 updates, each over about 5 steps of 3 streams" in out and "of 1 epoch in" in out
+    config = (folder / "config.yaml").read_text()
+    assert "burn_in: 9\n" in config and "chunk_jitter: true\n" in config and "gradient: bptt\n" in config
+    assert read_record(folder).machine["gradient"].startswith("BPTT(")
+    words = ("--config", folder / "config.yaml", "--no-chunk-jitter", "--output", tmp_path / "other")
+    code, out, err = command("train", *words)
+    assert (code, err) == (0, "") and "each over 5 steps of 3 streams" in out
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--gradient", "rtrrl"), "--gradient is rtrrl; it must be one of bptt, truncated"),
+        (("--horizon", 5), "--horizon is 5, and --gradient bptt has no use for it"),
+        (("--gradient", "truncated"), "--gradient truncated needs --horizon"),
+        (("--burn-in", 9000), "--burn-in 9000 and --update-every 5 together are longer than the training text"),
+    ],
+)
+def test_senseless_choices_of_a_gradient_are_refused_before_any_work(refused, text_file, tmp_path, options, said):
+    assert said in refused("train", text_file, "--output", tmp_path / "run", *SMALL, *options, code=2)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_training_that_diverges_says_so_at_the_end(command, text_file, tmp_path):
+    words = ("--learning-rate", 30, "--clip-norm", 0, "--warm-up", 0, "--schedule", "constant", "--epochs", 2)
+    code, out, err = command("train", text_file, "--output", tmp_path / "run", *SMALL, *words)
+    assert (code, err) == (0, "")
+    assert "Warning The training has diverged" in out and "does no worse" in out
+
+
+@pytest.mark.parametrize("command_line", [("train",), ("evaluate",), ("sample", "--length", "5")])
+def test_a_closed_standard_output_is_no_traceback(text_file, trained, tmp_path, command_line):
+    name, *options = command_line
+    more = {
+        "train": (text_file, "--output", tmp_path / "other", *SMALL),
+        "evaluate": (trained, text_file),
+        "sample": (trained,),
+    }[name]
+    with process(name, *more, *options, stdout=None, preexec_fn=lambda: os.close(1)) as running:
+        _, err = running.communicate(timeout=120)
+    assert (running.returncode, err) == (0, "")
+
+
+def test_a_reader_that_goes_away_ends_the_training_without_a_traceback(text_file, tmp_path):
+    words = ("train", text_file, "--output", tmp_path / "run", *SMALL, "--epochs", 500)
+    with process(*words) as running:
+        assert running.stdout is not None and running.stderr is not None
+        running.stdout.readline()
+        running.stdout.close()
+        assert running.stderr.read() == ""
+        assert running.wait(timeout=60) == 1

@@ -89,3 +89,58 @@ def test_too_many_streams_are_refused_with_the_largest_number_that_works():
     with pytest.raises(ArgumentError, match="--batch-size 9 is too large.* give at most 8"):
         workable_batch_size(81, 10, 9)
     assert workable_batch_size(81, 10, 8) == 8
+
+
+def test_the_steps_of_the_burn_in_come_with_the_first_chunk_of_each_pass_and_are_in_none():
+    streams = training_streams(_codes(40), 3)
+    loader = ChunkLoader(streams, steps=5, passes=2, burn_in=4)
+    chunks = list(loader)
+    assert [len(chunk.inputs) for chunk in chunks] == [5, 4, 5, 4] and loader.chunks_per_pass == 2
+    assert [chunk.first for chunk in chunks] == [True, False, True, False]
+    assert [chunk.warm_up is None for chunk in chunks] == [False, True, False, True]
+    assert torch.equal(torch.cat((chunks[0].warm_up, chunks[0].inputs, chunks[1].inputs)), streams.inputs.long())
+    assert torch.equal(chunks[2].warm_up, chunks[0].warm_up) and chunks[0].warm_up.dtype == torch.int64
+
+
+def test_random_lengths_cover_each_pass_once_in_as_many_chunks_of_other_lengths():
+    streams = training_streams(_codes(3001), 1)
+    loader = ChunkLoader(streams, steps=30, passes=3, burn_in=7, jitter=5)
+    chunks = list(loader)
+    assert len(chunks) == len(loader) == 3 * 100
+    lengths = [[len(chunk.inputs) for chunk in chunks[start : start + 100]] for start in (0, 100, 200)]
+    for number, found in enumerate(lengths):
+        of_pass = chunks[100 * number : 100 * number + 100]
+        assert torch.equal(torch.cat([chunk.inputs for chunk in of_pass]), streams.inputs[7:].long())
+        assert [chunk.first for chunk in of_pass] == [True] + [False] * 99
+        assert sum(found) == 2993 and 3 < np.std(found) < 9 and min(found) < 20
+    assert lengths[0] != lengths[1] != lengths[2]
+    again = [len(chunk.inputs) for chunk in ChunkLoader(streams, 30, 3, 7, jitter=5)]
+    assert again == sum(lengths, [])
+    assert [len(chunk.inputs) for chunk in ChunkLoader(streams, 30, 3, 7, jitter=6)] != again
+
+
+@pytest.mark.parametrize(("length", "steps"), [(12, 11), (40, 1), (40, 2), (41, 7)])
+def test_random_lengths_are_at_least_one_step(length, steps):
+    chunks = list(ChunkLoader(training_streams(_codes(length), 1), steps=steps, passes=4, jitter=1))
+    assert all(len(chunk.inputs) for chunk in chunks) and len(chunks) == 4 * -(-(length - 1) // steps)
+
+
+def test_a_loader_with_random_lengths_goes_on_where_another_stopped():
+    def fresh():
+        return ChunkLoader(training_streams(_codes(400), 3), steps=9, passes=2, burn_in=3, jitter=8)
+
+    whole = [chunk.inputs.tolist() for chunk in fresh()]
+    for stop in (1, 14, 15, 16, 29):
+        first, second = fresh(), fresh()
+        iterator = iter(first)
+        seen = [next(iterator).inputs.tolist() for _ in range(stop)]
+        second.load_state_dict(first.state_dict())
+        assert seen + [chunk.inputs.tolist() for chunk in second] == whole
+
+
+def test_a_burn_in_longer_than_the_streams_is_refused():
+    with pytest.raises(ArgumentError, match="--burn-in 45 and --update-every 5 together are longer than .* 50 symbols"):
+        workable_batch_size(50, 5, 0, burn_in=45)
+    with pytest.raises(ArgumentError, match="--batch-size 5 is too large.* after --burn-in 15: give at most 4"):
+        workable_batch_size(82, 5, 5, burn_in=15)
+    assert workable_batch_size(50, 5, 0, burn_in=44) == 1

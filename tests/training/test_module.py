@@ -29,7 +29,7 @@ def _loader():
     return ChunkLoader(training_streams(CODES, 3), steps=7, passes=2)
 
 
-def _fit(model, settings, updates):
+def _fit(model, settings, updates, loader=None):
     module = SequenceTraining(model, settings, total_updates=updates)
     trainer = Trainer(
         accelerator="cpu",
@@ -39,7 +39,7 @@ def _fit(model, settings, updates):
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    trainer.fit(module, _loader())
+    trainer.fit(module, loader or _loader())
     return module
 
 
@@ -126,3 +126,62 @@ def test_clipping_per_step_changes_the_training():
     free = _fit(_model(), settings, updates=3).model.state_dict()
     held = _fit(_model(clip_step=1e-4), settings, updates=3).model.state_dict()
     assert not torch.equal(free["recurrent.weight_hh_l0"], held["recurrent.weight_hh_l0"])
+
+
+@pytest.mark.parametrize("horizon", [2, 4, 12])
+@pytest.mark.parametrize("burn_in", [0, 3])
+def test_the_steps_before_a_chunk_are_run_again_under_todays_weights_without_a_loss(horizon, burn_in):
+    """The horizon reaches beyond the chunk, also over several chunks; the method itself is BPTT here."""
+    options = {"learning_rate": 0.03, "warm_up": 0, "clip_norm": 0.0, "schedule": "constant"}
+    settings = OptimizationSettings(gradient="truncated", horizon=horizon, burn_in=burn_in, **options)
+    streams = training_streams(CODES, 3)
+    module = _fit(_model(), settings, 8, ChunkLoader(streams, steps=7, passes=3, burn_in=burn_in))
+
+    reference = _model(torch.nn.LSTM(4, 6, 2))
+    reference.load_state_dict(_model().state_dict())
+    optimizer = torch.optim.Adam(reference.parameters(), lr=0.03)
+    inputs, targets = streams.inputs.long(), streams.targets.long()
+    starts = [start for _ in range(3) for start in range(burn_in, len(inputs), 7)]
+    at, state = 0, None  # the state before step `at`
+    for start in starts[:8]:
+        if start == burn_in:
+            at, state = 0, None
+        begin, end = max(0, start - (horizon - 1)), min(start + 7, len(inputs))
+        if begin > at:
+            with torch.no_grad():
+                state = reference(inputs[at:begin], state)[1]
+            at = begin
+        logits, _ = reference(inputs[at:end], state)
+        optimizer.zero_grad()
+        cross_entropy(logits[start - at :].flatten(0, 1), targets[start:end].flatten()).backward()
+        # The steps that no later chunk reaches are left behind before the weights change.
+        leave = max(0, end - (horizon - 1))
+        if leave > at:
+            with torch.no_grad():
+                state = reference(inputs[at:leave], state)[1]
+            at = leave
+        optimizer.step()
+    for name, value in reference.state_dict().items():
+        torch.testing.assert_close(module.model.state_dict()[name], value, rtol=1e-9, atol=1e-11)
+
+
+def test_random_chunk_lengths_scale_the_learning_rate_of_their_update():
+    settings = OptimizationSettings(
+        update_every=7, chunk_jitter=True, learning_rate=0.03, warm_up=0, clip_norm=0.0, schedule="constant"
+    )
+    streams = training_streams(CODES, 3)
+    module = _fit(_model(), settings, 6, ChunkLoader(streams, steps=7, passes=2, jitter=3))
+    assert module.optimizers().optimizer.param_groups[0]["lr"] == 0.03
+
+    reference = _model(torch.nn.LSTM(4, 6, 2))
+    reference.load_state_dict(_model().state_dict())
+    optimizer, state = torch.optim.Adam(reference.parameters()), None
+    for _, chunk in zip(range(6), ChunkLoader(streams, steps=7, passes=2, jitter=3), strict=False):
+        logits, state = reference(chunk.inputs, None if chunk.first else state)
+        state = tuple(member.detach() for member in state)
+        optimizer.zero_grad()
+        cross_entropy(logits.flatten(0, 1), chunk.targets.flatten()).backward()
+        optimizer.param_groups[0]["lr"] = 0.03 * len(chunk.inputs) / 7
+        optimizer.step()
+    for name, value in reference.state_dict().items():
+        torch.testing.assert_close(module.model.state_dict()[name], value, rtol=1e-9, atol=1e-11)

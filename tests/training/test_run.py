@@ -10,10 +10,12 @@ import torch
 
 from throughtime.data.streams import held_out_streams
 from throughtime.errors import ArgumentError, NonFiniteError, RunFolderError
+from throughtime.gradients import BPTT
 from throughtime.records import RUN_FILES, Outcome, Results, read_metrics, read_record, write_record
 from throughtime.training import module as training_module
 from throughtime.training.checkpoints import load_run, read_checkpoint
 from throughtime.training.evaluation import mean_loss
+from throughtime.training.gradient import METHODS
 from throughtime.training.interruption import InterruptedRunError
 from throughtime.training.material import prepare
 from throughtime.training.run import read_config, resume, start
@@ -54,7 +56,8 @@ def _outcome(folder):
         for row in read_metrics(folder)
     ]
     best = safetensors.torch.load_file(folder / "model.safetensors")
-    return checkpoint["state_dict"], checkpoint["optimizer_states"], own["random"], own["state"], best, rows
+    carried = [own["state"], *([] if own["inputs"] is None else [own["inputs"]])]
+    return checkpoint["state_dict"], checkpoint["optimizer_states"], own["random"], carried, best, rows
 
 
 def _assert_equal(first, second):
@@ -110,6 +113,29 @@ def test_a_run_stopped_by_ctrl_c_and_continued_is_the_run_that_was_not(
     record = resume(settings, tmp_path / "parts", _silent)
     assert record is not None and record.outcome is Outcome.FINISHED
     _assert_equal(_outcome(tmp_path / "parts"), _outcome(tmp_path / "whole"))
+
+
+@pytest.mark.parametrize("update", [4, 143, 144, 145])
+def test_what_a_horizon_a_burn_in_and_random_lengths_need_is_in_the_checkpoint(
+    small_run, tmp_path, monkeypatch, update
+):
+    # The method itself is BPTT: what is looked at here is what is carried from chunk to chunk.
+    monkeypatch.setitem(METHODS, "truncated", replace(METHODS["truncated"], make=lambda settings: BPTT()))
+    settings = _with(small_run, gradient="truncated", horizon=9, burn_in=3, chunk_jitter=True)
+    start(settings, tmp_path / "whole", False, _silent)
+    with monkeypatch.context() as patch:
+        _at_update(patch, update, _press_ctrl_c)
+        with pytest.raises(InterruptedRunError):
+            start(settings, tmp_path / "parts", False, _silent)
+    torch.manual_seed(99)
+    assert read_config(tmp_path / "parts") == settings
+    resume(settings, tmp_path / "parts", _silent)
+    whole = _outcome(tmp_path / "whole")
+    assert whole[3][1].shape == (8, 3)
+    _assert_equal(_outcome(tmp_path / "parts"), whole)
+    plain = _with(small_run, gradient="truncated", horizon=9)
+    with pytest.raises(ArgumentError, match="--burn-in is 0, but the run to go on with has 3"):
+        resume(plain, tmp_path / "parts", _silent)
 
 
 def test_a_run_that_died_goes_on_from_its_last_validation(small_run, tmp_path, monkeypatch):

@@ -7,11 +7,14 @@ from throughtime.training.sentences import (
     Verdict,
     baseline_lines,
     both,
+    divergence_lines,
     plural,
+    update_phrase,
     validation_line,
     verdict,
     verdict_sentence,
 )
+from throughtime.training.settings import OptimizationSettings
 
 BASELINES = Baselines(uniform=4.0, unigram=3.0, bigram=2.0)
 
@@ -21,7 +24,9 @@ BASELINES = Baselines(uniform=4.0, unigram=3.0, bigram=2.0)
     [
         (3.5, Verdict.NOTHING),
         (3.0, Verdict.NOTHING),
-        (math.nan, Verdict.NOTHING),
+        (4.0, Verdict.WORSE_THAN_CHANCE),
+        (math.nan, Verdict.WORSE_THAN_CHANCE),
+        (3.999, Verdict.NOTHING),
         (2.999, Verdict.PAIRS_AT_MOST),
         (2.0, Verdict.PAIRS_AT_MOST),
         (1.999, Verdict.CONTEXT),
@@ -35,6 +40,10 @@ def test_the_sentence_says_how_far_from_the_nearer_entropy():
     assert verdict_sentence(3.25, BASELINES, "characters") == (
         "Result  3.250 nats (4.689 bits) per character, 0.250 nats above the unigram entropy:\n"
         "        it does no better here than knowing how frequent each character is: no knowledge of order shows."
+    )
+    assert verdict_sentence(4.5, BASELINES, "bytes") == (
+        "Result  4.500 nats (6.492 bits) per byte, 0.500 nats above the uniform entropy:\n"
+        "        giving every byte the same chance does no worse: the training diverged, or has hardly begun."
     )
     assert "0.500 nats above the bigram entropy" in verdict_sentence(2.5, BASELINES, "bytes")
     assert "no guess from the last byte alone" in verdict_sentence(1.5, BASELINES, "bytes")
@@ -67,3 +76,37 @@ def test_the_line_of_a_validation_shows_the_loss_beside_both_entropies_and_fits_
 def test_counts_have_their_plural():
     assert plural(1, "epoch") == "1 epoch"
     assert plural(1200, "update") == "1,200 updates"
+
+
+def _rows(*losses, per_epoch):
+    return [
+        MetricsRow(index + 1, (index + 1) / per_epoch, loss, 1.0, 1e-3, 1.0, 0.0, 1.0, 1.0)
+        for index, loss in enumerate(losses)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "diverged"),
+    [
+        (_rows(2.0, 4.1, per_epoch=1), True),
+        (_rows(4.1, 2.0, per_epoch=1), False),
+        (_rows(2.0, 4.0, per_epoch=1), False),
+        (_rows(2.0, 5.0, 4.5, 4.25, per_epoch=3), True),
+        (_rows(2.0, 3.9, 4.5, 4.2, per_epoch=3), False),
+        (_rows(4.5, 4.2, per_epoch=3), False),
+        (_rows(4.5, 4.2, 4.1, per_epoch=3), True),
+        ([], False),
+    ],
+)
+def test_a_loss_above_even_chances_for_a_whole_last_epoch_is_a_divergence(rows, diverged):
+    lines = divergence_lines(rows, BASELINES)
+    assert bool(lines) is diverged
+    if diverged:
+        assert f"at least {both(min(row.train_loss for row in rows[-3:] if row.train_loss > 4))}" in lines[0]
+        assert "costs 4.000 nats" in lines[0] and "--learning-rate" in lines[1]
+
+
+def test_an_update_says_what_it_covers():
+    assert update_phrase(OptimizationSettings(update_every=1), 1) == "1 step of 1 stream"
+    cut = OptimizationSettings(update_every=5, gradient="truncated", horizon=9, chunk_jitter=True)
+    assert update_phrase(cut, 3) == "about 5 steps of 3 streams, each loss reaching back 9 steps"

@@ -41,6 +41,9 @@ def test_every_option_says_what_it_does():
         ("learning_rate", math.nan, "--learning-rate is nan"),
         ("clip_norm", math.inf, "--clip-norm is inf"),
         ("epochs", 0, "--epochs is 0"),
+        ("burn_in", -1, "--burn-in is -1"),
+        ("seed", 2**63, f"--seed is {2**63}; it must be at least 0 and below {2**63}"),
+        ("seed", 10**400, "--seed is 1000"),
     ],
 )
 def test_a_value_out_of_range_is_named_with_what_is_allowed(name, value, said):

@@ -30,7 +30,7 @@ def run(arguments: "Namespace") -> int:
     from throughtime.records import Baselines
     from throughtime.training.checkpoints import load_run
     from throughtime.training.evaluation import mean_loss
-    from throughtime.training.sentences import baseline_lines, verdict_sentence
+    from throughtime.training.sentences import baseline_lines, plural, unit, verdict_sentence
 
     model, vocabulary, record = load_run(Path(arguments.run))
     file = read_file(arguments.file)
@@ -38,14 +38,14 @@ def run(arguments: "Namespace") -> int:
     unknown = vocabulary.unknown(symbols)
     if unknown.any() and not arguments.skip_unknown:
         raise InputFileError(
-            f"FILE {file.name} holds {int(unknown.sum())} characters that the model never saw in training: "
+            f"FILE {file.name} holds {plural(int(unknown.sum()), unit(vocabulary.units))} that the model never saw in training: "
             f"{vocabulary.describe(symbols[unknown])}; --skip-unknown leaves them out."
         )
     codes = vocabulary.encode(symbols[~unknown])
     if len(codes) < 2:
         raise InputFileError(f"FILE {file.name} is too short: it takes 2 known {vocabulary.units} to predict one.")
-    left_out = f", {int(unknown.sum())} unknown ones left out" if unknown.any() else ""
-    print(f"Text    {file.name}: {len(codes):,} {vocabulary.units}{left_out}")
+    left_out = f", {int(unknown.sum()):,} unknown left out" if unknown.any() else ""
+    print(f"Text    {file.name}: {plural(len(codes), unit(vocabulary.units))}{left_out}")
     baselines = Baselines(math.log(len(vocabulary)), unigram_entropy(codes), bigram_entropy(codes))
     for line in baseline_lines(baselines, vocabulary.units):
         print(line)

@@ -23,8 +23,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0; 1 when the command failed, with a sentence on stderr; 2 when the arguments are wrong; 130 after Ctrl-C.
     """
+    if sys.stdout is None:  # closed by whoever started the command: what is written goes nowhere
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")
     try:
-        return _run(list(sys.argv[1:] if argv is None else argv))
+        code = _run(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()
+        return code
     except InterruptedRunError as error:
         return _fail(str(error), _INTERRUPTED)
     except ArgumentError as error:

@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from throughtime.errors import ArgumentError
+
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
 
@@ -35,6 +37,8 @@ def run(arguments: "Namespace") -> int:
     from throughtime.training.sampling import encode_prompt, sample
 
     model, vocabulary, _ = load_run(Path(arguments.run))
+    if not 0 <= arguments.seed < 2**63:
+        raise ArgumentError(f"--seed is {arguments.seed}; it must be at least 0 and below {2**63}.")
     prompt = encode_prompt(vocabulary, arguments.prompt)
     generator = torch.Generator().manual_seed(arguments.seed)
     numbers = sample(model, prompt, arguments.length, arguments.temperature, generator)

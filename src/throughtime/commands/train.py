@@ -24,6 +24,8 @@ last.ckpt, metrics.csv, record.json."""
 
 def add_arguments(parser: "ArgumentParser") -> None:
     """Declare the options of `throughtime train`."""
+    from jsonargparse import ActionYesNo
+
     parser.description = f"{HELP} {_EXAMPLES}"
     parser.add_argument(
         "file",
@@ -46,7 +48,12 @@ def add_arguments(parser: "ArgumentParser") -> None:
         group = parser.add_argument_group(title)
         for entry, hint in options(kind):
             flag = "--" + entry.name.replace("_", "-")
-            group.add_argument(flag, type=hint, default=entry.default, help=f"{entry.metadata['help']} (%(default)s)")
+            shown = "" if hint is bool or entry.default == "" else " (%(default)s)"
+            text = entry.metadata["help"] + shown
+            if hint is bool:  # --flag and --no-flag, so that an option can undo what --config says
+                group.add_argument(flag, action=ActionYesNo(no_prefix="no-"), default=entry.default, help=text)
+            else:
+                group.add_argument(flag, type=hint, default=entry.default, help=text)
 
 
 def run(arguments: "Namespace") -> int:
@@ -81,9 +88,10 @@ def _default_folder(file: str) -> str:
 
 
 def _tell(folder: Path, record: "Record", settings: RunSettings) -> None:
+    from throughtime.records import read_metrics
     from throughtime.training.sentences import closing_lines
 
-    for line in closing_lines(record, settings.optimization.epochs):
+    for line in closing_lines(record, settings.optimization.epochs, read_metrics(folder)):
         _say(line)
     _say(f"A sample (throughtime sample {folder} --temperature 0.8):")
     _say(_sample(folder))

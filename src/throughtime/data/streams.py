@@ -18,6 +18,10 @@ HELD_OUT_STEPS = 500
 """Steps read at once where no gradient is needed: only memory depends on it."""
 
 
+_FULL_LENGTH, _LENGTH_NOISE = 0.95, 5.0
+"""Random chunk lengths: how often the full length is meant, and the standard deviation in steps."""
+
+
 class Chunk(NamedTuple):
     """Some steps of every stream."""
 
@@ -28,7 +32,9 @@ class Chunk(NamedTuple):
     mask: Tensor | None
     """[time, batch] which targets count; None: all of them."""
     first: bool
-    """Whether the text starts here, so that the state must start anew."""
+    """Whether a pass through the text starts here, so that the state must start anew."""
+    warm_up: Tensor | None = None
+    """[steps, batch] symbol numbers before the first inputs of a pass, which only warm up the state; None: none."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +51,13 @@ class Streams:
     targets: Tensor
     mask: Tensor | None = None
 
-    def chunk(self, start: int, steps: int) -> Chunk:
-        """Return up to `steps` steps from step `start` on."""
+    def chunk(self, start: int, steps: int, burn_in: int = 0) -> Chunk:
+        """Return up to `steps` steps from step `start` on; a pass begins with the step after `burn_in`."""
         cut = slice(start, start + steps)
         mask = None if self.mask is None or bool(self.mask[cut].all()) else self.mask[cut]
-        return Chunk(self.inputs[cut].long(), self.targets[cut].long(), mask, start == 0)
+        first = start == burn_in
+        warm_up = self.inputs[:burn_in].long() if first and burn_in else None
+        return Chunk(self.inputs[cut].long(), self.targets[cut].long(), mask, first, warm_up)
 
 
 def training_streams(codes: NDArray[np.int32], streams: int) -> Streams:
@@ -84,18 +92,24 @@ def held_out_streams(codes: NDArray[np.int32], streams: int = 20) -> Streams:
     )
 
 
-def workable_batch_size(symbols: int, update_every: int, wanted: int) -> int:
+def workable_batch_size(symbols: int, update_every: int, wanted: int, burn_in: int = 0) -> int:
     """Return how many streams a training text is read in.
 
     Args:
         symbols: length of the text.
         update_every: steps of a chunk; every stream must hold at least one whole chunk.
         wanted: the number asked for; 0 picks 50, or fewer when the streams would have under a hundred chunks each.
+        burn_in: steps before the first chunk.
 
     Raises:
         ArgumentError: not even one stream, or not `wanted` streams, can hold a chunk.
     """
-    largest = (symbols - 1) // update_every
+    largest = (symbols - 1) // (burn_in + update_every)
+    if largest < 1 and burn_in:
+        raise ArgumentError(
+            f"--burn-in {burn_in} and --update-every {update_every} together are longer than the training text, which "
+            f"has {symbols} symbols: give a smaller --burn-in, or a longer text."
+        )
     if largest < 1:
         raise ArgumentError(
             f"--update-every {update_every} is longer than the training text, which has {symbols} symbols: "
@@ -104,9 +118,10 @@ def workable_batch_size(symbols: int, update_every: int, wanted: int) -> int:
     if wanted > largest:
         raise ArgumentError(
             f"--batch-size {wanted} is too large: {symbols} symbols of training text hold {largest} "
-            f"streams of --update-every {update_every} steps: give at most {largest}, or a longer text."
+            f"streams of --update-every {update_every} steps{f' after --burn-in {burn_in}' if burn_in else ''}: "
+            f"give at most {largest}, or a longer text."
         )
-    return wanted or max(1, min(50, largest // 100))
+    return wanted or max(1, min(50, (symbols - 1) // update_every // 100, largest))
 
 
 class ChunkLoader:
@@ -119,29 +134,52 @@ class ChunkLoader:
         streams: the text.
         steps: the length T of a chunk.
         passes: how often the text is read.
+        burn_in: steps at the beginning of each pass that are in no chunk, but come with the first as its `warm_up`.
+        jitter: seed of random chunk lengths, others in each pass; None: all chunks have `steps` steps.
     """
 
-    def __init__(self, streams: Streams, steps: int, passes: int = 1) -> None:
+    def __init__(
+        self, streams: Streams, steps: int, passes: int = 1, burn_in: int = 0, jitter: int | None = None
+    ) -> None:
         self._streams = streams
         self._steps = steps
         self._passes = passes
+        self._burn_in = burn_in
+        self._jitter = jitter
         self._position = 0
         self._start_at = 0
 
     @property
     def chunks_per_pass(self) -> int:
         """The number of chunks in one pass through the text."""
-        return -(-self._streams.inputs.shape[0] // self._steps)
+        return -(-(self._streams.inputs.shape[0] - self._burn_in) // self._steps)
 
     def __len__(self) -> int:
         return self.chunks_per_pass * self._passes
 
     def __iter__(self) -> Iterator[Chunk]:
         self._position, self._start_at = self._start_at, 0
+        bounds, bounds_of = [], -1
         while self._position < len(self):
-            start = self._position % self.chunks_per_pass * self._steps
+            number, chunk = divmod(self._position, self.chunks_per_pass)
+            if number != bounds_of:
+                bounds, bounds_of = self._bounds(number), number
             self._position += 1
-            yield self._streams.chunk(start, self._steps)
+            start, end = bounds[chunk : chunk + 2]
+            yield self._streams.chunk(start, end - start, self._burn_in)
+
+    def _bounds(self, number: int) -> list[int]:
+        """Where the chunks of a pass begin, and where the last one ends; they follow from the number of the pass."""
+        first, end, count = self._burn_in, self._streams.inputs.shape[0], self.chunks_per_pass
+        if self._jitter is None:
+            return [*range(first, end, self._steps), end]
+        chance = np.random.default_rng([self._jitter, number])
+        # Merity et al. 2017, section 5: mostly the full length, now and then half of it, and Gaussian noise on either.
+        full = np.where(chance.random(count) < _FULL_LENGTH, self._steps, self._steps / 2)
+        lengths = np.maximum(chance.normal(full, min(_LENGTH_NOISE, self._steps / 4)), 1.0)
+        ends = np.cumsum(lengths) / lengths.sum() * (end - first - count)
+        # Each chunk has one step for certain, and its share of the others.
+        return [first, *(first + np.rint(ends).astype(int) + np.arange(1, count + 1)).tolist()]
 
     def state_dict(self) -> dict[str, int]:
         """Return the position: how many chunks have been handed out."""

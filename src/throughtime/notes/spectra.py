@@ -58,7 +58,7 @@ def _sum_stays(system: System) -> Evidence:
     def gradient(steps: int) -> float:
         return sum(radius ** (t - i) for t in range(1, steps + 1) for i in range(1, t + 1)) / steps
 
-    numbers = {"short": gradient(10), "long": gradient(300), "single": radius**299}
+    numbers = {"short": gradient(10), "long": gradient(300), "single": radius**299 / 300}
     return Evidence(numbers, shown=numbers["long"] > numbers["short"] > 1 and numbers["single"] < 1e-80)
 
 

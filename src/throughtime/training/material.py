@@ -44,7 +44,9 @@ def prepare(settings: RunSettings) -> Material:
     vocabulary = TextVocabulary.of(symbols, settings.data.units)
     training, held_out = split(vocabulary.encode(symbols), settings.data.validation)
     optimization = settings.optimization
-    batch_size = workable_batch_size(len(training), optimization.update_every, optimization.batch_size)
+    batch_size = workable_batch_size(
+        len(training), optimization.update_every, optimization.batch_size, optimization.burn_in
+    )
     return Material(file, vocabulary, training, held_out, batch_size)
 
 

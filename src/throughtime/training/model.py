@@ -37,18 +37,19 @@ class SequenceModel(nn.Module):
         self.dropout = nn.Dropout(settings.dropout)
         self.readout = nn.Linear(settings.hidden_size, vocabulary_size)
 
-    def forward(self, symbols: Tensor, state: CarriedState = None) -> tuple[Tensor, CarriedState]:
+    def forward(self, symbols: Tensor, state: CarriedState = None, skip: int = 0) -> tuple[Tensor, CarriedState]:
         """Read symbols.
 
         Args:
             symbols: symbol numbers [time, batch].
             state: the state before the first of them, as the last call returned it; None: zero.
+            skip: of so many symbols at the beginning no logits are wanted.
 
         Returns:
-            Logits [time, batch, vocabulary] of the symbol after each, and the state after the last.
+            Logits [time - skip, batch, vocabulary] of the symbol after each, and the state after the last.
         """
         hidden, state = self.recurrent(self.embedding(symbols), state)
-        return self.readout(self.dropout(hidden)), state
+        return self.readout(self.dropout(hidden[skip:])), state
 
 
 def build_recurrent(settings: ModelSettings, gradient: GradientMethod | None = None) -> RNN | LSTM | GRU:

@@ -1,4 +1,4 @@
-"""The Lightning module: truncated backpropagation through time over a text, with the state carried along."""
+"""The Lightning module: one update for each chunk of a text, with the state carried along."""
 
 import math
 from typing import Any
@@ -14,6 +14,8 @@ from throughtime.data.streams import Chunk
 from throughtime.errors import NonFiniteError
 from throughtime.gradients.tap import Tap, tap
 from throughtime.losses import cross_entropy
+from throughtime.training.carried import Carried, advanced
+from throughtime.training.gradient import steps_run_again
 from throughtime.training.model import CarriedState, SequenceModel, detached
 from throughtime.training.progress import Progress
 from throughtime.training.schedules import learning_rate_factor
@@ -24,6 +26,9 @@ _OWN_STATE = "throughtime"
 
 class SequenceTraining(LightningModule):
     """Trains a model on chunks that follow each other; each chunk is one update ([T], weights every N steps).
+
+    With a horizon the steps before a chunk, which its first losses reach back to, are run again with it, under today's
+    weights and without a loss of their own; the state before them is the one that was found when they first passed by.
 
     Args:
         model: what is trained.
@@ -38,8 +43,8 @@ class SequenceTraining(LightningModule):
         self.total_updates = total_updates
         self.progress = Progress()
         self.latest_loss = math.nan
-        self._state: CarriedState = None
-        self._entered: tuple[Chunk, CarriedState] | None = None
+        self._carried = Carried()
+        self._entered: tuple[Chunk, Carried] | None = None
         self._held_out_state: CarriedState = None
         self._held_out_loss, self._held_out_tokens = 0.0, 0
         self._random_state: dict[str, Tensor] = {}
@@ -51,16 +56,20 @@ class SequenceTraining(LightningModule):
 
     def training_step(self, batch: Chunk) -> Tensor:
         """Return the mean loss of one chunk in nats per token, and carry the state on without its history."""
-        before = None if batch.first else self._state
-        loss, self._state = self._chunk_loss(batch, before)
+        again = steps_run_again(self.settings)
+        before = Carried() if batch.first else self._carried
+        if batch.warm_up is not None:
+            before = advanced(self.model, before, batch.warm_up, again)
+        loss, state = self._chunk_loss(batch, before)
+        self._carried = advanced(self.model, before, batch.inputs, again) if again else Carried(None, state)
         self._entered = batch, before
         self.latest_loss = loss.item()
         if not math.isfinite(self.latest_loss):
             raise NonFiniteError(self._at_update(_name_culprit(self.model)))
         return loss
 
-    def _chunk_loss(self, chunk: Chunk, state: CarriedState) -> tuple[Tensor, CarriedState]:
-        logits, state = self.model(chunk.inputs, state)
+    def _chunk_loss(self, chunk: Chunk, before: Carried) -> tuple[Tensor, CarriedState]:
+        logits, state = self.model(before.before(chunk.inputs), before.state, skip=before.steps)
         return cross_entropy(logits, chunk.targets, mask=chunk.mask), detached(state)
 
     def configure_gradient_clipping(
@@ -94,6 +103,13 @@ class SequenceTraining(LightningModule):
         way_out = "the last checkpoint is kept; a smaller --learning-rate, or --clip-step, keeps the numbers in range"
         return f"Update {self.progress.updates + 1}: {sentence.rstrip('.')}; {way_out}."
 
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """With random chunk lengths, give an update the learning rate of its share of steps (Merity et al. 2017)."""
+        if self.settings.chunk_jitter and self._entered:
+            share = len(self._entered[0].inputs) / self.settings.update_every
+            for group in optimizer.param_groups:  # the schedule sets it anew for the next update
+                group["lr"] *= share
+
     def on_validation_epoch_start(self) -> None:
         """Start reading the held-out text, with a state of its own."""
         self._held_out_state = None
@@ -101,7 +117,7 @@ class SequenceTraining(LightningModule):
 
     def validation_step(self, batch: Chunk) -> None:
         """Add one held-out chunk to the sums, each token with the same weight."""
-        loss, self._held_out_state = self._chunk_loss(batch, self._held_out_state)
+        loss, self._held_out_state = self._chunk_loss(batch, Carried(None, self._held_out_state))
         tokens = batch.targets.numel() if batch.mask is None else int(batch.mask.sum())
         self._held_out_loss += loss.item() * tokens
         self._held_out_tokens += tokens
@@ -119,7 +135,8 @@ class SequenceTraining(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what a continuation needs to be the same run: carried state, random generators, progress."""
         checkpoint[_OWN_STATE] = {
-            "state": self._state,
+            "state": self._carried.state,
+            "inputs": self._carried.inputs,
             "random": random_state(),
             "progress": self.progress.state_dict(),
         }
@@ -127,13 +144,13 @@ class SequenceTraining(LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take back what `on_save_checkpoint` added."""
         own = checkpoint[_OWN_STATE]
-        self._state = own["state"]
+        self._carried = Carried(own.get("inputs"), own["state"])  # runs of before there was a horizon have no inputs
         self._random_state = own["random"]
         self.progress = Progress.from_state_dict(own["progress"])
 
     def on_train_start(self) -> None:
         """Set the generators last, when nothing draws from them any more before the first chunk."""
-        self._state = _moved(self._state, self.device)
+        self._carried = self._carried.to(self.device)
         set_random_state(self._random_state)
 
 
@@ -151,12 +168,6 @@ def set_random_state(states: dict[str, Tensor]) -> None:
         torch.set_rng_state(states["cpu"].cpu())
     if "cuda" in states and torch.cuda.is_available():
         torch.cuda.set_rng_state(states["cuda"].cpu())
-
-
-def _moved(state: CarriedState, device: torch.device) -> CarriedState:
-    if state is None:
-        return None
-    return state.to(device) if isinstance(state, Tensor) else tuple(member.to(device) for member in state)
 
 
 def _name_culprit(model: SequenceModel) -> str:

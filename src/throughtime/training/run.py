@@ -14,16 +14,16 @@ from torch import nn
 
 from throughtime.data.streams import HELD_OUT_STEPS, ChunkLoader, held_out_streams, training_streams
 from throughtime.errors import ArgumentError, RunFolderError
-from throughtime.gradients import BPTT
 from throughtime.records import CONFIG, Outcome, Record, prepare_folder, read_record, write_aside, write_record
 from throughtime.training.checkpoints import AsideCheckpointIO, read_checkpoint
+from throughtime.training.gradient import gradient_method
 from throughtime.training.interruption import Interruption
 from throughtime.training.material import Material, first_record, prepare
 from throughtime.training.model import SequenceModel
 from throughtime.training.module import SequenceTraining
 from throughtime.training.progress_bar import RunBar
 from throughtime.training.recorder import Recorder
-from throughtime.training.sentences import opening_lines, plural
+from throughtime.training.sentences import opening_lines, update_phrase
 from throughtime.training.settings import MAY_CHANGE_ON_RESUME, OptimizationSettings, RunSettings
 
 Say = Callable[[str], None]
@@ -65,7 +65,7 @@ def start(
         torch.set_num_threads(settings.optimization.threads)
     torch.manual_seed(settings.optimization.seed)
     layers = recurrent() if recurrent else None
-    model = SequenceModel(len(material.vocabulary), settings.model, layers, _gradient(settings.optimization))
+    model = SequenceModel(len(material.vocabulary), settings.model, layers, gradient_method(settings.optimization))
     record = first_record(settings, material, model, folder)
     prepare_folder(folder, overwrite)
     # What was chosen for this text is written down, so that a later version that chooses otherwise can go on with it.
@@ -103,14 +103,10 @@ def resume(settings: RunSettings, folder: Path, say: Say) -> Record | None:
     checkpoint = read_checkpoint(folder)
     if settings.optimization.threads:
         torch.set_num_threads(settings.optimization.threads)
-    model = SequenceModel(len(material.vocabulary), settings.model, None, _gradient(settings.optimization))
+    model = SequenceModel(len(material.vocabulary), settings.model, None, gradient_method(settings.optimization))
     run = Run(folder, settings, material, model, record)
     write_config(run)
     return _train(run, checkpoint, say)
-
-
-def _gradient(settings: OptimizationSettings) -> BPTT:
-    return BPTT(clip_step=settings.clip_step or None, save=settings.save)
 
 
 def _complete(record: Record, wanted: OptimizationSettings, before: OptimizationSettings) -> bool:
@@ -128,10 +124,12 @@ def _train(run: Run, checkpoint: Path | None, say: Say) -> Record:
         # One pass more than is trained: Lightning would mark an exhausted loader's run as over for good, and it could
         # not be continued with more epochs.
         settings.epochs + 1,
+        settings.burn_in,
+        settings.seed if settings.chunk_jitter else None,
     )
     updates_per_epoch = loader.chunks_per_pass
     module = SequenceTraining(run.model, settings, updates_per_epoch * settings.epochs)
-    update = f"{settings.update_every} steps of {plural(run.material.batch_size, 'stream')}"
+    update = update_phrase(settings, run.material.batch_size)
     for line in opening_lines(run.record, str(run.folder), settings.epochs, updates_per_epoch, update):
         say(line)
     every = settings.validate_every or updates_per_epoch

@@ -4,11 +4,13 @@ import math
 from enum import Enum
 
 from throughtime.records import Baselines, MetricsRow, Outcome, Record
+from throughtime.training.settings import OptimizationSettings
 
 
 class Verdict(Enum):
     """What a model has learned, judged by its loss beside the entropies of the same text; {unit} is filled in."""
 
+    WORSE_THAN_CHANCE = "giving every {unit} the same chance does no worse: the training diverged, or has hardly begun"
     NOTHING = "it does no better here than knowing how frequent each {unit} is: no knowledge of order shows"
     PAIRS_AT_MOST = (
         "it does better than the frequencies alone, but no better than the best guess from the last {unit} alone"
@@ -27,6 +29,8 @@ _OUTCOMES = {
 
 def verdict(loss: float, baselines: Baselines) -> Verdict:
     """Return what a loss in nats per symbol shows."""
+    if not loss < baselines.uniform:
+        return Verdict.WORSE_THAN_CHANCE
     if not loss < baselines.unigram:
         return Verdict.NOTHING
     return Verdict.CONTEXT if loss < baselines.bigram else Verdict.PAIRS_AT_MOST
@@ -52,11 +56,18 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def update_phrase(settings: OptimizationSettings, streams: int) -> str:
+    """Return what one update covers, such as "50 steps of 20 streams"."""
+    about = "about " if settings.chunk_jitter else ""
+    reach = f", each loss reaching back {plural(settings.horizon, 'step')}" if settings.horizon else ""
+    return f"{about}{plural(settings.update_every, 'step')} of {plural(streams, 'stream')}{reach}"
+
+
 def data_lines(record: Record) -> list[str]:
     """Return the lines that say what was read and what guessing without a memory costs on it."""
-    data = record.data
+    data, one = record.data, unit(record.data.units)
     return [
-        f"Text    {data.file}: {data.bytes:,} bytes, vocabulary of {len(data.vocabulary)} {data.units}; "
+        f"Text    {data.file}: {data.bytes:,} bytes, vocabulary of {plural(len(data.vocabulary), one)}; "
         f"{data.training_symbols:,} to train on, {data.held_out_symbols:,} held out",
         *baseline_lines(record.baselines, data.units),
     ]
@@ -85,7 +96,10 @@ def validation_line(row: MetricsRow, epochs: int, baselines: Baselines) -> str:
 def verdict_sentence(loss: float, baselines: Baselines, units: str) -> str:
     """Return the sentence on a loss in nats: how far it is from the nearer entropy, and what that shows."""
     found = verdict(loss, baselines)
-    name, reference = ("unigram", baselines.unigram) if found is Verdict.NOTHING else ("bigram", baselines.bigram)
+    name, reference = {
+        Verdict.WORSE_THAN_CHANCE: ("uniform", baselines.uniform),
+        Verdict.NOTHING: ("unigram", baselines.unigram),
+    }.get(found, ("bigram", baselines.bigram))
     side = "below" if loss < reference else "above"
     one = unit(units)
     return (
@@ -106,14 +120,30 @@ def opening_lines(record: Record, run: str, epochs: int, updates_per_epoch: int,
     ]
 
 
-def closing_lines(record: Record, epochs: int) -> list[str]:
-    """Return the lines that end a run: why it ended, and what was learned."""
+def divergence_lines(rows: list[MetricsRow], baselines: Baselines) -> list[str]:
+    """Return the line that names a divergence: the training loss above that of even chances for a whole last epoch."""
+    slack = 1e-6  # of an epoch: the epochs are quotients
+    last = [row for row in rows if row.epoch > rows[-1].epoch - 1 + slack]
+    began = rows[-len(last) - 1].epoch if len(rows) > len(last) else 0.0
+    if not last or last[-1].epoch - began < 1 - slack or min(row.train_loss for row in last) <= baselines.uniform:
+        return []
+    return [
+        f"Warning The training has diverged: for a whole epoch its loss was at least "
+        f"{both(min(row.train_loss for row in last))}, and giving every symbol the same chance costs "
+        f"{both(baselines.uniform)}.",
+        "        A smaller --learning-rate, a longer --warm-up or a smaller --clip-norm keeps it in range.",
+    ]
+
+
+def closing_lines(record: Record, epochs: int, rows: list[MetricsRow]) -> list[str]:
+    """Return the lines that end a run: why it ended, what was learned, and from its metrics whether it diverged."""
     results = record.results
     best = math.inf if results.best_validation_loss is None else results.best_validation_loss
     return [
         "",
-        f"Done    {results.epochs:g} of {epochs} epochs in {results.seconds:.0f} s, {_OUTCOMES[record.outcome]}; "
+        f"Done    {results.epochs:g} of {plural(epochs, 'epoch')} in {results.seconds:.0f} s, {_OUTCOMES[record.outcome]}; "
         f"kept are the weights after update {results.best_update}, the best validation",
         verdict_sentence(best, record.baselines, record.data.units),
+        *divergence_lines(rows, record.baselines),
         "",
     ]

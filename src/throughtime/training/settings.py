@@ -6,6 +6,7 @@ from dataclasses import Field, asdict, dataclass, field, fields
 from typing import Any, Literal, get_type_hints
 
 from throughtime.errors import ArgumentError
+from throughtime.training.gradient import METHODS, check_choice
 
 
 def _option(default: Any, text: str) -> Any:
@@ -40,8 +41,32 @@ class OptimizationSettings:
     batch_size: int = _option(0, "Streams of text read side by side; 0: 50, or fewer where the text is short.")
     update_every: int = _option(
         50,
-        "Steps of the sequence between two updates of the weights. The gradient goes back to the last update "
-        "(truncated backpropagation through time); the state goes on.",
+        "Steps of the sequence between two updates of the weights, whose losses make the update. The state goes on; "
+        "the gradient goes back to the last update, or by --horizon.",
+    )
+    gradient: str = _option(
+        "bptt",
+        f"How the gradient is obtained: {', '.join(METHODS)}. truncated: each loss reaches back --horizon steps; "
+        "checkpointed: as bptt, in less memory, see --segments and --memory.",
+    )
+    horizon: int = _option(
+        0,
+        "Steps that each loss reaches back, whatever --update-every is, for --gradient truncated. The horizon - 1 steps "
+        "before a chunk are run again with it, under today's weights, without a loss of their own.",
+    )
+    segments: int = _option(
+        0, "Segments that a chunk is divided into, of which one at a time is kept, for --gradient checkpointed."
+    )
+    memory: str = _option("", "In place of --segments: what the backward pass of a layer may keep, such as 256MB.")
+    burn_in: int = _option(
+        0,
+        "Steps at the beginning of each pass that only warm up the state, in every stream: no loss is taken there and "
+        "no gradient goes there.",
+    )
+    chunk_jitter: bool = _option(
+        False,
+        "Draw the length of each chunk around --update-every, anew in each pass (Merity et al. 2017): with the same "
+        "number of updates, and the learning rate in proportion to the length.",
     )
     epochs: int = _option(6, "Passes through the training text.")
     learning_rate: float = _option(0.005, "Adam's learning rate after the warm-up.")
@@ -56,12 +81,12 @@ class OptimizationSettings:
     )
     save: Literal["gates", "states"] = _option(
         "gates",
-        "What is kept for the backward pass. states: a third of it (LSTM) or a fifth (GRU), up to a quarter more time.",
+        "What is kept for the backward pass of --gradient bptt. states: a third of it (LSTM) or a fifth (GRU), up to a quarter more time.",
     )
     validate_every: int = _option(0, "Updates between two validations; 0: one after each pass.")
     patience: int = _option(0, "Stop after this many validations in a row without improvement; 0: never.")
     max_minutes: float = _option(0.0, "Stop after this many minutes, with a last validation; 0: never.")
-    seed: int = _option(0, "Seed of the weights and of the dropout.")
+    seed: int = _option(0, "Seed of the weights, of the dropout and of --chunk-jitter.")
     threads: int = _option(
         0,
         "Threads on the CPU; 0: torch's choice. Beside other work on the machine 1 is often the fastest.",
@@ -90,9 +115,10 @@ class RunSettings:
     def __post_init__(self) -> None:
         for name, low, high, closed in _RANGES:
             value = self.flat()[name]
-            inside = math.isfinite(value) and (low <= value if closed else low < value) and value < high
+            inside = (low <= value if closed else low < value) and value < high
             if not inside:
                 raise ArgumentError(_out_of_range(name, value, low, high, closed))
+        check_choice(self.optimization)
         if self.model.nonlinearity != "tanh" and self.model.cell != "rnn":
             raise ArgumentError(
                 f"--nonlinearity {self.model.nonlinearity} goes with --cell rnn only, and the cell is "
@@ -138,11 +164,15 @@ _RANGES: tuple[tuple[str, float, float, bool], ...] = (
     ("patience", 0, math.inf, True),
     ("max_minutes", 0, math.inf, True),
     ("threads", 0, 1024, True),
+    ("horizon", 0, math.inf, True),
+    ("segments", 0, math.inf, True),
+    ("burn_in", 0, math.inf, True),
+    ("seed", 0, 2**63, True),
 )
 
 
 def _out_of_range(name: str, value: float, low: float, high: float, closed: bool) -> str:
     option = "--" + name.replace("_", "-")
     lower = f"{'at least' if closed else 'above'} {low:g}"
-    upper = "" if math.isinf(high) else f" and below {high:g}"
+    upper = "" if high == math.inf else f" and below {high}"
     return f"{option} is {value}; it must be {lower}{upper}."

@@ -87,15 +87,15 @@ def _check_options(step: float | None, tolerance: float, samples: int | None) ->
     if not 0 < tolerance < 1:
         raise ArgumentError(f"tolerance is {tolerance!r}; it must be above 0 and below 1")
     if samples is not None and (isinstance(samples, bool) or not isinstance(samples, int) or samples < 1):
-        raise ArgumentError(f"samples is {samples!r}; it must be a whole number of at least 1, or None for all elements")
+        raise ArgumentError(
+            f"samples is {samples!r}; it must be a whole number of at least 1, or None for all elements"
+        )
 
 
 class _Verification:
     """The comparisons of one subject, at one place."""
 
-    def __init__(
-        self, subject: Subject, step: float | None, tolerance: float, samples: int | None, seed: int
-    ) -> None:
+    def __init__(self, subject: Subject, step: float | None, tolerance: float, samples: int | None, seed: int) -> None:
         self._subject, self._tolerance, self._samples = subject, tolerance, samples
         self._step, self._halvings = (STEP, HALVINGS) if step is None else (step, 1)
         self._relative = step is None
@@ -123,8 +123,7 @@ class _Verification:
 
     def tensors(self) -> tuple[TensorCheck, ...]:
         return tuple(
-            TensorCheck(name, tuple(tensor.shape), self._places(name))
-            for name, tensor in self._subject.tensors.items()
+            TensorCheck(name, tuple(tensor.shape), self._places(name)) for name, tensor in self._subject.tensors.items()
         )
 
     def _places(self, name: str) -> tuple[Place, ...]:
