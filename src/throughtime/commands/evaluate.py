@@ -38,8 +38,8 @@ def run(arguments: "Namespace") -> int:
     unknown = vocabulary.unknown(symbols)
     if unknown.any() and not arguments.skip_unknown:
         raise InputFileError(
-            f"FILE {file.name} holds {plural(int(unknown.sum()), unit(vocabulary.units))} that the model never saw in training: "
-            f"{vocabulary.describe(symbols[unknown])}; --skip-unknown leaves them out."
+            f"FILE {file.name} holds {plural(int(unknown.sum()), unit(vocabulary.units))} that the model never saw in "
+            f"training: {vocabulary.describe(symbols[unknown])}; --skip-unknown leaves them out."
         )
     codes = vocabulary.encode(symbols[~unknown])
     if len(codes) < 2:
