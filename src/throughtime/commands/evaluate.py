@@ -44,7 +44,7 @@ def run(arguments: "Namespace") -> int:
     codes = vocabulary.encode(symbols[~unknown])
     if len(codes) < 2:
         raise InputFileError(f"FILE {file.name} is too short: it takes 2 known {vocabulary.units} to predict one.")
-    left_out = f", {int(unknown.sum()):,} unknown left out" if unknown.any() else ""
+    left_out = f", {plural(int(unknown.sum()), 'unknown one')} left out" if unknown.any() else ""
     print(f"Text    {file.name}: {plural(len(codes), unit(vocabulary.units))}{left_out}")
     baselines = Baselines(math.log(len(vocabulary)), unigram_entropy(codes), bigram_entropy(codes))
     for line in baseline_lines(baselines, vocabulary.units):
