@@ -38,13 +38,13 @@ def run(arguments: "Namespace") -> int:
     unknown = vocabulary.unknown(symbols)
     if unknown.any() and not arguments.skip_unknown:
         raise InputFileError(
-            f"FILE {file.name} holds {plural(int(unknown.sum()), unit(vocabulary.units))} that the model never saw in training: "
-            f"{vocabulary.describe(symbols[unknown])}; --skip-unknown leaves them out."
+            f"FILE {file.name} holds {plural(int(unknown.sum()), unit(vocabulary.units))} that the model never saw in "
+            f"training: {vocabulary.describe(symbols[unknown])}; --skip-unknown leaves them out."
         )
     codes = vocabulary.encode(symbols[~unknown])
     if len(codes) < 2:
         raise InputFileError(f"FILE {file.name} is too short: it takes 2 known {vocabulary.units} to predict one.")
-    left_out = f", {int(unknown.sum()):,} unknown left out" if unknown.any() else ""
+    left_out = f", {plural(int(unknown.sum()), 'unknown one')} left out" if unknown.any() else ""
     print(f"Text    {file.name}: {plural(len(codes), unit(vocabulary.units))}{left_out}")
     baselines = Baselines(math.log(len(vocabulary)), unigram_entropy(codes), bigram_entropy(codes))
     for line in baseline_lines(baselines, vocabulary.units):

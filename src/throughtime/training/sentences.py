@@ -141,8 +141,8 @@ def closing_lines(record: Record, epochs: int, rows: list[MetricsRow]) -> list[s
     best = math.inf if results.best_validation_loss is None else results.best_validation_loss
     return [
         "",
-        f"Done    {results.epochs:g} of {plural(epochs, 'epoch')} in {results.seconds:.0f} s, {_OUTCOMES[record.outcome]}; "
-        f"kept are the weights after update {results.best_update}, the best validation",
+        f"Done    {results.epochs:g} of {plural(epochs, 'epoch')} in {results.seconds:.0f} s, "
+        f"{_OUTCOMES[record.outcome]}; kept are the weights after update {results.best_update}, the best validation",
         verdict_sentence(best, record.baselines, record.data.units),
         *divergence_lines(rows, record.baselines),
         "",

@@ -51,8 +51,8 @@ class OptimizationSettings:
     )
     horizon: int = _option(
         0,
-        "Steps that each loss reaches back, whatever --update-every is, for --gradient truncated. The horizon - 1 steps "
-        "before a chunk are run again with it, under today's weights, without a loss of their own.",
+        "Steps that each loss reaches back, whatever --update-every is, for --gradient truncated. The horizon - 1 "
+        "steps before a chunk are run again with it, under today's weights, without a loss of their own.",
     )
     segments: int = _option(
         0, "Segments that a chunk is divided into, of which one at a time is kept, for --gradient checkpointed."
@@ -81,7 +81,8 @@ class OptimizationSettings:
     )
     save: Literal["gates", "states"] = _option(
         "gates",
-        "What is kept for the backward pass of --gradient bptt. states: a third of it (LSTM) or a fifth (GRU), up to a quarter more time.",
+        "What is kept for the backward pass of --gradient bptt. states: a third of it (LSTM) or a fifth (GRU), "
+        "up to a quarter more time.",
     )
     validate_every: int = _option(0, "Updates between two validations; 0: one after each pass.")
     patience: int = _option(0, "Stop after this many validations in a row without improvement; 0: never.")

@@ -180,7 +180,8 @@ class GradientCheck:
         left_out = [f"Not checked, as they ask for no gradient: {', '.join(self.frozen)}."] if self.frozen else []
         if self.unnamed:
             left_out.append(
-                f"Not checked: {_plural(self.unnamed, 'other tensor')} that the function reads; name them in parameters."
+                f"Not checked: {_plural(self.unnamed, 'other tensor')} that the function reads; name them in "
+                "parameters."
             )
         return "\n".join([*lines, *kinks, *left_out, self.sentence])
 

@@ -60,8 +60,8 @@ def verify_gradients(
         UnsupportedError: two evaluations of the same differ, the output has no graph, it is not float64, there are
             complex tensors, or the module cannot be copied.
 
-    Cost: four forward passes for each element compared, about 20 where it is wrong, up to 90 where a kink is near. Not for
-    large models as they are: make a small one of the same kind.
+    Cost: four forward passes for each element compared, about 20 where it is wrong, up to 90 where a kink is
+    near. Not for large models as they are: make a small one of the same kind.
 
     Examples:
         >>> report = tt.verify_gradients(tt.GRU(2, 3), torch.randn(4, 2, 2))

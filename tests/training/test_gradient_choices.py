@@ -1,0 +1,48 @@
+"""Runs with the gradient methods that the command offers beside BPTT."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+import throughtime as tt
+from throughtime.records import read_metrics
+from throughtime.training.gradient import METHODS, gradient_method
+from throughtime.training.run import start
+from throughtime.training.settings import OptimizationSettings
+
+CHOICES = {
+    "bptt": {},
+    "truncated": {"gradient": "truncated", "horizon": 4},
+    "checkpointed": {"gradient": "checkpointed", "segments": 2},
+}
+
+
+def _losses(small_run, folder, **options):
+    settings = replace(small_run.optimization, epochs=1, validate_every=36, **options)
+    record = start(replace(small_run, optimization=settings), folder, False, lambda line: None)
+    return record, torch.tensor([row.validation_loss for row in read_metrics(folder)])
+
+
+def test_there_is_a_run_for_every_choice():
+    assert set(CHOICES) == set(METHODS)
+
+
+def test_the_options_reach_the_method():
+    assert gradient_method(OptimizationSettings(**CHOICES["truncated"])) == tt.TruncatedBPTT(horizon=4)
+    checkpointed = OptimizationSettings(gradient="checkpointed", memory="1MB", clip_step=0.5)
+    assert gradient_method(checkpointed) == tt.CheckpointedBPTT(clip_step=0.5, memory="1MB")
+    assert gradient_method(OptimizationSettings(**CHOICES["checkpointed"])) == tt.CheckpointedBPTT(segments=2)
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_a_run_is_recorded_with_its_method(small_run, tmp_path, name):
+    record, losses = _losses(small_run, tmp_path / "run", **CHOICES[name])
+    assert record.machine["gradient"] == repr(gradient_method(OptimizationSettings(**CHOICES[name])))
+    assert losses[-1] < record.baselines.unigram
+
+
+def test_checkpoints_change_nothing_and_a_short_horizon_does(small_run, tmp_path):
+    found = {name: _losses(small_run, tmp_path / name, **options)[1] for name, options in CHOICES.items()}
+    torch.testing.assert_close(found["checkpointed"], found["bptt"], rtol=1e-3, atol=0)
+    assert not torch.allclose(found["truncated"], found["bptt"], rtol=1e-3, atol=0)
