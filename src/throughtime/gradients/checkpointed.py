@@ -182,10 +182,13 @@ class _Segments:
 
     def one_by_one(self, segments: int, kept: list[int]) -> tuple[Tensor, State, list[State]]:
         """The outputs, the final state, and the states before the segments in `kept`."""
-        state, states, outputs = self.sequence.initial, [], None
+        state, outputs = self.sequence.initial, None
+        # Taken at once, or they would lie scattered between the segments' outputs and tear the free memory to pieces.
+        states = [tuple(map(torch.empty_like, state)) for _ in kept]
         for segment in range(segments):
             if segment in kept:
-                states.append(tuple(member.clone() for member in state))
+                for place, member in zip(states[kept.index(segment)], state, strict=True):
+                    place.copy_(member)
             start, stop = self.bounds(segment)
             part, state, _ = self.recurrence.forward(self.cell, self.parameters, self.part(segment, state), None)
             outputs = part.new_empty(self.sequence.shape[0], *part.shape[1:]) if outputs is None else outputs

@@ -136,11 +136,44 @@ class _Boundary:
     state: Any
     random: tuple[Tensor, ...]
 
-    @classmethod
-    def after(cls, state: Any, random: tuple[Tensor, ...]) -> "_Boundary":
-        """Here and now, with copies of the tensors; `random` is used again if nothing has been drawn since."""
-        now = _random_state()
-        return cls(map_nest(lambda tensor: tensor.detach().clone(), state), random if _same(now, random) else now)
+
+class _Shelf:
+    """Room for the boundaries that are kept, taken all at once.
+
+    Copies made one by one would lie between the large tensors of the segments, and of the memory that these leave
+    behind the next ones, a little larger than the gaps, would use nothing.
+    """
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.places: list[_Boundary] | None = None
+
+    def put(self, state: Any) -> _Boundary:
+        """The state as it is here and now, with that of torch's generators."""
+        now = _Boundary(map_nest(Tensor.detach, state), _random_state())
+        if self.places is None:
+            self.places = [_copied(now) for _ in range(self.room)]
+        place = self.places.pop() if self.places else _copied(now)
+        found, wanted = tensors_of((place.state, place.random)), tensors_of((now.state, now.random))
+        if [(one.shape, one.dtype, one.device) for one in found] != [
+            (one.shape, one.dtype, one.device) for one in wanted
+        ]:
+            return _copied(now)
+        copies = iter([one.copy_(other) for one, other in zip(found, wanted, strict=True)])
+        return _map_boundary(lambda _: next(copies), now)
+
+    def give_back(self, boundary: _Boundary) -> None:
+        """It is no longer needed."""
+        if self.places is not None and len(self.places) < self.room:
+            self.places.append(boundary)
+
+
+def _map_boundary(function: Callable[[Tensor], Tensor], boundary: _Boundary) -> _Boundary:
+    return _Boundary(map_nest(function, boundary.state), map_nest(function, boundary.random))
+
+
+def _copied(boundary: _Boundary) -> _Boundary:
+    return _map_boundary(Tensor.clone, boundary)
 
 
 def _random_state() -> tuple[Tensor, ...]:
@@ -173,9 +206,17 @@ class _Task:
     def run(self, pieces: Pieces, slots: int) -> WholeBackward:
         """All segments, then `.grad`."""
         start = _Boundary(self.state, _random_state())
-        go_back(
-            len(pieces), slots, {0: start}, lambda *at: self.advance(pieces, *at), lambda *at: self.pull(pieces, *at)
-        )
+        shelf = _Shelf(min(slots + 1, len(pieces) - 1))
+
+        def advance(index: int, start: _Boundary) -> _Boundary:
+            return self.advance(pieces, shelf, index, start)
+
+        def pull(index: int, start: _Boundary) -> None:
+            self.pull(pieces, index, start)
+            if index:  # the first one is the caller's
+                shelf.give_back(start)
+
+        go_back(len(pieces), slots, {0: start}, advance, pull)
         assert self.end is not None and self.total is not None
         _draw_again(self.end.random)
         with torch.no_grad():
@@ -194,11 +235,11 @@ class _Task:
 
         return map_nest(of, self.state)
 
-    def advance(self, pieces: Pieces, index: int, start: _Boundary) -> _Boundary:
+    def advance(self, pieces: Pieces, shelf: _Shelf, index: int, start: _Boundary) -> _Boundary:
         """Run a segment and keep nothing but the state that leaves it."""
         _draw_again(start.random)
         with torch.no_grad():
-            return _Boundary.after(self.outputs(pieces.x(index), start.state)[1], start.random)
+            return shelf.put(self.outputs(pieces.x(index), start.state)[1])
 
     def pull(self, pieces: Pieces, index: int, start: _Boundary) -> None:
         """Run a segment and go back through it."""
@@ -217,7 +258,7 @@ class _Task:
         """A segment's loss and the state that leaves it."""
         output, leaving = self.outputs(pieces.x(index), entering)
         if self.end is None:
-            self.end = _Boundary.after(leaving, ())
+            self.end = _copied(_Boundary(map_nest(Tensor.detach, leaving), _random_state()))
         before = _random_state()
         value = self.loss(output, pieces.y(index))
         if not isinstance(value, Tensor) or value.numel() != 1:
@@ -249,7 +290,8 @@ class _Task:
         for leaf, gradient in zip(leaves, found[len(of_state) :], strict=True):
             if gradient is not None:
                 # A new tensor each: the gradients of two parameters may be one and the same.
-                self.gradients[leaf] = self.gradients[leaf] + gradient if leaf in self.gradients else gradient.clone()
+                before = self.gradients.get(leaf)
+                self.gradients[leaf] = gradient.clone() if before is None else before.add_(gradient)
         by_state = iter(found)
         self.d_leaving = [next(by_state) if one.requires_grad else None for one in entering]
 
@@ -267,7 +309,7 @@ class _Task:
             value, leaving = self.value(pieces, 0, map_nest(Tensor.detach, self.state))
         drawn = 0 if _same(random, _random_state()) else sum(one.nbytes for one in random)
         _draw_again(random)
-        self.end = None
+        self.end = None  # this was only a trial
         for tensor in (x, *_leaves([value])):
             storages.pop(tensor.untyped_storage().data_ptr(), None)
         return sum(one.nbytes for one in tensors_of(leaving)) + drawn, sum(storages.values())
