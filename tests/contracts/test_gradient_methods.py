@@ -70,7 +70,7 @@ def test_gradients_are_those_of_the_unrolled_loop(cell, method, masks, dtype):
     assert all(distance <= TOLERANCE[dtype] for distance in distances.values()), distances
 
 
-@pytest.mark.parametrize("steps", [1, 3, T])
+@pytest.mark.parametrize("steps", [1, 2, 3, T])
 @pytest.mark.parametrize("masks", ["plain", "lengths", "resets"])
 @pytest.mark.parametrize(("method", "is_exact"), APPROXIMATIONS.values(), ids=APPROXIMATIONS)
 @pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)

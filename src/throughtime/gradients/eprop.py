@@ -52,13 +52,24 @@ class EProp(ForwardMethod):
                 "belong to one unit is not known; use one member, or SnAp"
             )
 
+    def before(
+        self, step: Step, direct: Float[Tensor, "batch size"], exact: Float[Tensor, "batch size"]
+    ) -> Float[Tensor, "batch size"]:
+        if isinstance(step, CellStep) and isinstance(step.cell, AffineCell):
+            units = direct.unflatten(-1, (-1, step.cell.hidden_size))
+            return torch.einsum("bmnj,bmj->bnj", _local(step.cell, step), units).flatten(1)
+        return _diagonal(step) * direct
+
+    def dense(self, system: System) -> bool:
+        return not system.has_units
+
     def influence(self, system: System, batch: int) -> Influence:
-        if isinstance(system, CellSystem) and system.has_units:
-            return UnitInfluence(system, batch, _local)
-        return DenseInfluence(system, batch, _diagonal)
+        if self.dense(system):
+            return DenseInfluence(system, batch, _diagonal)
+        return UnitInfluence(system, batch, _local)
 
     def start_influence(self, system: CellSystem, like: Float[Tensor, "batch member"]) -> StartInfluence:
-        return UnitStart(system, like, _local) if system.has_units else DenseStart(system, like, _diagonal)
+        return DenseStart(system, like, _diagonal) if self.dense(system) else UnitStart(system, like, _local)
 
 
 def _local(cell: AffineCell, step: CellStep) -> Tensor:

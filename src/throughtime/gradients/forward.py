@@ -9,14 +9,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from throughtime.cells.base import Cell
-from throughtime.errors import UnsupportedError
+from throughtime.errors import ArgumentError, UnsupportedError
 from throughtime.gradients.base import GradientMethod
 from throughtime.gradients.bptt import BPTT
-from throughtime.gradients.influence import Influence, StartInfluence
+from throughtime.gradients.influence import Influence, StartInfluence, check_room
 from throughtime.gradients.loop import no_steps
 from throughtime.gradients.norms import StepNorms
-from throughtime.gradients.sequence import Sequence, blank, choose
-from throughtime.gradients.systems import CellSystem, System
+from throughtime.gradients.sequence import Sequence, blank
+from throughtime.gradients.systems import CellStep, CellSystem, Step, System
 from throughtime.types import Gradients, Parameters, State
 
 
@@ -26,17 +26,34 @@ class ForwardMethod(GradientMethod):
 
     A subclass says what A_t is. In a layer the method is handed ∂L/∂h_1…T after the forward pass, runs over the
     sequence once more, and gives ∂θ and ∂h_0 from what has been seen so far at each step, as an online learner does
-    (`throughtime.OnlineLearner`).
+    (`throughtime.OnlineLearner`). The step of the loss itself is an ordinary backward pass through one step, and exact;
+    where `local` its J_t too is what the method makes of it, so that ∂θ = Σ_t A_tᵀ g_t.
 
     ∂L/∂x_t depends on all later steps, which nothing carried forwards can know. Where `local`, ∂x_t is the part of
     step t alone, (∂s_t/∂x_t)ᵀ g_t, which is what an online learner passes to the layer below; otherwise it is exact,
-    by the backward recursion, if the inputs need a gradient at all.
+    by the backward recursion in O(T·B·S) memory, if the inputs need a gradient at all.
+
+    Raises:
+        ArgumentError: for `clip_step`, which clips the recursion for the total ∂L/∂s_t; here there is none.
     """
 
     local: ClassVar[bool] = False
     """Whether nothing crosses from unit to unit in time; then every layer of a stack keeps to its own weights too."""
 
     taps: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.clip_step is not None:
+            raise ArgumentError(
+                f"clip_step is {self.clip_step} in {type(self).__name__}, which never forms the total ∂L/∂h_t that "
+                "clip_step clips: leave it out and clip the whole gradient (throughtime.clip_gradients), or use "
+                "BPTT(clip_step=…)"
+            )
+
+    @abstractmethod
+    def dense(self, system: System) -> bool:
+        """Whether all of A_t is held, O(B·S·P)."""
 
     @abstractmethod
     def influence(self, system: System, batch: int) -> Influence:
@@ -46,12 +63,14 @@ class ForwardMethod(GradientMethod):
     def start_influence(self, system: CellSystem, like: Float[Tensor, "batch member"]) -> StartInfluence:
         """Likewise for the states that rows start from; `like` is a member of one."""
 
+    def before(
+        self, step: Step, direct: Float[Tensor, "batch size"], exact: Float[Tensor, "batch size"]
+    ) -> Float[Tensor, "batch size"]:
+        """What of g_t = ∂L_t/∂s_t, `direct`, reaches A_{t-1}: `exact`, which is J_tᵀ g_t, unless overridden."""
+        return exact
+
     def check(self, cell: Cell) -> None:
-        if self.clip_step is not None:
-            raise UnsupportedError(
-                f"clip_step is {self.clip_step} with {type(self).__name__}, which never forms the ∂L/∂h_t that "
-                "clip_step clips: leave it out and clip the whole gradient (throughtime.clip_gradients), or use BPTT"
-            )
+        """Every cell is served, unless a subclass says otherwise."""
 
     def differentiable(self) -> GradientMethod:
         if self.exact:
@@ -64,6 +83,8 @@ class ForwardMethod(GradientMethod):
     def forward(
         self, cell: Cell, parameters: Parameters, sequence: Sequence, keep: bool
     ) -> tuple[Float[Tensor, "time batch hidden"], State, tuple[Tensor, ...]]:
+        if keep and parameters and self.dense(CellSystem(cell, parameters)):
+            check_room(CellSystem(cell, parameters), sequence.shape[1])
         outputs, final, _ = BPTT().forward(cell, parameters, sequence, keep=False)
         return outputs, final, ()
 
@@ -94,7 +115,7 @@ class _Sweep:
     """One pass over a sequence, forwards, with the gradient summed up on the way."""
 
     def __init__(self, method: ForwardMethod, cell: Cell, parameters: Parameters, sequence: Sequence) -> None:
-        self._cell, self._sequence = cell, sequence
+        self._method, self._cell, self._sequence = method, cell, sequence
         self._system = CellSystem(cell, parameters)
         like = sequence.initial[0]
         self._influence = method.influence(self._system, len(like)) if parameters else None
@@ -107,17 +128,16 @@ class _Sweep:
 
     def run(self, d_outputs: Tensor, d_final: State, needs_x: bool) -> Gradients:
         sequence, state = self._sequence, self._sequence.initial
-        nothing = tuple(torch.zeros_like(member) for member in d_final)
         d_x = torch.zeros_like(sequence.x) if needs_x else None
+        if sequence.lengths is not None:  # the final state of a row without steps is its initial one
+            self._d_initial += blank((sequence.lengths > 0)[:, None], torch.cat(d_final, dim=-1))
         for t, x in enumerate(sequence.x):
             ended, entering = sequence.padding_at(t), sequence.entering(t, state)
             self._start_anew(sequence.resets_at(t))
-            later = d_final if t == len(sequence.x) - 1 else nothing
-            total = (later[0] + blank(ended, d_outputs[t]), *later[1:])
-            advanced, d_x_t = self._one_step(x, entering, total, ended, needs_x)
-            if d_x is not None and d_x_t is not None:
-                d_x[t] = blank(ended, d_x_t)
             step = self._system.at(x, entering)
+            advanced, d_x_t = self._one_step(step, self._direct(t, d_outputs[t], d_final), needs_x)
+            if d_x is not None and d_x_t is not None:
+                d_x[t] = d_x_t
             for carried in (self._influence, self._initial, self._reset):
                 if carried is not None:
                     carried.advance(step, ended)
@@ -134,20 +154,28 @@ class _Sweep:
         self._initial.forget(resets)
         self._reset.start(resets)
 
-    def _one_step(
-        self, x: Tensor, entering: State, total: State, ended: Tensor | None, needs_x: bool
-    ) -> tuple[State, Tensor | None]:
-        """B_tᵀ g_t and A_{t-1}ᵀ J_tᵀ g_t added to the sums; the state after the step and (∂s_t/∂x_t)ᵀ g_t."""
+    def _direct(self, t: int, d_output: Tensor, d_final: State) -> State:
+        """g_t; the final state is that of a row's last step, so that padding changes nothing."""
+        sequence = self._sequence
+        if sequence.lengths is None:
+            ending = t == len(sequence.x) - 1
+            return (d_output + d_final[0], *d_final[1:]) if ending else (d_output, *map(torch.zeros_like, d_final[1:]))
+        others = (sequence.lengths != t + 1)[:, None]
+        final = tuple(blank(others, member) for member in d_final)
+        return (blank(sequence.padding_at(t), d_output) + final[0], *final[1:])
+
+    def _one_step(self, step: CellStep, direct: State, needs_x: bool) -> tuple[State, Tensor | None]:
+        """What g_t gives is added to the sums; the state after the step and (∂s_t/∂x_t)ᵀ g_t."""
         cell, parameters = self._cell, self._system.values
-        advanced, residuals = cell.advance(parameters, cell.project(parameters, x), entering)
-        active = tuple(blank(ended, member) for member in total)
-        errors, d_entering = cell.pull_back(parameters, residuals, active)
-        immediate, d_x = cell.accumulate(parameters, x, entering, errors, needs_x)
-        d_state = torch.cat(choose(ended, total, d_entering), dim=-1)
+        advanced, residuals = cell.advance(parameters, cell.project(parameters, step.x), step.entering)
+        errors, d_entering = cell.pull_back(parameters, residuals, direct)
+        immediate, d_x = cell.accumulate(parameters, step.x, step.entering, errors, needs_x)
+        exact = torch.cat(d_entering, dim=-1)
+        d_state = self._method.before(step, torch.cat(direct, dim=-1), exact)
         carried = {} if self._influence is None else self._influence.contract(d_state)
         for name, sum_so_far in self._total.items():
             sum_so_far += immediate[name] + carried[name]
-        self._d_initial += self._initial.contract(d_state)
+        self._d_initial += self._initial.contract(exact)
         if self._reset is not None:
-            self._d_reset += self._reset.contract(d_state)
+            self._d_reset += self._reset.contract(exact)
         return advanced, d_x

@@ -2,6 +2,7 @@
 
 import math
 import os
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 
@@ -83,11 +84,10 @@ class DenseInfluence(Influence):
     """
 
     def __init__(self, system: System, batch: int, action: Action, mask: Float[Tensor, "size p"] | None = None) -> None:
+        check_room(system, batch)
         like = next(iter(system.parameters.values()))
         self._shapes = {name: value.shape for name, value in system.parameters.items()}
-        size = sum(system.sizes)
-        shape = (batch, size, sum(map(math.prod, self._shapes.values())))
-        _check_room(shape, like.element_size())
+        shape = (batch, sum(system.sizes), sum(map(math.prod, self._shapes.values())))
         self._action, self._mask = action, mask
         self._now, self._next = like.new_zeros(shape), like.new_zeros(shape)
 
@@ -156,13 +156,23 @@ def keep_ended(ended: Bool[Tensor, "batch 1"] | None, before: Tensor, after: Ten
         torch.where(ended.view(-1, *[1] * (after.dim() - 1)), before, after, out=after)
 
 
-def _check_room(shape: tuple[int, int, int], element: int) -> None:
-    """Twice the influence is held; where that cannot fit, refuse instead of being killed half-way."""
-    needed, there = 2 * math.prod(shape) * element, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+def check_room(system: System, batch: int) -> None:
+    """Twice all of A is held; where that cannot fit, refuse instead of being killed half-way."""
+    values = list(system.parameters.values())
+    size, parameters, there = sum(system.sizes), sum(value.numel() for value in values), _memory(values[0].device)
+    needed = 2 * batch * size * parameters * values[0].element_size()
     if needed > there:
-        batch, size, parameters = shape
         raise UnsupportedError(
             f"the influence ∂s/∂θ of {batch} rows, {size} state variables and {parameters} parameters needs "
-            f"{needed / 1e9:.1f} GB, and this machine has {there / 1e9:.1f}: use fewer rows, a smaller layer, or "
+            f"{needed / 1e9:.1f} GB, and there are {there / 1e9:.1f} in all: use fewer rows, a smaller layer, or "
             "SnAp(1), UORO or TruncatedBPTT"
         )
+
+
+def _memory(device: torch.device) -> float:
+    """Bytes of it; infinite where that cannot be asked."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    if device.type == "cpu" and sys.platform != "win32":
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return math.inf

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from throughtime.cells.affine import AffineCell
 from throughtime.gradients.influence import Influence, StartInfluence, keep_ended
-from throughtime.gradients.systems import CellStep, CellSystem, Step
+from throughtime.gradients.systems import CellStep, CellSystem, Step, System
 
 UnitAction = Callable[[AffineCell, CellStep], Tensor]
 """What carries a unit's traces over a step: [batch, members, members, H], [b, m, n, j] to member m from member n."""
@@ -19,13 +19,13 @@ class UnitInfluence(Influence):
     """[batch, members, *shape] for each parameter: O(B·P) memory and time, where all of A would be S times that.
 
     Args:
-        system: a cell with units (`CellSystem.has_units`).
+        system: one that has units (`System.has_units`).
         batch: its rows B.
         action: what stands for the units' own part of J_t.
     """
 
-    def __init__(self, system: CellSystem, batch: int, action: UnitAction) -> None:
-        self._cell, self._action, members = cast(AffineCell, system.cell), action, len(system.sizes)
+    def __init__(self, system: System, batch: int, action: UnitAction) -> None:
+        self._cell, self._action, members = _cell_of(system), action, len(system.sizes)
         self._now = {name: value.new_zeros(batch, members, *value.shape) for name, value in system.parameters.items()}
 
     def contract(self, d_state: Float[Tensor, "batch size"]) -> dict[str, Tensor]:
@@ -64,8 +64,8 @@ class UnitInfluence(Influence):
 class UnitStart(StartInfluence):
     """∂s^m_{t-1}[j]/∂(the start)^n[j]: [batch, members m, members n, H]."""
 
-    def __init__(self, system: CellSystem, like: Float[Tensor, "batch member"], action: UnitAction) -> None:
-        self._cell, self._action, members = cast(AffineCell, system.cell), action, len(system.sizes)
+    def __init__(self, system: System, like: Float[Tensor, "batch member"], action: UnitAction) -> None:
+        self._cell, self._action, members = _cell_of(system), action, len(system.sizes)
         self._eye = torch.eye(members, dtype=like.dtype, device=like.device)[..., None]
         self._now = like.new_zeros(len(like), members, members, self._cell.hidden_size)
 
@@ -83,6 +83,10 @@ class UnitStart(StartInfluence):
 
     def forget(self, rows: Bool[Tensor, "batch 1"]) -> None:
         self._now = self._now.masked_fill(rows[..., None, None], 0)
+
+
+def _cell_of(system: System) -> AffineCell:
+    return cast(AffineCell, cast(CellSystem, system).cell)
 
 
 def carry_units(action: Tensor, before: Tensor) -> Tensor:

@@ -28,7 +28,8 @@ class RFLO(ForwardMethod):
     Args:
         leak: the share of its state that a unit keeps; 0, the default, for RNN, which keeps none.
 
-    Bias: as for EProp. Exact where each unit's only path through time is that leak, or T = 1.
+    Bias: every path through a recurrent weight is missing; with leak 0 that leaves TruncatedBPTT(1). Exact where each
+    unit's only path through time is that leak, or T = 1.
 
     Cost: O(T·B·P) time and O(B·P) memory for RNN; B·S·P for a function cell. Cells with one member of the state, and
     no gates: EProp is the same idea for those.
@@ -58,15 +59,23 @@ class RFLO(ForwardMethod):
                 "fixed leak; use EProp"
             )
 
+    def before(
+        self, step: Step, direct: Float[Tensor, "batch size"], exact: Float[Tensor, "batch size"]
+    ) -> Float[Tensor, "batch size"]:
+        return self.leak * direct
+
+    def dense(self, system: System) -> bool:
+        return not system.has_units
+
     def influence(self, system: System, batch: int) -> Influence:
-        if isinstance(system, CellSystem) and system.has_units:
-            return UnitInfluence(system, batch, self._leak_of_units)
-        return DenseInfluence(system, batch, self._leak)
+        if self.dense(system):
+            return DenseInfluence(system, batch, self._leak)
+        return UnitInfluence(system, batch, self._leak_of_units)
 
     def start_influence(self, system: CellSystem, like: Float[Tensor, "batch member"]) -> StartInfluence:
-        if system.has_units:
-            return UnitStart(system, like, self._leak_of_units)
-        return DenseStart(system, like, self._leak)
+        if self.dense(system):
+            return DenseStart(system, like, self._leak)
+        return UnitStart(system, like, self._leak_of_units)
 
     def _leak_of_units(self, cell: AffineCell, step: CellStep) -> Tensor:
         return step.entering[0].new_full((len(step.x), 1, 1, cell.hidden_size), self.leak)

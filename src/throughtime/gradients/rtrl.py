@@ -23,6 +23,9 @@ class RTRL(ForwardMethod):
     Williams & Zipser 1989; here for any cell.
     """
 
+    def dense(self, system: System) -> bool:
+        return True
+
     def influence(self, system: System, batch: int) -> Influence:
         return DenseInfluence(system, batch, whole_jacobian)
 

@@ -1,7 +1,6 @@
 """The sparse n-step approximation of real-time recurrent learning."""
 
 from dataclasses import dataclass
-from typing import TypeGuard
 
 import torch
 from jaxtyping import Float
@@ -31,8 +30,9 @@ class SnAp(ForwardMethod):
     Args:
         order: n, at least 1.
 
-    Bias: the paths longer than n - 1 connections. None where no weight reaches further: order large, or T = 1; and with
-    order 1 where units are not connected.
+    Bias: the paths longer than n - 1 connections, and one more at the step of the loss, which is exact here (in the
+    paper it is not). None where no weight reaches further: order large, T ≤ 2, or with order 1 units that are not
+    connected.
 
     Cost: with order 1, RNN, LSTM and GRU, without a projection: O(T·B·P) time and O(B·P) memory. Else that of RTRL.
 
@@ -49,18 +49,16 @@ class SnAp(ForwardMethod):
     def exact(self) -> bool:
         return False
 
+    def dense(self, system: System) -> bool:
+        return self.order > 1 or not system.has_units
+
     def influence(self, system: System, batch: int) -> Influence:
-        if self._by_unit(system):
-            return UnitInfluence(system, batch, _own)
-        return DenseInfluence(system, batch, whole_jacobian, self._mask(system))
+        if self.dense(system):
+            return DenseInfluence(system, batch, whole_jacobian, self._mask(system))
+        return UnitInfluence(system, batch, _own)
 
     def start_influence(self, system: CellSystem, like: Float[Tensor, "batch member"]) -> StartInfluence:
-        if self._by_unit(system):
-            return UnitStart(system, like, _own)
-        return DenseStart(system, like, whole_jacobian)
-
-    def _by_unit(self, system: System) -> TypeGuard[CellSystem]:
-        return self.order == 1 and isinstance(system, CellSystem) and system.has_units
+        return DenseStart(system, like, whole_jacobian) if self.dense(system) else UnitStart(system, like, _own)
 
     def _mask(self, system: System) -> Float[Tensor, "size p"] | None:
         """M: where B_t, J B_t, … J^{n-1} B_t can be nonzero; None if everywhere."""
@@ -79,15 +77,12 @@ def _own(cell: AffineCell, step: CellStep) -> Tensor:
 
 def _patterns(system: System) -> tuple[Float[Tensor, "size size"], Float[Tensor, "size p"]]:
     """1 where J_t, and B_t, are not zero at all of some random points."""
-    generator = torch.Generator().manual_seed(0)
-    influence = DenseInfluence(system, 1, whole_jacobian)
-    jacobian = immediate = None
+    generator, size = torch.Generator().manual_seed(0), sum(system.sizes)
+    total = {name: value.new_zeros(1, size, *value.shape) for name, value in system.parameters.items()}
+    jacobian = torch.zeros(size, size, dtype=torch.bool, device=next(iter(total.values())).device)
     for _ in range(PROBES):
         step = system.probe(1, generator)
-        influence.forget(torch.ones(1, 1, dtype=torch.bool, device=step.entering[0].device))
-        influence.advance(step)
-        j, b = (step.jacobian()[0] != 0), influence.tensors()["influence"][0] != 0
-        jacobian, immediate = (j, b) if jacobian is None or immediate is None else (jacobian | j, immediate | b)
-    assert jacobian is not None and immediate is not None
-    dtype = next(iter(system.parameters.values())).dtype
-    return jacobian.to(dtype), immediate.to(dtype)
+        step.add_immediate(total)  # random numbers, whose sum is zero only where each of them is
+        jacobian |= step.jacobian()[0] != 0
+    immediate = torch.cat([value[0].flatten(1) for value in total.values()], dim=1)
+    return jacobian.to(immediate), (immediate != 0).to(immediate)

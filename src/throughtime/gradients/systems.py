@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float
@@ -43,6 +44,11 @@ class System(ABC):
     def sizes(self) -> tuple[int, ...]:
         """The sizes of the state's members, in their order; S is their sum."""
 
+    @property
+    def has_units(self) -> bool:
+        """Whether every member of the state has the same units, and every weight belongs to one of them."""
+        return False
+
     @abstractmethod
     def at(self, x: Float[Tensor, "batch input"], entering: State) -> Step:
         """The step that reads x_t in the state s_{t-1}."""
@@ -62,6 +68,10 @@ class CellStep(Step):
     entering: State
 
     def jacobian(self) -> Float[Tensor, "batch size size"]:
+        return self._jacobian
+
+    @cached_property
+    def _jacobian(self) -> Float[Tensor, "batch size size"]:
         return self.cell.state_jacobian(self.values, self.x, self.entering)
 
     def add_immediate(
@@ -87,7 +97,6 @@ class CellSystem(System):
 
     @property
     def has_units(self) -> bool:
-        """Whether every member of the state has the same units, and every weight belongs to one of them."""
         return isinstance(self.cell, AffineCell) and not self.cell.proj_size
 
     def at(self, x: Float[Tensor, "batch input"], entering: State) -> CellStep:

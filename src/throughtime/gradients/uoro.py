@@ -29,7 +29,7 @@ class UORO(ForwardMethod):
         seed: of the signs. A sequence always gets the same ones, so that a gradient can be had again: vary the seed
             for independent draws. An online learner goes on drawing.
 
-    Cost: O(T·B·P) time, with J_t written out O(T·B·S·P_hh); O(B·P) memory.
+    Cost: O(T·B·P) time and O(B·P) memory; S times that time for a function cell, whose J_t is written out.
 
     Tallec & Ollivier 2018, proposition 1 and algorithm 1.
     """
@@ -42,6 +42,9 @@ class UORO(ForwardMethod):
 
     @property
     def exact(self) -> bool:
+        return False
+
+    def dense(self, system: System) -> bool:
         return False
 
     def influence(self, system: System, batch: int) -> Influence:
