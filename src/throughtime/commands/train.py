@@ -44,6 +44,7 @@ def add_arguments(parser: "ArgumentParser") -> None:
         metavar="RUN",
         help="Go on with this run, with its own settings; more --epochs continue a finished one.",
     )
+    parser.add_argument("--follow", action="store_true", help="With --online: when FILE ends, wait for it to grow.")
     for title, kind in GROUPS.items():
         group = parser.add_argument_group(title)
         for entry, hint in options(kind):
@@ -61,8 +62,16 @@ def run(arguments: "Namespace") -> int:
     if "file" not in arguments:
         raise ArgumentError("FILE is missing: give a file of text, or the word pydoc for Python's own reference.")
     settings = RunSettings.from_flat(vars(arguments))
+    if arguments.follow and not settings.optimization.online:
+        raise ArgumentError("--follow waits for a file to grow, which is for --online: give that too, or leave it out.")
     if arguments.resume:
         return _resume(settings, arguments)
+    if settings.optimization.online:
+        from throughtime.training.online import start_online
+
+        folder = Path(arguments.output or _default_folder(settings.file))
+        start_online(settings, folder, arguments.overwrite, arguments.follow, _say)
+        return 0
     from throughtime.training.run import start
 
     folder = Path(arguments.output or _default_folder(settings.file))
@@ -77,6 +86,11 @@ def _resume(settings: RunSettings, arguments: "Namespace") -> int:
     folder = Path(arguments.resume)
     if arguments.output or arguments.overwrite:
         raise ArgumentError("--resume goes on in the run's own folder: leave out --output and --overwrite.")
+    if settings.optimization.online:
+        from throughtime.training.online import resume_online
+
+        resume_online(settings, folder, arguments.follow, _say)
+        return 0
     record = resume(settings, folder, _say)
     if record is not None:
         _tell(folder, record, settings)
@@ -84,7 +98,8 @@ def _resume(settings: RunSettings, arguments: "Namespace") -> int:
 
 
 def _default_folder(file: str) -> str:
-    return f"runs/{Path(file).stem}-{datetime.now():%Y%m%d-%H%M%S}"
+    name = "stream" if file == "-" else Path(file).stem
+    return f"runs/{name}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
 def _tell(folder: Path, record: "Record", settings: RunSettings) -> None:

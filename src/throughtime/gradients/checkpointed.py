@@ -74,12 +74,12 @@ class CheckpointedBPTT(GradientMethod):
         return padded and (kernel_for(cell, sequence) is not None or super().takes(cell, sequence))
 
     def differentiable(self) -> GradientMethod:
-        return BPTT(self.clip_step)
+        return BPTT(clip_step=self.clip_step)
 
     def traced(
         self, cell: Cell, parameters: Parameters, sequence: Sequence, keep: bool
     ) -> tuple[Float[Tensor, "time batch hidden"], State]:
-        return BPTT(self.clip_step, save="states").traced(cell, parameters, sequence, keep)
+        return BPTT("states", clip_step=self.clip_step).traced(cell, parameters, sequence, keep)
 
     def plan(self, cell: Cell, steps: int, batch: int, dtype: torch.dtype | None = None) -> Plan:
         """What a pass of `cell` over `steps` steps of `batch` rows will take, on the CPU.

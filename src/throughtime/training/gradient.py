@@ -51,10 +51,52 @@ def _checkpointed(settings: OptimizationSettings) -> GradientMethod:
     )
 
 
+def _scan(settings: OptimizationSettings) -> GradientMethod:
+    from throughtime.gradients import ParallelScan
+
+    return ParallelScan()
+
+
+def _rtrl(settings: OptimizationSettings) -> GradientMethod:
+    from throughtime.gradients import RTRL
+
+    return RTRL()
+
+
+def _snap(settings: OptimizationSettings) -> GradientMethod:
+    from throughtime.gradients import SnAp
+
+    return SnAp(order=settings.order)
+
+
+def _uoro(settings: OptimizationSettings) -> GradientMethod:
+    from throughtime.gradients import UORO
+
+    return UORO(seed=settings.seed)
+
+
+def _rflo(settings: OptimizationSettings) -> GradientMethod:
+    from throughtime.gradients import RFLO
+
+    return RFLO(leak=settings.leak)
+
+
+def _eprop(settings: OptimizationSettings) -> GradientMethod:
+    from throughtime.gradients import EProp
+
+    return EProp()
+
+
 METHODS: dict[str, Choice] = {
     "bptt": Choice(_bptt, ("save", "clip_step")),
     "truncated": Choice(_truncated, ("horizon",), ("horizon",)),
     "checkpointed": Choice(_checkpointed, ("segments", "memory", "clip_step"), ("segments", "memory")),
+    "scan": Choice(_scan, ()),
+    "rtrl": Choice(_rtrl, ()),
+    "snap": Choice(_snap, ("order",)),
+    "uoro": Choice(_uoro, ()),
+    "rflo": Choice(_rflo, ("leak",)),
+    "eprop": Choice(_eprop, ()),
 }
 
 

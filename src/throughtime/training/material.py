@@ -2,7 +2,7 @@
 
 import math
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -52,17 +52,34 @@ def prepare(settings: RunSettings) -> Material:
 
 def first_record(settings: RunSettings, material: Material, model: SequenceModel, folder: Path) -> Record:
     """Return the record of a run that is about to start."""
-    shape = settings.model
+    record = record_of(settings, material.vocabulary, model, folder)
+    data = replace(
+        record.data,
+        file=settings.file if settings.file == SHIPPED_TEXT else str(Path(settings.file).resolve()),
+        sha256=material.file.sha256,
+        bytes=len(material.file.content),
+        training_symbols=len(material.training),
+        held_out_symbols=len(material.held_out),
+    )
+    baselines = replace(
+        record.baselines, unigram=unigram_entropy(material.held_out), bigram=bigram_entropy(material.held_out)
+    )
+    return replace(record, data=data, baselines=baselines)
+
+
+def record_of(settings: RunSettings, vocabulary: TextVocabulary, model: SequenceModel, folder: Path) -> Record:
+    """Return what is known of a run before anything is known of its text but the vocabulary."""
+    shape, uniform = settings.model, math.log(len(vocabulary))
     return Record(
         data=DataRecord(
-            file=settings.file if settings.file == SHIPPED_TEXT else str(Path(settings.file).resolve()),
-            sha256=material.file.sha256,
-            bytes=len(material.file.content),
+            file=settings.file,
+            sha256="",
+            bytes=0,
             units=settings.data.units,
             encoding=settings.data.encoding,
-            training_symbols=len(material.training),
-            held_out_symbols=len(material.held_out),
-            vocabulary="".join(map(chr, material.vocabulary.code_points)),
+            training_symbols=0,
+            held_out_symbols=0,
+            vocabulary="".join(map(chr, vocabulary.code_points)),
         ),
         model=ModelRecord(
             cell=shape.cell,
@@ -73,11 +90,7 @@ def first_record(settings: RunSettings, material: Material, model: SequenceModel
             dropout=shape.dropout,
             parameters=sum(parameter.numel() for parameter in model.parameters()),
         ),
-        baselines=Baselines(
-            uniform=math.log(len(material.vocabulary)),
-            unigram=unigram_entropy(material.held_out),
-            bigram=bigram_entropy(material.held_out),
-        ),
+        baselines=Baselines(uniform, uniform, uniform),
         reproduce=f"throughtime train --config {folder}/config.yaml",
         versions=_versions(),
         machine={

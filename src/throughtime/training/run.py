@@ -164,8 +164,12 @@ def check_accelerator(accelerator: str) -> None:
 
 def write_config(run: Run) -> None:
     """Write `config.yaml`, which `--config` takes back."""
-    text = yaml.safe_dump(run.settings.flat(), sort_keys=False, allow_unicode=True)
-    write_aside(run.folder / CONFIG, text.encode())
+    write_aside(run.folder / CONFIG, config_of(run.settings))
+
+
+def config_of(settings: RunSettings) -> bytes:
+    """Return the content of `config.yaml`."""
+    return yaml.safe_dump(settings.flat(), sort_keys=False, allow_unicode=True).encode()
 
 
 def read_config(folder: Path) -> RunSettings:

@@ -147,3 +147,37 @@ def closing_lines(record: Record, epochs: int, rows: list[MetricsRow]) -> list[s
         *divergence_lines(rows, record.baselines),
         "",
     ]
+
+
+def online_opening_lines(record: Record, run: str, settings: OptimizationSettings) -> list[str]:
+    """Return the lines that an online run begins with."""
+    source = "standard input" if record.data.file == "-" else record.data.file
+    return [
+        f"Stream  {source}, byte by byte; each is predicted before it is learned, so no text is held out",
+        f"Model   {record.model.parameters:,} parameters, {record.machine['gradient']}, an update every "
+        f"{plural(settings.update_every, 'byte')}",
+        f"Run     {run}; Ctrl-C saves and stops, throughtime train --resume {run} goes on",
+        "",
+    ]
+
+
+def online_line(read: int, loss: float, baselines: Baselines, rate: float) -> str:
+    """Return the line about the latest bytes of a stream."""
+    return (
+        f"{read:>12,} bytes   {loss:.3f} nats a byte   counting bytes {baselines.unigram:.3f}, pairs "
+        f"{baselines.bigram:.3f}   {rate:,.0f} bytes/s"
+    )
+
+
+def online_closing_lines(record: Record, run: str) -> list[str]:
+    """Return the lines that an online run ends with."""
+    results, ended = record.results, _OUTCOMES[record.outcome]
+    lines = ["", f"Done    {plural(record.data.bytes, 'byte')} in {results.seconds:.0f} s, {ended}"]
+    if results.last_validation_loss is not None:
+        lines.append(verdict_sentence(results.last_validation_loss, record.baselines, "bytes"))
+    return [
+        *lines,
+        f"The run lies in {run}.",
+        f"  throughtime sample {run} --length 1000",
+        f"  throughtime train --resume {run}",
+    ]

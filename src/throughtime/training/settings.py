@@ -47,13 +47,17 @@ class OptimizationSettings:
     gradient: str = _option(
         "bptt",
         f"How the gradient is obtained: {', '.join(METHODS)}. truncated: each loss reaches back --horizon steps; "
-        "checkpointed: as bptt, in less memory, see --segments and --memory.",
+        "checkpointed: as bptt, in less memory, see --segments and --memory; scan: as bptt, steps in parallel. The "
+        "others carry the weights' influence forwards, for --online and small models: rtrl is exact, snap, uoro, "
+        "rflo and eprop are approximations.",
     )
     horizon: int = _option(
         0,
         "Steps that each loss reaches back, whatever --update-every is, for --gradient truncated. The horizon - 1 "
         "steps before a chunk are run again with it, under today's weights, without a loss of their own.",
     )
+    order: int = _option(1, "Connections that a weight's influence is followed over, for --gradient snap.")
+    leak: float = _option(0.0, "Share of its state that a unit keeps from step to step, for --gradient rflo.")
     segments: int = _option(
         0, "Segments that a chunk is divided into, of which one at a time is kept, for --gradient checkpointed."
     )
@@ -67,6 +71,11 @@ class OptimizationSettings:
         False,
         "Draw the length of each chunk around --update-every, anew in each pass (Merity et al. 2017): with the same "
         "number of updates, and the learning rate in proportion to the length.",
+    )
+    online: bool = _option(
+        False,
+        "Learn from a stream of bytes while it comes: FILE, or - for standard input. There are no epochs and no "
+        "held-out text; the memory does not grow.",
     )
     epochs: int = _option(6, "Passes through the training text.")
     learning_rate: float = _option(0.005, "Adam's learning rate after the warm-up.")
@@ -120,11 +129,22 @@ class RunSettings:
             if not inside:
                 raise ArgumentError(_out_of_range(name, value, low, high, closed))
         check_choice(self.optimization)
+        self._check_online()
         if self.model.nonlinearity != "tanh" and self.model.cell != "rnn":
             raise ArgumentError(
                 f"--nonlinearity {self.model.nonlinearity} goes with --cell rnn only, and the cell is "
                 f"{self.model.cell}: leave it out or choose --cell rnn."
             )
+
+    def _check_online(self) -> None:
+        """Refuse what has no meaning on a stream."""
+        if not self.optimization.online:
+            return
+        standard = OptimizationSettings()
+        for name in _NOT_ONLINE:
+            if getattr(self.optimization, name) != getattr(standard, name):
+                flag, value = f"--{name.replace('_', '-')}", getattr(self.optimization, name)
+                raise ArgumentError(f"{flag} is {value}, and --online has no use for it: leave it out.")
 
     def flat(self) -> dict[str, Any]:
         """Return all settings by option name, as `config.yaml` keeps them."""
@@ -146,6 +166,11 @@ def options(kind: type) -> Iterator[tuple[Field[Any], Any]]:
     for entry in fields(kind):
         yield entry, hints[entry.name]
 
+
+_NOT_ONLINE = (
+    "batch_size", "epochs", "schedule", "warm_up", "burn_in", "chunk_jitter", "validate_every", "patience",
+    "accelerator",
+)  # fmt: skip
 
 # Name, lower end, upper end (never reached), and whether the lower end itself is allowed.
 _RANGES: tuple[tuple[str, float, float, bool], ...] = (
@@ -169,6 +194,8 @@ _RANGES: tuple[tuple[str, float, float, bool], ...] = (
     ("segments", 0, math.inf, True),
     ("burn_in", 0, math.inf, True),
     ("seed", 0, 2**63, True),
+    ("order", 1, math.inf, True),
+    ("leak", -math.inf, math.inf, False),
 )
 
 
