@@ -34,7 +34,7 @@ class Choice:
 def _bptt(settings: OptimizationSettings) -> GradientMethod:
     from throughtime.gradients import BPTT
 
-    return BPTT(settings.clip_step or None, settings.save)
+    return BPTT(clip_step=settings.clip_step or None, save=settings.save)
 
 
 def _truncated(settings: OptimizationSettings) -> GradientMethod:
