@@ -12,7 +12,7 @@ def _settings(**options):
 
 def test_the_default_is_bptt_with_its_options():
     assert gradient_method(OptimizationSettings()) == BPTT()
-    assert gradient_method(OptimizationSettings(save="states", clip_step=0.5)) == BPTT(0.5, "states")
+    assert gradient_method(OptimizationSettings(save="states", clip_step=0.5)) == BPTT(clip_step=0.5, save="states")
 
 
 def test_every_method_of_the_table_is_named_in_the_help():
