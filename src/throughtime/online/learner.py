@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from throughtime.cells.base import check_size
-from throughtime.clipping import clip_gradients
+from throughtime.clipping import ClipReport, clip_gradients
 from throughtime.errors import ArgumentError, NonFiniteError
 from throughtime.gradients.base import GradientMethod
 from throughtime.gradients.forward import ForwardMethod
@@ -56,6 +56,10 @@ class OnlineLearner:
             it in `skipped`. Either way no weight is changed by it. After a skipped update the learner forgets
             the steps before it, and rows whose state is not finite start anew.
 
+    Attributes:
+        steps, updates, skipped: counts.
+        clipping: what was found of the gradient at the latest update, its norm among it; None before the first.
+
     Raises:
         ArgumentError, UnsupportedError: before any work, by name; a step that is refused leaves the learner as it was.
 
@@ -90,6 +94,7 @@ class OnlineLearner:
             if isinstance(gradient, ForwardMethod)
             else Window(model, loss, gradient, update_every)
         )
+        self.clipping: ClipReport | None = None
         self._since = 0
         self._like: tuple[Tensor, Tensor | None] | None = None
         self._loaded: dict[str, Any] | None = None
@@ -132,7 +137,7 @@ class OnlineLearner:
             return
         for name, parameter in self.model.named_parameters():
             parameter.grad = gradient.get(name)
-        report = clip_gradients(self.model, norm=self.clip, nonfinite="report")
+        self.clipping = report = clip_gradients(self.model, norm=self.clip, nonfinite="report")
         if report.nonfinite is not None:
             self.optimizer.zero_grad()
             self._refuse(f"update {self.updates} (counted from 0): {report.nonfinite.rstrip('.')}")

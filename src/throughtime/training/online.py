@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch.nn.functional import cross_entropy
 
+from throughtime.clipping import ClipReport
 from throughtime.data.bytestream import STANDARD_INPUT, ByteStream
 from throughtime.data.text import TextVocabulary
 from throughtime.errors import ArgumentError
@@ -55,6 +56,15 @@ class Tally:
     single: float = 0.0
     pairs: float = 0.0
     seconds: float = 0.0
+    updates: int = 0
+    norm: float = 0.0
+    clipped: int = 0
+
+    def note_update(self, report: ClipReport) -> None:
+        """One more update."""
+        self.updates += 1
+        self.norm += report.total_norm
+        self.clipped += report.clipped
 
     def add(self, loss: float, counted: tuple[float, float]) -> None:
         """One more byte."""
@@ -115,7 +125,10 @@ class _Online:
         if before < 0:
             self.counting.losses(byte)  # the first byte is nothing's successor
             return
+        updates = self.learner.updates
         step = self.learner.step(torch.tensor([before]), torch.tensor([byte]))
+        if self.learner.updates > updates and self.learner.clipping is not None:
+            self.recent.note_update(self.learner.clipping)
         loss, counted = float(step.loss if step.loss is not None else math.nan), self.counting.losses(byte)
         for tally in (self.whole, self.recent):
             tally.add(loss, counted)
@@ -127,17 +140,18 @@ class _Online:
             return
         loss, baselines = self.recent.mean()
         rate = self.recent.bytes / max(seconds, 1e-9)
+        self.record = replace(self.record, baselines=baselines)
         self.say(online_line(self.whole.bytes, loss, baselines, rate))
         row = MetricsRow(
-            self.learner.updates, 0.0, loss, loss, self.settings.optimization.learning_rate, math.nan, math.nan, rate,
-            self.whole.seconds,
+            self.learner.updates, 0.0, loss, loss, self.settings.optimization.learning_rate,
+            self.recent.norm / max(1, self.recent.updates), self.recent.clipped / max(1, self.recent.updates),
+            rate, self.whole.seconds,
         )  # fmt: skip
         self.rows.append(row)
         self.recent = Tally()
 
     def save(self, outcome: Outcome) -> None:
         """Write weights, checkpoint, metrics and record, each aside and renamed."""
-        loss, baselines = self.whole.mean()
         best = min((row.train_loss for row in self.rows), default=None)
         latest = self.rows[-1] if self.rows else None
         results = Results(
@@ -149,7 +163,7 @@ class _Online:
             seconds=self.whole.seconds,
         )
         data = replace(self.record.data, bytes=self.bytes_read, training_symbols=self.bytes_read)
-        self.record = replace(self.record, data=data, baselines=baselines).after(outcome, results)
+        self.record = replace(self.record, data=data).after(outcome, results)
         content = io.BytesIO()
         torch.save(self._state(), content)
         write_aside(self.folder / CHECKPOINT, content.getvalue())

@@ -174,7 +174,12 @@ def online_closing_lines(record: Record, run: str) -> list[str]:
     results, ended = record.results, _OUTCOMES[record.outcome]
     lines = ["", f"Done    {plural(record.data.bytes, 'byte')} in {results.seconds:.0f} s, {ended}"]
     if results.last_validation_loss is not None:
-        lines.append(verdict_sentence(results.last_validation_loss, record.baselines, "bytes"))
+        loss, baselines = results.last_validation_loss, record.baselines
+        better = "better" if loss < baselines.bigram else "not better"
+        lines.append(
+            f"Result  {both(loss)} a byte on the last of them: {better} than counting pairs ({baselines.bigram:.3f} "
+            f"nats); single bytes {baselines.unigram:.3f}, chance {baselines.uniform:.3f}"
+        )
     return [
         *lines,
         f"The run lies in {run}.",
