@@ -47,7 +47,7 @@ class CheckpointedBPTT(GradientMethod):
             many steps use T up early, and never more than T). All states between them are kept.
         memory: bytes, or a number with a unit, "256MB", for the states that are kept and the segment that is gone back
             through. Of all plans within it the one that runs the fewest steps is chosen; where all fits, that is BPTT.
-            Neither: as few segments as take no more than twice the least memory that a second run of each step needs.
+            Neither: as few segments as take no more than three times the least memory that one level needs.
 
     The outputs, the inputs, their gradients and a kernel's workspace for one segment are not counted.
 
