@@ -15,7 +15,7 @@ from throughtime.gradients.choice import kernel_for, recurrence_for
 from throughtime.gradients.loop import LOOP
 from throughtime.gradients.norms import StepNorms
 from throughtime.gradients.schedule import Plan, go_back, kept_to_the_end, plan_for
-from throughtime.gradients.sequence import Sequence, choose
+from throughtime.gradients.sequence import Sequence
 from throughtime.kernels.base import Kernel
 from throughtime.types import Gradients, Parameters, State
 
@@ -204,12 +204,8 @@ class _Segments:
     def at_once(self, kept: list[int]) -> tuple[Tensor, State, list[State]]:
         """The same as `one_by_one`, in a single call."""
         outputs, final, _ = self.recurrence.forward(self.cell, self.parameters, self.sequence, None)
-        states = []
-        for start in (segment * self.length for segment in kept):
-            lengths = self.sequence.lengths
-            ended = None if lengths is None else (lengths < start)[:, None]  # their outputs are zero, not the state
-            state = choose(ended, final, (outputs[start - 1],))
-            states.append(tuple(member.clone() for member in state))
+        # A row that has ended shows zero there in place of its state, which no step reads any more.
+        states = [(outputs[segment * self.length - 1].clone(),) for segment in kept]
         return outputs, final, states
 
 
