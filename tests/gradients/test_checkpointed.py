@@ -162,11 +162,11 @@ def test_the_plan_is_that_of_the_pass_and_draws_nothing():
 
 
 def test_the_goal_of_little_memory():
-    """T = 1000: at least 95 % of what BPTT saves is gone, and with a generous default 85 % of all that is ever held."""
+    """T = 1000: at least 95 % of what BPTT saves is gone, and 80 % of all that is ever held."""
     for cell in (ElmanCell(8, 16), LSTMCell(8, 16), tt.cells.GRUCell(8, 16)):
         plan = CheckpointedBPTT().plan(cell, 1000, 4)
         assert plan.slots * plan.state_bytes <= 0.05 * plan.bytes_without
-        assert plan.bytes <= 0.15 * plan.bytes_without
+        assert plan.bytes <= 0.2 * plan.bytes_without
 
 
 def test_a_memory_too_small_is_refused_before_any_work():

@@ -15,7 +15,7 @@ from throughtime.gradients.choice import kernel_for, recurrence_for
 from throughtime.gradients.loop import LOOP
 from throughtime.gradients.norms import StepNorms
 from throughtime.gradients.schedule import Plan, go_back, kept_to_the_end, plan_for
-from throughtime.gradients.sequence import Sequence, choose
+from throughtime.gradients.sequence import Sequence
 from throughtime.kernels.base import Kernel
 from throughtime.types import Gradients, Parameters, State
 
@@ -47,7 +47,7 @@ class CheckpointedBPTT(GradientMethod):
             many steps use T up early, and never more than T). All states between them are kept.
         memory: bytes, or a number with a unit, "256MB", for the states that are kept and the segment that is gone back
             through. Of all plans within it the one that runs the fewest steps is chosen; where all fits, that is BPTT.
-            Neither: as few segments as take no more than twice the least memory that a second run of each step needs.
+            Neither: as few segments as take no more than three times the least memory that one level needs.
 
     The outputs, the inputs, their gradients and a kernel's workspace for one segment are not counted.
 
@@ -204,12 +204,8 @@ class _Segments:
     def at_once(self, kept: list[int]) -> tuple[Tensor, State, list[State]]:
         """The same as `one_by_one`, in a single call."""
         outputs, final, _ = self.recurrence.forward(self.cell, self.parameters, self.sequence, None)
-        states = []
-        for start in (segment * self.length for segment in kept):
-            lengths = self.sequence.lengths
-            ended = None if lengths is None else (lengths < start)[:, None]  # their outputs are zero, not the state
-            state = choose(ended, final, (outputs[start - 1],))
-            states.append(tuple(member.clone() for member in state))
+        # A row that has ended shows zero there in place of its state, which no step reads any more.
+        states = [(outputs[segment * self.length - 1].clone(),) for segment in kept]
         return outputs, final, states
 
 

@@ -213,8 +213,7 @@ class _Task:
 
         def pull(index: int, start: _Boundary) -> None:
             self.pull(pieces, index, start)
-            if index:  # the first one is the caller's
-                shelf.give_back(start)
+            shelf.give_back(start)
 
         go_back(len(pieces), slots, {0: start}, advance, pull)
         assert self.end is not None and self.total is not None

@@ -94,10 +94,10 @@ def spooled(chunks: Iterator[Any], y: Any) -> Iterator[Pieces]:
 
         bounds = [0]
         for index, chunk in enumerate(chunks):
-            for name, piece in _read_chunk(index, chunk, y, bounds[-1]).items():
+            pieces = _read_chunk(index, chunk, y, bounds[-1])
+            for name, piece in pieces.items():
                 torch.save(piece.clone(), place(name, index))  # a view would be saved with all that it is a view of
-                length = len(piece)
-            bounds.append(bounds[-1] + length)
+            bounds.append(bounds[-1] + len(pieces["x"]))
         if len(bounds) == 1:
             raise ArgumentError("x is an iterator that gave no chunk; at least one is needed")
         if y is not None and bounds[-1] != len(y):

@@ -17,7 +17,7 @@ from throughtime.gradients.budget import in_words
 
 State = TypeVar("State")
 
-GENEROUS = 2
+GENEROUS = 3
 """Without a budget: this many times the least bytes that one level can do with, for longer and so fewer segments."""
 
 
