@@ -17,26 +17,28 @@ from throughtime.gradients import tap as tap
 from throughtime.layers import GRU as GRU
 from throughtime.layers import LSTM as LSTM
 from throughtime.layers import RNN as RNN
+from throughtime.layers import FeedbackLinear as FeedbackLinear
 from throughtime.layers import Recurrent as Recurrent
 from throughtime.online import OnlineLearner as OnlineLearner
 
 __all__ = [
-    "UORO",
-    "SnAp",
-    "RTRL",
-    "RFLO",
-    "EProp",
+    "AffineCell",
     "BPTT",
+    "Cell",
+    "DoubleSum",
+    "EProp",
+    "FeedbackLinear",
+    "FunctionCell",
     "GRU",
     "LSTM",
     "OnlineLearner",
+    "RFLO",
     "RNN",
-    "AffineCell",
-    "Cell",
-    "DoubleSum",
-    "FunctionCell",
+    "RTRL",
     "Recurrent",
+    "SnAp",
     "TruncatedBPTT",
+    "UORO",
     "clip_gradients",
     "losses",
     "tap",
