@@ -21,6 +21,7 @@ from throughtime.gradients import tap as tap
 from throughtime.layers import GRU as GRU
 from throughtime.layers import LSTM as LSTM
 from throughtime.layers import RNN as RNN
+from throughtime.layers import FeedbackLinear as FeedbackLinear
 from throughtime.layers import Recurrent as Recurrent
 from throughtime.online import OnlineLearner as OnlineLearner
 from throughtime.verification import verify_gradients as verify_gradients
@@ -38,6 +39,7 @@ __all__ = [
     "CheckpointedBPTT",
     "DoubleSum",
     "EProp",
+    "FeedbackLinear",
     "FunctionCell",
     "OnlineLearner",
     "ParallelScan",

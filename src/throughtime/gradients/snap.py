@@ -21,18 +21,18 @@ PROBES = 16
 class SnAp(ForwardMethod):
     """SnAp-n: RTRL that keeps only the entries of A_t that can be nonzero n steps after a weight first acts. Biased.
 
-    A_t = (B_t + J_t A_{t-1}) ⊙ M. With order 1, M is where B_t is: each weight's influence on its own unit, which
-    a dense J_t carries by its diagonal. With dense recurrent weights every unit is reached within two steps, so
-    that any higher order is RTRL exactly; between the two lie only networks whose W_hh has zeros. Those are read
-    off the parameters when a sequence begins (or an online learner does): a weight that is exactly zero then counts as
-    one that is absent.
+    A_t = (B_t + J_t A_{t-1}) ⊙ M. With order 1, M is where B_t is: each weight's influence on its own unit (for an
+    LSTM without a projection on both members of it, h and c), which a dense J_t carries by its diagonal. With dense
+    recurrent weights every unit is reached within two steps, so that any higher order is RTRL exactly; between the two
+    lie only networks whose W_hh has zeros. Those are read off the parameters when a sequence begins (or an online
+    learner does): a weight that is exactly zero then counts as one that is absent.
 
     Args:
         order: n, at least 1.
 
     Bias: the paths longer than n - 1 connections, and one more at the step of the loss, which is exact here (in the
     paper it is not). None where no weight reaches further: order large, T ≤ 2, or with order 1 units that are not
-    connected.
+    connected. ∂h_0 is exact where J_t is formed in full anyway, and else cut like the rest.
 
     Cost: with order 1, RNN, LSTM and GRU, without a projection: O(T·B·P) time and O(B·P) memory. Else that of RTRL.
 

@@ -1,0 +1,83 @@
+"""A linear layer whose errors come back through fixed random weights."""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+
+class _Backwards(torch.autograd.Function):
+    """x Wᵀ, whose derivative by x is said to be `feedback`; by W it is what it is."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, weight: Tensor, feedback: Tensor) -> Tensor:
+        return linear(x, weight)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        x, _, feedback = inputs
+        ctx.save_for_backward(x, feedback)
+
+    @staticmethod
+    def backward(ctx: Any, d_y: Tensor) -> tuple[Tensor, Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        x, feedback = (saved.to(d_y.dtype) for saved in ctx.saved_tensors)  # under autocast they differ
+        d_weight = d_y.reshape(-1, d_y.shape[-1]).T @ x.reshape(-1, x.shape[-1])
+        return d_y @ feedback, d_weight, None
+
+
+class FeedbackLinear(nn.Linear):
+    """torch.nn.Linear that hands errors back through a fixed random matrix instead of its weight's transpose.
+
+    y = W x + b and the gradients of W and b are nn.Linear's; what goes on to x is ∂L/∂y · F instead of ∂L/∂y · W. It is
+    the readout of random-feedback learning: on top of a recurrent layer with `RFLO` or `EProp` it gives what those
+    papers use, so that no error needs the weights that it corrects. W comes to align with F while it is learned.
+
+    Args:
+        in_features, out_features, bias, device, dtype: as in torch.nn.Linear.
+
+    Attributes:
+        feedback: F [out_features, in_features], a buffer in `state_dict`, drawn once in the way of the weight; never
+            learned. Set it to the weight's value for nn.Linear's gradients.
+
+    The gradient of x is no derivative of y on purpose: keep it out of gradient checks, and do not differentiate twice.
+
+    Lillicrap et al. 2016, "Random synaptic feedback weights support error backpropagation for deep learning".
+
+    Examples:
+        >>> rnn, readout = nn.RNN(3, 5), FeedbackLinear(5, 2)
+        >>> readout(rnn(torch.randn(7, 4, 3))[0]).sum().backward()
+        >>> sorted(readout.state_dict())
+        ['bias', 'feedback', 'weight']
+    """
+
+    feedback: Tensor
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(in_features, out_features, bias, device, dtype)
+        self.register_buffer("feedback", torch.empty_like(self.weight, requires_grad=False))
+        self._draw_feedback()
+
+    def reset_parameters(self) -> None:
+        """Draw weight and bias anew, as torch.nn.Linear does, and with them the feedback."""
+        super().reset_parameters()
+        if "feedback" in self._buffers:  # not yet there while nn.Linear is being built
+            self._draw_feedback()
+
+    def _draw_feedback(self) -> None:
+        bound = self.in_features**-0.5 if self.in_features else 0.0
+        nn.init.uniform_(self.feedback, -bound, bound)  # the law of nn.Linear's weight
+
+    def forward(self, input: Float[Tensor, "*rows in_features"]) -> Float[Tensor, "*rows out_features"]:
+        y = _Backwards.apply(input, self.weight, self.feedback)
+        return y if self.bias is None else y + self.bias
