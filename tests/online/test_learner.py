@@ -195,7 +195,7 @@ def _arguments(**changed):
         ({"optimizer": "sgd"}, ArgumentError, "optimizer is a str"),
         ({"optimizer": torch.optim.SGD([torch.zeros(1)], lr=1.0)}, ArgumentError, "none of the model's parameters"),
         ({"gradient": "rtrl"}, ArgumentError, "gradient is 'rtrl'"),
-        ({"gradient": tt.RTRL(clip_step=1.0)}, UnsupportedError, "clip_step is 1.0 with RTRL"),
+        ({"gradient": tt.RFLO()}, UnsupportedError, "RFLO cannot serve a GRUCell"),
         ({"update_every": 0}, ArgumentError, "update_every is 0"),
         ({"clip": -1.0}, ArgumentError, "clip is -1.0"),
         ({"nonfinite": "ignore"}, ArgumentError, "nonfinite is 'ignore'"),

@@ -61,7 +61,7 @@ class BPTT(GradientMethod):
 
     def entering(self, cell: Cell, sequence: Sequence, trace: tuple[Tensor, ...]) -> State:
         """For `save="states"`, the state that entered each step, each member [T, B, size]: see `Kernel`."""
-        return self._recurrence(cell, sequence).entering(cell, sequence, trace)
+        return recurrence_for(cell, sequence).entering(cell, sequence, trace)
 
     def takes(self, cell: Cell, sequence: Sequence) -> bool:
         return kernel_for(cell, sequence) is not None or super().takes(cell, sequence)

@@ -16,7 +16,7 @@ from throughtime.gradients.systems import CellSystem, Step
 from throughtime.layers.base import RecurrentLayer
 from throughtime.online.engine import Engine, StepLoss
 from throughtime.online.stack import StackSystem
-from throughtime.online.watching import Visit, differentiated_by, watched
+from throughtime.online.watching import Observed, Visit, differentiated_by, place_of, watched
 from throughtime.online.whole_model import ModelSystem, side_by_side
 from throughtime.types import State
 
@@ -64,6 +64,7 @@ class Carried(Engine):
         self._parts: list[_Part] = []
         self._sum: dict[str, Tensor] = {}
         self._losses = 0
+        self._observed = Observed()
         self._tried: tuple[dict[str, Tensor] | None, list[Step], State, Tensor | None] | None = None
         for name, layer in self.layers.items():
             for depth in range(layer.num_layers):
@@ -79,7 +80,7 @@ class Carried(Engine):
         leaves = tuple(leaf.clone().requires_grad_() for leaf in self.leaves)
         with torch.random.fork_rng(devices=[]):
             visits, _, new = self._run(x, leaves)
-        with torch.no_grad():
+        with torch.no_grad(), differentiated_by(self.layers, BPTT()):
             self._parts = self._divided(x, visits, new)
 
     def _divided(self, x: Tensor, visits: dict[str, Visit], new: Any) -> list[_Part]:
@@ -105,7 +106,7 @@ class Carried(Engine):
         gradient, loss = None, None
         if y is not None:
             loss = self.loss_of(prediction, y)
-            gradient = self._gradient_of(loss, visits, leaves, reset)
+            gradient = self._gradient_of(loss, visits, leaves, steps, reset)
         self._tried = gradient, steps, self.flat(new), reset
         return prediction.detach(), None if loss is None else loss.detach()
 
@@ -146,7 +147,8 @@ class Carried(Engine):
 
     def _run(self, x: Tensor, leaves: State) -> tuple[dict[str, Visit], Tensor, Any]:
         """One step of the model, with its graph."""
-        with torch.enable_grad(), differentiated_by(self.layers, BPTT()), watched(self.layers) as visits:
+        self._observed = Observed()
+        with torch.enable_grad(), differentiated_by(self.layers, self._observed), watched(self.layers) as visits:
             output, new = self.model(x[None], self.nest(leaves))
         used = [member for visit in visits.values() for member in visit.entering]
         if {id(member) for member in used} != {id(leaf) for leaf in leaves}:
@@ -166,7 +168,7 @@ class Carried(Engine):
         return _system(self.layers[part.layer], part.depths).at(below.detach(), entering)
 
     def _gradient_of(
-        self, loss: Tensor, visits: dict[str, Visit], leaves: State, reset: Tensor | None
+        self, loss: Tensor, visits: dict[str, Visit], leaves: State, steps: list[Step], reset: Tensor | None
     ) -> dict[str, Tensor]:
         parameters = [self.model.get_parameter(name) for name in self.names]
         found = torch.autograd.grad(loss, [*parameters, *leaves], allow_unused=True)
@@ -175,16 +177,37 @@ class Carried(Engine):
             for leaf, d in zip(leaves, found[len(parameters) :], strict=True)
         }
         gradient = {name: g for name, g in zip(self.names, found, strict=False) if g is not None}
-        for part in self._parts:
+        with torch.no_grad():
+            self._add_carried(gradient, d_leaf, visits, leaves, steps, reset)
+        return gradient
+
+    def _add_carried(
+        self,
+        gradient: dict[str, Tensor],
+        d_leaf: dict[int, Tensor],
+        visits: dict[str, Visit],
+        leaves: State,
+        steps: list[Step],
+        reset: Tensor | None,
+    ) -> None:
+        """What the weights' influence adds, from ∂L_t/∂s_{t-1} by the state's tensors."""
+        for part, step in zip(self._parts, steps, strict=True):
             members = leaves if part.whole is not None else visits[part.layer].entering
             d_state = torch.cat(part.state(tuple(d_leaf[id(member)] for member in members)), dim=-1)
+            if self._method.local:
+                d_state = self._method.before(step, self._direct(part, d_state), d_state)
             if reset is not None:  # a row that has just started anew owes nothing to the weights yet
                 d_state = d_state.masked_fill(reset[:, None], 0)
             for name, carried in part.influence.contract(d_state).items():
                 name = part.parameter(name)
                 if name in self.names:
                     gradient[name] = gradient[name] + carried if name in gradient else carried
-        return gradient
+
+    def _direct(self, part: _Part, like: Tensor) -> Tensor:
+        """∂L_t/∂s_t of a part, zero where the loss does not reach it."""
+        place = place_of(self.layers[part.layer].cell_and_parameters(part.depths[0])[1])
+        direct = self._observed.direct.get(place)
+        return torch.zeros_like(like) if direct is None else torch.cat(direct, dim=-1)
 
     def _whole(self, x: Tensor, new: Any) -> ModelSystem:
         """The model as one recurrence, after a trial, so that what it cannot do shows before any work."""
@@ -194,8 +217,7 @@ class Carried(Engine):
             acting = torch.autograd.grad(total, parameters, allow_unused=True)
         names = tuple(name for name, g in zip(self.names, acting, strict=True) if g is not None)
         system = ModelSystem(self.model, names, self.form, self.leaves, x)
-        with torch.no_grad(), differentiated_by(self.layers, BPTT()):
-            system.at(x, side_by_side(self.leaves)).jacobian()
+        system.at(x, side_by_side(self.leaves)).jacobian()
         return system
 
 

@@ -2,16 +2,21 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
+from throughtime.cells.base import Cell
 from throughtime.errors import ArgumentError, UnsupportedError
 from throughtime.gradients.base import GradientMethod
+from throughtime.gradients.bptt import BPTT
+from throughtime.gradients.norms import StepNorms
+from throughtime.gradients.sequence import Sequence
 from throughtime.layers.base import RecurrentLayer
-from throughtime.types import State
+from throughtime.types import Gradients, Parameters, State
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,36 @@ def recurrent_layers(model: nn.Module) -> dict[str, RecurrentLayer]:
             if wrong:
                 raise UnsupportedError(f"{place} has {what}, which an OnlineLearner cannot serve: {way_out}")
     return layers
+
+
+@dataclass(frozen=True)
+class Observed(BPTT):
+    """BPTT of one step that leaves behind what arrived at it.
+
+    Attributes:
+        direct: where a layer's first parameter lies in memory → ∂L_t/∂s_t, each member [B, size].
+    """
+
+    direct: dict[int, State] = field(default_factory=dict, compare=False, repr=False)
+
+    def backward(
+        self,
+        cell: Cell,
+        parameters: Parameters,
+        sequence: Sequence,
+        trace: tuple[Tensor, ...],
+        d_outputs: Float[Tensor, "time batch hidden"],
+        d_final: State,
+        needs_x: bool,
+        norms: StepNorms,
+    ) -> Gradients:
+        self.direct[place_of(parameters)] = (d_outputs[0] + d_final[0], *d_final[1:])
+        return super().backward(cell, parameters, sequence, trace, d_outputs, d_final, needs_x, norms)
+
+
+def place_of(parameters: Parameters) -> int:
+    """By what `Observed` knows a layer."""
+    return next((value.data_ptr() for value in parameters.values()), 0)
 
 
 @contextmanager
