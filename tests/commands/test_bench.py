@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from commands.processes import process
 
-from throughtime.benchmark import jax_scan, measure, problem
+from throughtime.benchmark import jax_scan, measure, methods, problem
 from throughtime.commands import bench
 from throughtime.kernels import native
 from throughtime.layers import LSTM
@@ -159,8 +159,8 @@ def test_ctrl_c_in_the_real_command(tmp_path):
 
 def test_progress_is_for_a_terminal(command, monkeypatch):
     monkeypatch.setattr(sys, "stderr", _Terminal())
-    assert bench._progress("3 of 45: lstm 1x2x3 ...") is None
-    bench._progress("")
+    assert bench.progress("3 of 45: lstm 1x2x3 ...") is None
+    bench.progress("")
     assert sys.stderr.written == "\r\033[K3 of 45: lstm 1x2x3 ...\r\033[K"
 
 
@@ -186,6 +186,7 @@ def test_help_names_the_options_and_needs_no_torch():
     assert done.returncode == 0
     for option in (
         "--quick",
+        "--methods",
         "--cells",
         "--shapes",
         "--variants",
@@ -195,3 +196,66 @@ def test_help_names_the_options_and_needs_no_torch():
         "--plot",
     ):
         assert option in done.stdout
+
+
+@pytest.fixture
+def two_methods(monkeypatch):
+    """BPTT and e-prop, in no time."""
+    found = [one for one in methods.candidates() if one.label in ("BPTT()", "EProp()")]
+    monkeypatch.setattr(methods, "candidates", lambda: found)
+    monkeypatch.setattr(methods, "PROTOCOL", measure.FULL)
+    monkeypatch.setattr(methods, "BRIEF", measure.FULL)
+
+
+def test_methods_in_a_table_a_file_and_a_picture(command, two_methods, tmp_path):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    files = ("--json", tmp_path / "methods.json", "--plot", tmp_path / "methods.svg")
+    code, out, err = command("bench", "--methods", *TINY, "--cells", "gru,lstm", *files)
+    assert (code, err) == (0, "")
+    rows = [line.split()[:2] for line in out.splitlines() if line.startswith(("BPTT()", "EProp()"))]
+    assert rows == [["BPTT()", "yes"], ["EProp()", "no"]] * 2
+    assert "-- gru, 3x7x11" in out and "-- lstm, 3x7x11" in out and "Threads   1" in out
+    content = json.loads((tmp_path / "methods.json").read_text(encoding="utf-8"))
+    assert content["complete"] and [one["label"] for one in content["methods"]["lstm"]] == ["BPTT()", "EProp()"]
+    assert "EProp()" in (tmp_path / "methods.svg").read_text(encoding="utf-8")
+
+
+def test_the_methods_are_shown_on_an_elman_cell_by_default(command, two_methods):
+    code, out, _ = command("bench", "--methods", "--quick", "--threads", "1")
+    assert code == 0 and "-- rnn, 8x32x100" in out and "-- gru" not in out
+
+
+def test_an_exact_method_that_is_not_is_the_exit_code_and_ctrl_c_loses_nothing(
+    command, two_methods, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(methods, "TOLERANCE", -1.0)
+    code, out, _ = command("bench", "--methods", *TINY)
+    assert code == 1 and "BPTT()" in out and "PARITY FAILED" in out
+    whole = methods.measure_method
+
+    def second_time(candidate, *rest):
+        if candidate.label == "EProp()":
+            raise KeyboardInterrupt
+        return whole(candidate, *rest)
+
+    monkeypatch.setattr(methods, "measure_method", second_time)
+    code, out, err = command("bench", "--methods", *TINY, "--json", tmp_path / "methods.json")
+    assert (code, err) == (130, "throughtime: Interrupted.\n") and out.endswith("Ended early.\n")
+    content = json.loads((tmp_path / "methods.json").read_text(encoding="utf-8"))
+    assert not content["complete"] and len(content["methods"]["rnn"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--cells", "rnn,lsmt"], "--cells has 'lsmt'; there are rnn, gru, lstm, parted by commas."),
+        (["--shapes", "3x7x11,1x2x3"], "--shapes is '3x7x11,1x2x3'; with --methods it must be one shape."),
+        (["--shapes", "3x7"], "--shapes has '3x7'; a shape is rows x hidden units x steps"),
+        (["--variants", "packed"], "--variants is for the grid; with --methods leave it out."),
+        (["--threads", "-1"], "--threads is -1; it must be at least 1"),
+        (["--json", "."], "--json .: not a file"),
+    ],
+)
+def test_wrong_options_beside_methods_are_refused_before_any_work(refused, monkeypatch, words, said):
+    monkeypatch.setattr(methods, "measure_method", lambda *_: pytest.fail("measured"))
+    assert said in refused("bench", "--methods", *words, code=2)

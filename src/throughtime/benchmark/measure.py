@@ -1,6 +1,7 @@
 """One case measured: parity, then the sides taking turns in this process."""
 
 import gc
+import typing
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from throughtime.benchmark.jax_scan import JaxScan
 from throughtime.benchmark.machine import OtherLoad
 from throughtime.benchmark.measurement import Measurement, Saved, Timing, Timings
 from throughtime.benchmark.parity import distances
-from throughtime.benchmark.problem import Pass, Problem, build
+from throughtime.benchmark.problem import Problem, build
 
 JAX_TOLERANCE = 1e-3
 """Beyond this relative distance from the reference jax has not computed the same thing, and is not timed."""
@@ -167,7 +168,20 @@ def _saved(problem: Problem) -> Saved:
     return Saved(saved_bytes(problem.ours), saved_bytes(problem.torch) if problem.torch_has_it else None)
 
 
-def saved_bytes(side: Pass) -> int:
+class Side(typing.Protocol):
+    """A pass whose two halves can be run by themselves."""
+
+    @property
+    def leaves(self) -> tuple[Tensor, ...]:
+        """What the forward pass was given."""
+        ...
+
+    def forward(self) -> Tensor:
+        """The output, with its graph."""
+        ...
+
+
+def saved_bytes(side: Side) -> int:
     """Bytes of the distinct storages that a forward pass keeps for its backward pass, `side.leaves` left out."""
     own = {leaf.untyped_storage().data_ptr() for leaf in side.leaves}
     kept: dict[int, int] = {}

@@ -116,7 +116,7 @@ def as_json(machine: dict[str, Any], protocol: Any, measurements: Sequence[Measu
     """
     rows = [_row_as_json(one) for one in measurements]
     content = {"machine": machine, "protocol": asdict(protocol), "complete": complete, "rows": rows}
-    return _finite(content)
+    return finite(content)
 
 
 def _row_as_json(measurement: Measurement) -> dict[str, Any]:
@@ -129,11 +129,12 @@ def _row_as_json(measurement: Measurement) -> dict[str, Any]:
     return {**content, **{name: getattr(measurement, name) for name in figures}, "goals": judged}
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """The same nest of values, with the names of numbers that are not finite in their places."""
     if isinstance(value, dict):
-        return {key: _finite(member) for key, member in value.items()}
+        return {key: finite(member) for key, member in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(member) for member in value]
+        return [finite(member) for member in value]
     return str(value) if isinstance(value, float) and not isfinite(value) else value
 
 

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,13 +31,24 @@ def add_arguments(parser: "ArgumentParser") -> None:
     """Declare the options of `throughtime bench`."""
     parser.description = f"{HELP} {_MORE}"
     parser.add_argument("--quick", action="store_true", help="Six shapes and shorter timings, in under two minutes.")
-    parser.add_argument("--cells", type=str, default=",".join(GATES), help="Which, parted by commas. (%(default)s)")
+    parser.add_argument(
+        "--methods",
+        action="store_true",
+        help="Instead of that: every gradient method against BPTT, in time, memory and error, on one shape.",
+    )
+    parser.add_argument(
+        "--cells",
+        type=str,
+        default="",
+        help=f"Which of {','.join(GATES)}, parted by commas. Default: all of them, with --methods rnn.",
+    )
     parser.add_argument(
         "--shapes",
         type=str,
         default="",
         metavar="BxHxT,...",
-        help="Rows x hidden units x steps, parted by commas, instead of the grid's fifteen: 1x32x100,32x128x100.",
+        help="Rows x hidden units x steps, parted by commas, instead of the grid's fifteen: 1x32x100,32x128x100. "
+        "With --methods one of them; default: 8x32x100.",
     )
     parser.add_argument(
         "--variants",
@@ -58,21 +69,23 @@ def run(arguments: "Namespace") -> int:
     Raises:
         ArgumentError: an option that is wrong, before any work; a file that cannot be written, after all of it.
     """
+    if arguments.methods:
+        from throughtime.commands._bench_methods import run_methods
+
+        return run_methods(arguments)
     cases = _cases(arguments)
-    targets = {name: _target(name, getattr(arguments, name)) for name in ("json", "plot")}
-    if arguments.threads < 0:
-        raise ArgumentError(f"--threads is {arguments.threads}; it must be at least 1, or 0 for torch's own choice.")
+    targets = checked_targets(arguments)
     from throughtime.benchmark.jax_scan import find_jax
     from throughtime.benchmark.machine import lines, machine
     from throughtime.benchmark.measure import BRIEF, FULL, threads
     from throughtime.benchmark.report import EXPLANATION
 
-    with threads(arguments.threads), _instruction_set(arguments.instruction_set):
+    with threads(arguments.threads), chosen_instruction_set(arguments.instruction_set):
         found = machine()
         scan, sentence = find_jax(found["threads"])
         found["versions"]["jax"] = scan.version if scan else None
         for line in (*lines(found), f"Peer      {sentence}", "", *EXPLANATION, ""):
-            _say(line)
+            say(line)
         protocol, measurements = BRIEF if arguments.quick else FULL, []
         try:
             _measure(cases, protocol, scan, measurements)
@@ -83,11 +96,11 @@ def run(arguments: "Namespace") -> int:
 
 
 def _cases(arguments: "Namespace") -> list[Case]:
-    cells = _choice("--cells", arguments.cells, list(GATES))
+    cells = choice("--cells", arguments.cells or ",".join(GATES), list(GATES))
     given = [Shape.parse(text) for text in arguments.shapes.split(",")] if arguments.shapes else []
     wanted = arguments.variants or ("none" if arguments.quick or given else "all")
     names = {"all": list(VARIANTS), "none": []}.get(wanted)
-    variants = [VARIANTS[name] for name in (_choice("--variants", wanted, list(VARIANTS)) if names is None else names)]
+    variants = [VARIANTS[name] for name in (choice("--variants", wanted, list(VARIANTS)) if names is None else names)]
     shapes = given or list(QUICK if arguments.quick else GRID)
     beside = given or [shape for shape in VARIANT_SHAPES if not arguments.quick or shape in QUICK]
     return [Case(cell, shape, GRID_ITSELF) for cell in cells for shape in shapes] + [
@@ -95,12 +108,20 @@ def _cases(arguments: "Namespace") -> list[Case]:
     ]
 
 
-def _choice(option: str, text: str, allowed: list[str]) -> list[str]:
+def choice(option: str, text: str, allowed: list[str]) -> list[str]:
+    """The names in `text`, each once; raises `ArgumentError` for one that is not allowed."""
     names = [name.strip() for name in text.split(",")]
     for name in names:
         if name not in allowed:
             raise ArgumentError(f"{option} has {name!r}; there are {', '.join(allowed)}, parted by commas.")
     return list(dict.fromkeys(names))
+
+
+def checked_targets(arguments: "Namespace") -> dict[str, Path | None]:
+    """The files to write, with all that is the same for every measurement checked."""
+    if arguments.threads < 0:
+        raise ArgumentError(f"--threads is {arguments.threads}; it must be at least 1, or 0 for torch's own choice.")
+    return {name: _target(name, getattr(arguments, name)) for name in ("json", "plot")}
 
 
 def _target(option: str, text: str) -> Path | None:
@@ -116,7 +137,8 @@ def _target(option: str, text: str) -> Path | None:
 
 
 @contextmanager
-def _instruction_set(name: str) -> Iterator[None]:
+def chosen_instruction_set(name: str) -> Iterator[None]:
+    """Let the kernels use this one; "" for the one they do."""
     from throughtime.kernels.native import describe, use_instruction_set
 
     before = describe().get("instruction_set")
@@ -138,13 +160,13 @@ def _measure(cases: list[Case], protocol: "Protocol", scan: Any, measurements: "
     for number, case in enumerate(cases, start=1):
         if case.variant is not variant:
             variant = case.variant
-            _say(f"{heading(variant)}\n{header()}")
-        _progress(f"{number} of {len(cases)}: {case} ...")
+            say(f"{heading(variant)}\n{header()}")
+        progress(f"{number} of {len(cases)}: {case} ...")
         try:
             measurements.append(measure(case, protocol, scan))
         finally:
-            _progress("")
-        _say(row(measurements[-1]))
+            progress("")
+        say(row(measurements[-1]))
 
 
 def _finish(
@@ -157,27 +179,38 @@ def _finish(
     from throughtime.benchmark.report import as_json, summary
 
     complete = len(measurements) == wanted
-    _say("")
+    say("")
     if not complete:
-        _say(f"Ended early: {len(measurements)} of {wanted} cases were measured.")
+        say(f"Ended early: {len(measurements)} of {wanted} cases were measured.")
     for line in summary(measurements):
-        _say(line)
+        say(line)
     if targets["json"]:
-        content = json.dumps(as_json(machine, protocol, measurements, complete), indent=1, allow_nan=False) + "\n"
-        with _aside("json", targets["json"]) as aside:
-            aside.write_text(content, encoding="utf-8")
-    if targets["plot"]:
-        _plot(measurements, targets["plot"])
+        write_json(as_json(machine, protocol, measurements, complete), targets["json"])
+    if targets["plot"] and can_plot():
+        from throughtime.benchmark.plot import draw
+
+        write_plot(lambda path, kind: draw(measurements, path, kind), targets["plot"])
 
 
-def _plot(measurements: "list[Measurement]", path: Path) -> None:
+def write_json(content: dict[str, Any], path: Path) -> None:
+    """Write the file whole, or not at all."""
+    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
+    with _aside("json", path) as aside:
+        aside.write_text(text, encoding="utf-8")
+
+
+def can_plot() -> bool:
+    """Whether there is something to plot with; says so if not."""
     if find_spec("matplotlib") is None:
-        _say("No plot: matplotlib is not installed (pip install 'throughtime[report]').")
-        return
-    from throughtime.benchmark.plot import draw
+        say("No plot: matplotlib is not installed (pip install 'throughtime[report]').")
+        return False
+    return True
 
+
+def write_plot(draw: Callable[[Path, str], None], path: Path) -> None:
+    """Draw with draw(path, kind), whole or not at all."""
     with _aside("plot", path) as aside:
-        draw(measurements, aside, path.suffix.lower().removeprefix("."))
+        draw(aside, path.suffix.lower().removeprefix("."))
 
 
 @contextmanager
@@ -194,13 +227,14 @@ def _aside(option: str, path: Path) -> Iterator[Path]:
         ) from error
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """Print a line at once, with question marks for what the terminal cannot show."""
     encoding = sys.stdout.encoding or "utf-8"
     sys.stdout.write(line.encode(encoding, "replace").decode(encoding) + "\n")
     sys.stdout.flush()
 
 
-def _progress(text: str) -> None:
+def progress(text: str) -> None:
     """One line that is overwritten, for somebody who is watching."""
     if sys.stderr.isatty():
         sys.stderr.write(f"\r\033[K{text}")

@@ -9,24 +9,26 @@ from torch.nn.functional import linear
 
 
 class _Backwards(torch.autograd.Function):
-    """x Wᵀ, whose derivative by x is said to be `feedback`; by W it is what it is."""
+    """W x + b, whose derivative by x is said to be `feedback`; by W and b it is what it is."""
 
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(x: Tensor, weight: Tensor, feedback: Tensor) -> Tensor:
-        return linear(x, weight)
+    def forward(x: Tensor, weight: Tensor, bias: Tensor | None, feedback: Tensor) -> Tensor:
+        return linear(x, weight, bias)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        x, _, feedback = inputs
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        x, _, bias, feedback = inputs
+        ctx.bias = bias is not None
         ctx.save_for_backward(x, feedback)
 
     @staticmethod
-    def backward(ctx: Any, d_y: Tensor) -> tuple[Tensor, Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def backward(ctx: Any, d_y: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         x, feedback = (saved.to(d_y.dtype) for saved in ctx.saved_tensors)  # under autocast they differ
-        d_weight = d_y.reshape(-1, d_y.shape[-1]).T @ x.reshape(-1, x.shape[-1])
-        return d_y @ feedback, d_weight, None
+        rows = d_y.reshape(-1, d_y.shape[-1])
+        d_weight = rows.T @ x.reshape(-1, x.shape[-1])
+        return d_y @ feedback, d_weight, rows.sum(0) if ctx.bias else None, None
 
 
 class FeedbackLinear(nn.Linear):
@@ -79,5 +81,4 @@ class FeedbackLinear(nn.Linear):
         nn.init.uniform_(self.feedback, -bound, bound)  # the law of nn.Linear's weight
 
     def forward(self, input: Float[Tensor, "*rows in_features"]) -> Float[Tensor, "*rows out_features"]:
-        y = _Backwards.apply(input, self.weight, self.feedback)
-        return y if self.bias is None else y + self.bias
+        return _Backwards.apply(input, self.weight, self.bias, self.feedback)

@@ -1,0 +1,77 @@
+"""The figures of the gradient methods as text and as plain values for a file."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from throughtime.benchmark.grid import Shape
+from throughtime.benchmark.methods import TOLERANCE, MethodFigures
+from throughtime.benchmark.report import finite
+
+EXPLANATION = (
+    "time: median of forward + backward for the gradients of the weights, over BPTT's, taking turns with it in this",
+    "process. saved: KB kept from the forward for the backward pass, beside inputs and weights; peak: the most KB that",
+    "the backward pass holds beyond those at a time, the gradients among them, what one operation frees by itself left",
+    "out. error: distance of the weights' gradient from BPTT's in float64, over its norm; cosine: of the angle between",
+    f"the two. Before it is timed an exact method must be within {TOLERANCE:g} of BPTT, inputs and states included.",
+)
+
+_NAMES = ("method", "exact", "ms", "time", "saved", "peak", "error", "cosine")
+_WIDTHS = (-32, 7, 11, 10, 10, 10, 10, 9)
+
+
+def methods_heading(cell: str, shape: Shape) -> str:
+    """What stands above the rows of a cell."""
+    return f"-- {cell}, {shape} (rows x hidden units x steps), {shape.input_size} inputs, float32"
+
+
+def methods_header() -> str:
+    """The names of the columns."""
+    return _columns(_NAMES)
+
+
+def methods_row(one: MethodFigures) -> str:
+    """One line of the table, without its end."""
+    if one.refusal is not None:
+        return f"{_columns((one.label,))}  does not serve it: {one.refusal}"
+    if one.failed:
+        return f"{_columns((one.label,))}  PARITY FAILED, not timed: {one.worst:.1e} from BPTT, allowed {TOLERANCE:.0e}"
+    assert one.seconds is not None and one.saved is not None and one.peak is not None
+    figures = (
+        "yes" if one.exact else "no",
+        f"{one.seconds.median * 1e3:.3f}",
+        f"{one.ratio:.2f}",
+        *(f"{size / 1e3:.1f}" for size in (one.saved, one.peak)),
+        f"{one.error:.1e}" if one.exact else f"{one.error:.3f}",
+        f"{one.cosine:.4f}",
+    )
+    return _columns((one.label, *figures))
+
+
+def methods_as_json(
+    machine: dict[str, Any],
+    protocol: Any,
+    shape: Shape,
+    by_cell: dict[str, Sequence[MethodFigures]],
+    complete: bool,
+) -> dict[str, Any]:
+    """Everything measured, as JSON takes it: a figure that is not finite becomes its name.
+
+    Args:
+        machine: see `machine.machine`.
+        protocol: how long was measured.
+        shape: of all of them.
+        by_cell: cell → its methods.
+        complete: False if the run was ended early.
+    """
+    rows = {
+        cell: [{**asdict(one), "ratio": one.ratio, "failed": one.failed} for one in figures]
+        for cell, figures in by_cell.items()
+    }
+    content = {"machine": machine, "protocol": asdict(protocol), "shape": asdict(shape), "complete": complete}
+    return finite({**content, "methods": rows})
+
+
+def _columns(cells: Sequence[str]) -> str:
+    pairs = zip(cells, _WIDTHS, strict=False)
+    return "".join(cell.ljust(-width) if width < 0 else cell.rjust(width) for cell, width in pairs)

@@ -1,0 +1,79 @@
+"""throughtime bench --methods: every gradient method against BPTT on one shape."""
+
+from typing import TYPE_CHECKING, Any
+
+from throughtime.benchmark.grid import GATES, Shape
+from throughtime.commands.bench import (
+    can_plot,
+    checked_targets,
+    choice,
+    chosen_instruction_set,
+    progress,
+    say,
+    write_json,
+    write_plot,
+)
+from throughtime.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from jsonargparse import Namespace
+
+    from throughtime.benchmark.methods import MethodFigures
+
+
+def run_methods(arguments: "Namespace") -> int:
+    """Measure and print line by line; return 0, or 1 if an exact method was not exact.
+
+    Raises:
+        ArgumentError: an option that is wrong, before any work; a file that cannot be written, after all of it.
+    """
+    if arguments.variants:
+        raise ArgumentError("--variants is for the grid; with --methods leave it out.")
+    if "," in arguments.shapes:
+        raise ArgumentError(f"--shapes is {arguments.shapes!r}; with --methods it must be one shape.")
+    cells = choice("--cells", arguments.cells or "rnn", list(GATES))
+    given = Shape.parse(arguments.shapes) if arguments.shapes else None
+    targets = checked_targets(arguments)
+    from throughtime.benchmark import methods
+    from throughtime.benchmark.machine import lines, machine
+    from throughtime.benchmark.measure import threads
+    from throughtime.benchmark.methods_report import EXPLANATION, methods_as_json
+
+    shape, found = given or methods.SHAPE, {cell: [] for cell in cells}
+    protocol = methods.BRIEF if arguments.quick else methods.PROTOCOL
+    with threads(arguments.threads), chosen_instruction_set(arguments.instruction_set):
+        around = machine()
+        for line in (*lines(around), "", *EXPLANATION, ""):
+            say(line)
+        complete = False
+        try:
+            _measure(found, shape, protocol)
+            complete = True
+        finally:
+            # Also after Ctrl-C or an error: what was measured is not lost.
+            if not complete:
+                say("Ended early.")
+            if targets["json"]:
+                write_json(methods_as_json(around, protocol, shape, found, complete), targets["json"])
+            if targets["plot"] and can_plot():
+                from throughtime.benchmark.methods_plot import draw_methods
+
+                write_plot(lambda path, kind: draw_methods(found, shape, path, kind), targets["plot"])
+    return 1 if any(one.failed for figures in found.values() for one in figures) else 0
+
+
+def _measure(found: "dict[str, list[MethodFigures]]", shape: Shape, protocol: Any) -> None:
+    """Append the figures of every method to its cell's, and print them."""
+    from throughtime.benchmark.methods import candidates, measure_method
+    from throughtime.benchmark.methods_report import methods_header, methods_heading, methods_row
+
+    methods = candidates()
+    for cell, figures in found.items():
+        say(f"{methods_heading(cell, shape)}\n{methods_header()}")
+        for number, candidate in enumerate(methods, start=1):
+            progress(f"{number} of {len(methods)}: {cell} {candidate.label} ...")
+            try:
+                figures.append(measure_method(candidate, cell, shape, protocol))
+            finally:
+                progress("")
+            say(methods_row(figures[-1]))
