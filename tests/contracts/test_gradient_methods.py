@@ -9,8 +9,9 @@ from examples_of import APPROXIMATIONS, CELLS, INPUT, METHODS, parameters_of, st
 from oracles import relative, unrolled
 
 import throughtime as tt
+from throughtime.cells import GRUCell
 from throughtime.errors import UnsupportedError
-from throughtime.gradients import Sequence, run
+from throughtime.gradients import DoubleSum, Sequence, run
 
 T, B = 7, 4
 LENGTHS = [7, 0, 1, 4]
@@ -87,6 +88,34 @@ def test_approximations_are_exact_where_theory_says_so(cell, method, is_exact, m
     forward = {name: d for name, d in distances.items() if name.startswith(("outputs", "final"))}
     assert all(distance <= 1e-12 for distance in forward.values()), forward
     assert not is_exact(cell, steps) or max(distances.values()) <= 1e-12, distances
+
+
+@pytest.mark.parametrize("masks", ["plain", "lengths", "resets"])
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+@pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
+def test_two_layers_have_the_gradient_of_the_double_sum(cell, method, masks):
+    """The cell, and a GRU above it that reads its outputs."""
+    above = GRUCell(next(iter(cell.state_sizes.values())), 4)
+    x = torch.randn(T, B, INPUT, dtype=torch.float64, requires_grad=True)
+    layers = [(one, parameters_of(one), states_of(one, B), states_of(one, B)) for one in (cell, above)]
+    ends = torch.tensor(LENGTHS) if masks == "lengths" else None
+    resets = _resets() if masks == "resets" else None
+    wanted = [x] + [value for _, parameters, initial, _ in layers for value in (*parameters.values(), *initial)]
+    weights = torch.randn(T, B, 4, dtype=torch.float64)
+
+    def gradients(method):
+        h = x
+        for one, parameters, initial, reset_state in layers:
+            h, _ = run(method, one, parameters, Sequence(h, initial, reset_state, ends, resets))
+        return torch.autograd.grad((weights * h).sum(), wanted, materialize_grads=True)
+
+    try:
+        method.check(cell)
+    except UnsupportedError as refusal:
+        assert type(method).__name__ in str(refusal)
+        return
+    for ours, reference in zip(gradients(method), gradients(DoubleSum()), strict=True):
+        assert relative(ours, reference) <= 1e-10
 
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
