@@ -56,7 +56,7 @@ METHODS: dict[str, GradientMethod] = {
 
 APPROXIMATIONS: dict[str, tuple[GradientMethod, Callable[[Cell, int], bool]]] = {
     "TruncatedBPTT": (tt.TruncatedBPTT(horizon=3), lambda cell, steps: steps <= 3),
-    "SnAp-1": (tt.SnAp(order=1), lambda cell, steps: steps <= 2),
+    "SnAp-1": (tt.SnAp(order=1), lambda cell, steps: steps == 1),
     "SnAp-all": (tt.SnAp(order=9), lambda cell, steps: True),
     "UORO": (tt.UORO(seed=3), lambda cell, steps: False),
     "RFLO": (tt.RFLO(leak=0.3), lambda cell, steps: steps == 1),
