@@ -1,8 +1,9 @@
 """The gradient methods against BPTT on one problem: the same gradient first, then time and memory."""
 
 import inspect
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -45,10 +46,11 @@ class Candidate:
 
 def candidates() -> list[Candidate]:
     """Every public gradient method, BPTT first, the exact ones before the others."""
-    classes = [value for value in vars(gradients).values() if inspect.isclass(value) and not inspect.isabstract(value)]
     found = []
-    for kind in classes:
-        for options in EXAMPLES.get(kind.__name__, ({},)) if issubclass(kind, GradientMethod) else ():
+    for kind in vars(gradients).values():
+        if not inspect.isclass(kind) or not issubclass(kind, GradientMethod) or inspect.isabstract(kind):
+            continue
+        for options in EXAMPLES.get(kind.__name__, ({},)):
             arguments = ", ".join(f"{name}={value!r}" for name, value in options.items())
             found.append(Candidate(f"{kind.__name__}({arguments})", kind(**options)))
     return sorted(found, key=lambda one: (not isinstance(one.method, BPTT), not one.method.exact))
@@ -139,7 +141,8 @@ def _run(method: GradientMethod, cell: str, shape: Shape, dtype: torch.dtype) ->
     """The same numbers at every call, for every method."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
-        layer = OURS[cell](shape.input_size, shape.hidden, dtype=dtype, gradient=method)
+        make = cast(Callable[..., RecurrentLayer], OURS[cell])
+        layer = make(shape.input_size, shape.hidden, dtype=dtype, gradient=method)
         x = torch.randn(shape.steps, shape.batch, shape.input_size, dtype=dtype)
         cotangent = torch.randn(shape.steps, shape.batch, shape.hidden, dtype=dtype)
     return Run(layer, x, cotangent)

@@ -1,6 +1,6 @@
 """The figures of the gradient methods as a picture: time, memory and error of each, for each cell."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -12,7 +12,7 @@ _LEAST = 1e-16
 """Where an error of nothing is drawn."""
 
 
-def draw_methods(by_cell: dict[str, Sequence[MethodFigures]], shape: Shape, path: Path, kind: str) -> None:
+def draw_methods(by_cell: Mapping[str, Sequence[MethodFigures]], shape: Shape, path: Path, kind: str) -> None:
     """Write the picture of all timed methods.
 
     Args:

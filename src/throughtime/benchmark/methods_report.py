@@ -1,6 +1,6 @@
 """The figures of the gradient methods as text and as plain values for a file."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -52,7 +52,7 @@ def methods_as_json(
     machine: dict[str, Any],
     protocol: Any,
     shape: Shape,
-    by_cell: dict[str, Sequence[MethodFigures]],
+    by_cell: Mapping[str, Sequence[MethodFigures]],
     complete: bool,
 ) -> dict[str, Any]:
     """Everything measured, as JSON takes it: a figure that is not finite becomes its name.

@@ -172,7 +172,7 @@ def check_room(system: System, batch: int) -> None:
 def _memory(device: torch.device) -> float:
     """Bytes of it; infinite where that cannot be asked."""
     if device.type == "cuda":
-        return torch.cuda.get_device_properties(device).total_memory
+        return float(torch.cuda.get_device_properties(device).total_memory)
     if device.type == "cpu" and sys.platform != "win32":
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     return math.inf

@@ -31,8 +31,8 @@ class SnAp(ForwardMethod):
         order: n, at least 1.
 
     Bias: the paths longer than n - 1 connections, and one more at the step of the loss, which is exact here (in the
-    paper it is not). None where no weight reaches further: order large, T ≤ 2, or with order 1 units that are not
-    connected. ∂h_0 is exact where J_t is formed in full anyway, and else cut like the rest.
+    paper it is not). None where no weight reaches further: order large, T = 1 (for the weights 2), or with order 1
+    units that are not connected. ∂h_0 is exact where J_t is formed in full anyway, and else cut like the rest.
 
     Cost: with order 1, RNN, LSTM and GRU, without a projection: O(T·B·P) time and O(B·P) memory. Else that of RTRL.
 
