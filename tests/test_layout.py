@@ -22,12 +22,13 @@ ALLOWED = {
     "losses": {"errors", "types"},
     "clipping": {"errors", "types"},
     "notes": {"errors"},
+    "verification": {"errors", "types"},
     "data": {"errors"},
     "records": {"errors"},
     "benchmark": {"layers", "kernels", "cells", "gradients", "errors", "types"},
     "training": {"kernels", "layers", "gradients", "losses", "clipping", "data", "records", "errors", "types"},
     "commands": {"training", "benchmark", "kernels", "notes", "data", "records", "errors", "types"},
-    "api": {"cells", "clipping", "gradients", "layers", "losses", "online"},
+    "api": {"cells", "clipping", "gradients", "layers", "losses", "online", "verification"},
 }
 """What each room may import; `throughtime.errors` and `throughtime.types` are everybody's."""
 

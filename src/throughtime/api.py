@@ -19,6 +19,7 @@ from throughtime.layers import LSTM as LSTM
 from throughtime.layers import RNN as RNN
 from throughtime.layers import Recurrent as Recurrent
 from throughtime.online import OnlineLearner as OnlineLearner
+from throughtime.verification import verify_gradients as verify_gradients
 
 __all__ = [
     "UORO",
@@ -40,4 +41,5 @@ __all__ = [
     "clip_gradients",
     "losses",
     "tap",
+    "verify_gradients",
 ]

@@ -21,6 +21,10 @@ class NonFiniteError(ThroughtimeError, ArithmeticError):
     """A NaN or an infinity where a number is needed; the message names where it was met first."""
 
 
+class WrongGradientError(ThroughtimeError, AssertionError):
+    """A derivative that differs from central differences; the message names the element and both values."""
+
+
 class InputFileError(ThroughtimeError):
     """A file of data that is missing, empty, too short or not what its name promises."""
 

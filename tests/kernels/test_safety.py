@@ -4,6 +4,7 @@ The reference for what a NaN or an infinity does is torch.nn.
 """
 
 import copy
+import gc
 import os
 import signal
 import subprocess
@@ -83,6 +84,16 @@ def test_ten_thousand_calls_leak_no_memory():
     before = _resident_bytes()
     _small_calls(10_000)
     assert _resident_bytes() - before < 2e6
+
+
+def test_ten_thousand_calls_leak_no_python_objects():
+    """Not one in five calls may leave an object behind; blocks are counted, so whole numbers and texts are too."""
+    _small_calls(1000)
+    gc.collect()
+    before = sys.getallocatedblocks()
+    _small_calls(10_000)
+    gc.collect()
+    assert sys.getallocatedblocks() - before < 2000
 
 
 def test_two_python_threads_at_once_compute_what_each_computes_alone(threads):

@@ -1,1 +1,2 @@
-"""From files to streams of chunks: reading and encoding text, its entropies, and time-major chunks of it."""
+"""From files to streams of chunks: reading and encoding text, its entropies, time-major chunks of it;
+and synthetic problems."""

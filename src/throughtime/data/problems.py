@@ -1,0 +1,148 @@
+"""Synthetic problems that show what a training method remembers, each with the loss of a model that remembers nothing.
+
+Pure functions of their sizes and a seed; time-major, so that what they return goes into a layer as it is.
+"""
+
+import math
+from dataclasses import dataclass
+from itertools import product
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from throughtime.errors import ArgumentError
+
+COPY_ALPHABET, COPY_SYMBOLS = 8, 10
+"""Copy memory: how many different symbols there are, and how many of them are to be remembered."""
+BLANK, DELIMITER = COPY_ALPHABET, COPY_ALPHABET + 1
+"""Copy memory: the two symbols beside those, so that a model has 10 inputs and 10 outputs."""
+
+_LAGS = (3, 8)
+_CHANCE, _EFFECTS = 0.5, (0.5, -0.25)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Inputs and targets.
+
+    Attributes:
+        x: inputs, [time, batch, features], or whole numbers [time, batch] that stand for one-hot vectors.
+        y: targets, [time, batch], or [batch] where there is one target for the whole sequence.
+        baseline: the mean loss of the best model without a memory: cross-entropy in nats per step, or squared error.
+    """
+
+    x: Tensor
+    y: Tensor
+    baseline: float
+
+
+class TwoDependencyEntropies(NamedTuple):
+    """The least cross-entropies in nats per step on the two-dependency stream, by what the model remembers."""
+
+    nothing: float
+    lag_3: float
+    both: float
+
+
+def two_dependency_stream(steps: int, batch: int, seed: int | torch.Generator) -> Problem:
+    """Return streams of coins whose tosses show three and eight steps later: p(Y_t = 1) = ½ + ½ X_{t-3} - ¼ X_{t-8}.
+
+    The X are fair coins. The streams began before their first step, so that the targets are alike from there on,
+    though what the first eight depend on is not in x. A gradient that reaches back fewer than eight steps cannot learn
+    the second dependency, with fewer than three not even the first.
+
+    Args:
+        steps: T.
+        batch: B.
+        seed: a seed, or a generator on the CPU to go on with.
+
+    Returns:
+        x [T, B, 1] and y [T, B], float32, zeros and ones. The baseline is the cross-entropy of the mean of y; see
+        `two_dependency_entropies` for what remembering gains.
+    """
+    _check(steps=(steps, 1), batch=(batch, 1))
+    generator = _generator(seed)
+    longest = max(_LAGS)
+    coins = torch.randint(2, (longest + steps, batch), generator=generator).float()
+    lagged = [coins[longest - lag : longest - lag + steps] for lag in _LAGS]
+    chances = _CHANCE + sum(effect * coin for effect, coin in zip(_EFFECTS, lagged, strict=True))
+    y = (torch.rand(steps, batch, generator=generator) < chances).float()
+    return Problem(coins[longest:].unsqueeze(-1), y, two_dependency_entropies().nothing)
+
+
+def two_dependency_entropies() -> TwoDependencyEntropies:
+    """Return what the best model reaches on the two-dependency stream: H(Y), H(Y | X_{t-3}), H(Y | X_{t-3}, X_{t-8}).
+
+    Examples:
+        >>> [round(value, 6) for value in two_dependency_entropies()]
+        [0.661563, 0.519167, 0.454454]
+    """
+    chances = {coins: _CHANCE + _EFFECTS[0] * coins[0] + _EFFECTS[1] * coins[1] for coins in product((0, 1), repeat=2)}
+    by_first = [(chances[first, 0] + chances[first, 1]) / 2 for first in (0, 1)]
+    return TwoDependencyEntropies(
+        nothing=_entropy(sum(by_first) / 2),
+        lag_3=sum(map(_entropy, by_first)) / 2,
+        both=sum(map(_entropy, chances.values())) / 4,
+    )
+
+
+def copy_memory(blanks: int, batch: int, seed: int | torch.Generator) -> Problem:
+    """Return sequences that are to be repeated after a wait (Hochreiter and Schmidhuber 1997; Arjovsky et al. 2016).
+
+    Ten symbols of eight kinds, T - 1 blanks, the delimiter, ten blanks; to be answered with T + 10 blanks and then the
+    ten symbols.
+
+    Args:
+        blanks: T, at least 1.
+        batch: B.
+        seed: a seed, or a generator on the CPU to go on with.
+
+    Returns:
+        x and y [T + 20, B], whole numbers from 0 to 9. The baseline, 10 ln 8 / (T + 20) in nats per step, is that of
+        a model that knows when to answer but not what.
+    """
+    _check(blanks=(blanks, 1), batch=(batch, 1))
+    symbols = torch.randint(COPY_ALPHABET, (COPY_SYMBOLS, batch), generator=_generator(seed))
+    steps = blanks + 2 * COPY_SYMBOLS
+    x, y = torch.full((steps, batch), BLANK), torch.full((steps, batch), BLANK)
+    x[:COPY_SYMBOLS] = symbols
+    x[-COPY_SYMBOLS - 1] = DELIMITER
+    y[-COPY_SYMBOLS:] = symbols
+    return Problem(x, y, COPY_SYMBOLS * math.log(COPY_ALPHABET) / steps)
+
+
+def adding(steps: int, batch: int, seed: int | torch.Generator) -> Problem:
+    """Return sequences of numbers of which two, marked ones are to be added (Hochreiter and Schmidhuber 1997).
+
+    Args:
+        steps: T, at least 2: one mark is in the first half, the other in the second.
+        batch: B.
+        seed: a seed, or a generator on the CPU to go on with.
+
+    Returns:
+        x [T, B, 2], float32: a number from 0 to 1, and 1 where it is marked; y [B], the sum. The baseline is the
+        variance of a sum of two such numbers, 1/6: the mean squared error of always answering 1.
+    """
+    _check(steps=(steps, 2), batch=(batch, 1))
+    generator = _generator(seed)
+    numbers, marks = torch.rand(steps, batch, generator=generator), torch.zeros(steps, batch)
+    half, rows = steps // 2, torch.arange(batch)
+    marks[torch.randint(half, (batch,), generator=generator), rows] = 1
+    marks[torch.randint(half, steps, (batch,), generator=generator), rows] = 1
+    variance = 1 / 12  # of one number between 0 and 1
+    return Problem(torch.stack((numbers, marks), dim=-1), (numbers * marks).sum(dim=0), 2 * variance)
+
+
+def _entropy(chance: float) -> float:
+    return -sum(p * math.log(p) for p in (chance, 1 - chance) if p > 0)
+
+
+def _generator(seed: int | torch.Generator) -> torch.Generator:
+    return seed if isinstance(seed, torch.Generator) else torch.Generator().manual_seed(seed)
+
+
+def _check(**sizes: tuple[int, int]) -> None:
+    for name, (value, least) in sizes.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ArgumentError(f"{name} is {value!r}; it must be a whole number of at least {least}")

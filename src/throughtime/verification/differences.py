@@ -1,0 +1,120 @@
+"""The derivative of a function along a line by central differences, with a step that is halved until it is settled."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from throughtime.verification.report import Finding
+
+STEP = 2.0**-10
+"""The first step, in units of the larger of 1 and the place's own size: there the error of the formula, about h⁴, and
+that of rounding, about 1e-16 / h, are both near 1e-12. A power of 2, so that adding it to the place is exact."""
+
+HALVINGS = 40
+"""How often the step is halved where the differences have not settled, so down to 1e-15."""
+
+_ROUNDINGS = 32
+"""The roundings that one evaluation is granted, each of half a unit in its last place."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What central differences say of a derivative: their value, how far it may be off, and the finding."""
+
+    differences: float
+    uncertainty: float
+    finding: Finding
+
+
+class Line:
+    """A function at points base + offset · direction; each point is evaluated once.
+
+    Args:
+        parts_at: from the offset to the numbers whose sum is the function's value.
+    """
+
+    def __init__(self, parts_at: Callable[[float], Tensor]) -> None:
+        self._parts_at = parts_at
+        self._known: dict[float, Tensor] = {}
+
+    def at(self, offset: float) -> Tensor:
+        """The parts of the function's value."""
+        if offset not in self._known:
+            self._known[offset] = self._parts_at(offset)
+        return self._known[offset]
+
+    def central(self, h: float) -> float:
+        """The derivative by the fourth-order formula [8 (f(h) - f(-h)) - (f(2h) - f(-2h))] / 12h, error O(h⁴)."""
+        # Part by part, so that what does not change takes no part in the rounding.
+        near, far = self.at(h) - self.at(-h), self.at(2 * h) - self.at(-2 * h)
+        return float((8 * near - far).sum()) / (12 * h)
+
+    def gap(self, h: float) -> tuple[float, float]:
+        """The derivatives to the left and to the right, by three points each, error O(h²)."""
+        left, right = (
+            float((4 * (self.at(side) - self.at(0.0)) - (self.at(2 * side) - self.at(0.0))).sum()) / (2 * side)
+            for side in (-h, h)
+        )
+        return left, right
+
+    def noise(self, h: float) -> float:
+        """How much rounding may add to `central(h)`."""
+        ahead, others = self.at(h), (self.at(-h), self.at(2 * h), self.at(-2 * h))
+        changed = torch.stack([ahead != other for other in others]).any(dim=0)
+        size = float(ahead[changed].abs().sum())
+        return _ROUNDINGS * torch.finfo(torch.float64).eps * size / h if math.isfinite(size) else 0.0
+
+
+def judge(line: Line, automatic: float, step: float, halvings: int, tolerance: float) -> Judgement:
+    """Compare a derivative with central differences.
+
+    Args:
+        line: the function along the line, of which `automatic` is said to be the derivative at 0.
+        automatic: that derivative.
+        step: the first h; it is halved until two results agree, at most `halvings` times.
+        tolerance: the allowed difference, in units of the derivative; what rounding may do at `step` is granted too.
+    """
+    value, strict = line.central(step), line.noise(step)
+    if abs(automatic - value) <= tolerance * _size(automatic, value) + strict:
+        return Judgement(value, max(abs(automatic - value), strict), Finding.AGREES)
+    best = Judgement(value, math.inf, Finding.UNSETTLED)
+    for _ in range(halvings):
+        step, before = step / 2, value
+        value = line.central(step)
+        change, slack = abs(value - before), tolerance * _size(automatic, value)
+        if change < best.uncertainty:
+            best = Judgement(value, change, Finding.UNSETTLED)
+        if change <= 0.1 * slack + line.noise(step):
+            return _settled(line, automatic, value, step, slack + strict)
+    apart = abs(automatic - best.differences) > 10 * best.uncertainty
+    return Judgement(best.differences, best.uncertainty, Finding.DIFFERS if apart else Finding.UNSETTLED)
+
+
+def _settled(line: Line, automatic: float, value: float, step: float, allowed: float) -> Judgement:
+    error = abs(automatic - value)
+    if error <= allowed:
+        return Judgement(value, max(error, line.noise(step)), Finding.AGREES)
+    # Two results may be near each other by chance, where the function is rough; then smaller steps tell.
+    changes = [abs(line.central(step / divisor) - value) for divisor in (2, 4, 8)]
+    uncertainty = max(line.noise(step), *changes)
+    if not error > 2 * uncertainty and math.isfinite(automatic):
+        return Judgement(value, uncertainty, Finding.UNSETTLED)
+    kink = _at_a_kink(line, automatic, step, allowed)
+    return Judgement(value, uncertainty, Finding.KINK if kink else Finding.DIFFERS)
+
+
+def _at_a_kink(line: Line, automatic: float, step: float, allowed: float) -> bool:
+    """Whether the one-sided derivatives stay apart as the step shrinks, and `automatic` is one of those between."""
+    coarse, fine = line.gap(step), line.gap(step / 8)
+    apart, slack = abs(fine[1] - fine[0]), allowed + 10 * line.noise(step / 8)
+    # Where the function is smooth they approach each other like h².
+    if not apart > max(abs(coarse[1] - coarse[0]) / 2, slack):
+        return False
+    return min(fine) - slack <= automatic <= max(fine) + slack
+
+
+def _size(*values: float) -> float:
+    return max((abs(value) for value in values if math.isfinite(value)), default=0.0)

@@ -1,0 +1,189 @@
+"""What a verification found: one place, one tensor, the whole; and its sentences."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Finding(Enum):
+    """What the comparison at one place came to; the text is said of the place, with its numbers filled in."""
+
+    AGREES = "automatic differentiation gives {automatic:.10g}, central differences {differences:.10g}"
+    DIFFERS = "automatic differentiation gives {automatic:.10g}, central differences {differences:.10g} ± {error:.1g}"
+    KINK = (
+        "the function has a kink, where its one-sided derivatives differ and automatic differentiation's "
+        "{automatic:.10g} is as right as the {differences:.10g} of central differences; it was not checked"
+    )
+    UNSETTLED = (
+        "automatic differentiation gives {automatic:.10g}, and central differences do not settle ({differences:.10g} "
+        "± {error:.1g}): the function jumps there, is not finite beside it, or is rougher than float64's rounding"
+    )
+
+
+@dataclass(frozen=True)
+class Place:
+    """One comparison.
+
+    Attributes:
+        tensor: "parameter weight_hh_l0" or "inputs[0]".
+        index: the element; None for a random direction through all elements of the tensor.
+        automatic: the derivative that automatic differentiation gives.
+        differences: the one that central differences give; NaN where the function is not finite beside the place.
+        uncertainty: how much `differences` may be off.
+        finding: what that comes to.
+    """
+
+    tensor: str
+    index: tuple[int, ...] | None
+    automatic: float
+    differences: float
+    uncertainty: float
+    finding: Finding
+
+    @property
+    def error(self) -> float:
+        """|automatic - differences|; infinite where that is no number."""
+        error = abs(self.automatic - self.differences)
+        return error if error == error else float("inf")
+
+    @property
+    def failed(self) -> bool:
+        """Whether the derivative is wrong, or could not be shown to be right."""
+        return self.finding in (Finding.DIFFERS, Finding.UNSETTLED)
+
+    def __str__(self) -> str:
+        where = f"element {list(self.index)}" if self.index is not None else "a random direction through all elements"
+        values = self.finding.value.format(
+            automatic=self.automatic, differences=self.differences, error=self.uncertainty
+        )
+        return f"{self.tensor}, {where if self.index != () else 'its only element'}: {values}"
+
+
+@dataclass(frozen=True)
+class TensorCheck:
+    """The comparisons of one tensor.
+
+    Attributes:
+        name: as in `Place.tensor`.
+        shape: its shape.
+        places: an element each, in the order of the elements; and a random direction where not all of them are there.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    places: tuple[Place, ...]
+
+    @property
+    def elements(self) -> int:
+        """How many elements the tensor has."""
+        count = 1
+        for size in self.shape:
+            count *= size
+        return count
+
+    @property
+    def checked(self) -> int:
+        """How many of them were compared one by one; those at a kink are not counted."""
+        return sum(place.index is not None and place.finding is not Finding.KINK for place in self.places)
+
+    @property
+    def kinks(self) -> tuple[Place, ...]:
+        """Places without a derivative."""
+        return tuple(place for place in self.places if place.finding is Finding.KINK)
+
+    @property
+    def failures(self) -> tuple[Place, ...]:
+        """Places where the derivative is wrong, or could not be shown to be right."""
+        return tuple(place for place in self.places if place.failed)
+
+    @property
+    def worst(self) -> Place | None:
+        """The place of the largest error, among those that failed where there are any; None where nothing was checked.
+
+        An element comes before a direction, which names no element.
+        """
+        compared = self.failures or tuple(place for place in self.places if place.finding is Finding.AGREES)
+        return max(compared, key=lambda place: (place.failed and place.index is not None, place.error), default=None)
+
+    @property
+    def largest_error(self) -> float:
+        """The largest |automatic - differences|, places at a kink left out; 0 where nothing was compared."""
+        return max((place.error for place in self.places if place.finding is not Finding.KINK), default=0.0)
+
+    @property
+    def largest_derivative(self) -> float:
+        """The largest |derivative| that automatic differentiation gave at the places compared."""
+        return max((abs(place.automatic) for place in self.places), default=0.0)
+
+    @property
+    def words(self) -> str:
+        """The verdict on this tensor."""
+        if self.failures:
+            return f"{len(self.failures)} WRONG"
+        kinks = f", {len(self.kinks)} at a kink" if self.kinks else ""
+        return ("agrees" if self.checked else "nothing compared") + kinks
+
+
+@dataclass(frozen=True)
+class GradientCheck:
+    """What `verify_gradients` found; `str()` is a table.
+
+    Attributes:
+        tensors: one entry for each parameter and each floating input.
+        tolerance: the relative difference that was allowed.
+        frozen: parameters that ask for no gradient, which were not checked.
+        unnamed: how many other tensors the output hangs on, which were not checked as nothing names them.
+    """
+
+    tensors: tuple[TensorCheck, ...]
+    tolerance: float
+    frozen: tuple[str, ...] = ()
+    unnamed: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether no derivative that was compared is wrong."""
+        return not self.failures
+
+    @property
+    def failures(self) -> tuple[Place, ...]:
+        """All places where the derivative is wrong, or could not be shown to be right."""
+        return tuple(place for tensor in self.tensors for place in tensor.failures)
+
+    @property
+    def worst(self) -> Place | None:
+        """The place to look at first: the largest error, among those that failed where there are any."""
+        found = [tensor.worst for tensor in self.tensors if tensor.worst is not None]
+        return max(found, key=lambda place: (place.failed, place.index is not None, place.error), default=None)
+
+    @property
+    def sentence(self) -> str:
+        """The result in one sentence, which names the worst place."""
+        checked = sum(tensor.checked for tensor in self.tensors)
+        of = sum(tensor.elements for tensor in self.tensors)
+        count = f"{checked:,} of {of:,} elements of {_plural(len(self.tensors), 'tensor')} compared"
+        if self.ok:
+            return f"{count}: they agree with central differences to {self.tolerance:g}."
+        return f"{self.worst}. {count}, {_plural(len(self.failures), 'comparison')} failed."
+
+    def __str__(self) -> str:
+        rows = [("tensor", "shape", "compared", "largest derivative", "largest error", "")]
+        for one in self.tensors:
+            shape = " × ".join(map(str, one.shape)) or "a number"
+            more = " and a direction" if any(place.index is None for place in one.places) else ""
+            compared = f"{one.checked} of {one.elements}{more}"
+            rows.append(
+                (one.name, shape, compared, f"{one.largest_derivative:.2e}", f"{one.largest_error:.1e}", one.words)
+            )
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+        kinks = [f"At {place}." for tensor in self.tensors for place in tensor.kinks[:1]]
+        left_out = [f"Not checked, as they ask for no gradient: {', '.join(self.frozen)}."] if self.frozen else []
+        if self.unnamed:
+            left_out.append(
+                f"Not checked: {_plural(self.unnamed, 'other tensor')} that the function reads; name them in parameters."
+            )
+        return "\n".join([*lines, *kinks, *left_out, self.sentence])
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

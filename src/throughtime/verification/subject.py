@@ -1,0 +1,230 @@
+"""What is verified, as one function of float64 tensors that can be moved, with all else about it held still."""
+
+import copy
+import random
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from throughtime.errors import ArgumentError, NonFiniteError, UnsupportedError
+from throughtime.verification.nests import map_tensors
+
+_SAME = 1e-12
+"""Two evaluations of the same may differ by this much of their size: sums in another order, on some devices."""
+
+
+class Subject:
+    """A module's copy or a function, its inputs in float64, and the weights of its outputs.
+
+    Args: as `verify_gradients` has them.
+
+    Attributes:
+        tensors: what is differentiated by, under its name in the report.
+        base: their values at the place of the check.
+        frozen: names of the parameters that ask for no gradient.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module | Callable[..., Any],
+        inputs: tuple[Any, ...],
+        keywords: dict[str, Any],
+        loss: Callable[[Any], Any] | None,
+        parameters: Mapping[str, Tensor] | None,
+        seed: int,
+    ) -> None:
+        self._call = _copied(model) if isinstance(model, nn.Module) else model
+        self._loss, self._seed = loss, seed
+        self._buffers: dict[str, Tensor] = {}
+        self.tensors: dict[str, Tensor] = {}
+        self.frozen: tuple[str, ...] = ()
+        if isinstance(self._call, nn.Module):
+            self._take_module(self._call, parameters)
+        else:
+            self._take_parameters(dict(parameters or {}))
+        self._inputs = map_tensors(inputs, "inputs", self._take_input)
+        self._keywords = map_tensors(keywords, "keywords", lambda path, tensor: _double(tensor))
+        if not self.tensors:
+            raise ArgumentError(
+                "There is nothing to compare: no parameter that asks for a gradient and no floating tensor among the "
+                "inputs; for a function, name the tensors that it reads in parameters."
+            )
+        self.base = {name: tensor.detach().clone() for name, tensor in self.tensors.items()}
+        self._kept = {name: buffer.clone() for name, buffer in self._buffers.items()}
+        self._weights: list[tuple[str, Tensor]] | None = None
+
+    def _take_module(self, module: nn.Module, parameters: Mapping[str, Tensor] | None) -> None:
+        if parameters is not None:
+            raise ArgumentError(
+                "parameters is for a function, and model is a module, whose own are all compared: leave it out"
+            )
+        named = dict(module.named_parameters())
+        self.frozen = tuple(name for name, value in named.items() if not value.requires_grad)
+        for name, value in named.items():
+            _check(f"parameter {name}", value)
+            if value.requires_grad:
+                self.tensors[f"parameter {name}"] = value
+        self._buffers = dict(module.named_buffers())
+
+    def _take_parameters(self, parameters: dict[str, Tensor]) -> None:
+        for name, value in parameters.items():
+            if not isinstance(value, Tensor) or value.dtype != torch.float64 or not value.requires_grad:
+                what = f"of {value.dtype}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+                raise ArgumentError(
+                    f"parameters[{name!r}] is {what}; it must be a float64 tensor with requires_grad, because it is "
+                    "moved where it stands: convert the function's tensors with .double()"
+                )
+            _check(f"parameter {name}", value)
+            self.tensors[f"parameter {name}"] = value
+
+    def _take_input(self, path: str, tensor: Tensor) -> Tensor:
+        _check(path, tensor)
+        if not tensor.is_floating_point():
+            return tensor
+        self.tensors[path] = tensor.detach().double().clone().requires_grad_()
+        return self.tensors[path]
+
+    def parts(self) -> Tensor:
+        """The numbers, with their graph, whose sum is the function: all of the output, weighted. 1-dimensional."""
+        _set_random_state(self._seed)
+        with torch.no_grad():
+            for name, buffer in self._buffers.items():
+                buffer.copy_(self._kept[name])
+        # Copies, so that a function that writes into its inputs finds them unchanged the next time.
+        inputs = map_tensors(self._inputs, "inputs", lambda path, tensor: tensor.clone())
+        keywords = map_tensors(self._keywords, "keywords", lambda path, tensor: tensor.clone())
+        try:
+            with torch.enable_grad():
+                output = self._call(*inputs, **keywords)
+                output = output if self._loss is None else self._loss(output)
+        except RuntimeError as error:
+            error.add_note("verify_gradients computes in float64: what the function or the loss reads must be, too.")
+            raise
+        return self._weighted(_floating(output))
+
+    def _weighted(self, outputs: list[tuple[str, Tensor]]) -> Tensor:
+        if self._weights is None:
+            self._weights = self._first_weights(outputs)
+        if [(path, one.shape) for path, one in outputs] != [(path, weight.shape) for path, weight in self._weights]:
+            raise UnsupportedError(f"The output changes its form from one evaluation to the next: {_forms(outputs)}.")
+        parts = [(one * weight).flatten() for (_, one), (_, weight) in zip(outputs, self._weights, strict=True)]
+        return torch.cat([part.to(parts[0].device) for part in parts])
+
+    def _first_weights(self, outputs: list[tuple[str, Tensor]]) -> list[tuple[str, Tensor]]:
+        for path, one in outputs:
+            if one.dtype != torch.float64:
+                raise UnsupportedError(
+                    f"{path} is {one.dtype} though all that went in is float64: what is rounded to it inside shows in "
+                    "differences as noise; compute in the dtype of the inputs."
+                )
+            if not one.isfinite().all():
+                where = (~one.isfinite()).nonzero()[0].tolist()
+                raise NonFiniteError(
+                    f"{path} holds {one[tuple(where)].item()} at {where}, where no derivative can be compared: give "
+                    "inputs at which the function is finite."
+                )
+        if sum(one.numel() for _, one in outputs) == 1:
+            return [(path, torch.ones_like(one, requires_grad=False)) for path, one in outputs]
+        generator = torch.Generator().manual_seed(self._seed)
+        return [(path, _weights_like(one, generator)) for path, one in outputs]
+
+    def check_same(self, first: Tensor, second: Tensor) -> None:
+        """Raise `UnsupportedError` where two evaluations of the same differ."""
+        if torch.allclose(first, second, rtol=_SAME, atol=_SAME):
+            return
+        names = [path for path, weight in self._weights or [] for _ in range(weight.numel())]
+        worst = int((first - second).abs().argmax())
+        raise UnsupportedError(
+            f"Two evaluations at the same place differ by {float((first - second).abs()[worst]):.2g}, in "
+            f"{names[worst]}: the function keeps a state of its own, or draws random numbers from a generator that "
+            "torch.manual_seed does not reach; hold that still."
+        )
+
+    def moved_parts(self, name: str, direction: Tensor, offset: float) -> Tensor:
+        """`parts`, without a graph, where one tensor is moved by offset · direction."""
+        tensor, base = self.tensors[name], self.base[name]
+        with torch.no_grad():
+            tensor.copy_(base + offset * direction)
+        try:
+            return self.parts().detach()
+        finally:
+            with torch.no_grad():
+                tensor.copy_(base)
+
+    def put_back(self) -> None:
+        """Leave nothing behind."""
+        with torch.no_grad():
+            for name, tensor in self.tensors.items():
+                tensor.copy_(self.base[name])
+
+
+@contextmanager
+def kept_random_state() -> Iterator[None]:
+    """Put the random states of torch, of numpy and of Python back as they were."""
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
+    pythons, numpys = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng(devices):
+            yield
+    finally:
+        random.setstate(pythons)
+        np.random.set_state(numpys)
+
+
+def _set_random_state(seed: int) -> None:
+    torch.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+
+
+def _copied(module: nn.Module) -> nn.Module:
+    try:
+        return copy.deepcopy(module).double()
+    except (RuntimeError, TypeError) as error:
+        raise UnsupportedError(
+            f"model cannot be copied ({str(error).splitlines()[0]}): give a function of its float64 tensors, with "
+            "parameters to name them."
+        ) from error
+
+
+def _double(tensor: Tensor) -> Tensor:
+    return tensor.detach().double() if tensor.is_floating_point() else tensor
+
+
+def _check(name: str, tensor: Tensor) -> None:
+    if tensor.is_complex():
+        raise UnsupportedError(f"{name} is complex, and real derivatives are compared: give its torch.view_as_real")
+    if tensor.is_floating_point() and not tensor.isfinite().all():
+        where = (~tensor.isfinite()).nonzero()[0].tolist()
+        raise NonFiniteError(f"{name} holds {tensor[tuple(where)].item()} at {where}: give finite values.")
+
+
+def _floating(output: Any) -> list[tuple[str, Tensor]]:
+    found: list[tuple[str, Tensor]] = []
+
+    def note(path: str, tensor: Tensor) -> Tensor:
+        if tensor.is_complex():
+            found.append((path, torch.view_as_real(tensor)))
+        elif tensor.is_floating_point() and tensor.numel():
+            found.append((path, tensor))
+        return tensor
+
+    map_tensors(output, "output", note)
+    if not found:
+        raise ArgumentError("There is nothing to differentiate: the output holds no floating tensor with an element.")
+    return found
+
+
+def _forms(outputs: list[tuple[str, Tensor]]) -> str:
+    return ", ".join(f"{path} is {list(one.shape)}" for path, one in outputs)
+
+
+def _weights_like(output: Tensor, generator: torch.Generator) -> Tensor:
+    """Weights between 0.5 and 1.5, of either sign."""
+    sizes = torch.rand(output.shape, generator=generator, dtype=torch.float64) + 0.5
+    signs = torch.randint(2, output.shape, generator=generator) * 2 - 1
+    return (sizes * signs).to(output.device)

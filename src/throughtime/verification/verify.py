@@ -1,0 +1,198 @@
+"""Automatic differentiation compared with central differences, element by element."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from throughtime.errors import ArgumentError, NonFiniteError, UnsupportedError, WrongGradientError
+from throughtime.verification.differences import HALVINGS, STEP, Line, judge
+from throughtime.verification.report import GradientCheck, Place, TensorCheck
+from throughtime.verification.subject import Subject, kept_random_state
+
+
+def verify_gradients(
+    model: nn.Module | Callable[..., Any],
+    *inputs: Any,
+    loss: Callable[[Any], Any] | None = None,
+    parameters: Mapping[str, Tensor] | None = None,
+    keywords: Mapping[str, Any] | None = None,
+    step: float | None = None,
+    tolerance: float = 1e-6,
+    samples: int | None = 100,
+    seed: int = 0,
+    raise_on_failure: bool = False,
+) -> GradientCheck:
+    """Compare the derivatives that PyTorch finds of a module or function with central differences, in float64.
+
+    Every parameter that asks for a gradient and every floating tensor among the inputs is compared. A module is copied
+    and the copy is made float64; the module itself, its gradients, its mode and its buffers stay as they are, and so
+    does the random state. Before each evaluation random numbers and buffers are set to the same state, so that dropout
+    drops the same units each time and is verified too.
+
+    Args:
+        model: a module, or a function of tensors.
+        inputs: what it is called with: nests of tensors, of which those with floating numbers are made float64.
+        loss: from the output to what is differentiated. Without it that is the sum of all floating numbers of the
+            output, each with a fixed random weight, so that no error can cancel another.
+        parameters: for a function: the float64 tensors that it reads besides its inputs, by name. They are moved in
+            place and put back, to the bit. A module's are found by themselves.
+        keywords: what it is called with by name, for example {"lengths": [5, 3]}; none of it is compared.
+        step: the step h of the fourth-order formula; it is tried with its half. None: about 1e-3, times the size of the
+            element where that is above 1, halved until the result settles.
+        tolerance: the allowed difference, relative to the derivative; what rounding may do is granted besides.
+        samples: of a tensor with more elements than this, so many are drawn at random and compared, and besides a
+            random direction through all elements; where only that disagrees, the element is searched by halving. The
+            report says how many were compared. None: all.
+        seed: for the weights, the samples and the random state during the evaluations.
+        raise_on_failure: raise the report's sentence as an error, in place of returning a report that is not `ok`.
+
+    Returns:
+        The report: `ok`, the worst place, each tensor's largest error; `str()` is a table. A kink (ReLU at 0) is no
+        failure where the automatic derivative lies between the one-sided ones; it is listed, not counted as compared.
+
+    Raises:
+        WrongGradientError: derivatives disagree, with `raise_on_failure`; it names the element and both values.
+        ArgumentError: an option out of range, or nothing floating to compare or to differentiate.
+        NonFiniteError: a parameter, an input or an output is not finite at the very place of the check.
+        UnsupportedError: two evaluations of the same differ, the output has no graph, it is not float64, there are
+            complex tensors, or the module cannot be copied.
+
+    Cost: four forward passes for each element compared, about 20 where it is wrong, up to 90 where a kink is near. Not for
+    large models as they are: make a small one of the same kind.
+
+    Examples:
+        >>> report = tt.verify_gradients(tt.GRU(2, 3), torch.randn(4, 2, 2))
+        >>> report.ok, report.worst.error < 1e-9
+        (True, True)
+    """
+    _check_options(step, tolerance, samples)
+    with kept_random_state():
+        subject = Subject(model, inputs, dict(keywords or {}), loss, parameters, seed)
+        try:
+            verification = _Verification(subject, step, tolerance, samples, seed)
+            report = GradientCheck(verification.tensors(), tolerance, subject.frozen, verification.unnamed)
+        finally:
+            subject.put_back()
+    if raise_on_failure and not report.ok:
+        raise WrongGradientError(report.sentence)
+    return report
+
+
+def _check_options(step: float | None, tolerance: float, samples: int | None) -> None:
+    if step is not None and not 0 < step < math.inf:
+        raise ArgumentError(f"step is {step!r}; it must be a positive finite number, or None to have it chosen")
+    if not 0 < tolerance < 1:
+        raise ArgumentError(f"tolerance is {tolerance!r}; it must be above 0 and below 1")
+    if samples is not None and (isinstance(samples, bool) or not isinstance(samples, int) or samples < 1):
+        raise ArgumentError(f"samples is {samples!r}; it must be a whole number of at least 1, or None for all elements")
+
+
+class _Verification:
+    """The comparisons of one subject, at one place."""
+
+    def __init__(
+        self, subject: Subject, step: float | None, tolerance: float, samples: int | None, seed: int
+    ) -> None:
+        self._subject, self._tolerance, self._samples = subject, tolerance, samples
+        self._step, self._halvings = (STEP, HALVINGS) if step is None else (step, 1)
+        self._relative = step is None
+        self._generator = torch.Generator().manual_seed(seed)
+        self._gradients = self._automatic()
+
+    def _automatic(self) -> dict[str, Tensor]:
+        """The derivatives by PyTorch, after making sure that there is one function to differentiate."""
+        # In this order: the second evaluation puts the buffers back, which the graph of the first may hold.
+        before, parts = self._subject.parts().detach(), self._subject.parts()
+        self._subject.check_same(before, parts.detach())
+        if not parts.requires_grad:
+            raise UnsupportedError(
+                "The output hangs on no parameter and no input by operations that PyTorch differentiates: look for "
+                "detach(), no_grad(), .item(), numpy or argmax in between."
+            )
+        tensors = self._subject.tensors
+        self.unnamed = len(_leaves(parts) - {id(tensor) for tensor in tensors.values()})
+        found = torch.autograd.grad(parts.sum(), list(tensors.values()), allow_unused=True)
+        # Where no path leads to a tensor its derivative is 0, which the differences will confirm or not.
+        return {
+            name: torch.zeros_like(tensor) if gradient is None else gradient.detach().to_dense()
+            for (name, tensor), gradient in zip(tensors.items(), found, strict=True)
+        }
+
+    def tensors(self) -> tuple[TensorCheck, ...]:
+        return tuple(
+            TensorCheck(name, tuple(tensor.shape), self._places(name))
+            for name, tensor in self._subject.tensors.items()
+        )
+
+    def _places(self, name: str) -> tuple[Place, ...]:
+        count = self._subject.tensors[name].numel()
+        if self._samples is None or count <= self._samples:
+            return tuple(self._element(name, index) for index in range(count))
+        drawn = torch.randperm(count, generator=self._generator)[: self._samples].sort().values
+        places = [self._element(name, int(index)) for index in drawn]
+        signs = torch.randint(2, (count,), generator=self._generator, dtype=torch.float64) * 2 - 1
+        through = self._along(name, signs)
+        if through.failed and not any(place.failed for place in places):
+            places += self._search(name, signs)
+        return (*places, through)
+
+    def _search(self, name: str, signs: Tensor) -> list[Place]:
+        """The element that makes a direction fail, found by halving; none where the halves do not fail."""
+        indices = torch.arange(len(signs))
+        while len(indices) > 1:
+            halves = [(half, self._along(name, _only(signs, half))) for half in indices.tensor_split(2)]
+            failing = [(half, place) for half, place in halves if place.failed]
+            if not failing:
+                return []
+            indices = max(failing, key=lambda one: one[1].error)[0]
+        place = self._element(name, int(indices[0]))
+        return [place] if place.failed else []
+
+    def _element(self, name: str, index: int) -> Place:
+        direction = torch.zeros(self._subject.tensors[name].numel(), dtype=torch.float64)
+        direction[index] = 1
+        shape = tuple(self._subject.tensors[name].shape)
+        place = [int(one) for one in torch.unravel_index(torch.tensor(index), shape)] if shape else []
+        return self._compare(name, direction, tuple(place))
+
+    def _along(self, name: str, signs: Tensor) -> Place:
+        return self._compare(name, signs / signs.norm(), None)
+
+    def _compare(self, name: str, direction: Tensor, index: tuple[int, ...] | None) -> Place:
+        base = self._subject.base[name]
+        direction = direction.view(base.shape).to(base.device)
+        automatic = _inner(self._gradients[name], direction)
+        size = max(1.0, abs(_inner(base, direction))) if self._relative else 1.0
+        step = self._step * 2.0 ** math.floor(math.log2(size))
+        line = Line(lambda offset: self._subject.moved_parts(name, direction, offset))
+        found = judge(line, automatic, step, self._halvings, self._tolerance)
+        return Place(name, index, automatic, found.differences, found.uncertainty, found.finding)
+
+
+def _inner(values: Tensor, direction: Tensor) -> float:
+    """Their inner product; what the direction leaves out does not count, be it infinite."""
+    there = direction != 0
+    return float((values[there] * direction[there]).sum())
+
+
+def _leaves(output: Tensor) -> set[int]:
+    """The ids of the tensors at which a graph ends."""
+    found: set[int] = set()
+    seen, waiting = set(), [output.grad_fn]
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        leaf = getattr(node, "variable", None)
+        if leaf is not None:
+            found.add(id(leaf))
+        waiting += [following for following, _ in node.next_functions]
+    return found
+
+
+def _only(signs: Tensor, indices: Tensor) -> Tensor:
+    return torch.zeros_like(signs).index_copy(0, indices, signs[indices])
