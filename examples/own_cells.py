@@ -18,7 +18,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits as cross_entrop
 import throughtime as tt
 from throughtime.gradients import GradientMethod
 
-UNITS, STIMULI, DELAY, STEPS, BATCH = 12, 2, 3, 10, 32
+UNITS, STIMULI, DELAY, STEPS, BATCH = 12, 2, 3, 8, 32
 BASELINE = math.log(2)
 """The cross-entropy of answering ½ always."""
 TIME_STEP, TIME_CONSTANT = 10.0, 40.0
@@ -62,7 +62,7 @@ def train(function: Function, method: GradientMethod, updates: int) -> float:
     layer = tt.Recurrent(function, parameters=values, hidden_size=UNITS, input_size=STIMULI, gradient=method)
     readout = nn.Linear(UNITS, 1)
     model = nn.ModuleList([layer, readout])
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
     for _ in range(updates):
         loss = recall_loss(layer, readout, BATCH)
         optimizer.zero_grad()
@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[tuple[str, str], float]
     """Train each cell with each method and print what was learned."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer updates, in seconds")
-    updates = 80 if parser.parse_args(arguments).quick else 400
+    updates = 50 if parser.parse_args(arguments).quick else 300
     torch.set_num_threads(1)
     print(f"recall after {DELAY} steps; {updates} updates; chance is ln 2 = {BASELINE:.4f} nats")
     losses = {}

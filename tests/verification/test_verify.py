@@ -123,7 +123,10 @@ def test_a_large_tensor_that_is_right_is_sampled_and_the_report_says_so():
     assert report.ok and report.tensors[0].checked == 9
     assert report.sentence.startswith("9 of 4,200 elements of 1 tensor compared")
     indices = {place.index for place in report.tensors[0].places}
-    other = {place.index for place in tt.verify_gradients(torch.tanh, torch.randn(60, 70), samples=9, seed=1).tensors[0].places}
+    other = {
+        place.index
+        for place in tt.verify_gradients(torch.tanh, torch.randn(60, 70), samples=9, seed=1).tensors[0].places
+    }
     assert indices != other, "another seed draws other elements"
 
 
