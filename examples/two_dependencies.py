@@ -180,10 +180,11 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="five methods and a short stream, in seconds")
     parser.add_argument("--output", type=Path, default=Path("docs/two_dependencies.png"), help="the picture")
+    parser.add_argument("--hidden", type=int, default=24, help="units")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args(arguments)
-    options.hidden, options.batch = 24, 64
+    options.batch = 64
     options.steps = 1200 if options.quick else 5000
     return options
 

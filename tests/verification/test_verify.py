@@ -91,6 +91,13 @@ def test_per_step_clipping_is_found_out_where_it_takes_hold():
     assert not tt.verify_gradients(tt.GRU(2, 3, gradient=tt.BPTT(clip_step=1e-3)), x).ok
 
 
+def test_a_short_horizon_is_found_out_and_checkpoints_pass():
+    x = torch.randn(5, 2, 2)
+    assert not tt.verify_gradients(tt.GRU(2, 3, gradient=tt.TruncatedBPTT(horizon=2)), x).ok
+    assert tt.verify_gradients(tt.GRU(2, 3, gradient=tt.TruncatedBPTT(horizon=5)), x).ok
+    assert tt.verify_gradients(tt.GRU(2, 3, gradient=tt.CheckpointedBPTT(segments=2)), x).ok
+
+
 def test_one_wrong_element_is_named_with_both_values():
     x = torch.randn(5, 3, dtype=torch.float64)
     report = tt.verify_gradients(_Cube.apply, x, loss=lambda y: y.sum())
