@@ -41,8 +41,8 @@ class Predictor(nn.Module):
         self.readout = nn.Linear(hidden_size, 1)
 
     def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        h, state = self.recurrent(x, state)
-        return self.readout(h).squeeze(-1), state
+        h, after = self.recurrent(x, state)
+        return self.readout(h).squeeze(-1), after
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def learn_from_windows(steps: int, stream: Problem, model: Predictor) -> tuple[T
         optimizer.step()
         schedule.step()
         losses.append(loss.detach())
-    return torch.stack(losses), _bytes(window)
+    return torch.stack(losses), steps * stream.x[0].nbytes
 
 
 @torch.no_grad()
