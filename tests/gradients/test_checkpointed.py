@@ -64,7 +64,7 @@ def test_it_is_bptt(cell, method, form):
     parameters, sequence = parameters_of(cell), _sequence(cell, form)
     for clip_step in (None, 1.3):
         ours = _everything(replace(method, clip_step=clip_step), cell, parameters, sequence)
-        reference = _everything(BPTT(clip_step), cell, parameters, sequence)
+        reference = _everything(BPTT(clip_step=clip_step), cell, parameters, sequence)
         assert all(relative(a, b) <= 1e-13 for a, b in zip(ours, reference, strict=True))
     assert reference[-1].any() and not reference[-1].all(), "the threshold must take hold at some steps"
 
@@ -133,6 +133,9 @@ class _Counting(Kernel):
 
     def backward(self, *arguments):
         return LOOP.backward(*arguments)
+
+    def entering(self, *arguments):
+        return LOOP.entering(*arguments)
 
 
 @pytest.mark.parametrize("method", [CheckpointedBPTT(), CheckpointedBPTT(segments=4), "0", "1", "2"], ids=str)

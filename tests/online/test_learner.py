@@ -213,6 +213,25 @@ def test_the_state_of_another_learner_is_refused():
         _learner(update_every=2).load_state_dict(_learner().state_dict())
 
 
+def test_what_is_no_state_is_refused():
+    with pytest.raises(ArgumentError, match="the state lacks 'counts'"):
+        _learner().load_state_dict({"gradient": "RTRL"})
+
+
+@pytest.mark.parametrize(
+    ("model", "x", "error", "words"),
+    [
+        (torch.nn.Sequential(tt.RNN(3, 5)), torch.randn(4, 3), UnsupportedError, "Sequential.forward takes no state"),
+        (tt.RNN(1, 5), torch.randn(4), ArgumentError, r"x_t is \(4,\); it must be \[batch, 1\]"),
+    ],
+)
+def test_a_first_step_that_cannot_be_taken_says_why(model, x, error, words):
+    learner = tt.OnlineLearner(**_arguments(model=model))
+    with pytest.raises(error, match=words):
+        learner.step(x)
+    assert learner.steps == 0 and learner.state is None
+
+
 def test_a_loss_of_every_row_is_refused():
     learner, (x, y, _) = _learner(), stream()
     learner._engine._loss = lambda prediction, target: (prediction - target).square().mean(dim=-1)

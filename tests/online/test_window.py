@@ -82,7 +82,7 @@ class _WithoutResets(Model):
 def test_resets_need_a_model_that_takes_them():
     model, (x, y, resets) = _WithoutResets(), stream()
     learner = tt.OnlineLearner(model, mse_loss, Watched(model), tt.BPTT(), update_every=4)
-    learner.step(x[0], y[0], torch.zeros_like(resets[0]))
+    learner.step(x[0], y[0], torch.ones_like(resets[0]))  # at the window's first step there is nothing to tell
     with pytest.raises(UnsupportedError, match="_WithoutResets.forward takes no `resets`"):
         learner.step(x[1], y[1], torch.ones_like(resets[0]))
     assert learner.steps == 1

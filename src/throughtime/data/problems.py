@@ -49,8 +49,9 @@ def two_dependency_stream(steps: int, batch: int, seed: int | torch.Generator) -
     """Return streams of coins whose tosses show three and eight steps later: p(Y_t = 1) = ½ + ½ X_{t-3} - ¼ X_{t-8}.
 
     The X are fair coins. The streams began before their first step, so that the targets are alike from there on,
-    though what the first eight depend on is not in x. A gradient that reaches back fewer than eight steps cannot learn
-    the second dependency, with fewer than three not even the first.
+    though what the first eight depend on is not in x. A prediction from the latest n
+    steps alone needs n = 4 for the first dependency and n = 9 for the second. Where the state is carried on, a gradient
+    that reaches back fewer steps may do, see docs/methods.md.
 
     Args:
         steps: T.

@@ -1,5 +1,6 @@
 """How a learner comes by its gradient: the contract, and what both ways share."""
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +12,7 @@ from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 
 from throughtime.errors import ArgumentError, UnsupportedError
 from throughtime.gradients.base import GradientMethod
-from throughtime.online.watching import recurrent_layers
+from throughtime.online.watching import check_vectors, recurrent_layers
 from throughtime.types import State
 
 StepLoss = Callable[[Tensor, Tensor], Tensor]
@@ -70,6 +71,12 @@ class Engine(ABC):
 
     def begin(self, x: Tensor) -> None:
         """Learn from a first input what the state looks like, and start from zero."""
+        check_vectors(self.layers, x)
+        if len(inspect.signature(self.model.forward).parameters) < 2 or isinstance(self.model, nn.Sequential):
+            raise UnsupportedError(
+                f"{type(self.model).__name__}.forward takes no state; a learner calls model(x, state) and gets "
+                "(output, state) back: write a module that passes the state through its recurrent layers"
+            )
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             result = self.model(x[None], None)
         if not isinstance(result, tuple) or len(result) != 2:

@@ -168,8 +168,11 @@ class OnlineLearner:
         """Go on from what `state_dict` gave.
 
         Raises:
-            ArgumentError: it is that of a learner with another method or interval.
+            ArgumentError: it is that of a learner with another method or interval, or not a learner's at all.
         """
+        missing = sorted(self.state_dict().keys() - state.keys())
+        if missing:
+            raise ArgumentError(f"the state lacks {missing[0]!r}; give what OnlineLearner.state_dict() returned")
         for name, own in (("gradient", repr(self.gradient)), ("update_every", self.update_every)):
             if state[name] != own:
                 raise ArgumentError(

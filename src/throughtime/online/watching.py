@@ -33,6 +33,14 @@ class Visit:
     leaving: State
 
 
+def check_vectors(layers: dict[str, RecurrentLayer], x: Tensor) -> None:
+    """Refuse numbers without a feature dimension where a recurrent layer is the model itself."""
+    layer = layers.get("")
+    if layer is not None and x.is_floating_point() and x.dim() != 2:
+        size = layer.cell_and_parameters(0)[0].input_size
+        raise ArgumentError(f"x_t is {tuple(x.shape)}; it must be [batch, {size}], the layer's input_size")
+
+
 def recurrent_layers(model: nn.Module) -> dict[str, RecurrentLayer]:
     """The recurrent layers of a model that may learn online, by name.
 

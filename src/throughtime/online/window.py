@@ -52,7 +52,8 @@ class Window(Engine):
     def try_step(
         self, x: Tensor, y: Tensor | None, reset: Bool[Tensor, " batch"] | None
     ) -> tuple[Tensor, Tensor | None]:
-        if reset is not None and not self._takes_resets and self._moments.maxlen != 1:
+        # A reset at the window's first step is in its state, and needs no telling.
+        if reset is not None and not self._takes_resets and self._moments.maxlen != 1 and self._moments:
             raise UnsupportedError(
                 f"reset came, but {type(self.model).__name__}.forward takes no `resets`, with which {self.method} runs "
                 "the latest steps again: let forward(x, state, resets=None) pass it on to its recurrent layers"
