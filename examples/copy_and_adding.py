@@ -83,6 +83,7 @@ RUNS: tuple[tuple[str, str, GradientMethod, int], ...] = (
     ("copy", "LSTM", tt.BPTT(), 4000),
     ("copy", "GRU", tt.BPTT(), 3000),
     ("copy", "GRU", tt.BPTT(save="states"), 3000),
+    ("copy", "GRU", tt.CheckpointedBPTT(segments=6), 3000),
     ("copy", "GRU", tt.TruncatedBPTT(10), 3000),
     ("adding", "LSTM", tt.BPTT(), 2000),
     ("adding", "GRU", tt.BPTT(), 500),
