@@ -173,3 +173,38 @@ def test_what_cannot_be_followed_is_refused_by_name(model, gradient, words):
     model, (x, y, _) = model(), stream()
     with pytest.raises(UnsupportedError, match=words):
         learn(model, gradient, x, y)
+
+
+class _Tied(nn.Module):
+    """Weights under several names: two layers of a stack have the same, and the readout is one of them."""
+
+    def __init__(self, kind=tt.RNN, layers=2):
+        super().__init__()
+        self.readout = nn.Linear(HIDDEN, HIDDEN, bias=False, dtype=torch.float64)
+        self.rnn = kind(HIDDEN, HIDDEN, layers, dtype=torch.float64)
+        self.rnn.weight_hh_l0 = self.readout.weight
+        for name in ("weight_ih", "weight_hh") if layers > 1 else ():
+            setattr(self.rnn, f"{name}_l1", getattr(self.rnn, f"{name}_l0"))
+
+    def forward(self, x, state=None, resets=None):
+        y, state = self.rnn(x, state, resets=resets)
+        return self.readout(y), state
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("gradient", [tt.RTRL(), tt.RFLO(leak=0.4)], ids=["RTRL", "RFLO"])
+def test_a_weight_under_several_names_gets_what_it_does_under_each(gradient, layers):
+    model, (_, _, resets) = _Tied(layers=layers), stream()
+    x, y = torch.randn(2, 11, 4, HIDDEN, dtype=torch.float64)
+    _, optimizer = learn(model, gradient, x, y, resets)
+    model.rnn.gradient = gradient
+    _agree(optimizer.seen, offline(model, x, y, resets))
+
+
+def test_local_methods_refuse_layers_that_cannot_be_told_apart():
+    model = tt.RNN(HIDDEN, HIDDEN, 2, dtype=torch.float64)
+    for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+        setattr(model, f"{name}_l1", getattr(model, f"{name}_l0"))
+    x, y = torch.randn(2, 3, 4, HIDDEN, dtype=torch.float64)
+    with pytest.raises(UnsupportedError, match="shares all weights between model, layer 0 and model, layer 1"):
+        learn(model, tt.EProp(), x, y)

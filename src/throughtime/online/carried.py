@@ -89,6 +89,8 @@ class Carried(Engine):
         if not self._method.local and (above_parameters or len(self.layers) > 1):
             system = self._whole(x, new)
             return [_Part(self._method.influence(system, len(x)), whole=system)]
+        if self._method.local:
+            self._check_apart()
         parts = []
         for name, layer in self.layers.items():
             every = tuple(range(layer.num_layers))
@@ -96,6 +98,19 @@ class Carried(Engine):
                 system = _system(layer, depths)
                 parts.append(_Part(self._method.influence(system, len(x)), name, depths))
         return parts
+
+    def _check_apart(self) -> None:
+        """Refuse layers that are the same but for their states: what arrives at each could not be told apart."""
+        known: dict[tuple[int, ...], str] = {}
+        for name, layer in self.layers.items():
+            for depth in range(layer.num_layers):
+                here = f"{name or 'model'}, layer {depth}"
+                other = known.setdefault(place_of(layer.cell_and_parameters(depth)[1]), here)
+                if other != here:
+                    raise UnsupportedError(
+                        f"model shares all weights between {other} and {here}, and {self._method} keeps each layer to "
+                        "itself: use RTRL, or leave one weight of them apart"
+                    )
 
     def try_step(
         self, x: Tensor, y: Tensor | None, reset: Bool[Tensor, " batch"] | None
@@ -199,7 +214,7 @@ class Carried(Engine):
             if reset is not None:  # a row that has just started anew owes nothing to the weights yet
                 d_state = d_state.masked_fill(reset[:, None], 0)
             for name, carried in part.influence.contract(d_state).items():
-                name = part.parameter(name)
+                name = self.first_name[part.parameter(name)]
                 if name in self.names:
                     gradient[name] = gradient[name] + carried if name in gradient else carried
 

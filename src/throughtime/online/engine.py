@@ -33,6 +33,11 @@ class Engine(ABC):
         self.model, self._loss, self.method = model, loss, method
         self.layers = recurrent_layers(model)
         self.names = [name for name, value in model.named_parameters() if value.requires_grad]
+        first: dict[int, str] = {}
+        self.first_name = {
+            name: first.setdefault(id(value), name) for name, value in model.named_parameters(remove_duplicate=False)
+        }
+        """Every name of a parameter → the first of those of the same one, by which it is in `names`."""
         self.leaves: State = ()
         self.form: TreeSpec
 

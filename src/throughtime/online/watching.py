@@ -63,10 +63,10 @@ class Observed(BPTT):
     """BPTT of one step that leaves behind what arrived at it.
 
     Attributes:
-        direct: where a layer's first parameter lies in memory → ∂L_t/∂s_t, each member [B, size].
+        direct: where a layer's parameters lie in memory → ∂L_t/∂s_t, each member [B, size].
     """
 
-    direct: dict[int, State] = field(default_factory=dict, compare=False, repr=False)
+    direct: dict[tuple[int, ...], State] = field(default_factory=dict, compare=False, repr=False)
 
     def backward(
         self,
@@ -83,9 +83,9 @@ class Observed(BPTT):
         return super().backward(cell, parameters, sequence, trace, d_outputs, d_final, needs_x, norms)
 
 
-def place_of(parameters: Parameters) -> int:
+def place_of(parameters: Parameters) -> tuple[int, ...]:
     """By what `Observed` knows a layer."""
-    return next((value.data_ptr() for value in parameters.values()), 0)
+    return tuple(value.data_ptr() for value in parameters.values())
 
 
 @contextmanager
