@@ -45,8 +45,9 @@ class OnlineLearner:
 
     Args:
         model: model(x, state) → (output, state), with x [time, batch, …], output [time, batch, …] and a state made of
-            tensors [layers, batch, size], None for zero; any of throughtime's recurrent layers is one. With `reset`
-            and a method that runs steps again it must also take `resets` [time, batch] and pass it to its layers.
+            tensors [layers, batch, size], None for zero; any of throughtime's recurrent layers is one. Several steps in
+            one call must give what they give one by one, as a method that runs steps again relies on; with `reset` it
+            must then also take `resets` [time, batch] and pass it to its layers.
         loss: of one step: (prediction [batch, …], target [batch, …]) → a scalar, such as torch.nn.functional.mse_loss.
         optimizer: over the model's parameters.
         gradient: the method; RTRL() by default.

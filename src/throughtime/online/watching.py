@@ -121,7 +121,7 @@ def _recording(name: str, visits: dict[str, Visit]) -> Any:
                 f"model calls its layer {name!r} more than once a step, or without the state that it was given; a "
                 "forward method needs one call, with the state: model(x, state) must pass it on"
             )
-        step = x[0] if x.is_floating_point() else one_hot(x[0].long(), layer.all_weights[0][0].shape[1])
+        step = x[0] if x.is_floating_point() else one_hot(x[0].long(), layer.cell_and_parameters(0)[0].input_size)
         visits[name] = Visit(step.to(_members(hx)[0].dtype), _members(hx), _members(result[1]))
 
     return record
