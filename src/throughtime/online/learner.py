@@ -91,9 +91,7 @@ class OnlineLearner:
         self.gradient, self.clip, self.nonfinite = gradient, clip, nonfinite
         self.steps = self.updates = self.skipped = 0
         self._engine: Engine = (
-            Carried(model, loss, gradient)
-            if isinstance(gradient, ForwardMethod)
-            else Window(model, loss, gradient, update_every)
+            Carried(model, loss, gradient) if isinstance(gradient, ForwardMethod) else Window(model, loss, gradient)
         )
         self.clipping: ClipReport | None = None
         self._since = 0
