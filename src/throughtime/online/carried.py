@@ -78,8 +78,7 @@ class Carried(Engine):
     def begin(self, x: Tensor) -> None:
         super().begin(x)
         leaves = tuple(leaf.clone().requires_grad_() for leaf in self.leaves)
-        with torch.random.fork_rng(devices=[]):
-            visits, _, new = self._run(x, leaves)
+        visits, _, new = self._run(x, leaves)
         with torch.no_grad(), differentiated_by(self.layers, BPTT()):
             self._parts = self._divided(x, visits, leaves, new)
 

@@ -67,6 +67,11 @@ class Engine(ABC):
     def forget(self) -> None:
         """Forget all steps that have been, but for the state."""
 
+    @property
+    def finite(self) -> bool:
+        """Whether the state is."""
+        return all(bool(leaf.isfinite().all()) for leaf in self.leaves)
+
     def start_anew_where_not_finite(self) -> None:
         """Rows whose state is not finite return to zero, and what is remembered of the steps before is forgotten."""
         bad = torch.stack([~leaf.isfinite().all(dim=2).all(dim=0) for leaf in self.leaves]).any(dim=0)
@@ -75,7 +80,7 @@ class Engine(ABC):
 
     def begin(self, x: Tensor) -> None:
         """Learn from a first input what the state looks like, and start from zero."""
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
+        with torch.no_grad():
             result = self.model(x[None], None)
         if not isinstance(result, tuple) or len(result) != 2:
             raise UnsupportedError(
