@@ -151,6 +151,18 @@ class _Forgetful(Model):
         return self.readout(y), _
 
 
+class _Fading(Model):
+    def forward(self, x, state=None, resets=None):
+        y, state = super().forward(x, state, resets)
+        return y, state * 0.5
+
+
+class _Copying(Model):
+    def forward(self, x, state=None, resets=None):
+        y, state = super().forward(x, state, resets)
+        return y, state.detach().clone()
+
+
 class _Drawing(Model):
     def forward(self, x, state=None, resets=None):
         return super().forward(nn.functional.dropout(self.below(x), 0.5), state, resets)
@@ -160,6 +172,8 @@ class _Drawing(Model):
     ("model", "gradient", "words"),
     [
         (_Forgetful, tt.RTRL(), "pass the state on unchanged"),
+        (_Fading, tt.RTRL(), "returns another state than its recurrent layers left"),
+        (_Fading, tt.EProp(), "returns another state than its recurrent layers left"),
         (lambda: _Drawing(below=True), tt.RTRL(), "draws random numbers"),
         (lambda: Model(tt.LSTM, 2, dropout=0.3), tt.EProp(), "dropout=0.3"),
         (lambda: Model(tt.LSTM, proj_size=2, size=5), tt.EProp(), "proj_size"),
@@ -173,3 +187,71 @@ def test_what_cannot_be_followed_is_refused_by_name(model, gradient, words):
     model, (x, y, _) = model(), stream()
     with pytest.raises(UnsupportedError, match=words):
         learn(model, gradient, x, y)
+
+
+class _Tied(nn.Module):
+    """Weights under several names: two layers of a stack have the same, and the readout is one of them."""
+
+    def __init__(self, kind=tt.RNN, layers=2):
+        super().__init__()
+        self.readout = nn.Linear(HIDDEN, HIDDEN, bias=False, dtype=torch.float64)
+        self.rnn = kind(HIDDEN, HIDDEN, layers, dtype=torch.float64)
+        self.rnn.weight_hh_l0 = self.readout.weight
+        for name in ("weight_ih", "weight_hh") if layers > 1 else ():
+            setattr(self.rnn, f"{name}_l1", getattr(self.rnn, f"{name}_l0"))
+
+    def forward(self, x, state=None, resets=None):
+        y, state = self.rnn(x, state, resets=resets)
+        return self.readout(y), state
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("gradient", [tt.RTRL(), tt.RFLO(leak=0.4)], ids=["RTRL", "RFLO"])
+def test_a_weight_under_several_names_gets_what_it_does_under_each(gradient, layers):
+    model, (_, _, resets) = _Tied(layers=layers), stream()
+    x, y = torch.randn(2, 11, 4, HIDDEN, dtype=torch.float64)
+    _, optimizer = learn(model, gradient, x, y, resets)
+    model.rnn.gradient = gradient
+    _agree(optimizer.seen, offline(model, x, y, resets))
+
+
+def test_local_methods_refuse_layers_that_cannot_be_told_apart():
+    model = tt.RNN(HIDDEN, HIDDEN, 2, dtype=torch.float64)
+    for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+        setattr(model, f"{name}_l1", getattr(model, f"{name}_l0"))
+    x, y = torch.randn(2, 3, 4, HIDDEN, dtype=torch.float64)
+    with pytest.raises(UnsupportedError, match="shares all weights between model, layer 0 and model, layer 1"):
+        learn(model, tt.EProp(), x, y)
+
+
+def test_a_compiled_model_learns_as_it_does_uncompiled():
+    model, (x, y, resets) = Model(tt.LSTM), stream()
+    expected = learn(model, tt.EProp(), x, y, resets)[1].seen
+    ours = learn(torch.compile(model, backend="eager"), tt.EProp(), x, y, resets)[1].seen
+    _agree({name.removeprefix("_orig_mod."): value for name, value in ours.items()}, expected)
+
+
+def test_whole_numbers_are_inputs_of_any_cell():
+    """Its first parameter is not the one that reads x."""
+    weights = {"u": torch.randn(5, 5, dtype=torch.float64) / 3, "w": torch.randn(5, 7, dtype=torch.float64)}
+    model = tt.Recurrent(
+        lambda p, x, h: torch.tanh(h @ p["u"].T + x @ p["w"].T), parameters=weights, hidden_size=5, input_size=7
+    )
+    x, y = torch.randint(7, (9, 4)), torch.randn(9, 4, 5, dtype=torch.float64)
+    _, optimizer = learn(model, tt.RTRL(), x, y)
+    _agree(optimizer.seen, learn(model, tt.BPTT(), x, y)[1].seen)
+
+
+@pytest.mark.parametrize(("kind", "below"), [(_Copying, False), (_Fading, True)])
+def test_a_state_may_be_returned_as_a_copy_and_where_weights_lie_below_changed(kind, below):
+    model, (x, y, _) = kind(below=below), stream()
+    _, optimizer = learn(model, tt.RTRL(), x, y)
+    as_it_came = Model(below=below) if kind is _Copying else model
+    as_it_came.load_state_dict(model.state_dict())
+    state, losses = None, []
+    for t in range(len(x)):
+        prediction, state = as_it_came(x[t][None], state)
+        losses.append(mse_loss(prediction[0], y[t]))
+    mean = torch.stack(losses).mean()
+    expected = torch.autograd.grad(mean, list(as_it_came.parameters()))
+    _agree(optimizer.seen, dict(zip(dict(model.named_parameters()), expected, strict=True)))

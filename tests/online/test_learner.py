@@ -194,6 +194,11 @@ def _arguments(**changed):
         ({"loss": 3}, ArgumentError, "loss is a int"),
         ({"optimizer": "sgd"}, ArgumentError, "optimizer is a str"),
         ({"optimizer": torch.optim.SGD([torch.zeros(1)], lr=1.0)}, ArgumentError, "none of the model's parameters"),
+        (
+            {"optimizer": torch.optim.SGD(torch.nn.GRU(2, 2).requires_grad_(False).parameters(), lr=0.1)},
+            ArgumentError,
+            "none of the model's parameters that require a gradient",
+        ),
         ({"gradient": "rtrl"}, ArgumentError, "gradient is 'rtrl'"),
         ({"gradient": tt.RFLO()}, UnsupportedError, "RFLO cannot serve a GRUCell"),
         ({"update_every": 0}, ArgumentError, "update_every is 0"),
@@ -253,3 +258,166 @@ def test_learning_by_the_stream_is_learning_from_the_sequence_when_nothing_is_cu
         torch.optim.SGD(model.parameters(), lr=0.3).step()
         for a, b in zip(online.parameters(), model.parameters(), strict=True):
             assert torch.allclose(a, b, atol=1e-13)
+
+
+def test_an_optimizer_of_more_than_the_model_is_refused():
+    model, readout = Model(), torch.nn.Linear(2, 2)
+    optimizer = torch.optim.SGD([*model.parameters(), *readout.parameters()], lr=0.1)
+    with pytest.raises(ArgumentError, match="optimizer holds tensors that are not the model's"):
+        tt.OnlineLearner(model, lambda p, y: mse_loss(readout(p), y), optimizer)
+
+
+def test_a_model_without_a_parameter_to_learn_is_refused():
+    model = Model().requires_grad_(False)
+    with pytest.raises(ArgumentError, match="none of the model's parameters that require a gradient"):
+        tt.OnlineLearner(model, mse_loss, torch.optim.SGD(model.parameters(), lr=0.1), tt.BPTT())
+
+
+@pytest.mark.parametrize("gradient", METHODS.values(), ids=METHODS)
+def test_a_state_that_is_kept_does_not_learn_on(gradient):
+    """Two learners go on from it, one after the other, while the first has gone on already."""
+    x, y, resets = stream()
+    torch.manual_seed(0)
+    learner = _learner(gradient, update_every=2)
+    for t in range(5):
+        learner.step(x[t], y[t], resets[t])
+    kept = learner.state_dict()
+    expected = [learner.step(x[t], y[t], resets[t]).loss for t in range(5, 11)]
+    for seed in (7, 8):
+        other = _learner(gradient, seed=seed, update_every=2)
+        other.load_state_dict(kept)
+        assert [other.step(x[t], y[t], resets[t]).loss for t in range(5, 11)] == expected
+
+
+@pytest.mark.parametrize("gradient", [tt.RTRL(), tt.TruncatedBPTT(3)], ids=["carried", "window"])
+def test_a_learner_that_has_begun_can_be_taken_back_to_before(gradient):
+    x, y, _ = stream()
+    learner = _learner(gradient, update_every=3)
+    fresh = learner.state_dict()
+    runs = []
+    for _ in range(2):
+        learner.load_state_dict(fresh)
+        runs.append([learner.step(x[t], y[t]).loss for t in range(5)])
+    assert runs[0] == runs[1]
+
+
+class _Normalizing(Model):
+    def __init__(self):
+        super().__init__()
+        self.norm = torch.nn.BatchNorm1d(INPUT, affine=False, dtype=torch.float64)
+
+    def forward(self, x, state=None, resets=None):
+        return super().forward(self.norm(x.flatten(0, 1)).view_as(x), state, resets)
+
+
+def test_buffers_are_changed_by_steps_alone():
+    x, y, _ = stream()
+    model, other = _Normalizing(), _Normalizing()
+    learner, resumed = (tt.OnlineLearner(m, mse_loss, torch.optim.SGD(m.parameters(), lr=0.1)) for m in (model, other))
+    for t in range(3):
+        learner.step(x[t], y[t])
+    assert int(model.norm.num_batches_tracked) == 3
+    resumed.load_state_dict(learner.state_dict())
+    assert int(other.norm.num_batches_tracked) == 3
+    assert torch.equal(other.norm.running_mean, model.norm.running_mean)
+
+
+def test_a_sparse_network_under_snap_goes_on_bit_for_bit_too():
+    """The weights that count as absent are those of the beginning, whatever has become of them since."""
+
+    def sparse():
+        torch.manual_seed(6)
+        model = Model(tt.RNN)
+        with torch.no_grad():
+            model.rnn.weight_hh_l0.mul_(torch.rand(5, 5) < 0.25)
+        return tt.OnlineLearner(model, mse_loss, torch.optim.SGD(model.parameters(), lr=0.1), tt.SnAp(2))
+
+    (x, y, _), whole, resumed = stream(), sparse(), sparse()
+    for t in range(11):
+        if t == 6:
+            kept = whole.state_dict()
+        whole.step(x[t], y[t])
+    resumed.load_state_dict(kept)
+    for t in range(6, 11):
+        resumed.step(x[t], y[t])
+    assert torch.equal(resumed.model.rnn.weight_hh_l0, whole.model.rnn.weight_hh_l0)
+
+
+@pytest.mark.parametrize("gradient", [tt.RTRL(), tt.TruncatedBPTT(3)], ids=["carried", "window"])
+def test_a_reset_at_a_skipped_step_is_made_up_for(gradient):
+    x, y, _ = stream()
+    learner, expected = (_learner(gradient, update_every=100, nonfinite="skip") for _ in range(2))
+    reset = torch.tensor([False, True, True, False])
+    for t in range(3):
+        learner.step(x[t], y[t])
+        expected.step(x[t], y[t])
+    engine, whole = learner._engine, mse_loss
+    engine._loss = lambda prediction, target: whole(prediction, target) * float("inf")
+    learner.step(x[3], y[3], reset)
+    engine._loss = whole
+    kept = learner.state_dict()
+    learner.step(x[4], y[4])
+    expected.step(x[4], y[4], reset)
+    assert torch.equal(learner.state, expected.state)
+    assert torch.equal(learner.step(x[5], y[5]).prediction, expected.step(x[5], y[5]).prediction)
+    other = _learner(gradient, seed=3, update_every=100, nonfinite="skip")
+    other.load_state_dict(kept)
+    other.step(x[4], y[4])
+    other.step(x[5], y[5])
+    assert torch.equal(other.state, expected.state)
+
+
+@pytest.mark.parametrize("gradient", [tt.RTRL(), tt.TruncatedBPTT(3)], ids=["carried", "window"])
+def test_a_state_that_overflowed_without_a_target_does_not_skip_for_ever(gradient):
+    model = tt.RNN(1, 1, nonlinearity="identity", dtype=torch.float64)
+    with torch.no_grad():
+        model.weight_hh_l0.fill_(1e200)
+    optimizer, one = torch.optim.SGD(model.parameters(), lr=0.0), torch.ones(1, 1, dtype=torch.float64)
+    learner = tt.OnlineLearner(model, mse_loss, optimizer, gradient, nonfinite="skip")
+    for _ in range(4):
+        learner.step(one)
+    assert not learner.state.isfinite().any()
+    learner.step(one, one)
+    assert learner.skipped == 1 and not learner.state.any()
+    learner.step(one, one)
+    assert learner.skipped == 1 and learner.updates == 1
+
+
+@pytest.mark.parametrize("gradient", METHODS.values(), ids=METHODS)
+def test_tensors_of_inference_mode_are_inputs_like_others_and_a_step_inside_it_is_refused(gradient):
+    x, y, _ = stream()
+    expected = [_learner(gradient).step(x[0], y[0]).loss]
+    with torch.inference_mode():
+        inputs, targets = x.clone(), y.clone()
+    learner = _learner(gradient)
+    assert [learner.step(inputs[0], targets[0]).loss] == expected
+    with torch.inference_mode(), pytest.raises(UnsupportedError, match=r"inside torch.inference_mode\(\)"):
+        learner.step(x[1], y[1])
+    assert learner.steps == 1
+
+
+@pytest.mark.parametrize("gradient", [tt.RTRL(), tt.BPTT()], ids=["carried", "window"])
+def test_parameters_that_were_changed_behind_its_back_are_named(gradient):
+    x, y, _ = stream()
+    for change in (
+        lambda model: model.rnn.weight_hh_l0.requires_grad_(False),
+        lambda model: setattr(model.rnn, "weight_hh_l0", torch.nn.Parameter(torch.zeros(15, 5).double())),
+    ):
+        learner = _learner(gradient)
+        learner.step(x[0], y[0])
+        change(learner.model)
+        with pytest.raises(ArgumentError, match=r"parameter 'rnn.weight_hh_l0' has been replaced, frozen or set free"):
+            learner.step(x[1], y[1])
+        assert learner.steps == 1
+    learner = _learner(gradient)
+    learner.model.more = torch.nn.Linear(1, 1)
+    with pytest.raises(ArgumentError, match="model has 8 parameters, and had 6 when"):
+        learner.step(x[0], y[0])
+
+
+def test_targets_that_come_late_are_held_to_their_form_too():
+    learner, (x, y, _) = _learner(), stream()
+    learner.step(x[0])
+    learner.step(x[1], y[1])
+    with pytest.raises(ArgumentError, match="y_t is torch.float64"):
+        learner.step(x[2], y[2][:, :1])

@@ -86,3 +86,46 @@ def test_resets_need_a_model_that_takes_them():
     with pytest.raises(UnsupportedError, match="_WithoutResets.forward takes no `resets`"):
         learner.step(x[1], y[1], torch.ones_like(resets[0]))
     assert learner.steps == 1
+    learner.step(x[1], y[1])
+    learner.update()
+    learner.step(x[2], y[2], torch.ones_like(resets[0]))  # the window begins here
+    assert learner.steps == 3
+
+
+@pytest.mark.parametrize("gradient", [tt.BPTT(), tt.TruncatedBPTT(4), tt.RTRL()], ids=["BPTT", "Truncated", "RTRL"])
+def test_a_stream_may_come_in_the_same_tensors_at_every_step(gradient):
+    model, (x, y, resets) = Model(), stream()
+    expected = learn(model, gradient, x, y, resets)[1].seen
+    optimizer, places = Watched(model), [torch.zeros_like(value[0]) for value in (x, y, resets)]
+    learner = tt.OnlineLearner(model, mse_loss, optimizer, gradient, update_every=len(x))
+    for values in zip(x, y, resets, strict=True):
+        learner.step(*(place.copy_(value) for place, value in zip(places, values, strict=True)))
+    for name, value in expected.items():
+        assert torch.equal(optimizer.seen[name], value), name
+
+
+def test_the_interval_may_change_on_the_way():
+    model, (x, y, resets) = Model(), stream()
+    optimizer = Watched(model)
+    learner = tt.OnlineLearner(model, mse_loss, optimizer, tt.TruncatedBPTT(3), update_every=2)
+    for t in range(len(x)):
+        learner.update_every = 2 if t < 4 else 5
+        learner.step(x[t], y[t], resets[t])
+        if t == 8:
+            break
+    assert learner.updates == 3
+    for name, value in _reaching_back(model, x, y, resets, range(4, 9), 3).items():
+        assert relative(optimizer.seen[name], value) <= 1e-13, name
+
+
+def test_an_update_before_its_time_reaches_back_to_the_last_one():
+    model, (x, y, _) = Model(), stream()
+    optimizer = Watched(model)
+    learner = tt.OnlineLearner(model, mse_loss, optimizer, tt.BPTT(), update_every=4)
+    for t in range(6):
+        learner.step(x[t], y[t])
+    learner.update()
+    state = model(x[:4])[1].detach()
+    expected = torch.autograd.grad(mse_loss(model(x[4:6], state)[0], y[4:6]), list(model.parameters()))
+    for (name, ours), value in zip(optimizer.seen.items(), expected, strict=True):
+        assert relative(ours, value) <= 1e-13, name

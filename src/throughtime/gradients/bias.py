@@ -13,6 +13,7 @@ from throughtime.errors import ArgumentError
 from throughtime.gradients.base import GradientMethod
 from throughtime.gradients.lags import RecordedRun, Recording
 from throughtime.gradients.tap import Tappable
+from throughtime.gradients.unchanged import unchanged
 
 
 @dataclass(frozen=True)
@@ -157,20 +158,6 @@ def _differentiated_by(method: GradientMethod, layers: list[Tappable]) -> Iterat
             layer.gradient = gradient
 
 
-@contextmanager
-def _unchanged(model: nn.Module) -> Iterator[None]:
-    """Buffers and torch's generators are afterwards what they were before."""
-    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
-    devices = {parameter.device for parameter in model.parameters() if parameter.device.type == "cuda"}
-    try:
-        with torch.random.fork_rng(devices=list(devices)):
-            yield
-    finally:
-        with torch.no_grad():
-            for buffer, value in buffers:
-                buffer.copy_(value)
-
-
 def _gradients(
     method: GradientMethod,
     model: nn.Module,
@@ -180,7 +167,7 @@ def _gradients(
     y: Any,
     parameters: list[nn.Parameter],
 ) -> tuple[Tensor, ...]:
-    with _unchanged(model), _differentiated_by(method, layers), torch.enable_grad():
+    with unchanged(model), _differentiated_by(method, layers), torch.enable_grad():
         output = model(x)
         value = loss(output[0] if isinstance(output, tuple) else output, y)
         if not isinstance(value, Tensor) or value.numel() != 1:

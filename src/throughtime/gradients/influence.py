@@ -107,10 +107,11 @@ class DenseInfluence(Influence):
         self._now.masked_fill_(rows[..., None], 0)
 
     def tensors(self) -> dict[str, Tensor]:
-        return {"influence": self._now}
+        return {"influence": self._now} | ({} if self._mask is None else {"mask": self._mask})
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         self._now.copy_(tensors["influence"])
+        self._mask = tensors.get("mask")  # made of the weights of when it began
 
     def _by_name(self, columns: Tensor) -> dict[str, Tensor]:
         parts = columns.split([math.prod(shape) for shape in self._shapes.values()], dim=-1)

@@ -78,17 +78,19 @@ class Carried(Engine):
     def begin(self, x: Tensor) -> None:
         super().begin(x)
         leaves = tuple(leaf.clone().requires_grad_() for leaf in self.leaves)
-        with torch.random.fork_rng(devices=[]):
-            visits, _, new = self._run(x, leaves)
+        visits, _, new = self._run(x, leaves)
         with torch.no_grad(), differentiated_by(self.layers, BPTT()):
-            self._parts = self._divided(x, visits, new)
+            self._parts = self._divided(x, visits, leaves, new)
 
-    def _divided(self, x: Tensor, visits: dict[str, Visit], new: Any) -> list[_Part]:
+    def _divided(self, x: Tensor, visits: dict[str, Visit], leaves: State, new: Any) -> list[_Part]:
         """What to carry an influence for: each layer by itself, each stack, or the whole model."""
         above_parameters = any(visit.x.requires_grad for visit in visits.values())
         if not self._method.local and (above_parameters or len(self.layers) > 1):
             system = self._whole(x, new)
             return [_Part(self._method.influence(system, len(x)), whole=system)]
+        _check_handed_on(visits, leaves, new)
+        if self._method.local:
+            self._check_apart()
         parts = []
         for name, layer in self.layers.items():
             every = tuple(range(layer.num_layers))
@@ -97,11 +99,26 @@ class Carried(Engine):
                 parts.append(_Part(self._method.influence(system, len(x)), name, depths))
         return parts
 
+    def _check_apart(self) -> None:
+        """Refuse layers that are the same but for their states: what arrives at each could not be told apart."""
+        known: dict[tuple[int, ...], str] = {}
+        for name, layer in self.layers.items():
+            for depth in range(layer.num_layers):
+                here = f"{name or 'model'}, layer {depth}"
+                other = known.setdefault(place_of(layer.cell_and_parameters(depth)[1]), here)
+                if other != here:
+                    raise UnsupportedError(
+                        f"model shares all weights between {other} and {here}, and {self._method} keeps each layer to "
+                        "itself: use RTRL, or leave one weight of them apart"
+                    )
+
     def try_step(
         self, x: Tensor, y: Tensor | None, reset: Bool[Tensor, " batch"] | None
     ) -> tuple[Tensor, Tensor | None]:
         leaves = tuple(leaf.clone().requires_grad_() for leaf in self.entering(reset))
         visits, prediction, new = self._run(x, leaves)
+        if self._parts[0].whole is None:
+            _check_handed_on(visits, leaves, new)
         steps = [self._step(part, visits, x, leaves) for part in self._parts]
         gradient, loss = None, None
         if y is not None:
@@ -148,7 +165,10 @@ class Carried(Engine):
     def _run(self, x: Tensor, leaves: State) -> tuple[dict[str, Visit], Tensor, Any]:
         """One step of the model, with its graph."""
         self._observed = Observed()
-        with torch.enable_grad(), differentiated_by(self.layers, self._observed), watched(self.layers) as visits:
+        # Eagerly: a compiled layer would not tell what arrives at it.
+        eagerly = torch.compiler.set_stance("force_eager")
+        observed = differentiated_by(self.layers, self._observed)
+        with torch.enable_grad(), eagerly, observed, watched(self.layers) as visits:
             output, new = self.model(x[None], self.nest(leaves))
         used = [member for visit in visits.values() for member in visit.entering]
         if {id(member) for member in used} != {id(leaf) for leaf in leaves}:
@@ -199,7 +219,7 @@ class Carried(Engine):
             if reset is not None:  # a row that has just started anew owes nothing to the weights yet
                 d_state = d_state.masked_fill(reset[:, None], 0)
             for name, carried in part.influence.contract(d_state).items():
-                name = part.parameter(name)
+                name = self.first_name[part.parameter(name)]
                 if name in self.names:
                     gradient[name] = gradient[name] + carried if name in gradient else carried
 
@@ -219,6 +239,20 @@ class Carried(Engine):
         system = ModelSystem(self.model, names, self.form, self.leaves, x)
         system.at(x, side_by_side(self.leaves)).jacobian()
         return system
+
+
+def _check_handed_on(visits: dict[str, Visit], leaves: State, new: Any) -> None:
+    """Refuse a model that returns another state than its layers left: their J_t would not be that of the model."""
+    left = {
+        id(entered): after for one in visits.values() for entered, after in zip(one.entering, one.leaving, strict=True)
+    }
+    for leaf, after in zip(leaves, tree_leaves(new), strict=True):
+        own = left[id(leaf)]
+        if after.data_ptr() != own.data_ptr() and not torch.equal(after, own):
+            raise UnsupportedError(
+                "model returns another state than its recurrent layers left; a forward method could not follow its "
+                "influence: return it unchanged, and do in the next step what is to be done with it"
+            )
 
 
 def _system(layer: RecurrentLayer, depths: tuple[int, ...]) -> CellSystem | StackSystem:

@@ -34,6 +34,11 @@ class Engine(ABC):
         self.model, self._loss, self.method = model, loss, method
         self.layers = recurrent_layers(model)
         self.names = [name for name, value in model.named_parameters() if value.requires_grad]
+        first: dict[int, str] = {}
+        self.first_name = {
+            name: first.setdefault(id(value), name) for name, value in model.named_parameters(remove_duplicate=False)
+        }
+        """Every name of a parameter → the first of those of the same one, by which it is in `names`."""
         self.leaves: State = ()
         self.form: TreeSpec
 
@@ -63,6 +68,11 @@ class Engine(ABC):
     def forget(self) -> None:
         """Forget all steps that have been, but for the state."""
 
+    @property
+    def finite(self) -> bool:
+        """Whether the state is."""
+        return all(bool(leaf.isfinite().all()) for leaf in self.leaves)
+
     def start_anew_where_not_finite(self) -> None:
         """Rows whose state is not finite return to zero, and what is remembered of the steps before is forgotten."""
         bad = torch.stack([~leaf.isfinite().all(dim=2).all(dim=0) for leaf in self.leaves]).any(dim=0)
@@ -77,7 +87,7 @@ class Engine(ABC):
                 f"{type(self.model).__name__}.forward takes no state; a learner calls model(x, state) and gets "
                 "(output, state) back: write a module that passes the state through its recurrent layers"
             )
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
+        with torch.no_grad():
             result = self.model(x[None], None)
         if not isinstance(result, tuple) or len(result) != 2:
             raise UnsupportedError(

@@ -1,5 +1,6 @@
 """The learner: predicts, compares and learns at every step of a stream."""
 
+import copy
 import math
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -10,10 +11,11 @@ from torch.optim import Optimizer
 
 from throughtime.cells.base import check_size
 from throughtime.clipping import ClipReport, clip_gradients
-from throughtime.errors import ArgumentError, NonFiniteError
+from throughtime.errors import ArgumentError, NonFiniteError, UnsupportedError
 from throughtime.gradients.base import GradientMethod
 from throughtime.gradients.forward import ForwardMethod
 from throughtime.gradients.rtrl import RTRL
+from throughtime.gradients.unchanged import unchanged
 from throughtime.online.carried import Carried
 from throughtime.online.engine import Engine, StepLoss
 from throughtime.online.window import Window
@@ -45,16 +47,18 @@ class OnlineLearner:
 
     Args:
         model: model(x, state) → (output, state), with x [time, batch, …], output [time, batch, …] and a state made of
-            tensors [layers, batch, size], None for zero; any of throughtime's recurrent layers is one. With `reset`
-            and a method that runs steps again it must also take `resets` [time, batch] and pass it to its layers.
+            tensors [layers, batch, size], None for zero; any of throughtime's recurrent layers is one. Several steps in
+            one call must give what they give one by one, as a method that runs steps again relies on; with `reset` it
+            must then also take `resets` [time, batch] and pass it to its layers.
         loss: of one step: (prediction [batch, …], target [batch, …]) → a scalar, such as torch.nn.functional.mse_loss.
         optimizer: over the model's parameters.
         gradient: the method; RTRL() by default.
         update_every: N, steps from update to update.
         clip: the largest norm of the whole gradient at an update; None for no clipping.
         nonfinite: if a loss or a gradient is NaN or infinite: "raise" an error, or "skip" that step or update and count
-            it in `skipped`. Either way no weight is changed by it. After a skipped update the learner forgets
-            the steps before it, and rows whose state is not finite start anew.
+            it in `skipped`. Either way no weight is changed by it. A row that was to be reset at a skipped step is at
+            the next. After a skipped update, or where the state was not finite, the learner forgets the steps before,
+            and rows whose state is not finite start anew.
 
     Attributes:
         steps, updates, skipped: counts.
@@ -90,12 +94,13 @@ class OnlineLearner:
         self.gradient, self.clip, self.nonfinite = gradient, clip, nonfinite
         self.steps = self.updates = self.skipped = 0
         self._engine: Engine = (
-            Carried(model, loss, gradient)
-            if isinstance(gradient, ForwardMethod)
-            else Window(model, loss, gradient, update_every)
+            Carried(model, loss, gradient) if isinstance(gradient, ForwardMethod) else Window(model, loss, gradient)
         )
         self.clipping: ClipReport | None = None
         self._since = 0
+        self._own = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+        self._owed: Tensor | None = None
+        """The resets of steps that were skipped, which the next one takes."""
         self._like: tuple[Tensor, Tensor | None] | None = None
         self._loaded: dict[str, Any] | None = None
 
@@ -113,16 +118,21 @@ class OnlineLearner:
             reset: [batch], True where a stream starts anew: before this step its state returns to zero.
         """
         self._check_step(x_t, y_t, reset)
-        reset = reset if reset is not None and bool(reset.any()) else None
+        x_t, y_t = (_ordinary(value) for value in (x_t, y_t))
+        reset = self._due(reset)
         if not self._engine.leaves:
             self._begin(x_t)
         prediction, loss = self._engine.try_step(x_t, y_t, reset)
-        if self._like is None:
+        if self._like is None or self._like[1] is None:
             self._like = x_t, y_t
         if loss is not None and not math.isfinite(float(loss)):
             self._refuse(f"the loss at step {self.steps} (counted from 0) is {float(loss)}")
+            self._owed = reset
+            if not self._engine.finite:
+                self._engine.start_anew_where_not_finite()
             return OnlineStep(prediction, loss)
         self._engine.commit()
+        self._owed = None
         self.steps += 1
         self._since += 1
         if self._since >= self.update_every:
@@ -150,17 +160,19 @@ class OnlineLearner:
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next step depends on: the learner's own memory, model, optimiser and random state.
 
-        Loaded into a learner built in the same way, it goes on bit for bit. Tensors and plain values only.
+        Loaded into a learner built in the same way, it goes on bit for bit. Tensors and plain values only, and none
+        that the learner will change.
         """
         return {
             "gradient": repr(self.gradient),
             "update_every": self.update_every,
             "counts": (self.steps, self.updates, self.skipped, self._since),
             "like": self._like,
+            "owed": self._owed,
             "state": self._engine.leaves,
             "memory": self._engine.memory(),
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "model": copy.deepcopy(self.model.state_dict()),
+            "optimizer": copy.deepcopy(self.optimizer.state_dict()),
             "random": torch.get_rng_state(),
         }
 
@@ -179,21 +191,31 @@ class OnlineLearner:
                     f"the state is that of a learner with {name} = {state[name]}, this one has {own}; build it alike"
                 )
         self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
         self.steps, self.updates, self.skipped, self._since = state["counts"]
-        self._like = state["like"]
+        self._like, self._owed = state["like"], state["owed"]
+        if self._engine.leaves:
+            self._engine.forget()
+            self._engine.leaves = ()
         if self._like is not None:
-            self._engine.begin(self._like[0])
+            self._begin(self._like[0])
             self._engine.leaves = tuple(leaf.clone() for leaf in state["state"])
             self._engine.remember(state["memory"])
         torch.set_rng_state(state["random"])
 
     def _begin(self, x_t: Tensor) -> None:
         try:
-            self._engine.begin(x_t)
+            with unchanged(self.model):
+                self._engine.begin(x_t)
         except Exception:
             self._engine.leaves = ()  # not begun: the next step tries again
             raise
+
+    def _due(self, reset: Tensor | None) -> Tensor | None:
+        """This step's resets with those owed; None where there are none."""
+        due = [flags for flags in (reset, self._owed) if flags is not None]
+        together = torch.stack(due).any(dim=0) if due else None
+        return together if together is not None and bool(together.any()) else None
 
     def _refuse(self, sentence: str) -> None:
         """Something is not finite: raise, or count it."""
@@ -205,6 +227,12 @@ class OnlineLearner:
         self.skipped += 1
 
     def _check_step(self, x_t: Tensor, y_t: Tensor | None, reset: Tensor | None) -> None:
+        if torch.is_inference_mode_enabled():
+            raise UnsupportedError(
+                "step was called inside torch.inference_mode(), where nothing can be differentiated: call it outside; "
+                "torch.no_grad() does no harm"
+            )
+        self._check_parameters()
         x_before, y_before = self._like or (None, None)
         _check_values("x_t", x_t, x_before)
         if y_t is not None:
@@ -216,6 +244,22 @@ class OnlineLearner:
         ):
             came = f"{reset.dtype} {tuple(reset.shape)}" if isinstance(reset, Tensor) else type(reset).__name__
             raise ArgumentError(f"reset is {came}; it must be a bool tensor ({len(x_t)},), one flag a row")
+
+    def _check_parameters(self) -> None:
+        now = list(self.model.named_parameters())
+        for (name, parameter), (own, wanted) in zip(now, self._own, strict=False):
+            if parameter is not own or parameter.requires_grad != wanted:
+                raise ArgumentError(
+                    f"model's parameter {name!r} has been replaced, frozen or set free since the learner was built, "
+                    "which neither it nor the optimizer knows: build a new learner"
+                )
+        if len(now) != len(self._own):
+            raise ArgumentError(f"model has {len(now)} parameters, and had {len(self._own)} when the learner was built")
+
+
+def _ordinary(value: Tensor | None) -> Tensor | None:
+    """A tensor that can be saved for a backward pass."""
+    return value.clone() if value is not None and value.is_inference() else value
 
 
 def _check_values(name: str, value: object, before: Tensor | None) -> None:
@@ -257,7 +301,14 @@ def _check_arguments(
         raise ArgumentError(f"clip is {clip!r}; it must be a norm above 0, or None for no clipping")
     if nonfinite not in get_args(NonFinite):
         raise ArgumentError(f"nonfinite is {nonfinite!r}; it must be 'raise' or 'skip'")
-    own = {id(parameter) for parameter in model.parameters()}
+    own = {id(parameter): parameter.requires_grad for parameter in model.parameters()}
     held = {id(value) for group in optimizer.param_groups for value in group["params"]}
-    if not own & held:
-        raise ArgumentError("optimizer holds none of the model's parameters; build it with model.parameters()")
+    if not any(own.get(one) for one in held):
+        raise ArgumentError(
+            "optimizer holds none of the model's parameters that require a gradient; build it with model.parameters()"
+        )
+    if held - own.keys():
+        raise ArgumentError(
+            "optimizer holds tensors that are not the model's, and would never get a gradient; let the model be all "
+            "that learns, its readout too, and build the optimizer with model.parameters()"
+        )

@@ -71,10 +71,10 @@ class Observed(BPTT):
     """BPTT of one step that leaves behind what arrived at it.
 
     Attributes:
-        direct: where a layer's first parameter lies in memory → ∂L_t/∂s_t, each member [B, size].
+        direct: where a layer's parameters lie in memory → ∂L_t/∂s_t, each member [B, size].
     """
 
-    direct: dict[int, State] = field(default_factory=dict, compare=False, repr=False)
+    direct: dict[tuple[int, ...], State] = field(default_factory=dict, compare=False, repr=False)
 
     def backward(
         self,
@@ -91,9 +91,9 @@ class Observed(BPTT):
         return super().backward(cell, parameters, sequence, trace, d_outputs, d_final, needs_x, norms)
 
 
-def place_of(parameters: Parameters) -> int:
+def place_of(parameters: Parameters) -> tuple[int, ...]:
     """By what `Observed` knows a layer."""
-    return next((value.data_ptr() for value in parameters.values()), 0)
+    return tuple(value.data_ptr() for value in parameters.values())
 
 
 @contextmanager
@@ -129,7 +129,7 @@ def _recording(name: str, visits: dict[str, Visit]) -> Any:
                 f"model calls its layer {name!r} more than once a step, or without the state that it was given; a "
                 "forward method needs one call, with the state: model(x, state) must pass it on"
             )
-        step = x[0] if x.is_floating_point() else one_hot(x[0].long(), layer.all_weights[0][0].shape[1])
+        step = x[0] if x.is_floating_point() else one_hot(x[0].long(), layer.cell_and_parameters(0)[0].input_size)
         visits[name] = Visit(step.to(_members(hx)[0].dtype), _members(hx), _members(result[1]))
 
     return record

@@ -38,13 +38,13 @@ class Window(Engine):
     (update_every + horizon) / update_every times for the gradient.
     """
 
-    def __init__(self, model: nn.Module, loss: StepLoss, method: GradientMethod, update_every: int) -> None:
+    def __init__(self, model: nn.Module, loss: StepLoss, method: GradientMethod) -> None:
         super().__init__(model, loss, method)
         for layer in self.layers.values():
             for depth in range(layer.num_layers):
                 method.check(layer.cell_and_parameters(depth)[0])
         self._before = method.horizon - 1 if isinstance(method, TruncatedBPTT) else 0
-        self._moments: deque[_Moment] = deque(maxlen=update_every + self._before)
+        self._moments: deque[_Moment] = deque()
         self._tried: tuple[_Moment, State] | None = None
         self._since = 0
         self._takes_resets = "resets" in inspect.signature(model.forward).parameters
@@ -53,12 +53,14 @@ class Window(Engine):
         self, x: Tensor, y: Tensor | None, reset: Bool[Tensor, " batch"] | None
     ) -> tuple[Tensor, Tensor | None]:
         # A reset at the window's first step is in its state, and needs no telling.
-        if reset is not None and not self._takes_resets and self._moments.maxlen != 1 and self._moments:
+        if reset is not None and not self._takes_resets and (self._since or self._before) and self._moments:
             raise UnsupportedError(
                 f"reset came, but {type(self.model).__name__}.forward takes no `resets`, with which {self.method} runs "
                 "the latest steps again: let forward(x, state, resets=None) pass it on to its recurrent layers"
             )
-        moment = _Moment(x, y, reset, self.entering(reset))
+        # Copies, because a stream's owner may well fill the same tensors with the next step.
+        kept = (None if value is None else value.detach().clone() for value in (x, y, reset))
+        moment = _Moment(*kept, self.entering(reset))  # type: ignore[arg-type]  (x is never None)
         with torch.no_grad():
             output, new = self.model(x[None], self.nest(moment.entering))
             loss = None if y is None else self.loss_of(output[0], y)
@@ -71,10 +73,11 @@ class Window(Engine):
         self._tried = None
         self._moments.append(moment)
         self._since += 1
+        while len(self._moments) > self._since + self._before:
+            self._moments.popleft()
 
     def gradient(self) -> dict[str, Tensor] | None:
-        window = list(self._moments)[-(self._since + self._before) :]
-        new, self._since = min(self._since, len(window)), 0
+        window, new, self._since = list(self._moments), self._since, 0
         with_target = [t for t in range(len(window) - new, len(window)) if window[t].y is not None]
         if not with_target:
             return None
