@@ -41,7 +41,7 @@ class _Part:
         """The model's name of one of the system's parameters."""
         if self.whole is not None:
             return name
-        name = name if len(self.depths) > 1 else f"{name}_l{self.depths[0]}"
+        name = name if len(self.depths) > 1 else f"{name}_l{next(iter(self.depths))}"
         return f"{self.layer}.{name}" if self.layer else name
 
     def state(self, members: State) -> State:

@@ -23,13 +23,13 @@ class Counting:
         self._count(byte)
         return -math.log(single), -math.log(pair)
 
-    def state(self) -> list[object]:
+    def state(self) -> tuple[dict[int, int], dict[int, dict[int, int]], int, int]:
         """All counts, for `restore`."""
-        return [self._single, self._pairs, self._total, self._last]
+        return self._single, self._pairs, self._total, self._last
 
-    def restore(self, state: list[object]) -> None:
+    def restore(self, state: tuple[dict[int, int], dict[int, dict[int, int]], int, int]) -> None:
         """Go on from there."""
-        self._single, self._pairs, self._total, self._last = state  # type: ignore[assignment]
+        self._single, self._pairs, self._total, self._last = state
 
     def _count(self, byte: int) -> None:
         self._single[byte] = self._single.get(byte, 0) + 1
