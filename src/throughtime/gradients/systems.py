@@ -118,7 +118,7 @@ def random_like(value: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def redrawn(value: Tensor, generator: torch.Generator) -> Tensor:
-    """Random numbers in the places of those that are not zero, or in all where all are; small enough not to saturate."""
+    """Random numbers in the places of those that are not zero, or in all where all are; too small to saturate a sum."""
     drawn = random_like(value, generator)
     drawn = drawn / value.shape[-1] ** 0.5 if value.dim() > 1 else drawn
     return torch.where(value == 0, value, drawn) if value.any() else drawn
