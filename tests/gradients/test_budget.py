@@ -6,7 +6,7 @@ from throughtime.gradients.budget import bytes_of, in_words
 
 @pytest.mark.parametrize(
     ("memory", "count"),
-    [(1, 1), (4096, 4096), ("256MB", 256_000_000), ("1.5 GB", 1_500_000_000), ("3kB", 3000), (" 7 B ", 7),
+    [(1, 1), (4096, 4096), ("256MB", 256_000_000), ("1.5 GB", 1_500_000_000), ("3kB", 3000), ("3KB", 3000), (" 7 B ", 7),
      ("2KiB", 2048), ("2MiB", 2 << 20), ("0.5GiB", 1 << 29)],
 )  # fmt: skip
 def test_units(memory, count):
@@ -19,6 +19,11 @@ def test_units(memory, count):
 def test_whatever_is_no_memory_is_refused(memory):
     with pytest.raises(ArgumentError, match="memory is .*must be a whole number of bytes.*'256MB'"):
         bytes_of(memory)
+
+
+def test_the_argument_is_named():
+    with pytest.raises(ArgumentError, match="limit is 'much'"):
+        bytes_of("much", "limit")
 
 
 @pytest.mark.parametrize(

@@ -264,3 +264,41 @@ def test_arguments_that_do_not_fit_are_refused_by_name():
     _refused("x and y are both iterators", x=iter([x]), y=iter([y]))
     _refused("model returned a Tensor; it must return", model=lambda x, s: x)
     _refused(r"loss returned \(11, 3, 5\); it must return a tensor with one number", loss=lambda o, y: o, segments=1)
+
+
+class _Wrapped(nn.Module):
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x, state):
+        return self.layer(x, state)
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (tt.GRU(INPUT, 3, bidirectional=True), "model's layer itself is bidirectional"),
+        (_Wrapped(nn.GRU(INPUT, 3, bidirectional=True)), "model's layer layer is bidirectional"),
+        (tt.GRU(INPUT, 3, batch_first=True), "model has batch_first=True"),
+    ],
+)
+def test_layers_whose_time_is_not_that_of_the_segments_are_refused(model, words):
+    x, y = torch.randn(6, 4, INPUT), torch.randn(6, 4, 3)
+    with pytest.raises(UnsupportedError, match=words):
+        tt.checkpointed_backward(model, nn.functional.mse_loss, x, y, segments=2)
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_a_model_may_turn_its_input_round_for_a_layer_that_is_batch_first():
+    class Turning(_Wrapped):
+        def forward(self, x, state):
+            y, state = self.layer(x.transpose(0, 1), state)
+            return y.transpose(0, 1), state
+
+    model, x, y = Turning(tt.GRU(INPUT, 3, batch_first=True)).double(), *_data()
+    y = torch.randn(T, B, 3, dtype=torch.float64)
+    tt.checkpointed_backward(model, nn.functional.mse_loss, x, y, segments=4)
+    expected = torch.autograd.grad(nn.functional.mse_loss(model(x, None)[0], y), list(model.parameters()))
+    for parameter, value in zip(model.parameters(), expected, strict=True):
+        assert relative(parameter.grad, value) <= 1e-13

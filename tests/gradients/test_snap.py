@@ -7,6 +7,7 @@ from oracles import relative
 import throughtime as tt
 from throughtime.cells import ElmanCell, FunctionCell
 from throughtime.errors import ArgumentError
+from throughtime.gradients.systems import CellSystem
 
 
 def _error(method, given):
@@ -74,6 +75,21 @@ def test_order_one_is_the_masked_recursion_written_out(name):
         influence = now * mask
         state = cell.step(values, x, state)
     assert relative(of_weights(given.gradients(tt.SnAp(1)), values), total) <= 1e-13
+
+
+def test_units_that_sleep_at_first_are_not_taken_for_absent():
+    rnn = tt.RNN(INPUT, HIDDEN, nonlinearity="relu", dtype=torch.float64)
+    with torch.no_grad():
+        rnn.bias_ih_l0.fill_(-10.0)  # they wake up at inputs thirty times the usual size
+    x, y = torch.randn(2, 9, 4, HIDDEN, dtype=torch.float64)
+    bias = tt.gradient_bias(tt.SnAp(2), rnn, torch.nn.functional.mse_loss, 30 * x[..., :INPUT], y)
+    assert bias.total.norm > 0.1 and bias.total.error <= 1e-13
+
+
+def test_no_connection_of_a_wide_network_is_overlooked():
+    cell = tt.cells.LSTMCell(3000, 20, proj_size=3)
+    influence = tt.SnAp(2).influence(CellSystem(cell, cell.initial_parameters()), 1)
+    assert "mask" not in influence.tensors()  # all is kept, as every unit is reached within two steps
 
 
 @pytest.mark.parametrize("order", [0, -1, 1.5, True, None])

@@ -4,11 +4,13 @@ import re
 
 from throughtime.errors import ArgumentError
 
-UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+UNITS = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
 
-def bytes_of(memory: int | str) -> int:
+def bytes_of(memory: int | str, name: str = "memory") -> int:
     """How many bytes `memory` is: a whole number of them, or a number with a unit of `UNITS`, "1.5GB".
+
+    `name` is the argument's, for the error.
 
     Raises:
         ArgumentError: for anything else, and for less than one byte.
@@ -20,7 +22,7 @@ def bytes_of(memory: int | str) -> int:
         count = memory if isinstance(memory, int) and not isinstance(memory, bool) else 0
     if count < 1:
         raise ArgumentError(
-            f"memory is {memory!r}; it must be a whole number of bytes, at least 1, or a number with a unit "
+            f"{name} is {memory!r}; it must be a whole number of bytes, at least 1, or a number with a unit "
             f"({', '.join(UNITS)}), such as '256MB'"
         )
     return count

@@ -14,6 +14,7 @@ from throughtime.gradients.checkpointed import check_division
 from throughtime.gradients.nest import map_nest, tensors_of
 from throughtime.gradients.pieces import Pieces, sliced, spooled, steps_of
 from throughtime.gradients.schedule import Plan, go_back, plan_for
+from throughtime.gradients.tap import Tappable
 
 Reduction = Literal["mean", "sum"]
 Model = Callable[[Tensor, Any], tuple[Any, Any]]
@@ -65,10 +66,13 @@ def checkpointed_backward(
         x, y: time first; tensors, arrays, memory-mapped files, or anything that has a len and can be sliced by [a:b].
             Or x is an iterator of chunks, or of pairs (x, y) with y=None, which is read once, to its end, into
             temporary files; each chunk is a segment then.
-        state: the state before the first step, in the model's form.
+        state: the state before the first step, in the model's form. What it was computed from gets no gradient here:
+            pass `d_state` on, h_0.backward(result.d_state).
         segments, memory: as in `CheckpointedBPTT`, for what autograd saves of this model, which a short trial shows.
             The temporary memory of a segment's backward pass, often as much again, is not counted.
-        reduction: whether `loss` takes the "mean" over the steps that it is given, or the "sum".
+        reduction: whether `loss` takes the "mean" over the steps that it is given, or the "sum". A mean over some of
+            them only (ignore_index, a mask) is neither, as segments have different shares: sum up, and divide by the
+            number in `loss` itself.
         say: called with one line that says what is planned, before it starts; print, for example.
 
     The model must give the same again when it is run again: torch's random numbers (on the CPU and CUDA) are drawn
@@ -78,7 +82,8 @@ def checkpointed_backward(
 
     Raises:
         ArgumentError: before any work, for arguments that do not fit together, and a memory that is too small.
-        UnsupportedError: for a model whose forward pass changes its buffers (they are put back), and a random loss.
+        UnsupportedError: for a model whose forward pass changes its buffers (they are put back), one that is a module
+            with bidirectional layers or batch_first, and a random loss. In a function these are not seen.
 
     Cost: one forward pass of the model more than backward(). Do not use it where backward() fits.
 
@@ -95,6 +100,7 @@ def checkpointed_backward(
     check_division(segments, memory)
     if reduction not in get_args(Reduction):
         raise ArgumentError(f"reduction is {reduction!r}; it must be 'mean' or 'sum', as the loss takes it")
+    _check_direction(model)
     task = _Task(model, loss, state, reduction == "mean")
     if isinstance(x, Iterator):
         _refuse_division(segments, memory)
@@ -107,6 +113,23 @@ def checkpointed_backward(
     if say is not None:
         say(str(plan))
     return task.run(sliced(x, y, steps, plan.segment_steps), plan.slots)
+
+
+def _check_direction(model: Model) -> None:
+    """Refuse recurrent layers that do not go through the segments from the first to the last."""
+    if not isinstance(model, nn.Module):
+        return
+    for name, module in model.named_modules():
+        if isinstance(module, Tappable | nn.RNNBase) and vars(module).get("bidirectional"):
+            raise UnsupportedError(
+                f"model's layer {name or 'itself'} is bidirectional; its second direction would begin anew at the end "
+                "of every segment: use CheckpointedBPTT as its gradient method"
+            )
+    if vars(model).get("batch_first"):
+        raise UnsupportedError(
+            "model has batch_first=True, and segments are cut from the first dimension: give time "
+            "first, to a layer with batch_first=False"
+        )
 
 
 def _refuse_division(segments: int | None, memory: int | str | None) -> None:

@@ -11,8 +11,8 @@ from throughtime.cells.base import Cell
 from throughtime.errors import ArgumentError, UnsupportedError
 from throughtime.gradients.base import GradientMethod
 from throughtime.gradients.bptt import BPTT
+from throughtime.gradients.budget import bytes_of, in_words
 from throughtime.gradients.loop import no_steps
-from throughtime.gradients.memory import bytes_of, in_words
 from throughtime.gradients.norms import StepNorms
 from throughtime.gradients.scan import scan
 from throughtime.gradients.sequence import Sequence, blank
@@ -50,7 +50,7 @@ class ParallelScan(GradientMethod):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        bytes_of("limit", self.limit)
+        bytes_of(self.limit, "limit")
         if self.clip_step is not None:
             raise ArgumentError(
                 f"clip_step is {self.clip_step} in ParallelScan; clipping is not affine, so steps that clip cannot be "
@@ -99,7 +99,7 @@ class ParallelScan(GradientMethod):
         """Refuse what does not fit; say once where it fits and does not pay."""
         (steps, rows), size = sequence.shape, sum(cell.state_sizes.values())
         needed = ROOM * steps * rows * size * size * sequence.x.element_size()
-        if needed > bytes_of("limit", self.limit):
+        if needed > bytes_of(self.limit, "limit"):
             raise UnsupportedError(
                 f"ParallelScan needs {in_words(needed)} for {steps} steps of {rows} rows with {size} numbers of state, "
                 f"and limit is {self.limit!r}: raise it, run fewer rows or steps at once, declare the cell diagonal "

@@ -55,7 +55,10 @@ class System(ABC):
 
     @abstractmethod
     def probe(self, rows: int, generator: torch.Generator) -> Step:
-        """A step at that many random inputs and states, at which no derivative is zero by chance."""
+        """A step at that many random inputs and states, and under random weights but for those that are zero.
+
+        At several of them no derivative is zero by chance: a ReLU whose bias is far below zero wakes up.
+        """
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,7 @@ class CellSystem(System):
         return CellStep(self.cell, self.values, x, entering)
 
     def probe(self, rows: int, generator: torch.Generator) -> CellStep:
-        values = {name: value if value.any() else random_like(value, generator) for name, value in self.values.items()}
+        values = {name: redrawn(value, generator) for name, value in self.values.items()}
         like = next(iter(values.values()), torch.empty(0))
         x, *entering = (random_like(like.new_empty(rows, n), generator) for n in (self.cell.input_size, *self.sizes))
         return CellStep(self.cell, values, x, tuple(entering))
@@ -112,3 +115,10 @@ class CellSystem(System):
 def random_like(value: Tensor, generator: torch.Generator) -> Tensor:
     """Normal numbers of that shape, dtype and device; drawn on the CPU, so that they are the same everywhere."""
     return torch.randn(value.shape, generator=generator).to(value)
+
+
+def redrawn(value: Tensor, generator: torch.Generator) -> Tensor:
+    """Random numbers in the places of those that are not zero, or in all where all are; too small to saturate a sum."""
+    drawn = random_like(value, generator)
+    drawn = drawn / value.shape[-1] ** 0.5 if value.dim() > 1 else drawn
+    return torch.where(value == 0, value, drawn) if value.any() else drawn

@@ -11,7 +11,7 @@ from torch.func import functional_call, jacrev, vmap
 from torch.utils._pytree import TreeSpec, tree_leaves, tree_unflatten
 
 from throughtime.errors import UnsupportedError
-from throughtime.gradients.systems import Step, System, random_like
+from throughtime.gradients.systems import Step, System, random_like, redrawn
 from throughtime.types import Parameters, State
 
 
@@ -45,7 +45,7 @@ class ModelSystem(System):
         return ModelStep(self, {name: value.detach() for name, value in self.parameters.items()}, x, entering)
 
     def probe(self, rows: int, generator: torch.Generator) -> "ModelStep":
-        values = {n: v if v.any() else random_like(v, generator) for n, v in self.at(self.x, ()).values.items()}
+        values = {name: redrawn(value, generator) for name, value in self.at(self.x, ()).values.items()}
         x = self.x[:1].expand(rows, *self.x.shape[1:])
         x = random_like(x, generator) if x.is_floating_point() else x
         like = self.like[0]
