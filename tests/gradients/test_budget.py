@@ -6,8 +6,8 @@ from throughtime.gradients.budget import bytes_of, in_words
 
 @pytest.mark.parametrize(
     ("memory", "count"),
-    [(1, 1), (4096, 4096), ("256MB", 256_000_000), ("1.5 GB", 1_500_000_000), ("3kB", 3000), ("3KB", 3000), (" 7 B ", 7),
-     ("2KiB", 2048), ("2MiB", 2 << 20), ("0.5GiB", 1 << 29)],
+    [(1, 1), (4096, 4096), ("256MB", 256_000_000), ("1.5 GB", 1_500_000_000), ("3kB", 3000), ("3KB", 3000),
+     (" 7 B ", 7), ("2KiB", 2048), ("2MiB", 2 << 20), ("0.5GiB", 1 << 29)],
 )  # fmt: skip
 def test_units(memory, count):
     assert bytes_of(memory) == count

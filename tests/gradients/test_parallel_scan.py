@@ -92,7 +92,7 @@ def test_the_tap_has_bptts_norms():
 
 def test_too_many_jacobians_are_refused_with_the_bytes_and_the_way_out():
     gru = tt.GRU(3, 50, gradient=ParallelScan(limit="10MB"))
-    with pytest.raises(UnsupportedError, match=r"needs 40MB for 100 steps of 10 rows.*limit is '10MB'.*use BPTT\(\)"):
+    with pytest.raises(UnsupportedError, match=r"needs 40 MB for 100 steps of 10 rows.*limit is '10MB'.*use BPTT\(\)"):
         gru(torch.randn(100, 10, 3))
     gru(torch.randn(25, 10, 3))[0].sum().backward()
     with torch.no_grad():

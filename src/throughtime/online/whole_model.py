@@ -93,8 +93,9 @@ class ModelStep(Step):
             if "randomness" not in str(error):
                 raise
             raise UnsupportedError(
-                "the model draws random numbers (dropout?) where they act on its state, and a forward method would "
-                "have to draw the same ones again: call model.eval(), or take the dropout out"
+                "the model draws random numbers (dropout?), and as weights below or between its recurrent layers act "
+                "on its state a forward method runs all of it several times a step, where they would have to be the "
+                "same: take the dropout out (or call model.eval()), or use TruncatedBPTT"
             ) from error
 
 
