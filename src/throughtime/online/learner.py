@@ -129,7 +129,7 @@ class OnlineLearner:
             reset: [batch], True where a stream starts anew: before this step its state returns to zero.
         """
         self._check_step(x_t, y_t, reset)
-        x_t, y_t = (_ordinary(value) for value in (x_t, y_t))
+        x_t, y_t = _ordinary(x_t), None if y_t is None else _ordinary(y_t)
         reset = self._due(reset)
         self.prepare(x_t)
         prediction, loss = self._engine.try_step(x_t, y_t, reset)
@@ -264,9 +264,9 @@ class OnlineLearner:
             raise ArgumentError(f"model has {len(now)} parameters, and had {len(self._own)} when the learner was built")
 
 
-def _ordinary(value: Tensor | None) -> Tensor | None:
+def _ordinary(value: Tensor) -> Tensor:
     """A tensor that can be saved for a backward pass."""
-    return value.clone() if value is not None and value.is_inference() else value
+    return value.clone() if value.is_inference() else value
 
 
 def _check_values(name: str, value: object, before: Tensor | None) -> None:
