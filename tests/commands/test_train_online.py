@@ -110,6 +110,14 @@ def test_a_file_that_has_become_shorter_is_refused(command, refused, text_file, 
         (("-", "--online", "--follow"), "--follow is for a file that grows"),
         (("{file}", "--follow"), "--follow waits for a file to grow, which is for --online"),
         (("{file}", "--online", "--epochs", "3"), "--epochs is 3, and --online has no use for it"),
+        (("{file}", "--online", "--validation", "0.3"), "--validation is 0.3, and --online has no use for it"),
+        (("{file}", "--online", "--encoding", "latin-1"), "--encoding is latin-1, and --online has no use for it"),
+        (("{file}", "--online", "--gradient", "checkpointed", "--memory", "1B"), "memory is 1 B; the least that works"),
+        (("{file}", "--online", "--gradient", "checkpointed", "--memory", "much"), "memory is 'much'; it must be"),
+        (
+            ("{file}", "--online", "--gradient", "rtrl", "--num-layers", "1", "--dropout", "0.2"),
+            "the model draws random numbers (dropout?)",
+        ),
         (("{file}", "--online", "--gradient", "rflo"), "RFLO cannot serve a LSTMCell"),
         (("{file}", "--online", "--leak", "0.5"), "--leak is 0.5, and --gradient bptt has no use for it"),
         (("{file}", "--online", "--order", "0", "--gradient", "snap"), "--order is 0; it must be at least 1"),
@@ -117,6 +125,6 @@ def test_a_file_that_has_become_shorter_is_refused(command, refused, text_file, 
 )
 def test_what_has_no_meaning_on_a_stream_is_refused_by_name(refused, text_file, tmp_path, words, sentence):
     folder = tmp_path / "run"
-    code = 1 if "nothing.txt" in words or "rflo" in words else 2  # 2: the command line is at fault
+    code = 1 if {"nothing.txt", "rflo", "rtrl"} & set(words) else 2  # 2: the command line is at fault
     message = refused("train", *(word.format(file=text_file) for word in words), "--output", folder, code=code)
     assert message.startswith(sentence) and not folder.exists()

@@ -1,5 +1,7 @@
 """Bytes as they come, from files; standard input is tested with the command."""
 
+import sys
+
 import pytest
 
 from throughtime.data.bytestream import ByteStream
@@ -38,3 +40,9 @@ def test_what_is_no_file_is_refused_before_any_reading(tmp_path, monkeypatch, na
 def test_standard_input_cannot_be_followed():
     with pytest.raises(ArgumentError, match="--follow is for a file that grows"):
         ByteStream("-", follow=True)
+
+
+def test_closed_standard_input_is_named(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(InputFileError, match="Standard input is closed"):
+        ByteStream("-")

@@ -195,3 +195,26 @@ def test_what_cannot_be_compared_is_refused(arguments, message):
     given = {"method": tt.BPTT(), "model": tt.RNN(INPUT, 2), "loss": mse_loss, "x": x, "y": y}
     with pytest.raises(ArgumentError, match=message):
         gradient_bias(**(given | arguments))
+
+
+def test_lags_are_those_of_the_weights_that_are_trained():
+    """Frozen weights have no part in the gradient; a recurrence of nothing else has no lags."""
+
+    class Model(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.below = torch.nn.Linear(3, 3, dtype=torch.float64)
+            self.rnn = tt.RNN(3, 5, dtype=torch.float64)
+
+        def forward(self, x):
+            return self.rnn(self.below(x))[0]
+
+    model, x, y = Model(), *torch.randn(2, 9, 4, 5, dtype=torch.float64)
+    model.rnn.weight_hh_l0.requires_grad_(False)
+    own = (model.rnn.weight_ih_l0, model.rnn.bias_ih_l0, model.rnn.bias_hh_l0)
+    loss = torch.nn.functional.mse_loss
+    bias = tt.gradient_bias(tt.TruncatedBPTT(3), model, loss, x[..., :3], y, lags=[9])
+    expected = torch.cat([g.flatten() for g in torch.autograd.grad(loss(model(x[..., :3]), y), own)])
+    assert bias.by_lag[range(9)].norm == pytest.approx(float(expected.norm()), rel=1e-12)
+    model.rnn.requires_grad_(False)
+    assert not tt.gradient_bias(tt.TruncatedBPTT(3), model, loss, x[..., :3], y).by_lag

@@ -163,6 +163,15 @@ class _Copying(Model):
         return y, state.detach().clone()
 
 
+class _Normalizing(Model):
+    def __init__(self):
+        super().__init__(below=True)
+        self.norm = nn.BatchNorm1d(INPUT, dtype=torch.float64)
+
+    def forward(self, x, state=None, resets=None):
+        return super().forward(self.norm(x.flatten(0, 1)).view_as(x), state, resets)
+
+
 class _Drawing(Model):
     def forward(self, x, state=None, resets=None):
         return super().forward(nn.functional.dropout(self.below(x), 0.5), state, resets)
@@ -174,6 +183,7 @@ class _Drawing(Model):
         (_Forgetful, tt.RTRL(), "pass the state on unchanged"),
         (_Fading, tt.RTRL(), "returns another state than its recurrent layers left"),
         (_Fading, tt.EProp(), "returns another state than its recurrent layers left"),
+        (_Normalizing, tt.RTRL(), "changes a buffer in its forward pass"),
         (lambda: _Drawing(below=True), tt.RTRL(), "draws random numbers"),
         (lambda: Model(tt.LSTM, 2, dropout=0.3), tt.EProp(), "dropout=0.3"),
         (lambda: Model(tt.LSTM, proj_size=2, size=5), tt.EProp(), "proj_size"),

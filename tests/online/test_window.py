@@ -7,7 +7,7 @@ from oracles import relative
 from torch.nn.functional import mse_loss
 
 import throughtime as tt
-from throughtime.errors import UnsupportedError
+from throughtime.errors import ArgumentError, UnsupportedError
 
 
 def _reaching_back(model, x, y, resets, losses, horizon):
@@ -129,3 +129,14 @@ def test_an_update_before_its_time_reaches_back_to_the_last_one():
     expected = torch.autograd.grad(mse_loss(model(x[4:6], state)[0], y[4:6]), list(model.parameters()))
     for (name, ours), value in zip(optimizer.seen.items(), expected, strict=True):
         assert relative(ours, value) <= 1e-13, name
+
+
+def test_a_memory_that_is_too_small_is_refused_before_the_first_step():
+    model, (x, y, _) = Model(tt.LSTM), stream()
+    learner = tt.OnlineLearner(model, mse_loss, Watched(model), tt.CheckpointedBPTT(memory=64), update_every=4)
+    with pytest.raises(ArgumentError, match="memory is 64 B; the least that works is"):
+        learner.step(x[0], y[0])
+    assert learner.steps == 0 and learner.state is None
+    learner = tt.OnlineLearner(model, mse_loss, Watched(model), tt.CheckpointedBPTT(memory="4kB"), update_every=4)
+    learner.prepare(x[0])
+    assert learner.steps == 0

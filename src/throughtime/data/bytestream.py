@@ -23,13 +23,15 @@ class ByteStream:
         offset: bytes of the file that have been read before.
 
     Raises:
-        InputFileError: the file is missing, a folder, unreadable, or shorter than `offset`.
+        InputFileError: the file is missing, a folder, unreadable, or shorter than `offset`; standard input is closed.
         ArgumentError: `follow` with standard input.
     """
 
     def __init__(self, source: str, follow: bool = False, offset: int = 0) -> None:
         if source == STANDARD_INPUT and follow:
             raise ArgumentError("--follow is for a file that grows; standard input is read to its end: leave it out.")
+        if source == STANDARD_INPUT and sys.stdin is None:
+            raise InputFileError("Standard input is closed, so nothing can come from there: give a FILE, or a pipe.")
         self._source, self._follow, self._offset = source, follow, offset
         if source != STANDARD_INPUT:
             self._check_size()

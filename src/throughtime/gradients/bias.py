@@ -177,6 +177,7 @@ def _gradients(
 
 
 def _by_lag(method: GradientMethod, runs: list[RecordedRun], lags: Ordered[int] | None) -> dict[range, Agreement]:
+    runs = [run for run in runs if any(value.requires_grad for value in run.parameters.values())]
     steps = max((len(run.sequence.x) for run in runs), default=0)
     if not steps:
         return {}
@@ -195,7 +196,8 @@ def _summed(by_run: list[tuple[RecordedRun, list[dict[str, Tensor]]]]) -> list[l
     bands: list[dict[int, Tensor]] = [{} for _ in by_run[0][1]]
     for run, gradients in by_run:
         for band, by_name in zip(bands, gradients, strict=True):
-            for name, parameter in run.parameters.items():
+            trained = ((name, parameter) for name, parameter in run.parameters.items() if parameter.requires_grad)
+            for name, parameter in trained:
                 key = parameter.data_ptr()
                 band[key] = by_name[name] + band[key] if key in band else by_name[name]
     return [list(band.values()) for band in bands]

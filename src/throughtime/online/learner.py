@@ -94,7 +94,9 @@ class OnlineLearner:
         self.gradient, self.clip, self.nonfinite = gradient, clip, nonfinite
         self.steps = self.updates = self.skipped = 0
         self._engine: Engine = (
-            Carried(model, loss, gradient) if isinstance(gradient, ForwardMethod) else Window(model, loss, gradient)
+            Carried(model, loss, gradient)
+            if isinstance(gradient, ForwardMethod)
+            else Window(model, loss, gradient, update_every)
         )
         self.clipping: ClipReport | None = None
         self._since = 0
@@ -109,6 +111,15 @@ class OnlineLearner:
         """The model's state after the latest step, as the model gives it; None before the first."""
         return self._engine.nest(self._engine.leaves) if self._engine.leaves else None
 
+    def prepare(self, x_t: Tensor) -> None:
+        """Refuse now what the first step would refuse, given its inputs; nothing is learned. A step does it by itself.
+
+        Raises:
+            ArgumentError, UnsupportedError: by name.
+        """
+        if not self._engine.leaves:
+            self._begin(x_t)
+
     def step(self, x_t: Tensor, y_t: Tensor | None = None, reset: Bool[Tensor, " batch"] | None = None) -> OnlineStep:
         """Take one step.
 
@@ -120,8 +131,7 @@ class OnlineLearner:
         self._check_step(x_t, y_t, reset)
         x_t, y_t = _ordinary(x_t), None if y_t is None else _ordinary(y_t)
         reset = self._due(reset)
-        if not self._engine.leaves:
-            self._begin(x_t)
+        self.prepare(x_t)
         prediction, loss = self._engine.try_step(x_t, y_t, reset)
         if self._like is None or self._like[1] is None:
             self._like = x_t, y_t

@@ -90,11 +90,18 @@ class ModelStep(Step):
         try:
             return vmap(jacrev(function), in_dims=in_dims)(*arguments)
         except RuntimeError as error:
+            if "mutate a captured Tensor" in str(error):
+                raise UnsupportedError(
+                    "the model changes a buffer in its forward pass (the statistics of a normalization?), and as "
+                    "weights below or between its recurrent layers act on its state a forward method differentiates that pass "
+                    "row by row: call model.eval(), or use TruncatedBPTT"
+                ) from error
             if "randomness" not in str(error):
                 raise
             raise UnsupportedError(
-                "the model draws random numbers (dropout?) where they act on its state, and a forward method would "
-                "have to draw the same ones again: call model.eval(), or take the dropout out"
+                "the model draws random numbers (dropout?), and as weights below or between its recurrent layers act "
+                "on its state a forward method runs all of it several times a step, where they would have to be the "
+                "same: take the dropout out (or call model.eval()), or use TruncatedBPTT"
             ) from error
 
 

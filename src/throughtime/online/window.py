@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from throughtime.errors import UnsupportedError
 from throughtime.gradients.base import GradientMethod
+from throughtime.gradients.checkpointed import CheckpointedBPTT
 from throughtime.gradients.truncated import TruncatedBPTT
 from throughtime.online.engine import Engine, StepLoss
 from throughtime.online.watching import differentiated_by
@@ -38,16 +39,25 @@ class Window(Engine):
     (update_every + horizon) / update_every times for the gradient.
     """
 
-    def __init__(self, model: nn.Module, loss: StepLoss, method: GradientMethod) -> None:
+    def __init__(self, model: nn.Module, loss: StepLoss, method: GradientMethod, update_every: int) -> None:
         super().__init__(model, loss, method)
         for layer in self.layers.values():
             for depth in range(layer.num_layers):
                 method.check(layer.cell_and_parameters(depth)[0])
         self._before = method.horizon - 1 if isinstance(method, TruncatedBPTT) else 0
+        self._update_every = update_every
         self._moments: deque[_Moment] = deque()
         self._tried: tuple[_Moment, State] | None = None
         self._since = 0
         self._takes_resets = "resets" in inspect.signature(model.forward).parameters
+
+    def begin(self, x: Tensor) -> None:
+        super().begin(x)
+        if isinstance(self.method, CheckpointedBPTT):  # whose memory may be too small: that shows before any work
+            for layer in self.layers.values():
+                for depth in range(layer.num_layers):
+                    cell = layer.cell_and_parameters(depth)[0]
+                    self.method.plan(cell, self._update_every, len(x), self.leaves[0].dtype)
 
     def try_step(
         self, x: Tensor, y: Tensor | None, reset: Bool[Tensor, " batch"] | None

@@ -202,6 +202,7 @@ def start_online(settings: RunSettings, folder: Path, overwrite: bool, follow: b
     learner, model = _learner(settings)
     file = settings.file if settings.file == STANDARD_INPUT else str(Path(settings.file).resolve())
     settings = replace(settings, file=file, data=replace(settings.data, units="bytes"))
+    learner.prepare(torch.tensor([0]))  # what is refused leaves no folder
     vocabulary = TextVocabulary("bytes", tuple(range(ALPHABET)))
     record = record_of(settings, vocabulary, model, folder)
     prepare_folder(folder, overwrite)

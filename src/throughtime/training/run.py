@@ -14,6 +14,8 @@ from torch import nn
 
 from throughtime.data.streams import HELD_OUT_STEPS, ChunkLoader, held_out_streams, training_streams
 from throughtime.errors import ArgumentError, RunFolderError
+from throughtime.gradients import CheckpointedBPTT
+from throughtime.layers.base import RecurrentLayer
 from throughtime.records import CONFIG, Outcome, Record, prepare_folder, read_record, write_aside, write_record
 from throughtime.training.checkpoints import AsideCheckpointIO, read_checkpoint
 from throughtime.training.gradient import gradient_method
@@ -65,7 +67,12 @@ def start(
         torch.set_num_threads(settings.optimization.threads)
     torch.manual_seed(settings.optimization.seed)
     layers = recurrent() if recurrent else None
-    model = SequenceModel(len(material.vocabulary), settings.model, layers, gradient_method(settings.optimization))
+    method = gradient_method(settings.optimization)
+    model = SequenceModel(len(material.vocabulary), settings.model, layers, method)
+    if isinstance(method, CheckpointedBPTT) and isinstance(model.recurrent, RecurrentLayer):
+        for depth in range(model.recurrent.num_layers):  # a memory that is too small leaves no folder
+            cell = model.recurrent.cell_and_parameters(depth)[0]
+            method.plan(cell, settings.optimization.update_every, material.batch_size)
     record = first_record(settings, material, model, folder)
     prepare_folder(folder, overwrite)
     # What was chosen for this text is written down, so that a later version that chooses otherwise can go on with it.

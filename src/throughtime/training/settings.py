@@ -140,10 +140,10 @@ class RunSettings:
         """Refuse what has no meaning on a stream."""
         if not self.optimization.online:
             return
-        standard = OptimizationSettings()
+        values, standard = self.flat(), RunSettings(self.file).flat()
         for name in _NOT_ONLINE:
-            if getattr(self.optimization, name) != getattr(standard, name):
-                flag, value = f"--{name.replace('_', '-')}", getattr(self.optimization, name)
+            if values[name] != standard[name]:
+                flag, value = f"--{name.replace('_', '-')}", values[name]
                 raise ArgumentError(f"{flag} is {value}, and --online has no use for it: leave it out.")
 
     def flat(self) -> dict[str, Any]:
@@ -168,8 +168,8 @@ def options(kind: type) -> Iterator[tuple[Field[Any], Any]]:
 
 
 _NOT_ONLINE = (
-    "batch_size", "epochs", "schedule", "warm_up", "burn_in", "chunk_jitter", "validate_every", "patience",
-    "accelerator",
+    "validation", "encoding", "batch_size", "epochs", "schedule", "warm_up", "burn_in", "chunk_jitter",
+    "validate_every", "patience", "accelerator",
 )  # fmt: skip
 
 # Name, lower end, upper end (never reached), and whether the lower end itself is allowed.
