@@ -93,8 +93,8 @@ class ModelStep(Step):
             if "mutate a captured Tensor" in str(error):
                 raise UnsupportedError(
                     "the model changes a buffer in its forward pass (the statistics of a normalization?), and as "
-                    "weights below or between its recurrent layers act on its state a forward method differentiates that "
-                    "pass row by row: call model.eval(), or use TruncatedBPTT"
+                    "weights below or between its recurrent layers act on its state a forward method differentiates "
+                    "that pass row by row: call model.eval(), or use TruncatedBPTT"
                 ) from error
             if "randomness" not in str(error):
                 raise
