@@ -1,8 +1,7 @@
 """How far a gradient method is from the exact gradient: altogether, by parameter, and by lag."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Sequence as Ordered
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +12,7 @@ from throughtime.errors import ArgumentError
 from throughtime.gradients.base import GradientMethod
 from throughtime.gradients.lags import RecordedRun, Recording
 from throughtime.gradients.tap import Tappable
-from throughtime.gradients.unchanged import unchanged
+from throughtime.gradients.unchanged import differentiated_by, unchanged
 
 
 @dataclass(frozen=True)
@@ -146,18 +145,6 @@ def _check_lags(lags: Ordered[int]) -> None:
         raise ArgumentError(f"lags is {lags!r}; it must be increasing whole numbers from 1 on, such as [1, 2, 4, 8]")
 
 
-@contextmanager
-def _differentiated_by(method: GradientMethod, layers: list[Tappable]) -> Iterator[None]:
-    before = [layer.gradient for layer in layers]
-    try:
-        for layer in layers:
-            layer.gradient = method
-        yield
-    finally:
-        for layer, gradient in zip(layers, before, strict=True):
-            layer.gradient = gradient
-
-
 def _gradients(
     method: GradientMethod,
     model: nn.Module,
@@ -167,7 +154,7 @@ def _gradients(
     y: Any,
     parameters: list[nn.Parameter],
 ) -> tuple[Tensor, ...]:
-    with unchanged(model), _differentiated_by(method, layers), torch.enable_grad():
+    with unchanged(model), differentiated_by(layers, method), torch.enable_grad():
         output = model(x)
         value = loss(output[0] if isinstance(output, tuple) else output, y)
         if not isinstance(value, Tensor) or value.numel() != 1:

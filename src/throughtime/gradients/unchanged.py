@@ -1,10 +1,13 @@
-"""A trial run that leaves no trace."""
+"""A run that leaves a model as it was."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import nn
+
+from throughtime.gradients.base import GradientMethod
+from throughtime.gradients.tap import Tappable
 
 
 @contextmanager
@@ -19,3 +22,16 @@ def unchanged(model: nn.Module) -> Iterator[None]:
         with torch.no_grad():
             for buffer, value in buffers:
                 buffer.copy_(value)
+
+
+@contextmanager
+def differentiated_by(layers: Iterable[Tappable], method: GradientMethod) -> Iterator[None]:
+    """Let the layers use another gradient method inside the block."""
+    before = [(layer, layer.gradient) for layer in layers]
+    try:
+        for layer, _ in before:
+            layer.gradient = method
+        yield
+    finally:
+        for layer, gradient in before:
+            layer.gradient = gradient

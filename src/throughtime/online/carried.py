@@ -13,10 +13,11 @@ from throughtime.gradients.bptt import BPTT
 from throughtime.gradients.forward import ForwardMethod
 from throughtime.gradients.influence import Influence
 from throughtime.gradients.systems import CellSystem, Step
+from throughtime.gradients.unchanged import differentiated_by
 from throughtime.layers.base import RecurrentLayer
 from throughtime.online.engine import Engine, StepLoss
 from throughtime.online.stack import StackSystem
-from throughtime.online.watching import Observed, Visit, differentiated_by, place_of, watched
+from throughtime.online.watching import Observed, Visit, place_of, watched
 from throughtime.online.whole_model import ModelSystem, side_by_side
 from throughtime.types import State
 
@@ -67,8 +68,6 @@ class Carried(Engine):
         self._observed = Observed()
         self._tried: tuple[dict[str, Tensor] | None, list[Step], State, Tensor | None] | None = None
         for name, layer in self.layers.items():
-            for depth in range(layer.num_layers):
-                method.check(layer.cell_and_parameters(depth)[0])
             if layer.num_layers > 1 and layer.dropout:
                 raise UnsupportedError(
                     f"model's layer {name!r} has dropout={layer.dropout} between its layers, where a forward method "
@@ -79,7 +78,7 @@ class Carried(Engine):
         super().begin(x)
         leaves = tuple(leaf.clone().requires_grad_() for leaf in self.leaves)
         visits, _, new = self._run(x, leaves)
-        with torch.no_grad(), differentiated_by(self.layers, BPTT()):
+        with torch.no_grad(), differentiated_by(self.layers.values(), BPTT()):
             self._parts = self._divided(x, visits, leaves, new)
 
     def _divided(self, x: Tensor, visits: dict[str, Visit], leaves: State, new: Any) -> list[_Part]:
@@ -131,7 +130,7 @@ class Carried(Engine):
         assert self._tried is not None
         gradient, steps, self.leaves, reset = self._tried
         self._tried = None
-        with torch.no_grad(), differentiated_by(self.layers, BPTT()):
+        with torch.no_grad(), differentiated_by(self.layers.values(), BPTT()):
             for part, step in zip(self._parts, steps, strict=True):
                 if reset is not None:
                     part.influence.forget(reset[:, None])
@@ -167,7 +166,7 @@ class Carried(Engine):
         self._observed = Observed()
         # Eagerly: a compiled layer would not tell what arrives at it.
         eagerly = torch.compiler.set_stance("force_eager")
-        observed = differentiated_by(self.layers, self._observed)
+        observed = differentiated_by(self.layers.values(), self._observed)
         with torch.enable_grad(), eagerly, observed, watched(self.layers) as visits:
             output, new = self.model(x[None], self.nest(leaves))
         used = [member for visit in visits.values() for member in visit.entering]

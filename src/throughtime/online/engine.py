@@ -2,7 +2,7 @@
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -10,6 +10,7 @@ from jaxtyping import Bool
 from torch import Tensor, nn
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 
+from throughtime.cells.base import Cell
 from throughtime.errors import ArgumentError, UnsupportedError
 from throughtime.gradients.base import GradientMethod
 from throughtime.online.watching import check_vectors, recurrent_layers
@@ -33,6 +34,8 @@ class Engine(ABC):
     def __init__(self, model: nn.Module, loss: StepLoss, method: GradientMethod) -> None:
         self.model, self._loss, self.method = model, loss, method
         self.layers = recurrent_layers(model)
+        for cell in self.cells():
+            method.check(cell)
         self.names = [name for name, value in model.named_parameters() if value.requires_grad]
         first: dict[int, str] = {}
         self.first_name = {
@@ -41,6 +44,12 @@ class Engine(ABC):
         """Every name of a parameter → the first of those of the same one, by which it is in `names`."""
         self.leaves: State = ()
         self.form: TreeSpec
+
+    def cells(self) -> Iterator[Cell]:
+        """The cell of every layer of every recurrent layer."""
+        for layer in self.layers.values():
+            for depth in range(layer.num_layers):
+                yield layer.cell_and_parameters(depth)[0]
 
     @abstractmethod
     def try_step(

@@ -104,7 +104,6 @@ class OnlineLearner:
         self._owed: Tensor | None = None
         """The resets of steps that were skipped, which the next one takes."""
         self._like: tuple[Tensor, Tensor | None] | None = None
-        self._loaded: dict[str, Any] | None = None
 
     @property
     def state(self) -> Any:

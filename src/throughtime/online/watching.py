@@ -11,7 +11,6 @@ from torch.nn.functional import one_hot
 
 from throughtime.cells.base import Cell
 from throughtime.errors import ArgumentError, UnsupportedError
-from throughtime.gradients.base import GradientMethod
 from throughtime.gradients.bptt import BPTT
 from throughtime.gradients.norms import StepNorms
 from throughtime.gradients.sequence import Sequence
@@ -94,19 +93,6 @@ class Observed(BPTT):
 def place_of(parameters: Parameters) -> tuple[int, ...]:
     """By what `Observed` knows a layer."""
     return tuple(value.data_ptr() for value in parameters.values())
-
-
-@contextmanager
-def differentiated_by(layers: dict[str, RecurrentLayer], method: GradientMethod) -> Iterator[None]:
-    """Let the layers use another gradient method inside the block."""
-    before = {name: layer.gradient for name, layer in layers.items()}
-    try:
-        for layer in layers.values():
-            layer.gradient = method
-        yield
-    finally:
-        for name, layer in layers.items():
-            layer.gradient = before[name]
 
 
 @contextmanager

@@ -13,8 +13,8 @@ from throughtime.errors import UnsupportedError
 from throughtime.gradients.base import GradientMethod
 from throughtime.gradients.checkpointed import CheckpointedBPTT
 from throughtime.gradients.truncated import TruncatedBPTT
+from throughtime.gradients.unchanged import differentiated_by
 from throughtime.online.engine import Engine, StepLoss
-from throughtime.online.watching import differentiated_by
 from throughtime.types import State
 
 
@@ -41,9 +41,6 @@ class Window(Engine):
 
     def __init__(self, model: nn.Module, loss: StepLoss, method: GradientMethod, update_every: int) -> None:
         super().__init__(model, loss, method)
-        for layer in self.layers.values():
-            for depth in range(layer.num_layers):
-                method.check(layer.cell_and_parameters(depth)[0])
         self._before = method.horizon - 1 if isinstance(method, TruncatedBPTT) else 0
         self._update_every = update_every
         self._moments: deque[_Moment] = deque()
@@ -54,10 +51,8 @@ class Window(Engine):
     def begin(self, x: Tensor) -> None:
         super().begin(x)
         if isinstance(self.method, CheckpointedBPTT):  # whose memory may be too small: that shows before any work
-            for layer in self.layers.values():
-                for depth in range(layer.num_layers):
-                    cell = layer.cell_and_parameters(depth)[0]
-                    self.method.plan(cell, self._update_every, len(x), self.leaves[0].dtype)
+            for cell in self.cells():
+                self.method.plan(cell, self._update_every, len(x), self.leaves[0].dtype)
 
     def try_step(
         self, x: Tensor, y: Tensor | None, reset: Bool[Tensor, " batch"] | None
@@ -91,7 +86,7 @@ class Window(Engine):
         with_target = [t for t in range(len(window) - new, len(window)) if window[t].y is not None]
         if not with_target:
             return None
-        with torch.enable_grad(), differentiated_by(self.layers, self.method):
+        with torch.enable_grad(), differentiated_by(self.layers.values(), self.method):
             output, _ = self.model(
                 torch.stack([moment.x for moment in window]), self.nest(window[0].entering), **self._resets(window)
             )
