@@ -25,6 +25,8 @@ ALLOWED = {
     "verification": {"errors", "types"},
     "data": {"errors"},
     "records": {"errors"},
+    "report": {"records", "errors"},
+    "diagnosis": {"layers", "gradients", "cells", "records", "report", "types", "errors"},
     "benchmark": {"layers", "kernels", "cells", "gradients", "errors", "types"},
     "training": {
         "kernels",
@@ -34,12 +36,25 @@ ALLOWED = {
         "online",
         "clipping",
         "data",
+        "diagnosis",
+        "report",
         "records",
         "errors",
         "types",
     },
-    "commands": {"training", "benchmark", "kernels", "notes", "data", "records", "errors", "types"},
-    "api": {"cells", "clipping", "gradients", "layers", "losses", "online", "verification"},
+    "commands": {
+        "training",
+        "benchmark",
+        "diagnosis",
+        "report",
+        "kernels",
+        "notes",
+        "data",
+        "records",
+        "errors",
+        "types",
+    },
+    "api": {"cells", "clipping", "diagnosis", "gradients", "layers", "losses", "online", "verification"},
 }
 """What each room may import; `throughtime.errors` and `throughtime.types` are everybody's."""
 

@@ -11,6 +11,7 @@ from throughtime.gradients.bptt import BPTT
 from throughtime.gradients.norms import StepNorms
 from throughtime.gradients.sequence import Sequence
 from throughtime.gradients.steps import Steps, direct
+from throughtime.gradients.tap import LayerTap
 from throughtime.types import Gradients, Parameters, State
 
 STATES = BPTT(save="states")
@@ -25,6 +26,7 @@ class RecordedRun:
     Args:
         entering: the state that entered each step, each member [T, B, size].
         own: ∂L/∂s_t not by way of later steps of this recurrence, likewise.
+        tap: the record of the norms of its total ∂L/∂s_t, where a tap was open.
     """
 
     cell: Cell
@@ -32,6 +34,7 @@ class RecordedRun:
     sequence: Sequence
     entering: State
     own: State
+    tap: LayerTap | None = None
 
     def exact(self, bands: list[range]) -> list[dict[str, Tensor]]:
         """For each band of lags the exact gradient of all losses by way of these lags; the bands must be in order."""
@@ -126,5 +129,5 @@ class Recording(GradientMethod):
         if len(sequence.x):
             own, _ = direct(sequence, d_outputs, d_final)
             entering = STATES.entering(cell, sequence, trace)
-            self.runs.append(RecordedRun(cell, parameters, sequence, entering, own))
+            self.runs.append(RecordedRun(cell, parameters, sequence, entering, own, norms.tap))
         return STATES.backward(cell, parameters, sequence, trace, d_outputs, d_final, needs_x, norms)

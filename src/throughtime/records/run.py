@@ -1,20 +1,19 @@
-"""The run folder: what a run writes and what reads it later. No torch here, so that reports stay light.
+"""The run folder and its record.
 
-A run is a folder of `config.yaml`, `model.safetensors`, `last.ckpt`, `metrics.csv` and `record.json`. Each file is
-written aside and renamed, so that a reader finds the new one or the one before, never half of one.
+A run is a folder of `config.yaml`, `model.safetensors`, `last.ckpt`, `record.json`, the tables, the diagnoses and the
+report. Each file is written aside and renamed, so that a reader finds the new one or the one before.
 """
 
-import csv
-import io
 import json
-import os
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from throughtime.errors import RunFolderError
+from throughtime.records.files import ASIDE, content, damaged, write_aside
+from throughtime.records.flow import DIAGNOSES
+from throughtime.records.tables import METRICS, STEP_NORMS, UPDATES
 
 FORMAT = 1
 """Version of the folder's layout; a folder of another version is refused."""
@@ -22,10 +21,12 @@ FORMAT = 1
 CONFIG = "config.yaml"
 WEIGHTS = "model.safetensors"
 CHECKPOINT = "last.ckpt"
-METRICS = "metrics.csv"
 RECORD = "record.json"
-RUN_FILES = (CONFIG, WEIGHTS, CHECKPOINT, METRICS, RECORD, "report.html")
-_ASIDE = ".partial"
+REPORT = "report.html"
+REPORT_NUMBERS = "report.json"
+RUN_FILES = (
+    CONFIG, WEIGHTS, CHECKPOINT, METRICS, UPDATES, STEP_NORMS, DIAGNOSES, RECORD, REPORT, REPORT_NUMBERS,
+)  # fmt: skip
 
 
 class Outcome(StrEnum):
@@ -109,71 +110,9 @@ class Record:
         return replace(self, outcome=outcome, results=results)
 
 
-@dataclass(frozen=True)
-class MetricsRow:
-    """One line of `metrics.csv`, written at a validation; the training columns are means since the line before.
-
-    Losses are in nats per symbol, the gradient norm is the one before clipping, `clipped` is the share of updates
-    whose gradient was rescaled, `seconds` counts from the start of the run, interruptions left out.
-    """
-
-    update: int
-    epoch: float
-    train_loss: float
-    validation_loss: float
-    learning_rate: float
-    gradient_norm: float
-    clipped: float
-    tokens_per_second: float
-    seconds: float
-
-
-def write_aside(path: Path, content: bytes) -> None:
-    """Put `content` at `path` so that a crash or a full disk leaves the previous file readable.
-
-    Raises:
-        RunFolderError: the system refused; the file at `path` is still the previous one.
-    """
-    aside = path.with_name(path.name + _ASIDE)
-    try:
-        with aside.open("wb") as handle:
-            handle.write(content)
-            handle.flush()
-            os.fsync(handle.fileno())
-        aside.replace(path)
-    except OSError as error:
-        _remove_quietly(aside)
-        kept = f"the previous {path.name} is kept" if path.exists() else "nothing is left half-written"
-        raise RunFolderError(
-            f"Writing {path} failed ({error.strerror or error}); {kept}: make room or mend the folder, then repeat "
-            f"the command or go on with: throughtime train --resume {path.parent}"
-        ) from error
-
-
 def write_record(folder: Path, record: Record) -> None:
     """Write `record.json`."""
     write_aside(folder / RECORD, (json.dumps(asdict(record), indent=1) + "\n").encode())
-
-
-def write_metrics(folder: Path, rows: Iterable[MetricsRow]) -> None:
-    """Write `metrics.csv`, one line per validation."""
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, [entry.name for entry in fields(MetricsRow)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(row) for row in rows)
-    write_aside(folder / METRICS, text.getvalue().encode())
-
-
-def read_metrics(folder: Path) -> list[MetricsRow]:
-    """Read `metrics.csv`; raises `RunFolderError` when it is missing or damaged."""
-    kinds: dict[str, Any] = {entry.name: entry.type for entry in fields(MetricsRow)}
-    with io.StringIO(_content(folder, METRICS).decode("utf-8", "replace"), newline="") as text:
-        try:
-            return [
-                MetricsRow(**{key: kinds[key](value) for key, value in row.items()}) for row in csv.DictReader(text)
-            ]
-        except (KeyError, TypeError, ValueError):
-            raise _damaged(folder / METRICS) from None
 
 
 def read_record(folder: Path) -> Record:
@@ -184,12 +123,12 @@ def read_record(folder: Path) -> Record:
     """
     if not folder.is_dir():
         raise RunFolderError(f"RUN {folder} is not a folder; give the folder that throughtime train wrote.")
-    content = _content(folder, RECORD)
+    written = content(folder, RECORD)
     try:
-        values = json.loads(content)
+        values = json.loads(written)
         version = values["format"]
     except (ValueError, KeyError, TypeError):
-        raise _damaged(folder / RECORD) from None
+        raise damaged(folder / RECORD) from None
     if version != FORMAT:
         raise RunFolderError(
             f"RUN {folder} has format {version!r} and this throughtime reads format {FORMAT}: use the throughtime "
@@ -198,7 +137,7 @@ def read_record(folder: Path) -> Record:
     try:
         return _record(values)
     except (ValueError, KeyError, TypeError):
-        raise _damaged(folder / RECORD) from None
+        raise damaged(folder / RECORD) from None
 
 
 def prepare_folder(folder: Path, overwrite: bool) -> None:
@@ -207,7 +146,7 @@ def prepare_folder(folder: Path, overwrite: bool) -> None:
     Raises:
         RunFolderError: the folder holds a run (without `overwrite`) or other files, or cannot be made.
     """
-    present = {entry.name.removesuffix(_ASIDE) for entry in _entries(folder)}
+    present = {entry.name.removesuffix(ASIDE) for entry in _entries(folder)}
     if RECORD in present and not overwrite:
         raise RunFolderError(
             f"--output {folder} already holds a run: give another folder, or --overwrite to replace it, "
@@ -241,26 +180,3 @@ def _record(values: dict[str, Any]) -> Record:
         "outcome": Outcome(values["outcome"]),
     }
     return Record(**{**values, **parts})
-
-
-def _content(folder: Path, name: str) -> bytes:
-    try:
-        return (folder / name).read_bytes()
-    except FileNotFoundError:
-        raise RunFolderError(
-            f"RUN {folder} has no {name}, so it is not a run or its training was stopped before it was written: "
-            "give a folder that throughtime train wrote."
-        ) from None
-    except OSError as error:
-        raise RunFolderError(f"{folder / name} cannot be read: {error.strerror}.") from None
-
-
-def _damaged(path: Path) -> RunFolderError:
-    return RunFolderError(f"{path} is damaged: it is not what throughtime writes; train anew or restore the file.")
-
-
-def _remove_quietly(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError:
-        return

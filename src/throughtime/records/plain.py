@@ -1,0 +1,47 @@
+"""Records as plain JSON and back: nested data classes, lists, dictionaries, and numbers that JSON lacks."""
+
+import math
+import types
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+T = TypeVar("T")
+
+
+def to_plain(value: Any) -> Any:
+    """What `json.dumps(…, allow_nan=False)` takes: NaN and infinities become "nan", "inf" and "-inf"."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {entry.name: to_plain(getattr(value, entry.name)) for entry in fields(value)}
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Mapping):
+        return {key: to_plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_plain(one) for one in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
+
+
+def from_plain(kind: Any, value: Any) -> Any:
+    """The reverse of `to_plain` for a value of this type, as annotated; raises ValueError, TypeError or KeyError."""
+    container, arguments = get_origin(kind), get_args(kind)
+    if container is types.UnionType:
+        inner = next(one for one in arguments if one is not types.NoneType)
+        return None if value is None else from_plain(inner, value)
+    if container is list:
+        return [from_plain(arguments[0], one) for one in _of(list, value)]
+    if container is dict:
+        return {str(key): from_plain(arguments[1], one) for key, one in _of(dict, value).items()}
+    if isinstance(kind, type) and is_dataclass(kind):
+        hints = get_type_hints(kind)
+        return kind(**{name: from_plain(hints[name], one) for name, one in _of(dict, value).items()})
+    return value if isinstance(value, kind) else kind(value)
+
+
+def _of(kind: type[T], value: Any) -> T:
+    if not isinstance(value, kind):
+        raise TypeError(f"a {type(value).__name__} where a {kind.__name__} is needed")
+    return value
