@@ -43,8 +43,8 @@ def lyapunov_of(
         The exponents, decreasing, with standard errors: the larger of batch means over time and the scatter between
         rows, see `mean_with_error`; nan where there are too few steps. `steps` counts those of all rows together;
         where there is none, the exponents are nan.
-        An exponent is -inf where its direction is lost at once, that is where |R_ii| ≤ S ε ‖J_t‖_F with ε = 2⁻⁵² at any
-        counted step: float64 cannot tell so small a number from the rounding of J_t Q.
+        An exponent is -inf where its direction is lost at once, at any counted step: where |R_ii| is not above what
+        the rounding of J_t Q makes of a zero, see `_resolved`.
 
     Raises:
         ArgumentError: count, discard or rows is out of range.
@@ -127,6 +127,7 @@ class Follower:
         rows, device = sequence.shape[1], sequence.initial[0].device
         start = torch.randn(size, count, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
         self.directions = torch.linalg.qr(start)[0].to(device).expand(rows, -1, -1)
+        self.steps = 0
 
     @property
     def nothing(self) -> Tensor:
@@ -137,13 +138,14 @@ class Follower:
         """ln|R_ii| of each step and row; 0 where there is no factor."""
         state = torch.cat(entering, dim=-1)
         moves = moving(sequence)
-        _check_finite(state, moves, "the state that enters step")
+        _check_finite(state, moves, "the state that enters step", self.steps)
         rows, size = state.shape[1:]
         length = max(1, NUMBERS // (rows * size * size))
         logs = [
             self._through(sequence.x[start : start + length], state[start : start + length], moves, start)
             for start in range(0, len(state), length)
         ]
+        self.steps += len(state)
         return torch.cat(logs) if logs else self.nothing
 
     def _through(self, x: Tensor, state: Tensor, moves: Tensor, start: int) -> Tensor:
@@ -153,16 +155,32 @@ class Follower:
         jacobians = self.cell.state_jacobian(self.parameters, x.double().flatten(0, 1), flat)
         jacobians = jacobians.unflatten(0, (steps, -1))
         moves = moves[start : start + steps]
-        _check_finite(jacobians.flatten(2), moves, "the derivative of the state at step", start)
+        _check_finite(jacobians.flatten(2), moves, "the derivative of the state at step", self.steps + start)
         identity = torch.eye(size, dtype=jacobians.dtype, device=jacobians.device)
         jacobians = torch.where(moves[..., None, None], jacobians, identity)
-        diagonals = []
+        triangles = []
         for jacobian in jacobians:
             self.directions, r = torch.linalg.qr(jacobian @ self.directions)
-            diagonals.append(r.diagonal(dim1=-2, dim2=-1).abs())
-        rounding = size * torch.finfo(torch.float64).eps * torch.linalg.matrix_norm(jacobians)[..., None]
-        growth = torch.stack(diagonals)
-        return growth.masked_fill(growth <= rounding, 0).log()
+            triangles.append(r)
+        # J_t and Q have entries that are right to ε, and their product sums S of them.
+        rounding = size * torch.finfo(torch.float64).eps * torch.linalg.matrix_norm(jacobians)
+        return _resolved(torch.stack(triangles), rounding).log()
+
+
+def _resolved(triangles: Float[Tensor, "*rows count count"], rounding: Float[Tensor, "*rows"]) -> Tensor:
+    """|R_ii|, and 0 where that is not above what rounding alone may make of it.
+
+    `rounding` is the error of one column of J_t Q. R_ii has it too, and besides those of the columns before it, as far
+    as column i is made of them: `rounding` |R_ii| ‖R⁻¹ e_i‖_1 in all.
+    """
+    growth = triangles.diagonal(dim1=-2, dim2=-1).abs()
+    rounding = rounding[..., None]
+    gone = growth <= rounding
+    identity = torch.eye(growth.shape[-1], dtype=growth.dtype, device=growth.device)
+    # What is gone is no part of what comes after it.
+    present = torch.where(gone[..., None] | gone[..., None, :], identity, triangles)
+    inverse = torch.linalg.solve_triangular(present, identity, upper=True)
+    return growth.masked_fill(gone | (rounding * inverse.abs().sum(-2) >= 1), 0)
 
 
 def moving(sequence: Sequence) -> Bool[Tensor, "time batch"]:
@@ -238,7 +256,7 @@ def _pieces(cell: Cell, parameters: Parameters, sequence: Sequence) -> Iterator[
         yield part, STATES.entering(cell, part, trace)
 
 
-def _check_finite(values: Tensor, moves: Tensor, what: str, start: int = 0) -> None:
+def _check_finite(values: Tensor, moves: Tensor, what: str, start: int) -> None:
     bad = (moves & ~values.isfinite().all(-1)).nonzero()
     if len(bad):
         step, row = bad[0].tolist()
