@@ -2,3 +2,6 @@
 
 from throughtime.diagnosis.lyapunov import lyapunov_exponents as lyapunov_exponents
 from throughtime.diagnosis.lyapunov import lyapunov_of as lyapunov_of
+from throughtime.diagnosis.spectra import spectrum_of as spectrum_of
+from throughtime.diagnosis.transient import TransientGrowth as TransientGrowth
+from throughtime.diagnosis.transient import transient_growth as transient_growth

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from throughtime.cells.base import Cell, check_size
 from throughtime.diagnosis.batch_means import mean_with_error
-from throughtime.errors import ArgumentError, NonFiniteError
+from throughtime.diagnosis.finite import check_finite, checked_parameters
+from throughtime.errors import ArgumentError
 from throughtime.gradients.bptt import BPTT
 from throughtime.gradients.lags import RecordedRun
 from throughtime.gradients.sequence import Sequence
@@ -120,10 +121,7 @@ class Follower:
         check_size("count", count, least=1)
         if count > size:
             raise ArgumentError(f"count is {count}; the state has {size} entries, so it must lie in 1 … {size}")
-        for name, value in parameters.items():
-            if not bool(value.isfinite().all()):
-                raise NonFiniteError(f"{name} holds a NaN or an infinity: the exponents are those of finite weights")
-        self.cell, self.parameters = cell, {name: value.double() for name, value in parameters.items()}
+        self.cell, self.parameters = cell, checked_parameters(parameters)
         rows, device = sequence.shape[1], sequence.initial[0].device
         start = torch.randn(size, count, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
         self.directions = torch.linalg.qr(start)[0].to(device).expand(rows, -1, -1)
@@ -138,9 +136,9 @@ class Follower:
         """ln|R_ii| of each step and row; 0 where there is no factor."""
         state = torch.cat(entering, dim=-1)
         moves = moving(sequence)
-        _check_finite(state, moves, "the state that enters step", self.steps)
-        rows, size = state.shape[1:]
-        length = max(1, NUMBERS // (rows * size * size))
+        steps, rows = moves.nonzero().unbind(1)
+        check_finite(state[steps, rows], steps + self.steps, rows, "the state that enters step")
+        length = max(1, NUMBERS // (state[0].numel() * state.shape[-1]))
         logs = [
             self._through(sequence.x[start : start + length], state[start : start + length], moves, start)
             for start in range(0, len(state), length)
@@ -155,7 +153,10 @@ class Follower:
         jacobians = self.cell.state_jacobian(self.parameters, x.double().flatten(0, 1), flat)
         jacobians = jacobians.unflatten(0, (steps, -1))
         moves = moves[start : start + steps]
-        _check_finite(jacobians.flatten(2), moves, "the derivative of the state at step", self.steps + start)
+        step, row = moves.nonzero().unbind(1)
+        check_finite(
+            jacobians[step, row].flatten(1), step + self.steps + start, row, "the derivative of the state at step"
+        )
         identity = torch.eye(size, dtype=jacobians.dtype, device=jacobians.device)
         jacobians = torch.where(moves[..., None, None], jacobians, identity)
         triangles = []
@@ -254,16 +255,6 @@ def _pieces(cell: Cell, parameters: Parameters, sequence: Sequence) -> Iterator[
         part = sequence.part(start, min(start + length, steps), state)
         _, state, trace = STATES.forward(cell, parameters, part, keep=True)
         yield part, STATES.entering(cell, part, trace)
-
-
-def _check_finite(values: Tensor, moves: Tensor, what: str, start: int) -> None:
-    bad = (moves & ~values.isfinite().all(-1)).nonzero()
-    if len(bad):
-        step, row = bad[0].tolist()
-        raise NonFiniteError(
-            f"{what} {start + step} of row {row} holds a NaN or an infinity (both counted from 0): exponents are "
-            "means over finite steps; cut the sequence before it"
-        )
 
 
 def _zeros(layer: RecurrentLayer, steps: int, hx: Tensor | State | None) -> Tensor:
