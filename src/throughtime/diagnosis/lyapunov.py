@@ -175,13 +175,15 @@ def _resolved(triangles: Float[Tensor, "*rows count count"], rounding: Float[Ten
     as column i is made of them: `rounding` |R_ii| ‖R⁻¹ e_i‖_1 in all.
     """
     growth = triangles.diagonal(dim1=-2, dim2=-1).abs()
-    rounding = rounding[..., None]
-    gone = growth <= rounding
-    identity = torch.eye(growth.shape[-1], dtype=growth.dtype, device=growth.device)
-    # What is gone is no part of what comes after it.
-    present = torch.where(gone[..., None] | gone[..., None, :], identity, triangles)
-    inverse = torch.linalg.solve_triangular(present, identity, upper=True)
-    return growth.masked_fill(gone | (rounding * inverse.abs().sum(-2) >= 1), 0)
+    with torch.no_grad():
+        rounding = rounding[..., None]
+        gone = growth <= rounding
+        identity = torch.eye(growth.shape[-1], dtype=growth.dtype, device=growth.device)
+        # What is gone is no part of what comes after it.
+        present = torch.where(gone[..., None] | gone[..., None, :], identity, triangles)
+        inverse = torch.linalg.solve_triangular(present, identity, upper=True)
+        gone |= rounding * inverse.abs().sum(-2) >= 1
+    return growth.masked_fill(gone, 0)
 
 
 def moving(sequence: Sequence) -> Bool[Tensor, "time batch"]:
