@@ -30,7 +30,8 @@ def run(arguments: "Namespace") -> int:
     from throughtime.records import Baselines
     from throughtime.training.checkpoints import load_run
     from throughtime.training.evaluation import mean_loss
-    from throughtime.training.sentences import baseline_lines, plural, unit, verdict_sentence
+    from throughtime.report.losses import plural, unit
+    from throughtime.training.sentences import baseline_lines, verdict_sentence
 
     model, vocabulary, record = load_run(Path(arguments.run))
     file = read_file(arguments.file)

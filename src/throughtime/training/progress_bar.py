@@ -11,7 +11,8 @@ from tqdm import tqdm
 
 from throughtime.records import Baselines
 from throughtime.training.module import SequenceTraining
-from throughtime.training.sentences import bits, unit, validation_line
+from throughtime.report.losses import bits, unit
+from throughtime.training.sentences import validation_line
 
 _SMOOTHING = 0.05
 _FORMAT = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{postfix}  {remaining} left"
