@@ -28,9 +28,9 @@ def run(arguments: "Namespace") -> int:
     from throughtime.data.streams import held_out_streams
     from throughtime.data.text import read_file, text_symbols
     from throughtime.records import Baselines
+    from throughtime.report.losses import plural, unit
     from throughtime.training.checkpoints import load_run
     from throughtime.training.evaluation import mean_loss
-    from throughtime.report.losses import plural, unit
     from throughtime.training.sentences import baseline_lines, verdict_sentence
 
     model, vocabulary, record = load_run(Path(arguments.run))

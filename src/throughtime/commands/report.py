@@ -1,6 +1,5 @@
 """throughtime report RUN: one page on a run, from its records."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from throughtime.errors import ArgumentError

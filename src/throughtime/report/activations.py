@@ -52,7 +52,7 @@ def states(last: Sequence[LayerFlow]) -> Exhibit:
     """The size of the state of every layer, step by step."""
     norms = {layer.name: layer.units.state_norms for layer in last if layer.units is not None}
     tables = [
-        table(f"{name}: root mean square of h_t", ["step t", "size"], [[t, value] for t, value in enumerate(values)])
+        table(f"{name}: root mean square of hₜ", ["step t", "size"], [[t, value] for t, value in enumerate(values)])
         for name, values in norms.items()
     ]
     return Exhibit("Size of the state", LookFor.STATES.value, [_states_panel(norms)] if norms else [], tables)
@@ -82,25 +82,28 @@ def _saturation_panel(layer: LayerFlow) -> Panel:
         low, high = [100 * one.at_low for one in found], [100 * one.at_high for one in found]
         between = [100 - down - up for down, up in zip(low, high, strict=True)]
         both = [down + rest for down, rest in zip(low, between, strict=True)]
-        axes.barh(names, low, color=palette.series[0], label="at the low end", height=0.6)
-        axes.barh(names, between, left=low, color=palette.grid, label="between", height=0.6)
-        axes.barh(names, high, left=both, color=palette.series[1], label="at the high end", height=0.6, hatch="///",
+        axes.barh(names, low, color=palette.series[0], label="at the low end", height=0.5)
+        axes.barh(names, between, left=low, color=palette.grid, label="between", height=0.5)
+        axes.barh(names, high, left=both, color=palette.series[1], label="at the high end", height=0.5, hatch="///",
                   edgecolor=palette.ground, linewidth=0)  # fmt: skip
         axes.set_xlim(0, 100)
         axes.invert_yaxis()
         axes.grid(False)
-        _inside(axes, palette, names)
+        _named_rows(axes, palette, names)
         legend(axes, palette)
 
     return Panel(layer.name, alt + ".", draw)
 
 
-def _inside(axes: Any, palette: Palette, names: list[str]) -> None:
-    """Names above the bars, where long ones have room."""
+def _named_rows(axes: Any, palette: Palette, names: Sequence[str]) -> None:
+    """Rows from the top down, each with its name above it, where a long one has room."""
     axes.set_yticks([])
-    axes.set_ylim(len(names) - 0.45, -0.95)
+    axes.set_ylim(len(names) - 0.5, -0.85)
     for place, name in enumerate(names):
-        axes.text(0, place - 0.34, name, fontsize=9, color=palette.ink, va="bottom")
+        axes.annotate(
+            name, (0, place - 0.25), (3, 1), xycoords=axes.get_yaxis_transform(), textcoords="offset points",
+            fontsize=10, color=palette.ink, va="bottom",
+        )  # fmt: skip
 
 
 def _histogram(layer: str, one: Activation) -> Panel:
@@ -121,7 +124,7 @@ def _histogram(layer: str, one: Activation) -> Panel:
         axes.set_ylim(bottom=0)
         axes.locator_params(nbins=5)
 
-    return Panel(title, alt, draw, size=SMALL)
+    return Panel(title, alt, draw, size=SMALL, keys=0)
 
 
 def _histogram_table(layer: str, one: Activation) -> Table:
@@ -147,15 +150,12 @@ def _constants_panel(found: dict[str, list[float]]) -> Panel:
             axes.plot([ends[len(ends) // 4], ends[-1 - len(ends) // 4]], [place] * 2, color=palette.series[0],
                       linewidth=6, alpha=0.6, solid_capstyle="butt")  # fmt: skip
             axes.plot(ends[len(ends) // 2], place, "o", color=palette.ink, markersize=5)
+            if math.isinf(quantiles[-1]):
+                axes.plot(ends[-1], place, ">", color=palette.series[0], markersize=6)
         log_across(axes)
-        low, high = axes.get_xlim()
-        _inside(axes, palette, [])
-        axes.set_ylim(len(drawn) - 0.4, -0.8)
-        for place, name in enumerate(drawn):
-            axes.text(low, place - 0.22, name, fontsize=9, color=palette.ink, va="bottom")
-        axes.set_xlim(low, high)
+        _named_rows(axes, palette, list(drawn))
 
-    return Panel("", alt + ".", draw)
+    return Panel("", alt + ".", draw, keys=0)
 
 
 def _states_panel(norms: dict[str, list[float]]) -> Panel:
@@ -165,11 +165,11 @@ def _states_panel(norms: dict[str, list[float]]) -> Panel:
     alt = "Size of the state: " + "; ".join(f"{name} ends at {shown(values[-1])}" for name, values in drawn.items())
 
     def draw(axes: Any, palette: Palette) -> None:
-        dress(axes, palette, "step t", "root mean square of h_t")
+        dress(axes, palette, "step t", "root mean square of hₜ")
         for index, (name, values) in enumerate(drawn.items()):
             seen = [value if math.isfinite(value) else math.nan for value in values]
             axes.plot(seen, label=name, marker=points(values), markersize=4, **palette.line(index))
         axes.set_ylim(bottom=0)
-        legend(axes, palette, 3)
+        legend(axes, palette, 2)
 
-    return Panel("", alt + ".", draw)
+    return Panel("", alt + ".", draw, keys=-(-len(drawn) // 2))

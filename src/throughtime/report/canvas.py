@@ -19,12 +19,13 @@ WIDE, SQUARE, SMALL = (5.0, 3.0), (3.2, 3.3), (3.2, 2.1)
 
 STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
 COLOUR_MAP = "cividis"
-_MARGINS = {"left": 0.155, "right": 0.97, "bottom": 0.165, "top": 0.87}
+_LEFT, _RIGHT, _BOTTOM, _TOP, _KEY, _BAR = 0.85, 0.12, 0.56, 0.1, 0.25, 0.62
+"""Room around the axes in inches: at the four sides, for a line of keys, for a colour bar."""
 _SETTINGS: dict[str, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "throughtime",
     "text.parse_math": False,
-    "font.size": 10.0,
+    "font.size": 11.0,
     "axes.linewidth": 0.8,
     "lines.linewidth": 1.7,
     "path.simplify_threshold": 0.5,
@@ -83,20 +84,19 @@ def missing_extra(package: str) -> UnsupportedError:
     return UnsupportedError(f"A report needs {package}, which is not installed: pip install 'throughtime[report]'.")
 
 
-def one_axes(size: tuple[float, float]) -> "tuple[Figure, Any]":
-    """A figure of this size with axes that leave room for their labels."""
+def one_axes(size: tuple[float, float], keys: int, bar: bool) -> "tuple[Figure, Any]":
+    """A figure of this size with axes that leave room for their labels, lines of keys and a colour bar."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=size)
-    axes = figure.subplots()
     width, height = size
+    figure = Figure(figsize=size)
     figure.subplots_adjust(
-        left=_MARGINS["left"] * WIDE[0] / width,
-        right=1 - (1 - _MARGINS["right"]) * WIDE[0] / width,
-        bottom=_MARGINS["bottom"] * WIDE[1] / height,
-        top=1 - (1 - _MARGINS["top"]) * WIDE[1] / height,
+        left=_LEFT / width,
+        right=1 - (_RIGHT + (_BAR if bar else 0)) / width,
+        bottom=_BOTTOM / height,
+        top=1 - (_TOP + keys * _KEY) / height,
     )
-    return figure, axes
+    return figure, figure.subplots()
 
 
 def dress(axes: Any, palette: Palette, across: str, up: str) -> None:
@@ -104,7 +104,7 @@ def dress(axes: Any, palette: Palette, across: str, up: str) -> None:
     axes.set_facecolor("none")
     axes.set_xlabel(across, color=palette.ink, labelpad=3)
     axes.set_ylabel(up, color=palette.ink, labelpad=3)
-    axes.tick_params(which="both", color=palette.muted, labelcolor=palette.ink, length=3, labelsize=9)
+    axes.tick_params(which="both", color=palette.muted, labelcolor=palette.ink, length=3, labelsize=10)
     axes.grid(True, color=palette.grid, linewidth=0.6)
     axes.set_axisbelow(True)
     for side, spine in axes.spines.items():
@@ -115,7 +115,7 @@ def dress(axes: Any, palette: Palette, across: str, up: str) -> None:
 def legend(axes: Any, palette: Palette, columns: int = 4) -> None:
     """A line of keys above the axes, where nothing is drawn over."""
     axes.legend(
-        loc="lower left", bbox_to_anchor=(-0.02, 0.99), ncols=columns, frameon=False, fontsize=9, borderpad=0.2,
+        loc="lower left", bbox_to_anchor=(-0.02, 0.99), ncols=columns, frameon=False, fontsize=10, borderpad=0.2,
         labelcolor=palette.ink, handlelength=2.2, columnspacing=1.1, handletextpad=0.5,
     )  # fmt: skip
 

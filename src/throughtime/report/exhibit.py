@@ -33,6 +33,8 @@ class Panel:
         draw: draws it on axes in a palette; None where there is nothing to draw.
         instead: the sentence that stands for it then.
         size: in inches.
+        keys: how many lines of keys stand above the axes.
+        bar: whether a colour bar stands beside them.
     """
 
     title: str
@@ -40,6 +42,8 @@ class Panel:
     draw: Callable[[Any, Palette], None] | None
     instead: str = ""
     size: tuple[float, float] = WIDE
+    keys: int = 1
+    bar: bool = False
 
 
 @dataclass(frozen=True)

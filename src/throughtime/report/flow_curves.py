@@ -15,7 +15,7 @@ _FLOOR = 1e-12
 
 
 def by_step(first: Layers, last: Layers) -> Exhibit:
-    """‖∂L/∂s_t‖ of each layer, of the last diagnosis, with the first beside it."""
+    """‖∂L/∂sₜ‖ of each layer, of the last diagnosis, with the first beside it."""
     before = {layer.name: layer.by_step for layer in first if first is not last}
     panels = [_step_panel(layer, before.get(layer.name, [])) for layer in last]
     return Exhibit("By step", LookFor.BY_STEP.value, panels, [_step_table(layer) for layer in last])
@@ -34,7 +34,7 @@ def shares(last: Layers) -> Exhibit:
 
 
 def _step_panel(layer: LayerFlow, before: list[float]) -> Panel:
-    lines = {"s": layer.by_step} if len(layer.by_member) > 1 else {"h": layer.by_step}
+    lines = {"all": layer.by_step} if len(layer.by_member) > 1 else {"h": layer.by_step}
     lines |= layer.by_member if len(layer.by_member) > 1 else {}
     drawable = finite(positive(layer.by_step))
     if not drawable:
@@ -45,7 +45,7 @@ def _step_panel(layer: LayerFlow, before: list[float]) -> Panel:
     )
 
     def draw(axes: Any, palette: Palette) -> None:
-        dress(axes, palette, "step t", "‖∂L/∂s_t‖")
+        dress(axes, palette, "step t", "‖∂L/∂sₜ‖")
         for index, (name, values) in enumerate(lines.items()):
             axes.plot(positive(values), label=name, marker=points(values), markersize=4, **palette.line(index))
         if finite(positive(before)):
@@ -62,7 +62,7 @@ def _step_table(layer: LayerFlow) -> Table:
     members: Mapping[str, list[float]] = layer.by_member if len(layer.by_member) > 1 else {}
     columns = [layer.by_step, *members.values()]
     rows = [[step, *values] for step, values in enumerate(zip(*columns, strict=True))]
-    return table(f"{layer.name}: ‖∂L/∂s_t‖ by step", ["step t", "all", *members], rows)
+    return table(f"{layer.name}: ‖∂L/∂sₜ‖ by step", ["step t", "all", *members], rows)
 
 
 def _lag_panel(layer: LayerFlow) -> Panel:
@@ -95,8 +95,6 @@ def _draw_lags(axes: Any, palette: Palette, layer: LayerFlow, bound: float | Non
     if bound is not None and math.isfinite(bound) and bound > 0:
         exponents = [lag * math.log(bound) for lag in lags]
         axes.plot(lags, [math.exp(min(one, 700)) for one in exponents], label="bound (γσ)ᵏ", **palette.line(3))
-    for level in {one.level for one in layer.horizons}:
-        axes.axhline(level, color=palette.muted, linewidth=0.7)
     for one in layer.horizons:
         _draw_horizon(axes, palette, one, len(lags) - 1)
     axes.set_yscale("log")
@@ -106,12 +104,19 @@ def _draw_lags(axes: Any, palette: Palette, layer: LayerFlow, bound: float | Non
 
 
 def _range(curve: LagCurve, median: list[float]) -> tuple[float, float]:
-    drawn = finite(positive([*median, *curve.mean, *curve.quantiles.get("0.95", [])]))
-    seen = [value for value in drawn if value >= _FLOOR] or [_FLOOR]
-    return min(*seen, 0.5) / 2, max(*seen, 1.0) * 2
+    """Up to the top of the bands, down to the bottom of the lines and of a part of the bands."""
+    lines = [value for value in finite(positive([*median, *curve.mean])) if value >= _FLOOR] or [_FLOOR]
+    bands = [value for values in curve.quantiles.values() for value in finite(positive(values))]
+    low = min(*lines, 0.5)
+    return max(min([low, *bands]), low / 30, _FLOOR) / 2, max(*lines, *bands, 1.0) * 2
 
 
 def _draw_horizon(axes: Any, palette: Palette, horizon: Horizon, longest: int) -> None:
+    axes.axhline(horizon.level, color=palette.muted, linewidth=0.8)
+    axes.annotate(
+        _level(horizon), (1, horizon.level), (0, 2), xycoords=axes.get_yaxis_transform(), fontsize=10, ha="right",
+        textcoords="offset points", color=palette.ink,
+    )  # fmt: skip
     if math.isnan(horizon.lag) or math.isinf(horizon.lag):
         return
     high = min(horizon.high, longest) if not math.isnan(horizon.high) else horizon.lag
@@ -162,13 +167,13 @@ def _share_panel(layer: LayerFlow) -> Panel:
     def draw(axes: Any, palette: Palette) -> None:
         dress(axes, palette, "lags", "% of the sum of norms")
         bars = axes.bar(range(len(parts)), parts, color=palette.series[0], width=0.75)
-        axes.bar_label(bars, [f"{part:.2g}" for part in parts], padding=2, fontsize=9, color=palette.ink)
+        axes.bar_label(bars, [f"{part:.2g}" for part in parts], padding=2, fontsize=10, color=palette.ink)
         tilt = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if len(names) > 7 else {}
         axes.set_xticks(range(len(names)), names, **tilt)
         axes.set_ylim(0, max(parts) * 1.15)
         axes.grid(False, axis="x")
 
-    return Panel(layer.name, alt + ".", draw)
+    return Panel(layer.name, alt + ".", draw, keys=0)
 
 
 def _share_table(layer: LayerFlow) -> Table:

@@ -17,14 +17,14 @@ _DEPTH = 1e-10
 
 
 def over_training(rows: Sequence[StepNormRow]) -> Exhibit:
-    """Each layer's ‖∂L/∂s_t‖ by update and step."""
+    """Each layer's ‖∂L/∂sₜ‖ by update and step."""
     maps = {layer: _by_update(rows, layer) for layer in dict.fromkeys(row.layer for row in rows)}
     panels = [
         _panel(layer, f"Gradient of {layer} by update and step", updates, steps, grid, ("update", "step t"))
         for layer, (updates, steps, grid) in maps.items()
     ]
     tables = [
-        _table(f"{layer}: ‖∂L/∂s_t‖ by step (down) and update (across)", updates, steps, grid)
+        _table(f"{layer}: ‖∂L/∂sₜ‖ by step (down) and update (across)", updates, steps, grid)
         for layer, (updates, steps, grid) in maps.items()
     ]
     return Exhibit("Over training", LookFor.OVER_TRAINING.value, panels, tables)
@@ -67,7 +67,7 @@ def _panel(title: str, alt: str, across: list[int], up: list[int], grid: Grid, n
     def draw(axes: Any, palette: Palette) -> None:
         _draw(axes, palette, across, up, cells, names)
 
-    return Panel(title, f"{alt}: from {shown(min(seen))} to {shown(max(seen))}.", draw)
+    return Panel(title, f"{alt}: from {shown(min(seen))} to {shown(max(seen))}.", draw, keys=0, bar=True)
 
 
 def _draw(axes: Any, palette: Palette, across: list[int], up: list[int], cells: Grid, names: tuple[str, str]) -> None:
@@ -89,9 +89,10 @@ def _draw(axes: Any, palette: Palette, across: list[int], up: list[int], cells: 
     for axis, steps in ((axes.xaxis, across), (axes.yaxis, up)):
         places = picked_places(len(steps), 5)
         axis.set_ticks(places, [f"{steps[place]:,}" for place in places])
-    bar = axes.figure.colorbar(image, ax=axes, pad=0.03, fraction=0.06)
+    bar = axes.figure.colorbar(image, cax=axes.inset_axes((1.03, 0, 0.04, 1)))
     bar.outline.set_visible(False)
-    bar.ax.tick_params(which="both", color=palette.muted, labelcolor=palette.ink, length=2, labelsize=9)
+    bar.ax.tick_params(which="both", color=palette.muted, labelcolor=palette.ink, length=2, labelsize=10)
+    bar.ax.minorticks_off()
     powers_of_ten(bar.ax.yaxis)
 
 

@@ -81,7 +81,7 @@ def _pictures(sections: Sequence[Section]) -> list[list[list[str]]]:
 def _picture(panel: Panel, prefix: str) -> str:
     if panel.draw is None:
         return ""
-    figure, axes = one_axes(panel.size)
+    figure, axes = one_axes(panel.size, panel.keys, panel.bar)
     panel.draw(axes, PAGE)
     return inline_svg(figure, prefix, panel.alt)
 
@@ -90,7 +90,7 @@ def _columns(exhibit: Exhibit) -> str:
     """How an exhibit's panels are laid out."""
     if any(panel.size[0] < 4 for panel in exhibit.panels):
         return "small"
-    return "one" if len(exhibit.panels) == 1 else "many"
+    return {1: "one", 2: "two"}.get(len(exhibit.panels), "many")
 
 
 def _name(heading: Any) -> str:

@@ -28,7 +28,7 @@ def eigenvalues(first: Sequence[LayerFlow], last: Sequence[LayerFlow]) -> Exhibi
             earlier = old.weights[name].eigenvalues if old is not None and name in old.weights else []
             panels.append(_plane(f"{layer.name} {name}", block.eigenvalues, earlier, name))
         earlier = [] if old is None else old.jacobian_eigenvalues
-        panels.append(_plane(f"{layer.name} ∂s_t/∂s_{{t−1}}", spectrum.jacobian_eigenvalues, earlier, "Jacobian"))
+        panels.append(_plane(f"{layer.name} ∂sₜ/∂sₜ₋₁", spectrum.jacobian_eigenvalues, earlier, "Jacobian"))
         tables += _spectrum_tables(layer.name, spectrum.weights)
         tables.append(_jacobian_table(layer))
     return Exhibit("Eigenvalues and the unit circle", LookFor.EIGENVALUES.value, panels, tables)
@@ -75,7 +75,7 @@ def _plane(title: str, after: Plane, before: Plane, name: str) -> Panel:
     def draw(axes: Any, palette: Palette) -> None:
         _draw_plane(axes, palette, picked(dots, _DOTS), old)
 
-    return Panel(title, alt, draw, size=SQUARE)
+    return Panel(title, alt, draw, size=SQUARE, keys=1 if old else 0)
 
 
 def _draw_plane(axes: Any, palette: Palette, after: Plane, before: Plane) -> None:
@@ -98,10 +98,10 @@ def _draw_plane(axes: Any, palette: Palette, after: Plane, before: Plane) -> Non
 
 
 def _spectrum_tables(name: str, weights: Mapping[str, MatrixSpectrum]) -> list[Table]:
-    rows = [
-        [block, one.radius, max(one.singular_values, default=math.nan), one.departure, max(one.power_norms, default=math.nan)]
-        for block, one in weights.items()
-    ]  # fmt: skip
+    rows = []
+    for block, one in weights.items():
+        largest = (max(one.singular_values, default=math.nan), max(one.power_norms, default=math.nan))
+        rows.append([block, one.radius, largest[0], one.departure, largest[1]])
     heads = ["block", "largest |eigenvalue|", "σ max", "departure from normality", "largest ‖Wᵏ‖"]
     values = [
         table(
@@ -147,7 +147,7 @@ def _powers_panel(name: str, weights: Mapping[str, MatrixSpectrum]) -> Panel:
         log_up(axes)
         legend(axes, palette, 2 if len(norms) > 3 else 4)
 
-    return Panel(name, f"Norms of powers of {name}: {peaks}.", draw)
+    return Panel(name, f"Norms of powers of {name}: {peaks}.", draw, keys=-(-len(norms) // 2) if len(norms) > 3 else 1)
 
 
 def _lyapunov_panel(layer: LayerFlow, before: Lyapunov | None) -> Panel:
@@ -172,7 +172,7 @@ def _lyapunov_panel(layer: LayerFlow, before: Lyapunov | None) -> Panel:
         if lost:
             axes.text(0.98, 0.95, f"{lost} are −∞", transform=axes.transAxes, ha="right", va="top", color=palette.ink)
 
-    return Panel(layer.name, alt, draw)
+    return Panel(layer.name, alt, draw, keys=1 if before is not None else 0)
 
 
 def _draw_exponents(axes: Any, found: Lyapunov, label: str, style: dict[str, Any]) -> None:

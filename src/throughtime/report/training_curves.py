@@ -30,7 +30,7 @@ def losses(rows: Sequence[MetricsRow], baselines: Baselines, stream: bool) -> Ex
     ]  # fmt: skip
     told = [table("Losses in nats per symbol", heads, cells)] if rows else []
     what = LookFor.STREAM_LOSSES if stream else LookFor.LOSSES
-    return Exhibit("Loss", what.value, [_losses_panel([row.update for row in rows], lines, baselines)], told)
+    return Exhibit("Loss by update", what.value, [_losses_panel([row.update for row in rows], lines, baselines)], told)
 
 
 def _losses_panel(updates: list[int], lines: dict[str, list[float]], baselines: Baselines) -> Panel:
@@ -39,16 +39,16 @@ def _losses_panel(updates: list[int], lines: dict[str, list[float]], baselines: 
     every = [value for values in lines.values() for value in values]
     if not finite(every):
         return Panel("", "", None, why_empty(every))
+    told = [f"{name} from {shown(values[0])} to {shown(values[-1])}" for name, values in lines.items()]
     alt = (
-        "; ".join(f"{name} from {shown(values[0])} to {shown(values[-1])}" for name, values in lines.items())
-        + f" nats; bigram {shown(baselines.bigram)}, unigram {shown(baselines.unigram)}, uniform {shown(baselines.uniform)}."
+        f"Losses in nats: {', '.join(told)}; " + ", ".join(f"{name} {shown(x)}" for name, x in _levels(baselines)) + "."
     )
 
     def draw(axes: Any, palette: Palette) -> None:
         dress(axes, palette, "update", "nats per symbol")
         for name, loss in _levels(baselines):
             axes.axhline(loss, color=palette.muted, linewidth=0.9, linestyle=(0, (4, 3)))
-            axes.annotate(name, (0.995, loss), (0, 2), xycoords=axes.get_yaxis_transform(), fontsize=9,
+            axes.annotate(name, (0.995, loss), (0, 2), xycoords=axes.get_yaxis_transform(), fontsize=10,
                           textcoords="offset points", ha="right", color=palette.ink)  # fmt: skip
         for index, (name, values) in enumerate(lines.items()):
             seen = [value if math.isfinite(value) else math.nan for value in values]

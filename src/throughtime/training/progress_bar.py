@@ -10,8 +10,8 @@ from lightning.pytorch.callbacks import ProgressBar
 from tqdm import tqdm
 
 from throughtime.records import Baselines
-from throughtime.training.module import SequenceTraining
 from throughtime.report.losses import bits, unit
+from throughtime.training.module import SequenceTraining
 from throughtime.training.sentences import validation_line
 
 _SMOOTHING = 0.05
