@@ -1,39 +1,17 @@
-import math
-
 import pytest
 
 from throughtime.records import Baselines, MetricsRow
+from throughtime.report.losses import both
 from throughtime.training.sentences import (
-    Verdict,
     baseline_lines,
-    both,
     divergence_lines,
-    plural,
     update_phrase,
     validation_line,
-    verdict,
     verdict_sentence,
 )
 from throughtime.training.settings import OptimizationSettings
 
 BASELINES = Baselines(uniform=4.0, unigram=3.0, bigram=2.0)
-
-
-@pytest.mark.parametrize(
-    ("loss", "found"),
-    [
-        (3.5, Verdict.NOTHING),
-        (3.0, Verdict.NOTHING),
-        (4.0, Verdict.WORSE_THAN_CHANCE),
-        (math.nan, Verdict.WORSE_THAN_CHANCE),
-        (3.999, Verdict.NOTHING),
-        (2.999, Verdict.PAIRS_AT_MOST),
-        (2.0, Verdict.PAIRS_AT_MOST),
-        (1.999, Verdict.CONTEXT),
-    ],
-)
-def test_the_verdict_is_where_the_loss_stands_between_the_entropies(loss, found):
-    assert verdict(loss, BASELINES) is found
 
 
 def test_the_sentence_says_how_far_from_the_nearer_entropy():
@@ -48,10 +26,6 @@ def test_the_sentence_says_how_far_from_the_nearer_entropy():
     assert "0.500 nats above the bigram entropy" in verdict_sentence(2.5, BASELINES, "bytes")
     assert "no guess from the last byte alone" in verdict_sentence(1.5, BASELINES, "bytes")
     assert "0.500 nats below the bigram entropy" in verdict_sentence(1.5, BASELINES, "bytes")
-
-
-def test_a_bit_is_ln_2_nats():
-    assert both(math.log(2)) == "0.693 nats (1.000 bits)"
 
 
 def test_the_lines_of_the_baselines_stand_in_columns():
@@ -71,11 +45,6 @@ def test_the_line_of_a_validation_shows_the_loss_beside_both_entropies_and_fits_
     ):
         assert part in line
     assert len(line) <= 120
-
-
-def test_counts_have_their_plural():
-    assert plural(1, "epoch") == "1 epoch"
-    assert plural(1200, "update") == "1,200 updates"
 
 
 def _rows(*losses, per_epoch):

@@ -10,8 +10,9 @@ from lightning.pytorch.callbacks import ProgressBar
 from tqdm import tqdm
 
 from throughtime.records import Baselines
+from throughtime.report.losses import bits, unit
 from throughtime.training.module import SequenceTraining
-from throughtime.training.sentences import bits, unit, validation_line
+from throughtime.training.sentences import validation_line
 
 _SMOOTHING = 0.05
 _FORMAT = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{postfix}  {remaining} left"

@@ -1,59 +1,10 @@
 """What a run tells its reader, as sentences and lines made from numbers."""
 
 import math
-from enum import Enum
 
-from throughtime.records import Baselines, MetricsRow, Outcome, Record
+from throughtime.records import Baselines, MetricsRow, Record
+from throughtime.report.losses import OUTCOMES, bits, both, plural, unit, verdict_parts
 from throughtime.training.settings import OptimizationSettings
-
-
-class Verdict(Enum):
-    """What a model has learned, judged by its loss beside the entropies of the same text; {unit} is filled in."""
-
-    WORSE_THAN_CHANCE = "giving every {unit} the same chance does no worse: the training diverged, or has hardly begun"
-    NOTHING = "it does no better here than knowing how frequent each {unit} is: no knowledge of order shows"
-    PAIRS_AT_MOST = (
-        "it does better than the frequencies alone, but no better than the best guess from the last {unit} alone"
-    )
-    CONTEXT = "no guess from the last {unit} alone can be that good, so it uses what came before that"
-
-
-_OUTCOMES = {
-    Outcome.STARTED: "still running",
-    Outcome.INTERRUPTED: "interrupted",
-    Outcome.FINISHED: "to the end",
-    Outcome.NO_IMPROVEMENT: "stopped by --patience",
-    Outcome.OUT_OF_TIME: "stopped by --max-minutes",
-}
-
-
-def verdict(loss: float, baselines: Baselines) -> Verdict:
-    """Return what a loss in nats per symbol shows."""
-    if not loss < baselines.uniform:
-        return Verdict.WORSE_THAN_CHANCE
-    if not loss < baselines.unigram:
-        return Verdict.NOTHING
-    return Verdict.CONTEXT if loss < baselines.bigram else Verdict.PAIRS_AT_MOST
-
-
-def bits(nats: float) -> float:
-    """Return nats as bits."""
-    return nats / math.log(2)
-
-
-def both(nats: float) -> str:
-    """Return a loss in both units, such as "1.612 nats (2.326 bits)"."""
-    return f"{nats:.3f} nats ({bits(nats):.3f} bits)"
-
-
-def unit(units: str) -> str:
-    """Return the singular of "characters" or "bytes"."""
-    return units.removesuffix("s")
-
-
-def plural(count: int, noun: str) -> str:
-    """Return a count with its noun, such as "1 thread" or "2 threads"."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def update_phrase(settings: OptimizationSettings, streams: int) -> str:
@@ -95,17 +46,8 @@ def validation_line(row: MetricsRow, epochs: int, baselines: Baselines) -> str:
 
 def verdict_sentence(loss: float, baselines: Baselines, units: str) -> str:
     """Return the sentence on a loss in nats: how far it is from the nearer entropy, and what that shows."""
-    found = verdict(loss, baselines)
-    name, reference = {
-        Verdict.WORSE_THAN_CHANCE: ("uniform", baselines.uniform),
-        Verdict.NOTHING: ("unigram", baselines.unigram),
-    }.get(found, ("bigram", baselines.bigram))
-    side = "below" if loss < reference else "above"
-    one = unit(units)
-    return (
-        f"Result  {both(loss)} per {one}, {abs(reference - loss):.3f} nats {side} the {name} entropy:\n"
-        f"        {found.value.format(unit=one)}."
-    )
+    figures, meaning = verdict_parts(loss, baselines, units)
+    return f"Result  {figures}:\n        {meaning}."
 
 
 def opening_lines(record: Record, run: str, epochs: int, updates_per_epoch: int, update: str) -> list[str]:
@@ -142,7 +84,7 @@ def closing_lines(record: Record, epochs: int, rows: list[MetricsRow]) -> list[s
     return [
         "",
         f"Done    {results.epochs:g} of {plural(epochs, 'epoch')} in {results.seconds:.0f} s, "
-        f"{_OUTCOMES[record.outcome]}; kept are the weights after update {results.best_update}, the best validation",
+        f"{OUTCOMES[record.outcome]}; kept are the weights after update {results.best_update}, the best validation",
         verdict_sentence(best, record.baselines, record.data.units),
         *divergence_lines(rows, record.baselines),
         "",
@@ -171,7 +113,7 @@ def online_line(read: int, loss: float, baselines: Baselines, rate: float) -> st
 
 def online_closing_lines(record: Record, run: str) -> list[str]:
     """Return the lines that an online run ends with."""
-    results, ended = record.results, _OUTCOMES[record.outcome]
+    results, ended = record.results, OUTCOMES[record.outcome]
     lines = ["", f"Done    {plural(record.data.bytes, 'byte')} in {results.seconds:.0f} s, {ended}"]
     if results.last_validation_loss is not None:
         loss, baselines = results.last_validation_loss, record.baselines

@@ -1,0 +1,175 @@
+"""What units and gates do: saturation, histograms, time constants, dead units, the size of the state."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from throughtime.records import Activation, LayerFlow, Role
+from throughtime.report.canvas import SMALL, Palette, dress, legend, log_across, points
+from throughtime.report.exhibit import Exhibit, Panel, Table, finite, positive, shown, table
+from throughtime.report.sentences import Absent, LookFor, Says, why_empty
+
+_ROLES = {Role.CONTENT: "content", Role.KEEP: "keeps the state", Role.GATE: "gate"}
+
+
+def saturation(last: Sequence[LayerFlow]) -> Exhibit:
+    """The shares of values at the ends of their range, activation by activation."""
+    heads = ["activation", "role", "mean", "% at the low end", "% at the high end"]
+    tables = [
+        table(
+            f"{layer.name}: saturation",
+            heads,
+            [[one.name, _ROLES[one.role], one.mean, 100 * one.at_low, 100 * one.at_high] for one in layer.activations],
+        )
+        for layer in last
+        if layer.activations
+    ]
+    return Exhibit("Saturation", LookFor.SATURATION.value, [_saturation_panel(layer) for layer in last], tables)
+
+
+def histograms(last: Sequence[LayerFlow]) -> Exhibit:
+    """A small histogram of every activation."""
+    panels = [_histogram(layer.name, one) for layer in last for one in layer.activations]
+    tables = [_histogram_table(layer.name, one) for layer in last for one in layer.activations]
+    return Exhibit("Histograms", LookFor.HISTOGRAMS.value, panels, tables)
+
+
+def time_constants(last: Sequence[LayerFlow]) -> Exhibit:
+    """For how many steps each layer's keeping gates keep."""
+    found = {
+        f"{layer.name} {one.name}": one.time_constants
+        for layer in last
+        for one in layer.activations
+        if one.time_constants
+    }
+    heads = ["", "5 %", "25 %", "50 %", "75 %", "95 %"]
+    tables = [table("Time constants in steps, quantiles over units", heads, [[n, *q] for n, q in found.items()])]
+    panels = [_constants_panel(found)] if found else []
+    return Exhibit("Time constants", LookFor.TIME_CONSTANTS.value, panels, tables if found else [])
+
+
+def states(last: Sequence[LayerFlow]) -> Exhibit:
+    """The size of the state of every layer, step by step."""
+    norms = {layer.name: layer.units.state_norms for layer in last if layer.units is not None}
+    tables = [
+        table(f"{name}: root mean square of hₜ", ["step t", "size"], [[t, value] for t, value in enumerate(values)])
+        for name, values in norms.items()
+    ]
+    return Exhibit("Size of the state", LookFor.STATES.value, [_states_panel(norms)] if norms else [], tables)
+
+
+def dead_units(last: Sequence[LayerFlow]) -> list[str]:
+    """A sentence on each layer's dead units."""
+    return [
+        Says.DEAD.value.format(layer=layer.name, dead=layer.units.dead, units=f"{layer.units.units:,} units")
+        for layer in last
+        if layer.units is not None
+    ]
+
+
+def _saturation_panel(layer: LayerFlow) -> Panel:
+    found = [one for one in layer.activations if math.isfinite(one.at_low) and math.isfinite(one.at_high)]
+    if not found:
+        return Panel(layer.name, "", None, Absent.NOT_ASKED.value.format(layer=layer.name))
+    alt = f"Saturation of {layer.name}: " + "; ".join(
+        f"{one.name} {shown(100 * one.at_low)} % at the low end, {shown(100 * one.at_high)} % at the high end"
+        for one in found
+    )
+
+    def draw(axes: Any, palette: Palette) -> None:
+        dress(axes, palette, "% of values", "")
+        names = [one.name for one in found]
+        low, high = [100 * one.at_low for one in found], [100 * one.at_high for one in found]
+        between = [100 - down - up for down, up in zip(low, high, strict=True)]
+        both = [down + rest for down, rest in zip(low, between, strict=True)]
+        axes.barh(names, low, color=palette.series[0], label="at the low end", height=0.5)
+        axes.barh(names, between, left=low, color=palette.grid, label="between", height=0.5)
+        axes.barh(names, high, left=both, color=palette.series[1], label="at the high end", height=0.5, hatch="///",
+                  edgecolor=palette.ground, linewidth=0)  # fmt: skip
+        axes.set_xlim(0, 100)
+        axes.invert_yaxis()
+        axes.grid(False)
+        _named_rows(axes, palette, names)
+        legend(axes, palette)
+
+    return Panel(layer.name, alt + ".", draw)
+
+
+def _named_rows(axes: Any, palette: Palette, names: Sequence[str]) -> None:
+    """Rows from the top down, each with its name above it, where a long one has room."""
+    axes.set_yticks([])
+    axes.set_ylim(len(names) - 0.5, -0.85)
+    for place, name in enumerate(names):
+        axes.annotate(
+            name, (0, place - 0.25), (3, 1), xycoords=axes.get_yaxis_transform(), textcoords="offset points",
+            fontsize=10, color=palette.ink, va="bottom",
+        )  # fmt: skip
+
+
+def _histogram(layer: str, one: Activation) -> Panel:
+    title = f"{layer} {one.name}"
+    if not finite(one.histogram) or not finite(one.edges) or not sum(finite(one.histogram)) > 0:
+        return Panel(title, "", None, why_empty(one.histogram) if one.histogram else Absent.NO_VALUES.value)
+    fullest = max(range(len(one.histogram)), key=lambda place: one.histogram[place])
+    alt = (
+        f"Histogram of {title}: mean {shown(one.mean)}, the fullest bin, {shown(one.edges[fullest])} to "
+        f"{shown(one.edges[fullest + 1])}, holds {shown(100 * one.histogram[fullest])} %."
+    )
+
+    def draw(axes: Any, palette: Palette) -> None:
+        dress(axes, palette, "value", "% of values")
+        axes.stairs([100 * share for share in one.histogram], one.edges, fill=True, color=palette.series[0], alpha=0.75)
+        if math.isfinite(one.mean):
+            axes.axvline(one.mean, color=palette.ink, linewidth=1, linestyle="--")
+        axes.set_ylim(bottom=0)
+        axes.locator_params(nbins=5)
+
+    return Panel(title, alt, draw, size=SMALL, keys=0)
+
+
+def _histogram_table(layer: str, one: Activation) -> Table:
+    rows = [
+        [f"{shown(one.edges[place])} to {shown(one.edges[place + 1])}", 100 * share]
+        for place, share in enumerate(one.histogram)
+    ]
+    return table(f"{layer}: histogram of {one.name}", ["value", "%"], rows)
+
+
+def _constants_panel(found: dict[str, list[float]]) -> Panel:
+    drawn = {name: quantiles for name, quantiles in found.items() if finite(positive(quantiles))}
+    if not drawn:
+        return Panel("", "", None, why_empty([value for values in found.values() for value in values]))
+    alt = "Time constants: " + "; ".join(f"{name} median {shown(q[len(q) // 2])} steps" for name, q in drawn.items())
+    largest = max(value for quantiles in drawn.values() for value in finite(positive(quantiles)))
+
+    def draw(axes: Any, palette: Palette) -> None:
+        dress(axes, palette, "steps", "")
+        for place, quantiles in enumerate(drawn.values()):
+            ends = [value if math.isfinite(value) else largest * 2 for value in quantiles if value > 0]
+            axes.plot([ends[0], ends[-1]], [place] * 2, color=palette.series[0], linewidth=1.2)
+            axes.plot([ends[len(ends) // 4], ends[-1 - len(ends) // 4]], [place] * 2, color=palette.series[0],
+                      linewidth=6, alpha=0.6, solid_capstyle="butt")  # fmt: skip
+            axes.plot(ends[len(ends) // 2], place, "o", color=palette.ink, markersize=5)
+            if math.isinf(quantiles[-1]):
+                axes.plot(ends[-1], place, ">", color=palette.series[0], markersize=6)
+        log_across(axes)
+        _named_rows(axes, palette, list(drawn))
+
+    return Panel("", alt + ".", draw, keys=0)
+
+
+def _states_panel(norms: dict[str, list[float]]) -> Panel:
+    drawn = {name: values for name, values in norms.items() if finite(values)}
+    if not drawn:
+        return Panel("", "", None, why_empty([value for values in norms.values() for value in values]))
+    alt = "Size of the state: " + "; ".join(f"{name} ends at {shown(values[-1])}" for name, values in drawn.items())
+
+    def draw(axes: Any, palette: Palette) -> None:
+        dress(axes, palette, "step t", "root mean square of hₜ")
+        for index, (name, values) in enumerate(drawn.items()):
+            seen = [value if math.isfinite(value) else math.nan for value in values]
+            axes.plot(seen, label=name, marker=points(values), markersize=4, **palette.line(index))
+        axes.set_ylim(bottom=0)
+        legend(axes, palette, 2)
+
+    return Panel("", alt + ".", draw, keys=-(-len(drawn) // 2))

@@ -1,0 +1,154 @@
+"""What every figure has in common: its colours, its size, its axes.
+
+A page is read in light and in dark, so its figures are drawn in stand-in colours, for which `svg` writes the page's
+CSS variables; a notebook gets the colours themselves. Series differ in line style as well as in colour.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from throughtime.errors import UnsupportedError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+WIDE, SQUARE, SMALL = (5.0, 3.0), (3.2, 3.3), (3.2, 2.1)
+"""Sizes of a figure in inches of 72 units, which are about as many pixels on a telephone."""
+
+STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
+COLOUR_MAP = "cividis"
+_LEFT, _RIGHT, _BOTTOM, _TOP, _KEY, _BAR = 0.85, 0.12, 0.56, 0.1, 0.25, 0.62
+"""Room around the axes in inches: at the four sides, for a line of keys, for a colour bar."""
+_SETTINGS: dict[str, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "throughtime",
+    "text.parse_math": False,
+    "font.size": 11.0,
+    "axes.linewidth": 0.8,
+    "lines.linewidth": 1.7,
+    "path.simplify_threshold": 0.5,
+}
+
+
+@dataclass(frozen=True)
+class Palette:
+    """Colours: of text and frames, of lesser text, of grids, of what lies behind, and of the series one by one."""
+
+    ink: str
+    muted: str
+    grid: str
+    ground: str
+    series: tuple[str, ...]
+
+    def line(self, index: int) -> dict[str, Any]:
+        """Colour and line style of a series."""
+        return {"color": self.series[index % len(self.series)], "linestyle": STYLES[index % len(STYLES)]}
+
+
+# Okabe and Ito's colours, the light ones darkened so far that a line shows on white.
+NOTEBOOK = Palette(
+    "#1b1f24", "#57606a", "#d0d7de", "#ffffff", ("#0072b2", "#d55e00", "#00805d", "#a8508a", "#9a6a00", "#2f7fb5")
+)
+PAGE = Palette("#010001", "#010002", "#010003", "#010004", tuple(f"#0100{10 + index}" for index in range(6)))
+VARIABLES = {
+    PAGE.ink: "--ink",
+    PAGE.muted: "--muted",
+    PAGE.grid: "--grid",
+    PAGE.ground: "--ground",
+    **{colour: f"--series-{index}" for index, colour in enumerate(PAGE.series)},
+}
+"""Stand-in colour → the variable of the page's CSS that is written in its place."""
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Draw with settings of our own, whatever the user's are.
+
+    Raises:
+        UnsupportedError: matplotlib is not installed.
+    """
+    try:
+        import matplotlib
+    except ImportError:
+        raise missing_extra("matplotlib") from None
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_SETTINGS)
+        yield
+
+
+def missing_extra(package: str) -> UnsupportedError:
+    """The error for a package that only reports need."""
+    return UnsupportedError(f"A report needs {package}, which is not installed: pip install 'throughtime[report]'.")
+
+
+def one_axes(size: tuple[float, float], keys: int, bar: bool) -> "tuple[Figure, Any]":
+    """A figure of this size with axes that leave room for their labels, lines of keys and a colour bar."""
+    from matplotlib.figure import Figure
+
+    width, height = size
+    figure = Figure(figsize=size)
+    figure.subplots_adjust(
+        left=_LEFT / width,
+        right=1 - (_RIGHT + (_BAR if bar else 0)) / width,
+        bottom=_BOTTOM / height,
+        top=1 - (_TOP + keys * _KEY) / height,
+    )
+    return figure, figure.subplots()
+
+
+def dress(axes: Any, palette: Palette, across: str, up: str) -> None:
+    """Labels, frame, ticks and grid in the palette's colours."""
+    axes.set_facecolor("none")
+    axes.set_xlabel(across, color=palette.ink, labelpad=3)
+    axes.set_ylabel(up, color=palette.ink, labelpad=3)
+    axes.tick_params(which="both", color=palette.muted, labelcolor=palette.ink, length=3, labelsize=10)
+    axes.grid(True, color=palette.grid, linewidth=0.6)
+    axes.set_axisbelow(True)
+    for side, spine in axes.spines.items():
+        spine.set_color(palette.muted)
+        spine.set_visible(side in ("left", "bottom"))
+
+
+def legend(axes: Any, palette: Palette, columns: int = 4) -> None:
+    """A line of keys above the axes, where nothing is drawn over."""
+    axes.legend(
+        loc="lower left", bbox_to_anchor=(-0.02, 0.99), ncols=columns, frameon=False, fontsize=10, borderpad=0.2,
+        labelcolor=palette.ink, handlelength=2.2, columnspacing=1.1, handletextpad=0.5,
+    )  # fmt: skip
+
+
+def log_up(axes: Any) -> None:
+    """A logarithmic vertical axis with a few labels at whole powers of ten."""
+    axes.set_yscale("log")
+    powers_of_ten(axes.yaxis)
+
+
+def log_across(axes: Any) -> None:
+    """A logarithmic horizontal axis likewise."""
+    axes.set_xscale("log")
+    powers_of_ten(axes.xaxis)
+
+
+def powers_of_ten(axis: Any) -> None:
+    """Label an axis by powers of ten; by plain numbers where it spans less than two of them."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    low, high = sorted(axis.get_view_interval())
+    few = low <= 0 or high / low < 100
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,), numticks=7))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}" if few else power(value)))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def power(value: float) -> str:
+    """A power of ten as text, such as 10⁻³."""
+    exponent = f"{value:.0e}".partition("e")[2]
+    return "10" + str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
+def points(values: Sequence[float]) -> str:
+    """The marker of a series: dots where it is so short that a line would show little."""
+    return "o" if len(values) <= 12 else ""

@@ -1,0 +1,109 @@
+"""The page and the picture of diagnoses alone, without a run around them."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from throughtime.errors import ArgumentError
+from throughtime.records import Flow, write_aside
+from throughtime.report.canvas import NOTEBOOK, drawing
+from throughtime.report.exhibit import Panel
+from throughtime.report.losses import plural
+from throughtime.report.page import Page, render
+from throughtime.report.run import NUMBERS_FORMAT, Written, json_bytes, page_paths
+from throughtime.report.sections import finding_of, finding_tables, flow_sections
+from throughtime.report.sentences import Says
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_COLUMNS, _WIDTH, _HEIGHT = 3, 5.0, 3.2
+
+
+def page_of_flow(
+    flow: Flow | Sequence[Flow],
+    path: Path | str,
+    title: str = "Gradient flow",
+    particulars: Mapping[str, Mapping[str, str]] | None = None,
+    reproduce: str = "",
+) -> Written:
+    """Write the page of a diagnosis, and its numbers beside it as .json.
+
+    Args:
+        flow: one diagnosis, or several of one model in the order in which they were made.
+        path: of the page.
+        title: its title.
+        particulars: heading → name → value, of what was diagnosed.
+        reproduce: the command that makes the same again.
+
+    Raises:
+        ArgumentError: there is no diagnosis, or no page can lie at `path`.
+        RunFolderError: the page cannot be written.
+        UnsupportedError: matplotlib or jinja2 is not installed.
+    """
+    flows = _several(flow)
+    page_path, numbers_path = page_paths(Path(path))
+    finding = flows[-1].finding
+    page = Page(
+        title=title,
+        summary=_summary(flows[-1]),
+        badge=finding.verdict.value if finding is not None else "",
+        verdict=finding_of(flows[-1]),
+        suggestions=finding.suggestions if finding is not None else [],
+        tables=finding_tables(flows),
+        sections=flow_sections(flows),
+        particulars={heading: dict(entries) for heading, entries in (particulars or {}).items()},
+        reproduce=reproduce,
+    )
+    content = render(page)
+    numbers = {"format": NUMBERS_FORMAT, "title": title, "verdict": list(page.verdict), "diagnoses": flows}
+    write_aside(numbers_path, json_bytes(numbers))
+    write_aside(page_path, content)
+    return Written(page_path, numbers_path, " ".join(page.verdict))
+
+
+def figure_of_flow(flow: Flow | Sequence[Flow]) -> "Figure":
+    """The figures of a page on one canvas, for a notebook.
+
+    Raises:
+        ArgumentError: there is no diagnosis.
+        UnsupportedError: matplotlib is not installed.
+    """
+    panels = [
+        (f"{exhibit.heading}\n{panel.title}".strip(), panel)
+        for section in flow_sections(_several(flow))
+        for exhibit in section.exhibits
+        for panel in exhibit.panels
+        if panel.draw is not None
+    ]
+    with drawing():
+        return _canvas(panels)
+
+
+def _canvas(panels: Sequence[tuple[str, Panel]]) -> "Figure":
+    from matplotlib.figure import Figure
+
+    rows = max(1, -(-len(panels) // _COLUMNS))
+    figure = Figure(figsize=(_COLUMNS * _WIDTH, rows * _HEIGHT), layout="constrained", facecolor=NOTEBOOK.ground)
+    grid = figure.subplots(rows, _COLUMNS, squeeze=False).flatten()
+    for axes, (title, panel) in zip(grid, panels, strict=False):
+        if panel.draw is not None:
+            panel.draw(axes, NOTEBOOK)
+        axes.set_title(title, fontsize=9, color=NOTEBOOK.ink, loc="right")
+    for axes in grid[len(panels) :]:
+        axes.set_axis_off()
+    return figure
+
+
+def _several(flow: Flow | Sequence[Flow]) -> list[Flow]:
+    flows = [flow] if isinstance(flow, Flow) else list(flow)
+    if not flows:
+        raise ArgumentError("flow is an empty list; give a diagnosis, or several in the order they were made.")
+    return flows
+
+
+def _summary(flow: Flow) -> str:
+    cells = {layer.cell: sum(one.cell == layer.cell for one in flow.layers) for layer in flow.layers}
+    what = ", ".join(f"{cell} ({plural(count, 'layer')})" for cell, count in cells.items()) or "no recurrent layer"
+    update = "" if flow.update is None else f", after {plural(flow.update, 'update')}"
+    return Says.DIAGNOSED.value.format(what=what, update=update, seconds=flow.seconds)

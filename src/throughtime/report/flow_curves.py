@@ -1,0 +1,186 @@
+"""The gradient on its way back through time, as curves and bars: by step, by lag, and the shares of bands of lags."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from throughtime.records import Horizon, LagCurve, LayerFlow
+from throughtime.report.canvas import Palette, dress, legend, log_up, points
+from throughtime.report.exhibit import Exhibit, Panel, Table, finite, positive, shown, table
+from throughtime.report.sentences import Absent, LookFor, why_empty
+
+Layers = list[LayerFlow]
+_FLOOR = 1e-12
+"""Ratios below this are not drawn: they are rounding."""
+
+
+def by_step(first: Layers, last: Layers) -> Exhibit:
+    """‖∂L/∂sₜ‖ of each layer, of the last diagnosis, with the first beside it."""
+    before = {layer.name: layer.by_step for layer in first if first is not last}
+    panels = [_step_panel(layer, before.get(layer.name, [])) for layer in last]
+    return Exhibit("By step", LookFor.BY_STEP.value, panels, [_step_table(layer) for layer in last])
+
+
+def by_lag(last: Layers) -> Exhibit:
+    """The lag curves of all layers, with their horizons and Pascanu's bound where there is one."""
+    tables = [one for layer in last if layer.by_lag is not None for one in _lag_tables(layer, layer.by_lag)]
+    return Exhibit("By lag", LookFor.BY_LAG.value, [_lag_panel(layer) for layer in last], tables)
+
+
+def shares(last: Layers) -> Exhibit:
+    """The share of each band of lags in the recurrent weights' gradient."""
+    panels = [_share_panel(layer) for layer in last]
+    return Exhibit("By band of lags", LookFor.SHARES.value, panels, [_share_table(one) for one in last if one.shares])
+
+
+def _step_panel(layer: LayerFlow, before: list[float]) -> Panel:
+    lines = {"all": layer.by_step} if len(layer.by_member) > 1 else {"h": layer.by_step}
+    lines |= layer.by_member if len(layer.by_member) > 1 else {}
+    drawable = finite(positive(layer.by_step))
+    if not drawable:
+        return Panel(layer.name, "", None, why_empty(layer.by_step))
+    alt = (
+        f"Gradient by step of {layer.name}: {shown(layer.by_step[0])} at step 0, {shown(layer.by_step[-1])} at step "
+        f"{len(layer.by_step) - 1}, between {shown(min(drawable))} and {shown(max(drawable))}."
+    )
+
+    def draw(axes: Any, palette: Palette) -> None:
+        dress(axes, palette, "step t", "‖∂L/∂sₜ‖")
+        for index, (name, values) in enumerate(lines.items()):
+            axes.plot(positive(values), label=name, marker=points(values), markersize=4, **palette.line(index))
+        if finite(positive(before)):
+            axes.plot(
+                positive(before), label="first diagnosis", color=palette.muted, linewidth=1, marker=points(before)
+            )
+        log_up(axes)
+        legend(axes, palette)
+
+    return Panel(layer.name, alt, draw)
+
+
+def _step_table(layer: LayerFlow) -> Table:
+    members: Mapping[str, list[float]] = layer.by_member if len(layer.by_member) > 1 else {}
+    columns = [layer.by_step, *members.values()]
+    rows = [[step, *values] for step, values in enumerate(zip(*columns, strict=True))]
+    return table(f"{layer.name}: ‖∂L/∂sₜ‖ by step", ["step t", "all", *members], rows)
+
+
+def _lag_panel(layer: LayerFlow) -> Panel:
+    curve = layer.by_lag
+    if curve is None:
+        return Panel(layer.name, "", None, Absent.NOT_ASKED.value.format(layer=layer.name))
+    median = curve.quantiles.get("0.5", curve.mean)
+    if not finite(positive(median)):
+        return Panel(layer.name, "", None, why_empty(median))
+    alt = f"Gradient by lag of {layer.name}: median {shown(median[-1])} at lag {len(median) - 1}; " + "; ".join(
+        f"{_level(one)} at lag {horizon_phrase(one)}" for one in layer.horizons
+    )
+    bound = layer.spectrum.bound if layer.spectrum else None
+    return Panel(layer.name, alt.rstrip("; ") + ".", lambda axes, palette: _draw_lags(axes, palette, layer, bound))
+
+
+def _draw_lags(axes: Any, palette: Palette, layer: LayerFlow, bound: float | None) -> None:
+    curve = layer.by_lag
+    assert curve is not None
+    dress(axes, palette, "lag k", "ratio to lag 0")
+    lags, median = list(range(len(curve.mean))), curve.quantiles.get("0.5", curve.mean)
+    colour = palette.series[0]
+    for low, high, depth in (("0.05", "0.95", 0.15), ("0.25", "0.75", 0.25)):
+        if low in curve.quantiles and high in curve.quantiles:
+            band = [[max(value, _FLOOR) for value in positive(curve.quantiles[name])] for name in (low, high)]
+            axes.fill_between(lags, *band, color=colour, alpha=depth, linewidth=0)
+    axes.plot(lags, positive(median), label="median", marker=points(lags), markersize=4, **palette.line(0))
+    axes.plot(lags, positive(curve.mean), label="mean", **palette.line(1))
+    low, high = _range(curve, median)
+    if bound is not None and math.isfinite(bound) and bound > 0:
+        exponents = [lag * math.log(bound) for lag in lags]
+        axes.plot(lags, [math.exp(min(one, 700)) for one in exponents], label="bound (γσ)ᵏ", **palette.line(3))
+    for one in layer.horizons:
+        _draw_horizon(axes, palette, one, len(lags) - 1)
+    axes.set_yscale("log")
+    axes.set_ylim(low, high)
+    log_up(axes)
+    legend(axes, palette)
+
+
+def _range(curve: LagCurve, median: list[float]) -> tuple[float, float]:
+    """Up to the top of the bands, down to the bottom of the lines and of a part of the bands."""
+    lines = [value for value in finite(positive([*median, *curve.mean])) if value >= _FLOOR] or [_FLOOR]
+    bands = [value for values in curve.quantiles.values() for value in finite(positive(values))]
+    low = min(*lines, 0.5)
+    return max(min([low, *bands]), low / 30, _FLOOR) / 2, max(*lines, *bands, 1.0) * 2
+
+
+def _draw_horizon(axes: Any, palette: Palette, horizon: Horizon, longest: int) -> None:
+    axes.axhline(horizon.level, color=palette.muted, linewidth=0.8)
+    axes.annotate(
+        _level(horizon), (1, horizon.level), (0, 2), xycoords=axes.get_yaxis_transform(), fontsize=10, ha="right",
+        textcoords="offset points", color=palette.ink,
+    )  # fmt: skip
+    if math.isnan(horizon.lag) or math.isinf(horizon.lag):
+        return
+    high = min(horizon.high, longest) if not math.isnan(horizon.high) else horizon.lag
+    low = horizon.low if not math.isnan(horizon.low) else horizon.lag
+    style = {"color": palette.ink, "linewidth": 1.4}
+    axes.plot([low, max(high, horizon.lag)], [horizon.level] * 2, marker="|", markersize=7, **style)
+    axes.plot(horizon.lag, horizon.level, marker="x", markersize=7, markeredgewidth=1.8, **style)
+
+
+def horizon_phrase(horizon: Horizon) -> str:
+    """The lag of a horizon in words or digits."""
+    if math.isnan(horizon.lag):
+        return "none, for want of a gradient"
+    return f"beyond {horizon.observed}" if math.isinf(horizon.lag) else shown(horizon.lag)
+
+
+def _level(horizon: Horizon) -> str:
+    return "1/e" if math.isclose(horizon.level, math.exp(-1), rel_tol=1e-3) else f"{100 * horizon.level:g} %"
+
+
+def _lag_tables(layer: LayerFlow, curve: LagCurve) -> list[Table]:
+    names = sorted(curve.quantiles, key=float)
+    columns = [curve.mean, *(curve.quantiles[name] for name in names), curve.samples]
+    rows = [[lag, *values] for lag, values in enumerate(zip(*columns, strict=True))]
+    heads = ["lag k", "mean", *(f"{100 * float(name):g} %" for name in names), "samples"]
+    horizons = [[_level(one), horizon_phrase(one), one.low, one.high, one.observed] for one in layer.horizons]
+    return [
+        table(
+            f"{layer.name}: how far the gradient reaches", ["fallen to", "lag", "from", "to", "seen up to"], horizons
+        ),
+        table(f"{layer.name}: what is left of the gradient by lag", heads, rows),
+    ]
+
+
+def _share_panel(layer: LayerFlow) -> Panel:
+    norms = [share.norm for share in layer.shares]
+    whole = sum(finite(norms))
+    if not norms:
+        return Panel(layer.name, "", None, Absent.NOT_ASKED.value.format(layer=layer.name))
+    if not whole > 0 or len(finite(norms)) < len(norms):
+        return Panel(layer.name, "", None, why_empty(norms))
+    names = [_band(share.start, share.stop) for share in layer.shares]
+    parts = [100 * norm / whole for norm in norms]
+    alt = f"Shares of lags in {layer.name}: " + ", ".join(
+        f"{name}: {part:.3g} %" for name, part in zip(names, parts, strict=True)
+    )
+
+    def draw(axes: Any, palette: Palette) -> None:
+        dress(axes, palette, "lags", "% of the sum of norms")
+        bars = axes.bar(range(len(parts)), parts, color=palette.series[0], width=0.75)
+        axes.bar_label(bars, [f"{part:.2g}" for part in parts], padding=2, fontsize=10, color=palette.ink)
+        tilt = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if len(names) > 7 else {}
+        axes.set_xticks(range(len(names)), names, **tilt)
+        axes.set_ylim(0, max(parts) * 1.15)
+        axes.grid(False, axis="x")
+
+    return Panel(layer.name, alt + ".", draw, keys=0)
+
+
+def _share_table(layer: LayerFlow) -> Table:
+    whole = sum(finite([share.norm for share in layer.shares])) or math.nan
+    rows = [[_band(one.start, one.stop), one.norm, 100 * one.norm / whole] for one in layer.shares]
+    return table(f"{layer.name}: the weights' gradient by lag", ["lags", "norm", "% of the sum"], rows)
+
+
+def _band(start: int, stop: int) -> str:
+    return str(start) if stop - start <= 1 else f"{start}–{stop - 1}"

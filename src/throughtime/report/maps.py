@@ -1,0 +1,104 @@
+"""Heat maps: the gradient by step over training, and the gain from any step to any later one."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from throughtime.records import LayerFlow, StepNormRow
+from throughtime.report.canvas import COLOUR_MAP, Palette, dress, powers_of_ten
+from throughtime.report.exhibit import Exhibit, Panel, Table, finite, picked, picked_places, positive, shown
+from throughtime.report.sentences import Absent, LookFor, why_empty
+
+Grid = list[list[float]]
+_DRAWN, _TOLD = 160, 24
+"""The most rows and columns of a map as drawn, and as a table."""
+_DEPTH = 1e-10
+"""Of the largest value; what is less has the same colour."""
+
+
+def over_training(rows: Sequence[StepNormRow]) -> Exhibit:
+    """Each layer's ‖∂L/∂sₜ‖ by update and step."""
+    maps = {layer: _by_update(rows, layer) for layer in dict.fromkeys(row.layer for row in rows)}
+    panels = [
+        _panel(layer, f"Gradient of {layer} by update and step", updates, steps, grid, ("update", "step t"))
+        for layer, (updates, steps, grid) in maps.items()
+    ]
+    tables = [
+        _table(f"{layer}: ‖∂L/∂sₜ‖ by step (down) and update (across)", updates, steps, grid)
+        for layer, (updates, steps, grid) in maps.items()
+    ]
+    return Exhibit("Over training", LookFor.OVER_TRAINING.value, panels, tables)
+
+
+def gains(last: Sequence[LayerFlow]) -> Exhibit:
+    """Each layer's gain from step to step."""
+    panels: list[Panel] = []
+    tables: list[Table] = []
+    for layer in last:
+        if (found := layer.gains) is None:
+            panels.append(Panel(layer.name, "", None, Absent.NOT_ASKED.value.format(layer=layer.name)))
+            continue
+        across, up = found.from_steps, found.to_steps
+        panels.append(_panel(layer.name, f"Gain of {layer.name}", across, up, found.gain, ("from step r", "to step t")))
+        tables.append(_table(f"{layer.name}: gain to step (down) from step (across)", across, up, found.gain))
+        if found.spectral is not None:
+            caption = f"{layer.name}: largest gain of any direction, to step (down) from step (across)"
+            tables.append(_table(caption, across, up, found.spectral))
+    return Exhibit("From step to step", LookFor.GAINS.value, panels, tables)
+
+
+def _by_update(rows: Sequence[StepNormRow], layer: str) -> tuple[list[int], list[int], Grid]:
+    norms = {(row.update, row.step): row.norm for row in rows if row.layer == layer}
+    updates = sorted({update for update, _ in norms})
+    steps = list(range(1 + max(step for _, step in norms)))
+    return updates, steps, [[norms.get((update, step), math.nan) for update in updates] for step in steps]
+
+
+def _panel(title: str, alt: str, across: list[int], up: list[int], grid: Grid, names: tuple[str, str]) -> Panel:
+    every = [value for row in grid for value in row if not math.isnan(value)]
+    seen = finite(positive(every))
+    if not seen:
+        return Panel(title, "", None, why_empty(every))
+    across, columns = picked(across, _DRAWN), picked_places(len(across), _DRAWN)
+    rows = picked_places(len(up), _DRAWN)
+    cells = [[grid[row][column] for column in columns] for row in rows]
+    up = [up[row] for row in rows]
+
+    def draw(axes: Any, palette: Palette) -> None:
+        _draw(axes, palette, across, up, cells, names)
+
+    return Panel(title, f"{alt}: from {shown(min(seen))} to {shown(max(seen))}.", draw, keys=0, bar=True)
+
+
+def _draw(axes: Any, palette: Palette, across: list[int], up: list[int], cells: Grid, names: tuple[str, str]) -> None:
+    import numpy as np
+    from matplotlib.colors import LogNorm
+
+    dress(axes, palette, *names)
+    axes.grid(False)
+    values = np.array(cells, dtype=float)
+    with np.errstate(invalid="ignore"):
+        seen = np.where(np.isfinite(values) & (values > 0), values, np.nan)
+    top = float(np.nanmax(seen))
+    bottom = max(float(np.nanmin(seen)), top * _DEPTH)
+    norm = LogNorm(bottom, top if top > bottom else bottom * 1.01, clip=True)
+    image = axes.imshow(
+        np.ma.masked_invalid(np.where(values == 0, bottom, values)), COLOUR_MAP, norm, aspect="auto", origin="lower",
+        interpolation="nearest",
+    )  # fmt: skip
+    for axis, steps in ((axes.xaxis, across), (axes.yaxis, up)):
+        places = picked_places(len(steps), 5)
+        axis.set_ticks(places, [f"{steps[place]:,}" for place in places])
+    bar = axes.figure.colorbar(image, cax=axes.inset_axes((1.03, 0, 0.04, 1)))
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(which="both", color=palette.muted, labelcolor=palette.ink, length=2, labelsize=10)
+    bar.ax.minorticks_off()
+    powers_of_ten(bar.ax.yaxis)
+
+
+def _table(caption: str, across: list[int], up: list[int], grid: Grid) -> Table:
+    columns, rows = picked_places(len(across), _TOLD // 2), picked_places(len(up), _TOLD)
+    if len(columns) < len(across) or len(rows) < len(up):
+        caption += f" ({len(rows)} of {len(up):,} rows and {len(columns)} of {len(across):,} columns, evenly spread)"
+    heads = ["", *(f"{across[column]:,}" for column in columns)]
+    return Table(caption, heads, [[up[row], *(grid[row][column] for column in columns)] for row in rows])

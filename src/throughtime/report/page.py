@@ -1,0 +1,98 @@
+"""One self-contained HTML page from sections: everything inside, nothing fetched, no script."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import Any
+
+from throughtime.report.canvas import PAGE, drawing, missing_extra, one_axes
+from throughtime.report.exhibit import Exhibit, Panel, Section, Table, shown
+from throughtime.report.svg import inline_svg
+
+_TEMPLATE, _LOOKS = "page.html.jinja", "page.css"
+
+
+@dataclass(frozen=True)
+class Page:
+    """What a page says.
+
+    Attributes:
+        title: its title.
+        summary: one sentence on what this is.
+        badge: the verdict in a word or two, "" where there is none.
+        verdict: the sentences of the verdict.
+        suggestions: what to try.
+        tables: the figures behind the verdict.
+        missing: sentences on what is not there and how to make it.
+        sections: what follows.
+        texts: heading → text as it is (samples), before the particulars.
+        particulars: heading → name → value (configuration, data, machine).
+        config: the configuration as it is written, "" where there is none.
+        reproduce: the command that makes the same again, "" where there is none.
+    """
+
+    title: str
+    summary: str
+    badge: str
+    verdict: Sequence[str]
+    suggestions: Sequence[str] = ()
+    tables: Sequence[Table] = ()
+    missing: Sequence[str] = ()
+    sections: Sequence[Section] = ()
+    texts: dict[str, str] = field(default_factory=dict)
+    particulars: dict[str, dict[str, str]] = field(default_factory=dict)
+    config: str = ""
+    reproduce: str = ""
+
+
+def render(page: Page) -> bytes:
+    """Return the page as HTML.
+
+    Raises:
+        UnsupportedError: matplotlib or jinja2 is not installed.
+    """
+    try:
+        from jinja2 import Environment, StrictUndefined
+        from markupsafe import Markup
+    except ImportError:
+        raise missing_extra("jinja2") from None
+    folder = files(__package__)
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters.update(shown=shown, name=_name)
+    template = environment.from_string((folder / _TEMPLATE).read_text(encoding="utf-8"))
+    pictures = [[[Markup(one) for one in exhibit] for exhibit in section] for section in _pictures(page.sections)]
+    looks = Markup((folder / _LOOKS).read_text(encoding="utf-8"))
+    return (template.render(page=page, pictures=pictures, looks=looks, columns=_columns) + "\n").encode()
+
+
+def _pictures(sections: Sequence[Section]) -> list[list[list[str]]]:
+    """The SVG of every panel of every exhibit of every section, "" where a sentence stands instead."""
+    with drawing():
+        return [
+            [
+                [_picture(panel, f"f{i}-{j}-{k}") for k, panel in enumerate(exhibit.panels)]
+                for j, exhibit in enumerate(section.exhibits)
+            ]
+            for i, section in enumerate(sections)
+        ]
+
+
+def _picture(panel: Panel, prefix: str) -> str:
+    if panel.draw is None:
+        return ""
+    figure, axes = one_axes(panel.size, panel.keys, panel.bar)
+    panel.draw(axes, PAGE)
+    return inline_svg(figure, prefix, panel.alt)
+
+
+def _columns(exhibit: Exhibit) -> str:
+    """How an exhibit's panels are laid out."""
+    if any(panel.size[0] < 4 for panel in exhibit.panels):
+        return "small"
+    return {1: "one", 2: "two"}.get(len(exhibit.panels), "many")
+
+
+def _name(heading: Any) -> str:
+    """A heading as a name for links."""
+    return re.sub(r"[^a-z0-9]+", "-", str(heading).lower()).strip("-")

@@ -1,0 +1,67 @@
+"""The particulars of a run: its model, its data, its machine, its versions."""
+
+from throughtime.records import Record
+from throughtime.report.exhibit import shown
+from throughtime.report.losses import OUTCOMES
+
+Entries = dict[str, str]
+
+
+def particulars(record: Record) -> dict[str, Entries]:
+    """Heading → name → value."""
+    return {
+        "Model": _model(record),
+        "Data": _data(record),
+        "Result": _result(record),
+        "Machine and kernel": {str(name): _plain(value) for name, value in record.machine.items()},
+        "Versions": dict(record.versions),
+    }
+
+
+def _model(record: Record) -> Entries:
+    model = record.model
+    return {
+        "cell": model.cell,
+        "nonlinearity": model.nonlinearity,
+        "hidden units": shown(model.hidden_size),
+        "layers": shown(model.num_layers),
+        "embedding": shown(model.embedding_size),
+        "dropout": shown(model.dropout),
+        "parameters": shown(model.parameters),
+    }
+
+
+def _data(record: Record) -> Entries:
+    data = record.data
+    return {
+        "file": "standard input" if data.file == "-" else data.file,
+        "SHA-256": data.sha256 or "none: a stream has no end to take it of",
+        "bytes": shown(data.bytes),
+        "units": f"{data.units} ({data.encoding})" if data.encoding else data.units,
+        "vocabulary": shown(len(data.vocabulary)),
+        "trained on": shown(data.training_symbols),
+        "held out": shown(data.held_out_symbols),
+        "uniform, unigram, bigram": ", ".join(
+            f"{loss:.3f}" for loss in (record.baselines.uniform, record.baselines.unigram, record.baselines.bigram)
+        ),
+    }
+
+
+def _result(record: Record) -> Entries:
+    results = record.results
+    best = "–" if results.best_validation_loss is None else f"{results.best_validation_loss:.4f} nats"
+    last = "–" if results.last_validation_loss is None else f"{results.last_validation_loss:.4f} nats"
+    return {
+        "outcome": OUTCOMES[record.outcome],
+        "updates": shown(results.updates),
+        "epochs": f"{results.epochs:g}",
+        "best loss": best,
+        "at update": shown(results.best_update),
+        "last loss": last,
+        "speed": f"{results.tokens_per_second:,.0f} symbols/s",
+        "time": f"{results.seconds:,.0f} s",
+    }
+
+
+def _plain(value: str | int) -> str:
+    return value if isinstance(value, str) else str(value)

@@ -1,0 +1,88 @@
+"""Which exhibits stand on a page, in which order."""
+
+from collections.abc import Sequence
+
+from throughtime.records import Finding, Flow, LayerFlow, NonFinite
+from throughtime.report import activations, flow_curves, maps, spectra
+from throughtime.report.exhibit import Exhibit, Section, Table, shown, table
+from throughtime.report.flow_curves import horizon_phrase
+from throughtime.report.losses import plural
+from throughtime.report.sentences import Absent, Says
+
+
+def flow_sections(flows: Sequence[Flow], over_training: Exhibit | None = None) -> list[Section]:
+    """The sections of diagnoses, the last one beside the first; `over_training` goes after the curves."""
+    first, last = flows[0].layers, flows[-1].layers
+    first = last if len(flows) == 1 else first
+    if not last:
+        return [Section("gradient", "The gradient through time", [Absent.NO_LAYERS.value])]
+    through_time = [flow_curves.by_step(first, last), flow_curves.by_lag(last)]
+    through_time += [over_training] if over_training is not None else []
+    through_time += [maps.gains(last), flow_curves.shares(last)]
+    directions = [spectra.eigenvalues(first, last), spectra.powers(last), spectra.lyapunov(first, last)]
+    inside = [
+        activations.saturation(last), activations.histograms(last), activations.time_constants(last),
+        activations.states(last),
+    ]  # fmt: skip
+    return [
+        Section("gradient", "The gradient through time", [_conditions(flows[-1])], _present(through_time)),
+        Section("spectra", "Eigenvalues and Lyapunov exponents", [], _present(directions)),
+        Section("units", "Gates and units", activations.dead_units(last), _present(inside)),
+    ]
+
+
+def finding_of(flow: Flow) -> list[str]:
+    """The sentences of a diagnosis's verdict: the verdict itself, and what was not finite."""
+    said = [flow.finding.sentence if flow.finding is not None else Absent.NO_FINDING.value]
+    return said + ([nonfinite_sentence(flow.nonfinite)] if flow.nonfinite is not None else [])
+
+
+def nonfinite_sentence(found: NonFinite) -> str:
+    """Where the first NaN or infinity was met."""
+    places = [
+        found.layer,
+        f"step {found.step}" if found.step >= 0 else "",
+        f"row {found.row}" if found.row >= 0 else "",
+    ]
+    return Says.NON_FINITE.value.format(source=found.source.value, place=", ".join(filter(None, places)) or "the model")
+
+
+def finding_tables(flows: Sequence[Flow]) -> list[Table]:
+    """The figures that decided the last verdict, and the verdicts in the order of the diagnoses."""
+    finding, tables = flows[-1].finding, []
+    if finding is not None and finding.numbers:
+        about = f" in {finding.layer}" if finding.layer else ""
+        rows = [[name.replace("_", " "), value] for name, value in finding.numbers.items()]
+        tables.append(table(f"What decided it{about}", ["figure", "value"], rows))
+    if len(flows) > 1:
+        heads = ["update", "loss", "verdict", "layer", "shortest 1/e horizon", "shortest 1 % horizon"]
+        tables.append(table("The diagnoses of this run", heads, [_history(flow) for flow in flows]))
+    return tables
+
+
+def _history(flow: Flow) -> list[str | int | float]:
+    update = "–" if flow.update is None else f"{flow.update:,}"
+    finding: Finding | None = flow.finding
+    verdict = ("–", "") if finding is None else (finding.verdict.value, finding.layer or "all")
+    return [update, flow.loss, *verdict, *(_shortest(flow.layers, place) for place in (0, 1))]
+
+
+def _shortest(layers: Sequence[LayerFlow], place: int) -> str:
+    """The shortest horizon of the layers at the larger (0) or smaller (1) level."""
+    found = [
+        sorted(layer.horizons, key=lambda one: -one.level)[place] for layer in layers if len(layer.horizons) > place
+    ]
+    known = [one for one in found if one.lag == one.lag]
+    return horizon_phrase(min(known, key=lambda one: one.lag)) if known else "–"
+
+
+def _conditions(flow: Flow) -> str:
+    return Says.FLOW.value.format(
+        rows=plural(flow.rows, "row"), steps=plural(flow.steps, "step"), loss=shown(flow.loss),
+        wanted=plural(flow.wanted_lag, "step"),
+    )  # fmt: skip
+
+
+def _present(exhibits: Sequence[Exhibit]) -> list[Exhibit]:
+    """The exhibits that have panels: a layer without gates has no time constants to speak of."""
+    return [one for one in exhibits if one.panels]

@@ -1,0 +1,186 @@
+"""What becomes of directions: eigenvalues beside the unit circle, norms of powers, Lyapunov exponents."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from throughtime.records import LayerFlow, Lyapunov, MatrixSpectrum
+from throughtime.report.canvas import SQUARE, Palette, dress, legend, log_up, points
+from throughtime.report.exhibit import Exhibit, Panel, Table, finite, picked, positive, shown, table
+from throughtime.report.sentences import Absent, LookFor, Says, why_empty
+
+Plane = list[list[float]]
+_DOTS = 300
+"""The most eigenvalues that are drawn in one plane."""
+
+
+def eigenvalues(first: Sequence[LayerFlow], last: Sequence[LayerFlow]) -> Exhibit:
+    """Eigenvalues of the recurrent weights' blocks and of the state Jacobians, after and before."""
+    before = {layer.name: layer.spectrum for layer in first if first is not last}
+    panels: list[Panel] = []
+    tables: list[Table] = []
+    for layer in last:
+        if (spectrum := layer.spectrum) is None:
+            panels.append(Panel(layer.name, "", None, Absent.NOT_ASKED.value.format(layer=layer.name)))
+            continue
+        old = before.get(layer.name)
+        for name, block in spectrum.weights.items():
+            earlier = old.weights[name].eigenvalues if old is not None and name in old.weights else []
+            panels.append(_plane(f"{layer.name} {name}", block.eigenvalues, earlier, name))
+        earlier = [] if old is None else old.jacobian_eigenvalues
+        panels.append(_plane(f"{layer.name} ∂sₜ/∂sₜ₋₁", spectrum.jacobian_eigenvalues, earlier, "Jacobian"))
+        tables += _spectrum_tables(layer.name, spectrum.weights)
+        tables.append(_jacobian_table(layer))
+    return Exhibit("Eigenvalues and the unit circle", LookFor.EIGENVALUES.value, panels, tables)
+
+
+def powers(last: Sequence[LayerFlow]) -> Exhibit:
+    """Norms of the powers of the recurrent weights' blocks."""
+    layers = [(layer.name, layer.spectrum.weights) for layer in last if layer.spectrum is not None]
+    tables = []
+    for name, weights in layers:
+        norms = {block: found.power_norms for block, found in weights.items() if found.power_norms}
+        longest = max(map(len, norms.values()), default=0)
+        rows = [[k, *(one[k] if k < len(one) else math.nan for one in norms.values())] for k in range(longest)]
+        tables.append(table(f"{name}: norms of the powers", ["k", *norms], rows))
+    return Exhibit("Powers of the weights", LookFor.POWERS.value, [_powers_panel(*layer) for layer in layers], tables)
+
+
+def lyapunov(first: Sequence[LayerFlow], last: Sequence[LayerFlow]) -> Exhibit:
+    """The Lyapunov spectrum of each layer with its standard errors, after and before."""
+    before = {layer.name: layer.lyapunov for layer in first if first is not last}
+    panels = [_lyapunov_panel(layer, before.get(layer.name)) for layer in last]
+    tables = []
+    for layer in last:
+        if (found := layer.lyapunov) is not None:
+            caption = (
+                f"{layer.name}: Lyapunov exponents per step, over {found.steps:,} steps of {found.rows:,} rows after "
+                f"{found.discarded:,} discarded"
+            )
+            rows = [[index + 1, *pair] for index, pair in enumerate(zip(found.exponents, found.errors, strict=True))]
+            tables.append(table(caption, ["", "exponent", "standard error"], rows))
+    return Exhibit("Lyapunov exponents", LookFor.LYAPUNOV.value, panels, tables)
+
+
+def _plane(title: str, after: Plane, before: Plane, name: str) -> Panel:
+    dots = [dot for dot in after if all(map(math.isfinite, dot))]
+    if not dots:
+        why = Absent.NOT_SQUARE.value.format(block=name) if not after else Absent.NOT_FINITE.value
+        return Panel(title, "", None, why)
+    old = picked([dot for dot in before if all(map(math.isfinite, dot))], _DOTS)
+    radius = max(math.hypot(*dot) for dot in dots)
+    outside = sum(math.hypot(*dot) > 1 for dot in dots)
+    alt = f"Eigenvalues of {title}: {len(dots):,}, the largest of size {shown(radius)}, {outside:,} outside the circle."
+
+    def draw(axes: Any, palette: Palette) -> None:
+        _draw_plane(axes, palette, picked(dots, _DOTS), old)
+
+    return Panel(title, alt, draw, size=SQUARE, keys=1 if old else 0)
+
+
+def _draw_plane(axes: Any, palette: Palette, after: Plane, before: Plane) -> None:
+    from matplotlib.patches import Circle
+
+    dress(axes, palette, "real part", "imaginary part")
+    axes.add_patch(Circle((0, 0), 1, fill=False, edgecolor=palette.ink, linewidth=1.1))
+    style = {"linestyle": "none", "markersize": 4}
+    if before:
+        hollow = {"markerfacecolor": "none", "markeredgecolor": palette.series[1], "markeredgewidth": 0.9}
+        axes.plot(*zip(*before, strict=True), marker="o", label="first", **style, **hollow)
+    axes.plot(*zip(*after, strict=True), marker="o", label="last", color=palette.series[0], **style, alpha=0.8)
+    reach = 1.08 * max(1.0, *(math.hypot(*dot) for dot in [*after, *before]))
+    axes.set_xlim(-reach, reach)
+    axes.set_ylim(-reach, reach)
+    axes.set_box_aspect(1)
+    axes.locator_params(nbins=5)
+    if before:
+        legend(axes, palette)
+
+
+def _spectrum_tables(name: str, weights: Mapping[str, MatrixSpectrum]) -> list[Table]:
+    rows = []
+    for block, one in weights.items():
+        largest = (max(one.singular_values, default=math.nan), max(one.power_norms, default=math.nan))
+        rows.append([block, one.radius, largest[0], one.departure, largest[1]])
+    heads = ["block", "largest |eigenvalue|", "σ max", "departure from normality", "largest ‖Wᵏ‖"]
+    values = [
+        table(
+            f"{name}, {block}: eigenvalues and singular values",
+            ["", "real", "imaginary", "singular value"],
+            [[index + 1, *pair] for index, pair in enumerate(_beside(one.eigenvalues, one.singular_values))],
+            20,
+        )
+        for block, one in weights.items()
+    ]
+    return [table(f"{name}: recurrent weights", heads, rows), *values]
+
+
+def _beside(eigenvalues: Plane, singular: list[float]) -> list[list[float]]:
+    none = [math.nan, math.nan]
+    count = max(len(eigenvalues), len(singular))
+    return [
+        [*(eigenvalues[i] if i < len(eigenvalues) else none), singular[i] if i < len(singular) else math.nan]
+        for i in range(count)
+    ]
+
+
+def _jacobian_table(layer: LayerFlow) -> Table:
+    spectrum = layer.spectrum
+    assert spectrum is not None
+    pairs = zip(spectrum.jacobian_norms, spectrum.jacobian_radii, strict=True)
+    rows = [[index + 1, *pair] for index, pair in enumerate(pairs)]
+    bound = "" if spectrum.bound is None else f"; bound of a step's growth γσ {shown(spectrum.bound)}"
+    return table(f"{layer.name}: sampled state Jacobians{bound}", ["sample", "σ max", "largest |eigenvalue|"], rows, 20)
+
+
+def _powers_panel(name: str, weights: Mapping[str, MatrixSpectrum]) -> Panel:
+    norms = {block: found.power_norms for block, found in weights.items() if finite(positive(found.power_norms))}
+    if not norms:
+        return Panel(name, "", None, why_empty([value for one in weights.values() for value in one.power_norms]))
+    peaks = "; ".join(f"{block} up to {shown(max(finite(values)))}" for block, values in norms.items())
+
+    def draw(axes: Any, palette: Palette) -> None:
+        dress(axes, palette, "power k", "‖Wᵏ‖")
+        for index, (block, values) in enumerate(norms.items()):
+            axes.plot(positive(values), label=block, marker=points(values), markersize=4, **palette.line(index))
+        axes.axhline(1, color=palette.ink, linewidth=0.8)
+        log_up(axes)
+        legend(axes, palette, 2 if len(norms) > 3 else 4)
+
+    return Panel(name, f"Norms of powers of {name}: {peaks}.", draw, keys=-(-len(norms) // 2) if len(norms) > 3 else 1)
+
+
+def _lyapunov_panel(layer: LayerFlow, before: Lyapunov | None) -> Panel:
+    found = layer.lyapunov
+    if found is None:
+        return Panel(layer.name, "", None, Absent.NOT_ASKED.value.format(layer=layer.name))
+    lost = sum(value == -math.inf for value in found.exponents)
+    said = Says.MINUS_INFINITY.value.format(count=lost, all=len(found.exponents)) if lost else ""
+    if not finite(found.exponents):
+        return Panel(layer.name, "", None, said or why_empty(found.exponents))
+    alt = f"Lyapunov exponents of {layer.name}: the largest is {shown(finite(found.exponents)[0])}. {said}".strip()
+
+    def draw(axes: Any, palette: Palette) -> None:
+        dress(axes, palette, "exponent, largest first", "growth per step λ")
+        axes.axhline(0, color=palette.ink, linewidth=0.8)
+        if before is not None and finite(before.exponents):
+            _draw_exponents(axes, before, "first", {"color": palette.series[1], "marker": "o", "fillstyle": "none"})
+        _draw_exponents(axes, found, "last", {"color": palette.series[0], "marker": "o"})
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        if before is not None:
+            legend(axes, palette)
+        if lost:
+            axes.text(0.98, 0.95, f"{lost} are −∞", transform=axes.transAxes, ha="right", va="top", color=palette.ink)
+
+    return Panel(layer.name, alt, draw, keys=1 if before is not None else 0)
+
+
+def _draw_exponents(axes: Any, found: Lyapunov, label: str, style: dict[str, Any]) -> None:
+    places = [index for index, value in enumerate(found.exponents) if math.isfinite(value)]
+    errors = [error if math.isfinite(error) else 0.0 for error in found.errors]
+    axes.errorbar(
+        [index + 1 for index in places],
+        [found.exponents[index] for index in places],
+        [errors[index] for index in places],
+        label=label, linestyle="none", markersize=4, capsize=2, elinewidth=1, **style,
+    )  # fmt: skip

@@ -1,0 +1,51 @@
+"""A matplotlib figure as SVG inside a page: few bytes, ids of its own, colours of the page, and a name for all."""
+
+import io
+import re
+from html import escape
+from typing import TYPE_CHECKING
+
+from throughtime.report.canvas import VARIABLES
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+_DROPPED = re.compile(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->|<defs>\s*</defs>", re.S)
+_ATTRIBUTE = re.compile(r'([\w:-]+)="([^"]*)"')
+_FRACTION = re.compile(r"-?\d+\.\d{2,}")
+_STAND_IN = re.compile("|".join(VARIABLES))
+_FAMILY = re.compile(r"font-family: [^;]*; ?")
+
+
+def inline_svg(figure: "Figure", prefix: str, name: str) -> str:
+    """Return a figure as an SVG element for an HTML page.
+
+    Args:
+        figure: drawn in the colours of `canvas.PAGE`.
+        prefix: what its ids begin with, another for each figure of a page.
+        name: what it shows, in a sentence, for those who do not see it.
+    """
+    written = io.BytesIO()
+    figure.savefig(written, format="svg", metadata=_NO_METADATA, transparent=True)
+    text = written.getvalue().decode()
+    text = _DROPPED.sub("", text[text.index("<svg") :])
+    start = text.index(">") + 1
+    box = dict(_ATTRIBUTE.findall(text[:start]))["viewBox"]
+    body = _ATTRIBUTE.sub(lambda found: _attribute(found[1], found[2], prefix), text[start:])
+    body = re.sub(r">\s+<", "><", body.strip())
+    title = f'<title id="{prefix}-name">{escape(name)}</title>'
+    return f'<svg role="img" aria-labelledby="{prefix}-name" viewBox="{box}">{title}{body}'
+
+
+def _attribute(name: str, value: str, prefix: str) -> str:
+    if name in ("href", "xlink:href"):  # an id of this figure, or an image's own bytes
+        if value.startswith("#"):
+            return f'href="#{prefix}-{value[1:]}"'
+        return f'href="{"".join(value.split())}"'
+    if name == "id":
+        return f'id="{prefix}-{value}"'
+    value = _STAND_IN.sub(lambda found: f"var({VARIABLES[found[0]]})", value)
+    value = _FAMILY.sub("", value).replace("url(#", f"url(#{prefix}-")
+    value = _FRACTION.sub(lambda found: f"{float(found[0]):.2f}".rstrip("0").rstrip("."), value)
+    return f'{name}="{" ".join(value.split())}"'

@@ -1,0 +1,185 @@
+"""How a training went: losses beside the baselines, and the norm of every update with what clipping did."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from throughtime.records import Baselines, MetricsRow, UpdateRow
+from throughtime.report.canvas import Palette, dress, legend, log_up, points
+from throughtime.report.exhibit import Exhibit, Panel, finite, picked, positive, shown, table
+from throughtime.report.sentences import Absent, LookFor, Says, why_empty
+
+_BINS = 240
+"""Updates are drawn one by one up to here; beyond, the largest and the middle of as many groups."""
+
+
+def losses(rows: Sequence[MetricsRow], baselines: Baselines, stream: bool) -> Exhibit:
+    """Training and validation loss with the baselines; of a stream, the one loss that there is."""
+    lines = {"loss on unseen bytes": [row.train_loss for row in rows]} if stream else {
+        "training": [row.train_loss for row in rows],
+        "validation": [row.validation_loss for row in rows],
+    }  # fmt: skip
+    heads = ["update", "epoch", "training", "validation", "learning rate", "norm", "% clipped", "symbols/s", "s"]
+    cells = [
+        [
+            row.update, row.epoch, row.train_loss, row.validation_loss, row.learning_rate, row.gradient_norm,
+            100 * row.clipped, row.tokens_per_second, row.seconds,
+        ]
+        for row in rows
+    ]  # fmt: skip
+    told = [table("Losses in nats per symbol", heads, cells)] if rows else []
+    what = LookFor.STREAM_LOSSES if stream else LookFor.LOSSES
+    return Exhibit("Loss by update", what.value, [_losses_panel([row.update for row in rows], lines, baselines)], told)
+
+
+def _losses_panel(updates: list[int], lines: dict[str, list[float]], baselines: Baselines) -> Panel:
+    if not updates:
+        return Panel("", "", None, Absent.NO_VALIDATION.value)
+    every = [value for values in lines.values() for value in values]
+    if not finite(every):
+        return Panel("", "", None, why_empty(every))
+    told = [f"{name} from {shown(values[0])} to {shown(values[-1])}" for name, values in lines.items()]
+    alt = (
+        f"Losses in nats: {', '.join(told)}; " + ", ".join(f"{name} {shown(x)}" for name, x in _levels(baselines)) + "."
+    )
+
+    def draw(axes: Any, palette: Palette) -> None:
+        dress(axes, palette, "update", "nats per symbol")
+        for name, loss in _levels(baselines):
+            axes.axhline(loss, color=palette.muted, linewidth=0.9, linestyle=(0, (4, 3)))
+            axes.annotate(name, (0.995, loss), (0, 2), xycoords=axes.get_yaxis_transform(), fontsize=10,
+                          textcoords="offset points", ha="right", color=palette.ink)  # fmt: skip
+        for index, (name, values) in enumerate(lines.items()):
+            seen = [value if math.isfinite(value) else math.nan for value in values]
+            axes.plot(updates, seen, label=name, marker=points(values), markersize=4, **palette.line(index))
+        axes.xaxis.get_major_locator().set_params(integer=True, nbins=6)
+        legend(axes, palette)
+
+    return Panel("", alt, draw)
+
+
+def _levels(baselines: Baselines) -> list[tuple[str, float]]:
+    """The baselines, those that coincide under one name."""
+    levels: dict[float, list[str]] = {}
+    for name, loss in (
+        ("bigram", baselines.bigram), ("unigram", baselines.unigram), ("uniform", baselines.uniform),
+    ):  # fmt: skip
+        if math.isfinite(loss):
+            levels.setdefault(loss, []).append(name)
+    return [(", ".join(names), loss) for loss, names in levels.items()]
+
+
+@dataclass(frozen=True)
+class ClippingFigures:
+    """What clipping did over all updates; `threshold` is the norm that rescaled updates were left with."""
+
+    updates: int
+    clipped: float
+    skipped: int
+    nonfinite: int
+    clipped_steps: float
+    threshold: float
+    quantiles: dict[str, float]
+
+
+def clipping_figures(rows: Sequence[UpdateRow]) -> ClippingFigures:
+    """The figures of all updates together; shares are 0 where there is no update."""
+    norms = sorted(finite([row.gradient_norm for row in rows]))
+    left = sorted(
+        row.gradient_norm * row.scale for row in rows if 0 < row.scale < 1 and math.isfinite(row.gradient_norm)
+    )
+    many = max(1, len(rows))
+    return ClippingFigures(
+        updates=len(rows),
+        clipped=sum(0 < row.scale < 1 for row in rows) / many,
+        skipped=sum(row.scale == 0 for row in rows),
+        nonfinite=sum(not math.isfinite(row.gradient_norm) for row in rows),
+        clipped_steps=sum(finite([row.clipped_steps for row in rows])) / many,
+        threshold=quantile(left, 0.5),
+        quantiles={f"{level:g}": quantile(norms, level) for level in (0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1)},
+    )
+
+
+def quantile(ordered: Sequence[float], level: float) -> float:
+    """The value below which this share of the ordered values lies, interpolated; nan of nothing."""
+    if not ordered:
+        return math.nan
+    place = level * (len(ordered) - 1)
+    below = ordered[int(place)]
+    return below + (place - int(place)) * (ordered[min(int(place) + 1, len(ordered) - 1)] - below)
+
+
+def clipping(rows: Sequence[UpdateRow]) -> Exhibit:
+    """The norm of every update with the threshold, and its quantiles."""
+    figures = clipping_figures(rows)
+    quantiles = [[f"{100 * float(name):g} %", value] for name, value in figures.quantiles.items()]
+    told = [
+        table("Quantiles of the gradient's norm before clipping", ["of the updates", "norm at most"], quantiles),
+        table(
+            "Updates",
+            ["update", "loss", "norm", "scale", "% of steps clipped"],
+            [[row.update, row.loss, row.gradient_norm, row.scale, 100 * row.clipped_steps] for row in rows],
+        ),
+    ]
+    return Exhibit("The norm of each update", LookFor.CLIPPING.value, [_clipping_panel(rows, figures)], told)
+
+
+def clipping_sentences(figures: ClippingFigures) -> list[str]:
+    """What clipping did, in words."""
+    skipped = "none was skipped" if not figures.skipped else f"{figures.skipped:,} skipped"
+    said = [Says.CLIPPED.value.format(share=_percent(figures.clipped), skipped=skipped)]
+    if figures.clipped_steps:
+        said.append(Says.CLIPPED_STEPS.value.format(share=_percent(figures.clipped_steps)))
+    if figures.nonfinite:
+        count = f"{figures.nonfinite:,} update{'' if figures.nonfinite == 1 else 's'}"
+        said.append(Says.UNTRUSTED.value.format(count=count).replace("without", "came without"))
+    return said
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %"
+
+
+def _clipping_panel(rows: Sequence[UpdateRow], figures: ClippingFigures) -> Panel:
+    norms = [row.gradient_norm for row in rows]
+    if not finite(positive(norms)):
+        return Panel("", "", None, why_empty(norms))
+    alt = (
+        f"Norm of each update: median {shown(figures.quantiles['0.5'])}, largest {shown(figures.quantiles['1'])}, "
+        f"{_percent(figures.clipped)} of the updates rescaled."
+    )
+    middle, largest = _grouped(rows)
+
+    def draw(axes: Any, palette: Palette) -> None:
+        dress(axes, palette, "update", "norm of the gradient")
+        axes.plot(*middle, label="norm" if middle is largest else "median", marker=points(middle[0]), markersize=4,
+                  **palette.line(0))  # fmt: skip
+        if largest is not middle:
+            axes.plot(*largest, label="largest", linewidth=0.9, color=palette.series[0], alpha=0.6)
+        held = picked([row for row in rows if 0 < row.scale < 1 and math.isfinite(row.gradient_norm)], _BINS)
+        if held:
+            axes.plot([row.update for row in held], [row.gradient_norm for row in held], "x", markersize=4,
+                      color=palette.series[1], label="rescaled")  # fmt: skip
+        if math.isfinite(figures.threshold):
+            axes.axhline(figures.threshold, color=palette.ink, linewidth=1, linestyle="--", label="threshold")
+        log_up(axes)
+        axes.xaxis.get_major_locator().set_params(integer=True, nbins=6)
+        legend(axes, palette)
+
+    return Panel("", alt, draw)
+
+
+def _grouped(rows: Sequence[UpdateRow]) -> tuple[tuple[list[int], list[float]], tuple[list[int], list[float]]]:
+    """Updates with the middle and with the largest norm of each group of neighbours; one and the same where few."""
+    size = math.ceil(len(rows) / _BINS)
+    if size == 1:
+        line = [row.update for row in rows], positive([row.gradient_norm for row in rows])
+        return line, line
+    groups = [rows[start : start + size] for start in range(0, len(rows), size)]
+    updates = [group[len(group) // 2].update for group in groups]
+    ordered = [sorted(finite(positive([row.gradient_norm for row in group]))) for group in groups]
+    return (
+        (updates, [quantile(norms, 0.5) for norms in ordered]),
+        (updates, [norms[-1] if norms else math.nan for norms in ordered]),
+    )
