@@ -1,5 +1,6 @@
 """throughtime diagnose RUN | DATA: where the gradient of a model vanishes or explodes, in a page one can look at."""
 
+import shlex
 from argparse import SUPPRESS
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,7 +64,7 @@ def run(arguments: "Namespace") -> int:
 
 def _run_folder(arguments: "Namespace") -> int:
     from throughtime.records import DIAGNOSES, read_flows, write_flows
-    from throughtime.report import write_report
+    from throughtime.report import report_of_run
     from throughtime.training.checkpoints import load_run
     from throughtime.training.diagnosing import diagnose
 
@@ -77,14 +78,14 @@ def _run_folder(arguments: "Namespace") -> int:
     write_flows(
         folder, sorted([*(one for one in earlier if one.update != update), flow], key=lambda one: one.update or 0)
     )
-    _tell(flow, write_report(folder))
+    _tell(flow, report_of_run(folder).page)
     return 0
 
 
 def _data(arguments: "Namespace") -> int:
     import torch
 
-    from throughtime.report import write_page
+    from throughtime.report import page_of_flow
     from throughtime.training.diagnosing import diagnose
     from throughtime.training.material import read_symbols
     from throughtime.training.model import SequenceModel
@@ -104,7 +105,12 @@ def _data(arguments: "Namespace") -> int:
     model = SequenceModel(len(vocabulary), settings.model)
     lag = _lag(arguments, settings.optimization.update_every)
     flow = diagnose(model, codes, lag, 0, arguments.steps, arguments.rows)
-    _tell(flow, write_page([flow], page, f"A new model on {file.name}"))
+    shape = {
+        entry.name.replace("_", " "): str(getattr(settings.model, entry.name)) for entry, _ in options(ModelSettings)
+    }
+    about = {"Text": {"file": file.name, "bytes": f"{len(file.content):,}", "SHA-256": file.sha256}, "Model": shape}
+    written = page_of_flow(flow, page, f"A new model on {Path(file.name).name}", about, _command(arguments))
+    _tell(flow, written.page)
     return 0
 
 
@@ -129,6 +135,13 @@ def _text_of_run(
             "name a text with --text."
         )
     return split(codes, settings.data.validation)[1], chunk
+
+
+def _command(arguments: "Namespace") -> str:
+    """The command that makes the same page again."""
+    given = [name for name in ("steps", "rows", "lag", "seed", *_model_options()) if name in arguments]
+    words = [f"--{name.replace('_', '-')} {shlex.quote(str(getattr(arguments, name)))}" for name in given]
+    return " ".join(["throughtime diagnose", shlex.quote(arguments.subject), *words])
 
 
 def _model_options() -> list[str]:
