@@ -1,10 +1,12 @@
 """The public names, served by the package itself: `import throughtime as tt; tt.LSTM`."""
 
+from throughtime import diagnosis as diagnosis
 from throughtime import losses as losses
 from throughtime.cells import AffineCell as AffineCell
 from throughtime.cells import Cell as Cell
 from throughtime.cells import FunctionCell as FunctionCell
 from throughtime.clipping import clip_gradients as clip_gradients
+from throughtime.diagnosis import gradient_flow as gradient_flow
 from throughtime.gradients import BPTT as BPTT
 from throughtime.gradients import RFLO as RFLO
 from throughtime.gradients import RTRL as RTRL
@@ -48,7 +50,9 @@ __all__ = [
     "TruncatedBPTT",
     "checkpointed_backward",
     "clip_gradients",
+    "diagnosis",
     "gradient_bias",
+    "gradient_flow",
     "losses",
     "tap",
     "verify_gradients",
