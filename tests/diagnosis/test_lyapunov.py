@@ -106,7 +106,11 @@ def test_the_longest_rows_are_taken():
     assert (two.rows, two.steps) == (2, 13)  # rows 0 and 3: 11 and 6 steps, two resets each
     every = lyapunov_of(run, discard=0)
     assert lyapunov_of(run, rows=9, discard=0).exponents == pytest.approx(every.exponents, rel=1e-12)
-    x, hx, options = run.sequence.x, run.sequence.initial, {"lengths": [11, 6], "resets": run.sequence.resets[:, [0, 3]]}
+    x, hx, options = (
+        run.sequence.x,
+        run.sequence.initial,
+        {"lengths": [11, 6], "resets": run.sequence.resets[:, [0, 3]]},
+    )
     cut = tt.LSTM(INPUT, 5, dtype=torch.float64)
     cut.load_state_dict({f"{name}_l0": value for name, value in run.parameters.items()})
     alone = recorded(cut, x[:, [0, 3]].detach(), tuple(member[None, [0, 3]].detach() for member in hx), **options)
