@@ -1,5 +1,7 @@
 """Recorded runs to diagnose."""
 
+from functools import partial
+
 import torch
 from examples_of import INPUT, parameters_of
 
@@ -66,11 +68,13 @@ def jacobians(run: RecordedRun) -> dict[tuple[int, int], torch.Tensor]:
         for t in range(steps if sequence.lengths is None else int(sequence.lengths[row])):
             if sequence.resets is not None and sequence.resets[t, row]:
                 continue
-            x, state = sequence.x[t, row], torch.cat([member[t, row] for member in run.entering]).detach()
-
-            def step(flat, x=x.detach()):
-                split = tuple(member[None] for member in flat.split(sizes))
-                return torch.cat(run.cell.step(parameters, x[None], split), dim=-1)[0]
-
+            state = torch.cat([member[t, row] for member in run.entering]).detach()
+            step = partial(_step, run.cell, parameters, sequence.x[t, row].detach(), sizes)
             found[t, row] = torch.autograd.functional.jacobian(step, state)
     return found
+
+
+def _step(cell: Cell, parameters, x: torch.Tensor, sizes: list[int], flat: torch.Tensor) -> torch.Tensor:
+    """The state after a step, its members side by side, from the one before: [S] → [S]."""
+    state = tuple(member[None] for member in flat.split(sizes))
+    return torch.cat(cell.step(parameters, x[None], state), dim=-1)[0]

@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from diagnosis.recorded import B, MASKS, T, layer_of, start_of
+from diagnosis.recorded import MASKS, B, T, layer_of, start_of
 from examples_of import CELLS, INPUT
 from oracles import central_differences, relative
 

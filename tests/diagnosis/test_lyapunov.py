@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from diagnosis.recorded import B, MASKS, T, jacobians, layer_of, recorded, run_of, start_of
+from diagnosis.recorded import MASKS, B, T, jacobians, layer_of, recorded, run_of, start_of
 from examples_of import CELLS, INPUT
 
 import throughtime as tt
