@@ -5,6 +5,8 @@ from throughtime.cells import AffineCell as AffineCell
 from throughtime.cells import Cell as Cell
 from throughtime.cells import FunctionCell as FunctionCell
 from throughtime.clipping import clip_gradients as clip_gradients
+from throughtime.diagnosis import floss as floss
+from throughtime.diagnosis import flossing_loss as flossing_loss
 from throughtime.diagnosis import lyapunov_exponents as lyapunov_exponents
 from throughtime.gradients import BPTT as BPTT
 from throughtime.gradients import RFLO as RFLO
@@ -49,6 +51,8 @@ __all__ = [
     "TruncatedBPTT",
     "checkpointed_backward",
     "clip_gradients",
+    "floss",
+    "flossing_loss",
     "gradient_bias",
     "losses",
     "lyapunov_exponents",
