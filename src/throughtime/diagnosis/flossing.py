@@ -51,7 +51,7 @@ def flossing_loss(
 
     Examples:
         >>> rnn = tt.RNN(3, 8)
-        >>> loss = flossing_loss(rnn, torch.randn(40, 2, 3), count=4)
+        >>> loss = tt.flossing_loss(rnn, torch.randn(40, 2, 3), count=4)
         >>> loss.backward()
         >>> loss.item() > 0, bool(rnn.weight_hh_l0.grad.isfinite().all())
         (True, True)
