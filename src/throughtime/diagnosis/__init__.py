@@ -2,3 +2,5 @@
 
 from throughtime.diagnosis.saturation import activations_of as activations_of
 from throughtime.diagnosis.saturation import units_of as units_of
+from throughtime.diagnosis.suggestions import Suggestion as Suggestion
+from throughtime.diagnosis.verdict import judge as judge
