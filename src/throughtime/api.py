@@ -5,6 +5,7 @@ from throughtime.cells import AffineCell as AffineCell
 from throughtime.cells import Cell as Cell
 from throughtime.cells import FunctionCell as FunctionCell
 from throughtime.clipping import clip_gradients as clip_gradients
+from throughtime.diagnosis import lyapunov_exponents as lyapunov_exponents
 from throughtime.gradients import BPTT as BPTT
 from throughtime.gradients import RFLO as RFLO
 from throughtime.gradients import RTRL as RTRL
@@ -50,6 +51,7 @@ __all__ = [
     "clip_gradients",
     "gradient_bias",
     "losses",
+    "lyapunov_exponents",
     "tap",
     "verify_gradients",
 ]

@@ -35,6 +35,8 @@ class AffineCell(Cell):
     proj_size: int = field(default=0, init=False, repr=False)
 
     gates: ClassVar[int]
+    gate_names: ClassVar[tuple[str, ...]] = ()
+    """What the blocks are called, in their order; empty where they have no names."""
 
     def __post_init__(self) -> None:
         check_size("input_size", self.input_size, least=0)

@@ -24,6 +24,7 @@ class GRUCell(AffineCell):
     """
 
     gates: ClassVar[int] = 3
+    gate_names: ClassVar[tuple[str, ...]] = ("reset gate", "update gate", "new")
     kernel: ClassVar[Kernel | None] = FusedKernel("gru", keeps_a_h=True)
 
     def update(self, a_x: Tensor, a_h: Tensor, state: State) -> tuple[State, tuple[Tensor, ...]]:

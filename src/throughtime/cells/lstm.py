@@ -30,6 +30,7 @@ class LSTMCell(AffineCell):
     proj_size: int = 0
 
     gates: ClassVar[int] = 4
+    gate_names: ClassVar[tuple[str, ...]] = ("input gate", "forget gate", "candidate", "output gate")
     kernel: ClassVar[Kernel | None] = FusedKernel("lstm")
 
     def __post_init__(self) -> None:
