@@ -104,9 +104,16 @@ def test_growth_is_chaos_where_the_state_stays_bounded(linear, sizes, verdict):
     assert _verdict(sick) is verdict
 
 
-def test_without_the_size_of_the_state_a_range_with_two_ends_bounds_it():
-    assert _verdict(layer(by_lag=decay(1.3), activations=[activation()])) is Verdict.CHAOTIC
-    assert _verdict(layer(by_lag=decay(1.3), activations=[activation(high=math.inf)])) is Verdict.EXPLODING
+def test_a_state_is_bounded_by_what_it_is_made_of():
+    """A GRU that remembers long fills up slowly from 0, and yet stays below 1."""
+    sick = layer(by_lag=decay(1.3), lyapunov=lyapunov(0.26, 0.01), units=GROWING)
+    assert _verdict(replace(sick, activations=[activation()])) is Verdict.CHAOTIC
+    assert _verdict(replace(sick, activations=[activation(), activation(high=math.inf)])) is Verdict.EXPLODING
+
+
+def test_growth_without_a_certain_exponent_is_not_called_chaos():
+    assert _verdict(layer(by_lag=decay(1.3), units=STILL)) is Verdict.EXPLODING
+    assert _verdict(layer(by_lag=decay(1.3), units=STILL, lyapunov=lyapunov(0.26, 0.2))) is Verdict.EXPLODING
 
 
 def test_growth_is_told_with_exponent_and_curve():
@@ -168,6 +175,7 @@ def test_growth_that_the_exponent_says_will_end_is_transient():
     finding = judge(flow(sick))
     assert finding.verdict is Verdict.TRANSIENT and "λ1 = -0.1 per step says that it will decay" in finding.sentence
     assert _verdict(replace(sick, lyapunov=lyapunov(-0.1, 0.06))) is Verdict.EXPLODING
+    assert _verdict(replace(sick, lyapunov=lyapunov(-math.inf, math.nan))) is Verdict.EXPLODING
 
 
 def test_the_radius_is_the_exponent_of_a_linear_layer():
@@ -188,9 +196,9 @@ def test_an_exponent_that_the_measured_gradient_contradicts_does_not_decide():
 
 
 def test_the_thin_end_of_a_curve_is_not_held_against_it():
-    thin = replace(curve(1.0, 0.9, 0.8, 20.0), samples=[40, 30, 20, 9])
+    thin = replace(curve(1.0, 0.9, 0.8, 20.0), samples=[40, 30, 20, 4])
     assert _verdict(layer(by_lag=thin), wanted=2) is Verdict.HEALTHY
-    assert _verdict(layer(by_lag=replace(thin, samples=[40, 30, 20, 10])), wanted=2) is Verdict.EXPLODING
+    assert _verdict(layer(by_lag=replace(thin, samples=[40, 30, 20, 5])), wanted=2) is Verdict.EXPLODING
     assert _verdict(layer(by_lag=replace(thin, samples=[2, 2, 2, 2])), wanted=2) is Verdict.EXPLODING
     missing = replace(curve(1.0, 0.9, math.nan, 50.0), samples=[40, 30, 20, 0])
     assert judge(flow(layer(by_lag=missing), wanted=3)).numbers["end_lag"] == 1
@@ -203,7 +211,10 @@ def test_few_samples_and_a_close_horizon_are_said():
         "(uncertain: from 3 samples only) (close: it falls to 1 % within 0.9 to 2.5 steps, with 90 % confidence)"
     )
     assert finding.numbers["samples"] == 3
-    assert "uncertain" not in judge(flow(layer(by_lag=curve(1.0, 0.1, 0.005, samples=10)), wanted=2)).sentence
+    fast = replace(curve(1.0, 0.004, 0.001, 0.001, 0.001), samples=[40, 30, 20, 10, 4])
+    sick = layer(by_lag=fast, horizons=[horizon(0.83, 0.8, 0.9)])
+    assert judge(flow(sick, wanted=4)).numbers["samples"] == 30  # what is left at lag 4 no longer matters
+    assert "uncertain" not in judge(flow(layer(by_lag=curve(1.0, 0.1, 0.005, samples=5)), wanted=2)).sentence
 
 
 def test_a_gradient_of_0_is_named():
@@ -261,7 +272,7 @@ def test_a_norm_that_is_not_finite_is_found_without_being_named():
 SICK = {
     Verdict.NO_GRADIENT: layer("l1", by_step=(0.0,)),
     Verdict.EXPLODING: layer("l1", by_lag=decay(1.3), units=GROWING),
-    Verdict.CHAOTIC: layer("l1", by_lag=decay(1.3), units=STILL),
+    Verdict.CHAOTIC: layer("l1", by_lag=decay(1.3), units=STILL, lyapunov=lyapunov(0.26, 0.01)),
     Verdict.TRANSIENT: layer("l1", by_lag=PEAKED),
     Verdict.SATURATED: layer("l1", by_lag=decay(0.5), activations=[activation(full=0.8)]),
     Verdict.VANISHING: layer("l1", by_lag=decay(0.5)),

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from throughtime.records import Flow, Horizon, LayerFlow, Role
 
-FEW = 10
-"""A quantile of fewer samples is called uncertain, and the end of a curve is taken where there are more, if any."""
+FEW = 5
+"""The range of so many samples covers their median with 90 % confidence, that of fewer does not: they are called
+uncertain, and a curve's end is taken where there are more, if any."""
 ERRORS = 2
 """An exponent is above or below 0 where it is by so many standard errors: one time in 40 if it were 0."""
 GONE = 0.01
@@ -22,13 +23,14 @@ class Evidence:
         steps: T.
         peak, peak_lag: the greatest median of the lag curve that rests on enough samples, and its lag.
         end, end_lag: the last such median, and its lag.
-        left, left_lag, samples: the median at the wanted lag, or the last that was seen before it; that lag; of how
-            many samples it is the median.
+        left, left_lag: the median at the wanted lag, or the last that was seen before it, and that lag.
+        samples: of how many it is the median, or, where the curve falls to 1 % earlier, of how many the medians are
+            down to there.
         horizon: the one at 1 %.
         exponent, error: λ1 and its standard error, which may be nan.
         state_growth: the mean size of the state in the second half of the steps over that in the first.
-        saturated: the share of the content activations' values that lie within a twentieth of either end of a range
-            that has two ends.
+        saturated: where all content activations have ranges with two ends, so that the state stays bounded, the share
+            of their values that lie within a twentieth of either end.
         kept: the median time constant of what keeps the state, in steps.
     """
 
@@ -58,6 +60,9 @@ class Evidence:
         end_lag, end = firm[-1][:2] if firm else (0, None)
         before = [one for one in curve if one[0] <= flow.wanted_lag]
         left_lag, left, samples = before[-1] if before else (0, None, 0)
+        horizon = next((one for one in layer.horizons if math.isclose(one.level, GONE)), None)
+        if horizon is not None and horizon.lag <= left_lag:
+            samples = min(here for lag, _, here in before if lag <= math.ceil(horizon.lag))
         exponent, error = _exponent(layer)
         return cls(
             layer=layer,
@@ -70,7 +75,7 @@ class Evidence:
             left=left,
             left_lag=left_lag,
             samples=samples,
-            horizon=next((one for one in layer.horizons if math.isclose(one.level, GONE)), None),
+            horizon=horizon,
             exponent=exponent,
             error=error,
             state_growth=_state_growth(layer),
@@ -91,9 +96,10 @@ class Evidence:
 
     @property
     def sign(self) -> int:
-        """1 or -1 where λ1 is certainly above or below 0, else 0."""
-        if self.exponent == -math.inf:
-            return -1
+        """1 or -1 where λ1 is certainly above or below 0, else 0.
+
+        A measured -inf may be due to one row that lost its directions, as a ReLU does; it comes without an error.
+        """
         if self.exponent is None or not abs(self.exponent) > ERRORS * self.error:  # so written, NaN decides nothing
             return 0
         return 1 if self.exponent > 0 else -1
@@ -168,8 +174,10 @@ def _state_growth(layer: LayerFlow) -> float | None:
 
 
 def _saturated(layer: LayerFlow) -> float | None:
-    content = [one for one in layer.activations if one.role is Role.CONTENT and math.isfinite(one.high - one.low)]
-    return sum(one.at_low + one.at_high for one in content) / len(content) if content else None
+    content = [one for one in layer.activations if one.role is Role.CONTENT]
+    if not content or not all(math.isfinite(one.high - one.low) for one in content):
+        return None
+    return sum(one.at_low + one.at_high for one in content) / len(content)
 
 
 def _kept(layer: LayerFlow) -> float | None:

@@ -81,10 +81,14 @@ def _growth(evidence: Evidence) -> str:
     parts = []
     if evidence.exponent is not None and evidence.sign > 0:
         factor = math.exp(min(evidence.exponent, 700.0))
-        parts.append(f"by a factor of {factor:.3g} per step (λ1 = {evidence.exponent:.3g} ± {evidence.error:.2g})")
+        parts.append(f"by a factor of {factor:.3g} per step (λ1 = {_exponent(evidence)})")
     if evidence.has_curve:
         parts.append(f"{evidence.end:.3g}-fold by lag {evidence.end_lag} in the median")
     return ", ".join(parts)
+
+
+def _exponent(evidence: Evidence) -> str:
+    return f"{evidence.exponent:.3g}" + (f" ± {evidence.error:.2g}" if evidence.error > 0 else "")
 
 
 def _transient(evidence: Evidence) -> str:
@@ -110,7 +114,7 @@ def _fall(evidence: Evidence) -> str:
         return f"has {percent(evidence.left)} of its norm after {after_lag}, and {evidence.wanted} are wanted"
     exponent = evidence.exponent or 0.0
     return (
-        f"shrinks by a factor of {math.exp(exponent):.3g} per step (λ1 = {exponent:.3g} ± {evidence.error:.2g}), and "
+        f"shrinks by a factor of {math.exp(exponent):.3g} per step (λ1 = {_exponent(evidence)}), and "
         f"{plural(evidence.wanted, 'step')} are wanted"
     )
 

@@ -42,8 +42,9 @@ def judge(flow: Flow) -> Finding:
     3. T is 1, or no loss has a step before it: TOO_SHORT.
     4. The gradient grows. λ1 > 0 by more than twice its error, by so much that e^(λ1 (T - 1)) ≥ 10, and the lag curve
        does not end below 1 after a fall; or the curve ends ten times above 1, near its peak, and λ1 is not certainly
-       below 0. CHAOTIC if the layer is not linear and its state in the second half of the steps is at most twice as
-       large as in the first, else EXPLODING.
+       below 0. CHAOTIC if λ1 is certainly above 0, the layer is not linear, and its state stays bounded: by what it is
+       made of, or because in the second half of the steps it is at most twice as large as in the first. Else
+       EXPLODING.
     5. The curve's median peaks at a lag above 0 with at least 3, and has fallen to 1/e of its peak at the end, or λ1 is
        certainly below 0: TRANSIENT.
     6. Less than 1 % is left at the wanted lag (or at the last lag seen before it; without a curve, by λ1 for certain):
@@ -51,8 +52,9 @@ def judge(flow: Flow) -> Finding:
        VANISHING.
     7. HEALTHY. Gates that stay open, or a growth below 3, are no illness.
 
-    λ1 of a linear Elman layer is ln|λ| of its weights; of others it is as measured, and without an error it decides
-    nothing, unless it is -inf. A median that rests on fewer than ten samples is called uncertain in the sentence.
+    λ1 of a linear Elman layer is ln|λ| of its weights; of others it is as measured, and without an error it
+    decides nothing; -inf, in place of a curve, is vanishing. A median of fewer than five samples is called uncertain
+    in the sentence.
 
     Raises:
         ArgumentError: the flow has no layer and nothing in it is NaN or infinite.
@@ -92,7 +94,7 @@ def _verdict(evidence: Evidence) -> Verdict:
     if evidence.has_no_lag:
         return Verdict.TOO_SHORT
     if _grows(evidence):
-        return Verdict.CHAOTIC if not evidence.layer.linear and _bounded(evidence) else Verdict.EXPLODING
+        return Verdict.CHAOTIC if _is_chaotic(evidence) else Verdict.EXPLODING
     peaks = evidence.has_curve and evidence.peak_lag > 0 and (evidence.peak or 0.0) >= PEAK
     if peaks and (evidence.fell or evidence.sign < 0):
         return Verdict.TRANSIENT
@@ -114,20 +116,17 @@ def _grows(evidence: Evidence) -> bool:
     return evidence.has_curve and end >= GROWTH and not evidence.fell and above >= 0
 
 
-def _bounded(evidence: Evidence) -> bool:
-    """By the measured size; without it, by whether what is written has a range with two ends."""
-    if evidence.state_growth is not None:
-        return evidence.state_growth <= BOUNDED
-    return evidence.saturated is not None
+def _is_chaotic(evidence: Evidence) -> bool:
+    still = evidence.state_growth is not None and evidence.state_growth <= BOUNDED
+    return evidence.sign > 0 and not evidence.layer.linear and (still or evidence.saturated is not None)
 
 
 def _vanishes(evidence: Evidence) -> bool:
     if evidence.has_curve and evidence.left is not None:
         return evidence.left_lag > 0 and evidence.left < GONE
-    if evidence.exponent is None or evidence.sign >= 0:
-        return False
-    least_decay = evidence.exponent if evidence.exponent == -math.inf else evidence.exponent + ERRORS * evidence.error
-    return least_decay * evidence.wanted < math.log(GONE)
+    if evidence.exponent is None or evidence.exponent == -math.inf:
+        return evidence.exponent is not None
+    return evidence.sign < 0 and (evidence.exponent + ERRORS * evidence.error) * evidence.wanted < math.log(GONE)
 
 
 def _nonfinite(flow: Flow, found: NonFinite) -> Finding:
