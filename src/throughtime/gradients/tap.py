@@ -95,6 +95,7 @@ def tap(model: nn.Module) -> Iterator[Tap]:
     """Record ‖∂L/∂h_t‖ of every throughtime layer in `model`, for every forward pass made inside the block.
 
     The records are filled by the backward pass of such a forward pass, wherever that happens, and hold the latest.
+    Inside the block of another tap the inner one records.
     Cost: O(T·B·H) per layer, and 4 bytes per step and row.
 
     Examples:
@@ -106,11 +107,12 @@ def tap(model: nn.Module) -> Iterator[Tap]:
         torch.Size([7, 2])
     """
     layers = [(name, module) for name, module in model.named_modules() if isinstance(module, Tappable)]
+    before = [(module, module.tap, module.tap_prefix) for _, module in layers]
     record = Tap()
     for name, module in layers:
         module.tap, module.tap_prefix = record, f"{name}." if name else ""
     try:
         yield record
     finally:
-        for _, module in layers:
-            module.tap, module.tap_prefix = None, ""
+        for module, outer, prefix in before:
+            module.tap, module.tap_prefix = outer, prefix
