@@ -9,5 +9,7 @@ from throughtime.diagnosis.lyapunov import lyapunov_of as lyapunov_of
 from throughtime.diagnosis.saturation import activations_of as activations_of
 from throughtime.diagnosis.saturation import units_of as units_of
 from throughtime.diagnosis.spectra import spectrum_of as spectrum_of
+from throughtime.diagnosis.suggestions import Suggestion as Suggestion
 from throughtime.diagnosis.transient import TransientGrowth as TransientGrowth
 from throughtime.diagnosis.transient import transient_growth as transient_growth
+from throughtime.diagnosis.verdict import judge as judge
