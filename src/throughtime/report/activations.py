@@ -82,9 +82,9 @@ def _saturation_panel(layer: LayerFlow) -> Panel:
         low, high = [100 * one.at_low for one in found], [100 * one.at_high for one in found]
         between = [100 - down - up for down, up in zip(low, high, strict=True)]
         both = [down + rest for down, rest in zip(low, between, strict=True)]
-        axes.barh(names, low, color=palette.series[0], label="at the low end", height=0.5)
+        axes.barh(names, low, color=palette.series[0], label="low end", height=0.5)
         axes.barh(names, between, left=low, color=palette.grid, label="between", height=0.5)
-        axes.barh(names, high, left=both, color=palette.series[1], label="at the high end", height=0.5, hatch="///",
+        axes.barh(names, high, left=both, color=palette.series[1], label="high end", height=0.5, hatch="///",
                   edgecolor=palette.ground, linewidth=0)  # fmt: skip
         axes.set_xlim(0, 100)
         axes.invert_yaxis()

@@ -113,9 +113,10 @@ def _range(curve: LagCurve, median: list[float]) -> tuple[float, float]:
 
 def _draw_horizon(axes: Any, palette: Palette, horizon: Horizon, longest: int) -> None:
     axes.axhline(horizon.level, color=palette.muted, linewidth=0.8)
+    near = horizon.lag < longest / 4  # the level's name stands where the cross is not
     axes.annotate(
-        _level(horizon), (1, horizon.level), (0, 2), xycoords=axes.get_yaxis_transform(), fontsize=10, ha="right",
-        textcoords="offset points", color=palette.ink,
+        _level(horizon), (0.995 if near else 0.005, horizon.level), (0, 2), xycoords=axes.get_yaxis_transform(),
+        textcoords="offset points", fontsize=10, ha="right" if near else "left", color=palette.ink,
     )  # fmt: skip
     if math.isnan(horizon.lag) or math.isinf(horizon.lag):
         return

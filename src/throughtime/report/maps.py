@@ -24,7 +24,7 @@ def over_training(rows: Sequence[StepNormRow]) -> Exhibit:
         for layer, (updates, steps, grid) in maps.items()
     ]
     tables = [
-        _table(f"{layer}: ‖∂L/∂sₜ‖ by step (down) and update (across)", updates, steps, grid)
+        _table(f"{layer}: ‖∂L/∂sₜ‖ over training, step (down) by update (across)", updates, steps, grid)
         for layer, (updates, steps, grid) in maps.items()
     ]
     return Exhibit("Over training", LookFor.OVER_TRAINING.value, panels, tables)

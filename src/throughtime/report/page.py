@@ -89,7 +89,7 @@ def _picture(panel: Panel, prefix: str) -> str:
 def _columns(exhibit: Exhibit) -> str:
     """How an exhibit's panels are laid out."""
     if any(panel.size[0] < 4 for panel in exhibit.panels):
-        return "small"
+        return "small few" if len(exhibit.panels) < 3 else "small"
     return {1: "one", 2: "two"}.get(len(exhibit.panels), "many")
 
 
