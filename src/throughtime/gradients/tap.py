@@ -131,10 +131,12 @@ def tap(model: nn.Module) -> Iterator[Tap]:
     """
     layers = [(name, module) for name, module in model.named_modules() if isinstance(module, Tappable)]
     record = Tap()
+    # Past nn.Module's own way to set an attribute, which asks of each whether it is a parameter: a tap is opened for
+    # every update.
     for name, module in layers:
-        module.tap, module.tap_prefix = record, f"{name}." if name else ""
+        vars(module).update(tap=record, tap_prefix=f"{name}." if name else "")
     try:
         yield record
     finally:
         for _, module in layers:
-            module.tap, module.tap_prefix = None, ""
+            vars(module).update(tap=None, tap_prefix="")
