@@ -133,10 +133,14 @@ def tap(model: nn.Module) -> Iterator[Tap]:
     layers = [(name, module) for name, module in model.named_modules() if isinstance(module, Tappable)]
     before = [(module, module.tap, module.tap_prefix) for _, module in layers]
     record = Tap()
+    # Past nn.Module's own way to set an attribute, which asks of each whether it is a parameter: a tap is opened for
+    # every update.
     for name, module in layers:
-        module.tap, module.tap_prefix = record, f"{name}." if name else ""
+        vars(module).update(tap=record, tap_prefix=f"{name}." if name else "")
     try:
         yield record
     finally:
         for module, outer, prefix in before:
             module.tap, module.tap_prefix = outer, prefix
+        for _, module in layers:
+            vars(module).update(tap=None, tap_prefix="")
