@@ -13,3 +13,4 @@ from throughtime.diagnosis.suggestions import Suggestion as Suggestion
 from throughtime.diagnosis.transient import TransientGrowth as TransientGrowth
 from throughtime.diagnosis.transient import transient_growth as transient_growth
 from throughtime.diagnosis.verdict import judge as judge
+from throughtime.records import Verdict as Verdict

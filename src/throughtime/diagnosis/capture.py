@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -41,7 +42,7 @@ class LayerCall:
         torch.autograd.grad(ends, self.sources, cotangents, retain_graph=True, allow_unused=True)
         found = {name: run for name, own in self.taps.items() for run in runs if run.tap is own}
         runs.clear()
-        return {name: replace(run, tap=replace(self.taps[name])) for name, run in found.items()}
+        return {name: replace(run, tap=copy(self.taps[name])) for name, run in found.items()}
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float, Int
@@ -13,13 +14,21 @@ from throughtime.diagnosis.capture import CapturedLayer, capture, clipped_shares
 from throughtime.diagnosis.gains import gain_map
 from throughtime.diagnosis.horizons import horizons_of
 from throughtime.diagnosis.lag_curves import profiles_of
+from throughtime.diagnosis.lyapunov import lyapunov_of
 from throughtime.diagnosis.nonfinite import first_nonfinite
+from throughtime.diagnosis.saturation import activations_of, units_of
 from throughtime.diagnosis.shares import shares_of
-from throughtime.errors import ArgumentError
+from throughtime.diagnosis.spectra import spectrum_of
+from throughtime.diagnosis.verdict import judge
+from throughtime.errors import ArgumentError, NonFiniteError
 from throughtime.gradients.lags import RecordedRun
 from throughtime.gradients.norms import row_norm
 from throughtime.gradients.sequence import valid_steps
-from throughtime.records import Flow, GainMap, Horizon, LagCurve, LayerFlow, Lyapunov, Spectrum, Verdict
+from throughtime.records import Finding, Flow, GainMap, Horizon, LagCurve, LayerFlow, Lyapunov, Spectrum, Verdict
+from throughtime.report import figure_of_flow, page_of_flow
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -40,14 +49,32 @@ def _lags(layer: CapturedLayer, options: Options) -> dict[str, dict[str, Any]]:
     }
 
 
+def _lyapunov(run: RecordedRun) -> Lyapunov | None:
+    size, (steps, rows) = sum(run.cell.state_sizes.values()), run.sequence.shape
+    affordable = max(1, NUMBERS // (steps * size**2))
+    try:
+        return lyapunov_of(run, min(EXPONENTS, size), rows=min(ROWS, rows, affordable))
+    except NonFiniteError:  # a Jacobian may overflow where the states do not
+        return None
+
+
 OF_A_LAYER: dict[str, Callable[[CapturedLayer, Options], dict[str, dict[str, Any]]]] = {"lags": _lags}
 """The parts that need a layer's graph: part → for each recurrence by name what it fills in of its `LayerFlow`."""
 
 OF_A_RUN: dict[str, Callable[[RecordedRun, Options], dict[str, Any]]] = {
     "shares": lambda run, options: {"shares": shares_of(run)},
     "gains": lambda run, options: {"gains": gain_map(run, options.generator, options.exact_gains)},
+    "spectrum": lambda run, options: {"spectrum": spectrum_of(run)},
+    "lyapunov": lambda run, options: {"lyapunov": _lyapunov(run)},
+    "activations": lambda run, options: {"activations": activations_of(run), "units": units_of(run)},
 }
 """The parts that need one recurrence as it was run: part → what it fills in of its `LayerFlow`."""
+
+EXPONENTS, ROWS, NUMBERS = 32, 4, 2**28
+"""How many leading Lyapunov exponents are computed, along how many rows, and of how many entries of Jacobians at most.
+
+One row is always followed.
+"""
 
 PARTS = (*OF_A_LAYER, *OF_A_RUN)
 
@@ -93,25 +120,41 @@ class GradientFlow:
         return {layer.name: layer.lyapunov for layer in self.record.layers}
 
     @property
-    def verdict(self) -> Verdict | None:
-        """What the flow is like, in one word; `record.finding` has what decided it."""
-        return None if self.record.finding is None else self.record.finding.verdict
+    def finding(self) -> Finding:
+        """The verdict with what decided it, in numbers and in words, and what to try."""
+        assert self.record.finding is not None
+        return self.record.finding
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the flow is like, in one word."""
+        return self.finding.verdict
+
+    def plot(self) -> "Figure":
+        """The report's figures on one matplotlib figure, which a notebook shows; needs `throughtime[report]`."""
+        return figure_of_flow(self.record)
+
+    def to_html(self, path: Path | str, title: str = "Gradient flow") -> Path:
+        """Write the report of this diagnosis: one page without a network, and its numbers beside it as .json.
+
+        Raises:
+            ArgumentError: no page can lie at `path`.
+            RunFolderError: the page cannot be written.
+            UnsupportedError: matplotlib or jinja2 is not installed (`throughtime[report]`).
+        """
+        return page_of_flow(self.record, path, title).page
 
     def __str__(self) -> str:
         record = self.record
         lines = [f"loss {record.loss:.4g} over {record.steps} steps of {record.rows} rows"]
-        if record.finding is not None:
-            lines.append(f"{record.finding.verdict}: {record.finding.sentence}")
-        if record.nonfinite is not None:
-            one = record.nonfinite
-            place = f" at step {one.step} of row {one.row}" if one.step >= 0 else ""
-            lines.append(f"first non-finite number: {' of '.join(filter(None, (one.source, one.layer)))}{place}")
+        lines.append(self.finding.sentence)
         heads = ("‖∂L/∂s‖ first", "last", "horizon 1/e", "horizon 1 %", "λ1")
         rows = {layer.name: _cells(layer) for layer in record.layers}
         name = max(map(len, rows), default=0)
         widths = [max(len(head), *(len(row[i]) for row in rows.values())) for i, head in enumerate(heads)]
         for label, row in {"": heads, **rows}.items():
             lines.append("  ".join([f"{label:{name}}", *map(str.rjust, row, widths)]))
+        lines += [f"try: {suggestion}" for suggestion in self.finding.suggestions]
         return "\n".join(lines)
 
 
@@ -148,7 +191,9 @@ def gradient_flow(
         wanted_lag: how many steps back the gradient is wanted, by which vanishing is judged; None: half the steps.
         samples: how many (t, row) the gradient by lag is taken over, about; at most 16 of each row.
         parts: what to measure beside ‖∂L/∂s_t‖ by step: "lags" (the gradient by lag, and its horizons), "shares"
-            (what each lag contributes to the weights' gradient), "gains" (the map of ‖∂s_t/∂s_r‖).
+            (what each lag contributes to the weights' gradient), "gains" (the map of ‖∂s_t/∂s_r‖), "spectrum" (of the
+            weights and of J_t), "lyapunov" (the 32 leading exponents, along 1 to 4 rows), "activations" (saturation, time
+            constants of gates, dead units). The verdict is made of what was measured.
         exact_gains: form the products of Jacobians instead of estimating their norms, and give their spectral norms
             too; for small states.
         seed: for what is drawn: samples, intervals, probes. torch's own generators are left alone.
@@ -188,9 +233,8 @@ def gradient_flow(
     ]
     layout = captured.layers[0].call.layout
     wanted = max(1, layout.steps // 2) if wanted_lag is None else wanted_lag
-    seconds = time.perf_counter() - began
-    flow = Flow(None, layout.steps, layout.rows, captured.loss, wanted, layers, nonfinite, None, seconds)
-    return GradientFlow(flow)
+    flow = Flow(None, layout.steps, layout.rows, captured.loss, wanted, layers, nonfinite, None, 0.0)
+    return GradientFlow(replace(flow, finding=judge(flow), seconds=time.perf_counter() - began))
 
 
 def _check(wanted_lag: object, samples: object, parts: object, seed: object) -> None:
