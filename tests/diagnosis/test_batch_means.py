@@ -45,12 +45,14 @@ def test_rows_that_differ_for_good_show_in_the_error():
     assert error.item() == pytest.approx(torch.tensor([1.0, 2.0, 6.0]).std().item() / math.sqrt(3), rel=1e-6)
 
 
-def test_a_row_too_short_for_batches_does_not_hide_the_others():
-    samples = torch.randn(400, 2, 1, dtype=torch.float64)
-    counted = _all(samples)
-    counted[3:, 1] = False
+def test_rows_too_short_for_batches_do_not_make_the_error_smaller():
+    """One row of 64 steps and five of 12 that are alike: what is known of the changes in time is the long row's."""
+    samples, counted = torch.zeros(64, 6, 1, dtype=torch.float64), torch.zeros(64, 6, dtype=torch.bool)
+    samples[:, 0] = torch.randn(64, 1, dtype=torch.float64)
+    samples[:, 0] -= samples[:, 0].mean()
+    counted[:, 0] = counted[:12] = True
     alone = mean_with_error(samples[:, :1], counted[:, :1])[1].item()
-    assert mean_with_error(samples, counted)[1].item() >= alone * 0.99
+    assert mean_with_error(samples, counted)[1].item() == pytest.approx(alone, rel=1e-12) and alone > 0.05
 
 
 def test_too_few_steps_have_no_error():
@@ -64,6 +66,8 @@ def test_too_few_steps_have_no_error():
 
 def test_a_mean_that_is_infinite_has_no_error():
     samples = torch.randn(64, 2, 2, dtype=torch.float64)
-    samples[7, 1, 0] = -math.inf
-    mean, error = mean_with_error(samples, _all(samples))
+    samples[3, 1, 0] = -math.inf
+    counted = _all(samples)
+    counted[5:, 1] = False
+    mean, error = mean_with_error(samples, counted)
     assert mean[0] == -math.inf and bool(error[0].isnan()) and bool(error[1] > 0)

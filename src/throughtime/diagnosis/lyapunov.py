@@ -264,8 +264,8 @@ def _zeros(layer: RecurrentLayer, steps: int, hx: Tensor | State | None) -> Tens
     check_size("x", steps, least=1)
     member = hx[0] if isinstance(hx, tuple | list) else hx
     inputs = layer.cell_and_parameters(0)[0].input_size
-    like = member if member is not None else next(layer.parameters(), torch.empty(0))
-    batched = member is not None and member.dim() == 3
-    rows = (member.shape[1],) if batched else ()
-    leading = (*rows, steps) if batched and layer.batch_first else (steps, *rows)
-    return like.new_zeros(*leading, inputs)
+    if member is None or member.dim() < 3:
+        like = next(layer.parameters(), torch.empty(0)) if member is None else member
+        return like.new_zeros(steps, inputs)
+    rows = member.shape[1]
+    return member.new_zeros(*((rows, steps) if layer.batch_first else (steps, rows)), inputs)
