@@ -88,7 +88,7 @@ def every_step(output: tuple, weights: Tensor) -> Tensor:
 
 
 def final_state(output: tuple, weights: Tensor) -> Tensor:
-    return sum((member**2 * normal(50 + i, *member.shape)).sum() for i, member in enumerate(output[1]))  # type: ignore
+    return sum((member**2 * normal(50 + i, *member.shape).to(member)).sum() for i, member in enumerate(output[1]))  # type: ignore
 
 
 def data(features: int) -> tuple[Tensor, Tensor]:

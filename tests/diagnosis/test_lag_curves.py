@@ -5,6 +5,8 @@ from diagnosis.plain_loops import INPUT, B, H, Model, T, curve, data, every_step
 from layers.comparison import normal
 
 import throughtime as tt
+from throughtime.diagnosis.capture import capture
+from throughtime.diagnosis.lag_curves import profiles_of, quantiles_by_lag
 
 LENGTHS = [T, 0, 1, 6]
 
@@ -108,3 +110,23 @@ def test_a_gradient_that_overflows_on_its_way_back_is_seen_until_there():
     assert len(curve_of.mean) == 39  # 1e38 is a number in float32, 1e39 is none
     assert curve_of.quantiles["0.5"] == pytest.approx([10.0**k for k in range(39)], rel=1e-5)
     assert str(flow.record.nonfinite.source) == "gradient" and flow.record.nonfinite.step == 59 - 39
+
+
+def test_with_more_rows_than_samples_one_step_of_some_of_the_rows_is_taken():
+    rnn = layer("RNN")
+    x, weights = normal(1, 60, 9, INPUT), normal(2, 60, 9, H)
+    (one,) = capture(rnn, lambda y, w: (w * y).sum(), x, weights).layers
+    found = profiles_of(one, 6, torch.Generator().manual_seed(0))["l0"]
+    assert found.rows.tolist() == [0, 1, 3, 4, 6, 7]
+    reaches = (~found.ratios.isnan()).sum(1) - 1
+    assert len(reaches.unique()) > 2 and 30 <= reaches.min() and reaches.max() <= 59
+
+
+def test_many_samples_have_their_quantiles_in_parts():
+    ratios = normal(3, 20, 31)
+    ratios[5:, 20:] = float("nan")
+    whole = quantiles_by_lag(ratios, (0.05, 0.5))
+    expected = np.nanquantile(ratios.numpy(), (0.05, 0.5), axis=0)
+    np.testing.assert_allclose(whole, expected, rtol=1e-12)
+    many = torch.linspace(0, 1, 2**18 + 1).double()[:, None] + torch.arange(80)  # 20 million; torch takes 16
+    np.testing.assert_allclose(quantiles_by_lag(many, (0.5,))[0], 0.5 + np.arange(80), rtol=1e-12)
