@@ -134,7 +134,7 @@ def _row(point: Point) -> str:
     interval = f"{low:.1f} to {high:.1f}"
     return (
         f"{point.drive:>5g}{point.gain:>7.3f}{short:>9.1f}{lag:>9.1f}{interval:>18}"
-        f"{expected(point.gain, 0.01):>9.1f}{point.exponent:>9.3f}  {point.flow.verdict.verdict.value}"
+        f"{expected(point.gain, 0.01):>9.1f}{point.exponent:>9.3f}  {point.flow.verdict.value}"
     )
 
 

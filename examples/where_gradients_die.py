@@ -161,7 +161,7 @@ def _row(result: Result) -> str:
     for flow in (result.before, result.after):
         short, long = flow.horizon["recurrent.l0"]
         cells += [f"{short.lag:>13.1f}", f"{long.lag:>8.1f}"]
-    return f"{result.name:<18}{result.error:>9.4f}{''.join(cells)}  {result.after.verdict.verdict.value}"
+    return f"{result.name:<18}{result.error:>9.4f}{''.join(cells)}  {result.after.verdict.value}"
 
 
 if __name__ == "__main__":
