@@ -12,6 +12,8 @@ T = TypeVar("T")
 
 ROWS = 60
 """The most lines of a table on the page; the JSON file has all."""
+_SHOWN = (1e-120, 1e120)
+"""The least and the largest number on a logarithmic axis, which needs some room at both ends."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +101,9 @@ def table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[Cell]], mo
 
 
 def positive(values: Sequence[float]) -> list[float]:
-    """The values with nan in the place of what a logarithm cannot show."""
-    return [value if math.isfinite(value) and value > 0 else math.nan for value in values]
+    """The values with nan in the place of what a logarithm cannot show, and held within what an axis can hold."""
+    low, high = _SHOWN
+    return [min(max(value, low), high) if math.isfinite(value) and value > 0 else math.nan for value in values]
 
 
 def finite(values: Sequence[float]) -> list[float]:

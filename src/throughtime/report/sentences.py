@@ -107,13 +107,7 @@ class Says(Enum):
     DEAD = "{layer}: {dead} of {units} never change."
     CLIPPED = "{share} of the updates were rescaled, {skipped}."
     CLIPPED_STEPS = "Per-step clipping took hold at {share} of the steps."
-    PICKED = "Drawn are {shown} of {all} points."
-    UNTRUSTED = "{count} without a finite gradient."
-
-
-def look_for(what: LookFor) -> str:
-    """The sentence."""
-    return what.value
+    WITHOUT_GRADIENT = "{count} came without a finite gradient."
 
 
 def why_empty(values: list[float]) -> str:
