@@ -94,6 +94,11 @@ def picked_places(count: int, most: int = ROWS) -> list[int]:
     return sorted({round(index * (count - 1) / (most - 1)) for index in range(most)})
 
 
+def of_all(count: int, most: int, things: str) -> str:
+    """What a title says of things that are too many to be drawn, as ", 160 of 2,000 updates"; else nothing."""
+    return f", {most:,} of {count:,} {things}" if count > most else ""
+
+
 def table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[Cell]], most: int = ROWS) -> Table:
     """A table of at most so many rows; the caption says what was left out."""
     left_out = f" ({most} of {len(rows):,} lines, evenly spread)" if len(rows) > most else ""
