@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: train test check bench-results clean help
+.PHONY: train test browser check bench-results clean help
 
 help:
 	@sed -n '1,5s/^# \{0,1\}//p' Makefile
@@ -16,9 +16,19 @@ train: $(VENV)/.train
 	@echo "==> throughtime train pydoc (Python's own language reference; no download). The run goes to runs/pydoc."
 	@$(BIN)/throughtime train pydoc --output runs/pydoc --overwrite
 
-test: $(VENV)/.dev
+test: $(VENV)/.dev browser
 	@echo "==> pytest"
 	@$(BIN)/python -m pytest
+
+# The tests of the report open it in a Chromium; where Debian's cannot be installed, they are skipped.
+browser:
+	@found() { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null; \
+	if ! found && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		echo "==> installing Debian's chromium, in which the tests look at the report"; \
+		export DEBIAN_FRONTEND=noninteractive; \
+		{ apt-get update -q -y; apt-get install -q -y --no-install-recommends chromium; } >/dev/null 2>&1; \
+	fi; \
+	found || echo "==> no Chromium is installed: the tests that open the report in a browser will be skipped"
 
 check: $(VENV)/.dev
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/pyright

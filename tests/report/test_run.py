@@ -33,6 +33,7 @@ from throughtime.records import (
 )
 from throughtime.records.plain import from_plain
 from throughtime.report import report_of_run
+from throughtime.report.maps import NormMap
 from throughtime.report.sentences import Absent, LookFor, Says
 
 
@@ -88,7 +89,13 @@ def test_the_numbers_are_those_of_the_records(rich_run):
     assert repr(from_plain(list[Flow], numbers["diagnoses"])) == repr([flow(2, 1, 0.45), flow(2, 900, 0.12)])
     assert from_plain(list[MetricsRow], numbers["metrics"]) == metrics()
     assert from_plain(list[UpdateRow], numbers["updates"]) == updates()
-    assert len(numbers["step_norms"]) == len(step_norms())
+    maps = from_plain(dict[str, NormMap], numbers["step_norms"])
+    assert {
+        (update, layer, step): norm
+        for layer, found in maps.items()
+        for step, row in zip(found.steps, found.norms, strict=True)
+        for update, norm in zip(found.updates, row, strict=True)
+    } == {(row.update, row.layer, row.step): row.norm for row in step_norms()}
     assert numbers["record"]["data"]["sha256"] == "5e" * 32 and numbers["record"]["baselines"]["bigram"] == 2.4
     assert numbers["run"] == "a rich run" and numbers["verdict"][0] == flow().finding.sentence
     assert numbers["clipping"]["nonfinite"] == numbers["clipping"]["skipped"] == 1

@@ -1,5 +1,6 @@
 """throughtime report RUN: one page on a run, from its records."""
 
+import sys
 from typing import TYPE_CHECKING
 
 from throughtime.errors import ArgumentError
@@ -26,6 +27,7 @@ def run(arguments: "Namespace") -> int:
         written = report_of_run(arguments.run, arguments.output or None)
     except ArgumentError as error:
         raise ArgumentError(f"--{error}") from None
-    print(written.page)
-    print(written.verdict)
+    encoding = sys.stdout.encoding or "utf-8"
+    for line in (str(written.page), written.verdict):  # a letter that the terminal lacks is no reason to fail
+        print(line.encode(encoding, "replace").decode(encoding))
     return 0

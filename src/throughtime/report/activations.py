@@ -7,6 +7,7 @@ from typing import Any
 from throughtime.records import Activation, LayerFlow, Role
 from throughtime.report.canvas import SMALL, Palette, dress, legend, log_across, points
 from throughtime.report.exhibit import Exhibit, Panel, Table, finite, positive, shown, table
+from throughtime.report.losses import plural
 from throughtime.report.sentences import Absent, LookFor, Says, why_empty
 
 _ROLES = {Role.CONTENT: "content", Role.KEEP: "keeps the state", Role.GATE: "gate"}
@@ -59,12 +60,25 @@ def states(last: Sequence[LayerFlow]) -> Exhibit:
 
 
 def dead_units(last: Sequence[LayerFlow]) -> list[str]:
-    """A sentence on each layer's dead units."""
-    return [
-        Says.DEAD.value.format(layer=layer.name, dead=layer.units.dead, units=f"{layer.units.units:,} units")
-        for layer in last
-        if layer.units is not None
+    """A sentence on each layer with dead units, or one that there is none."""
+    known = [(layer.name, layer.units) for layer in last if layer.units is not None]
+    dead = [
+        Says.DEAD.value.format(layer=name, dead=f"{units.dead:,}", units=plural(units.units, "unit"))
+        for name, units in known
+        if units.dead
     ]
+    return dead or [Says.NONE_DEAD.value] * bool(known)
+
+
+def units_table(last: Sequence[LayerFlow]) -> Table:
+    """Layer by layer: cell, size of the state, units, dead ones, size of what the activations are applied to."""
+    heads = ["layer", "cell", "size of sₜ", "units", "dead", "RMS before the activation"]
+    rows = []
+    for layer in last:
+        units = layer.units
+        known = ["–", "–", math.nan] if units is None else [units.units, units.dead, units.preactivation]
+        rows.append([layer.name, layer.cell, layer.size, *known])
+    return table("Layers and units", heads, rows)
 
 
 def _saturation_panel(layer: LayerFlow) -> Panel:

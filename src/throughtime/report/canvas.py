@@ -19,7 +19,7 @@ WIDE, SQUARE, SMALL = (5.0, 3.0), (3.2, 3.3), (3.2, 2.1)
 
 STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
 COLOUR_MAP = "cividis"
-_LEFT, _RIGHT, _BOTTOM, _TOP, _KEY, _BAR = 0.85, 0.12, 0.56, 0.1, 0.25, 0.62
+_LEFT, _RIGHT, _BOTTOM, _TOP, _KEY, _BAR = 0.85, 0.2, 0.56, 0.1, 0.25, 0.56
 """Room around the axes in inches: at the four sides, for a line of keys, for a colour bar."""
 _SETTINGS: dict[str, Any] = {
     "svg.fonttype": "none",
@@ -117,6 +117,15 @@ def legend(axes: Any, palette: Palette, columns: int = 4) -> None:
     axes.legend(
         loc="lower left", bbox_to_anchor=(-0.02, 0.99), ncols=columns, frameon=False, fontsize=10, borderpad=0.2,
         labelcolor=palette.ink, handlelength=2.2, columnspacing=1.1, handletextpad=0.5,
+    )  # fmt: skip
+
+
+def level(axes: Any, palette: Palette, name: str, height: float, right: bool = True) -> None:
+    """A named line across."""
+    axes.axhline(height, color=palette.muted, linewidth=0.9, linestyle=(0, (4, 3)))
+    axes.annotate(
+        name, (0.995 if right else 0.005, height), (0, 2), xycoords=axes.get_yaxis_transform(), fontsize=10,
+        textcoords="offset points", ha="right" if right else "left", color=palette.ink,
     )  # fmt: skip
 
 

@@ -12,6 +12,8 @@ T = TypeVar("T")
 
 ROWS = 60
 """The most lines of a table on the page; the JSON file has all."""
+_SHOWN = (1e-120, 1e120)
+"""The least and the largest number on a logarithmic axis, which needs some room at both ends."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,11 @@ def picked_places(count: int, most: int = ROWS) -> list[int]:
     return sorted({round(index * (count - 1) / (most - 1)) for index in range(most)})
 
 
+def of_all(count: int, most: int, things: str) -> str:
+    """What a title says of things that are too many to be drawn, as ", 160 of 2,000 updates"; else nothing."""
+    return f", {most:,} of {count:,} {things}" if count > most else ""
+
+
 def table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[Cell]], most: int = ROWS) -> Table:
     """A table of at most so many rows; the caption says what was left out."""
     left_out = f" ({most} of {len(rows):,} lines, evenly spread)" if len(rows) > most else ""
@@ -99,8 +106,9 @@ def table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[Cell]], mo
 
 
 def positive(values: Sequence[float]) -> list[float]:
-    """The values with nan in the place of what a logarithm cannot show."""
-    return [value if math.isfinite(value) and value > 0 else math.nan for value in values]
+    """The values with nan in the place of what a logarithm cannot show, and held within what an axis can hold."""
+    low, high = _SHOWN
+    return [min(max(value, low), high) if math.isfinite(value) and value > 0 else math.nan for value in values]
 
 
 def finite(values: Sequence[float]) -> list[float]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from throughtime.records import Horizon, LagCurve, LayerFlow
-from throughtime.report.canvas import Palette, dress, legend, log_up, points
+from throughtime.report.canvas import Palette, dress, legend, level, log_up, points
 from throughtime.report.exhibit import Exhibit, Panel, Table, finite, positive, shown, table
 from throughtime.report.sentences import Absent, LookFor, why_empty
 
@@ -94,7 +94,8 @@ def _draw_lags(axes: Any, palette: Palette, layer: LayerFlow, bound: float | Non
     low, high = _range(curve, median)
     if bound is not None and math.isfinite(bound) and bound > 0:
         exponents = [lag * math.log(bound) for lag in lags]
-        axes.plot(lags, [math.exp(min(one, 700)) for one in exponents], label="bound (γσ)ᵏ", **palette.line(3))
+        drawn = [math.exp(one) if abs(one) < 100 else math.nan for one in exponents]  # the rest is out of sight
+        axes.plot(lags, drawn, label="bound (γσ)ᵏ", **palette.line(3))
     for one in layer.horizons:
         _draw_horizon(axes, palette, one, len(lags) - 1)
     axes.set_yscale("log")
@@ -112,12 +113,7 @@ def _range(curve: LagCurve, median: list[float]) -> tuple[float, float]:
 
 
 def _draw_horizon(axes: Any, palette: Palette, horizon: Horizon, longest: int) -> None:
-    axes.axhline(horizon.level, color=palette.muted, linewidth=0.8)
-    near = horizon.lag < longest / 4  # the level's name stands where the cross is not
-    axes.annotate(
-        _level(horizon), (0.995 if near else 0.005, horizon.level), (0, 2), xycoords=axes.get_yaxis_transform(),
-        textcoords="offset points", fontsize=10, ha="right" if near else "left", color=palette.ink,
-    )  # fmt: skip
+    level(axes, palette, _level(horizon), horizon.level, right=horizon.lag < longest / 4)  # where the cross is not
     if math.isnan(horizon.lag) or math.isinf(horizon.lag):
         return
     high = min(horizon.high, longest) if not math.isnan(horizon.high) else horizon.lag

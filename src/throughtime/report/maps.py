@@ -1,12 +1,13 @@
 """Heat maps: the gradient by step over training, and the gain from any step to any later one."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from throughtime.records import LayerFlow, StepNormRow
 from throughtime.report.canvas import COLOUR_MAP, Palette, dress, powers_of_ten
-from throughtime.report.exhibit import Exhibit, Panel, Table, finite, picked, picked_places, positive, shown
+from throughtime.report.exhibit import Exhibit, Panel, Table, finite, of_all, picked, picked_places, positive, shown
 from throughtime.report.sentences import Absent, LookFor, why_empty
 
 Grid = list[list[float]]
@@ -14,19 +15,39 @@ _DRAWN, _TOLD = 160, 24
 """The most rows and columns of a map as drawn, and as a table."""
 _DEPTH = 1e-10
 """Of the largest value; what is less has the same colour."""
+_OVER_TRAINING, _FROM_TO = ("update", "step t"), ("step r", "later step t")
 
 
-def over_training(rows: Sequence[StepNormRow]) -> Exhibit:
+@dataclass(frozen=True)
+class NormMap:
+    """A layer's ‖∂L/∂sₜ‖: `norms[i][j]` at step `steps[i]` of update `updates[j]`; nan where there was none."""
+
+    steps: list[int]
+    updates: list[int]
+    norms: Grid
+
+
+def norm_maps(rows: Iterable[StepNormRow]) -> dict[str, NormMap]:
+    """The lines of `step_norms.csv` as one map for each layer."""
+    found: dict[str, dict[tuple[int, int], float]] = {}
+    for row in rows:
+        found.setdefault(row.layer, {})[row.update, row.step] = row.norm
+    maps = {}
+    for layer, norms in found.items():
+        updates, steps = sorted({update for update, _ in norms}), sorted({step for _, step in norms})
+        grid = [[norms.get((update, step), math.nan) for update in updates] for step in steps]
+        maps[layer] = NormMap(steps, updates, grid)
+    return maps
+
+
+def over_training(maps: Mapping[str, NormMap]) -> Exhibit:
     """Each layer's ‖∂L/∂sₜ‖ by update and step."""
-    maps = {layer: _by_update(rows, layer) for layer in dict.fromkeys(row.layer for row in rows)}
     panels = [
-        _panel(layer, f"Gradient of {layer} by update and step", updates, steps, grid, ("update", "step t"))
-        for layer, (updates, steps, grid) in maps.items()
+        _panel(layer, f"Gradient of {layer} by update and step", one.updates, one.steps, one.norms, _OVER_TRAINING)
+        for layer, one in maps.items()
     ]
-    tables = [
-        _table(f"{layer}: ‖∂L/∂sₜ‖ over training, step (down) by update (across)", updates, steps, grid)
-        for layer, (updates, steps, grid) in maps.items()
-    ]
+    caption = "{}: ‖∂L/∂sₜ‖ over training, step (down) by update (across)"
+    tables = [_table(caption.format(layer), one.updates, one.steps, one.norms) for layer, one in maps.items()]
     return Exhibit("Over training", LookFor.OVER_TRAINING.value, panels, tables)
 
 
@@ -39,7 +60,7 @@ def gains(last: Sequence[LayerFlow]) -> Exhibit:
             panels.append(Panel(layer.name, "", None, Absent.NOT_ASKED.value.format(layer=layer.name)))
             continue
         across, up = found.from_steps, found.to_steps
-        panels.append(_panel(layer.name, f"Gain of {layer.name}", across, up, found.gain, ("from step r", "to step t")))
+        panels.append(_panel(layer.name, f"Gain of {layer.name}", across, up, found.gain, _FROM_TO))
         tables.append(_table(f"{layer.name}: gain to step (down) from step (across)", across, up, found.gain))
         if found.spectral is not None:
             caption = f"{layer.name}: largest gain of any direction, to step (down) from step (across)"
@@ -47,18 +68,14 @@ def gains(last: Sequence[LayerFlow]) -> Exhibit:
     return Exhibit("From step to step", LookFor.GAINS.value, panels, tables)
 
 
-def _by_update(rows: Sequence[StepNormRow], layer: str) -> tuple[list[int], list[int], Grid]:
-    norms = {(row.update, row.step): row.norm for row in rows if row.layer == layer}
-    updates = sorted({update for update, _ in norms})
-    steps = list(range(1 + max(step for _, step in norms)))
-    return updates, steps, [[norms.get((update, step), math.nan) for update in updates] for step in steps]
-
-
 def _panel(title: str, alt: str, across: list[int], up: list[int], grid: Grid, names: tuple[str, str]) -> Panel:
     every = [value for row in grid for value in row if not math.isnan(value)]
     seen = finite(positive(every))
     if not seen:
         return Panel(title, "", None, why_empty(every))
+    title += of_all(len(across), _DRAWN, "updates" if names == _OVER_TRAINING else "steps") + of_all(
+        len(up), _DRAWN, "steps"
+    )
     across, columns = picked(across, _DRAWN), picked_places(len(across), _DRAWN)
     rows = picked_places(len(up), _DRAWN)
     cells = [[grid[row][column] for column in columns] for row in rows]

@@ -29,7 +29,7 @@ from throughtime.records import (
 from throughtime.records.plain import to_plain
 from throughtime.report.exhibit import Section
 from throughtime.report.losses import OUTCOMES, plural, verdict_parts
-from throughtime.report.maps import over_training
+from throughtime.report.maps import NormMap, norm_maps, over_training
 from throughtime.report.page import Page, render
 from throughtime.report.particulars import particulars
 from throughtime.report.sections import finding_of, finding_tables, flow_sections
@@ -56,7 +56,7 @@ class RunRecords:
     record: Record
     metrics: list[MetricsRow]
     updates: list[UpdateRow]
-    step_norms: list[StepNormRow]
+    step_norms: dict[str, NormMap]
     flows: list[Flow]
     config: str
 
@@ -117,7 +117,7 @@ def read_run(folder: Path) -> RunRecords:
         record=record,
         metrics=read_metrics(folder) if there(METRICS) else [],
         updates=read_table(folder, UPDATES, UpdateRow) if there(UPDATES) else [],
-        step_norms=read_table(folder, STEP_NORMS, StepNormRow) if there(STEP_NORMS) else [],
+        step_norms=norm_maps(read_table(folder, STEP_NORMS, StepNormRow)) if there(STEP_NORMS) else {},
         flows=read_flows(folder) if there(DIAGNOSES) else [],
         config=(folder / CONFIG).read_text(encoding="utf-8", errors="replace") if there(CONFIG) else "",
     )

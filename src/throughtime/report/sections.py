@@ -25,9 +25,11 @@ def flow_sections(flows: Sequence[Flow], over_training: Exhibit | None = None) -
         activations.states(last),
     ]  # fmt: skip
     return [
-        Section("gradient", "The gradient through time", [_conditions(flows[-1])], _present(through_time)),
+        Section("gradient", "The gradient through time", _conditions(flows[-1]), _present(through_time)),
         Section("spectra", "Eigenvalues and Lyapunov exponents", [], _present(directions)),
-        Section("units", "Gates and units", activations.dead_units(last), _present(inside)),
+        Section(
+            "units", "Gates and units", activations.dead_units(last), _present(inside), [activations.units_table(last)]
+        ),
     ]
 
 
@@ -76,11 +78,18 @@ def _shortest(layers: Sequence[LayerFlow], place: int) -> str:
     return horizon_phrase(min(known, key=lambda one: one.lag)) if known else "–"
 
 
-def _conditions(flow: Flow) -> str:
-    return Says.FLOW.value.format(
+def _conditions(flow: Flow) -> list[str]:
+    batch = Says.FLOW.value.format(
         rows=plural(flow.rows, "row"), steps=plural(flow.steps, "step"), loss=shown(flow.loss),
         wanted=plural(flow.wanted_lag, "step"),
     )  # fmt: skip
+    held = [
+        Says.HELD.value.format(layer=layer.name, share=f"{100 * layer.clipped:.3g} %")
+        for layer in flow.layers
+        if layer.clipped
+    ]
+    reverse = any(layer.name.endswith("_reverse") for layer in flow.layers)
+    return [batch, *held, *([Says.REVERSE.value] if reverse else [])]
 
 
 def _present(exhibits: Sequence[Exhibit]) -> list[Exhibit]:

@@ -104,16 +104,13 @@ class Says(Enum):
     FLOW = "One batch of {rows} and {steps}, loss {loss}; the gradient is wanted {wanted} back."
     NON_FINITE = "The first value that is not finite is in the {source}: {place}."
     MINUS_INFINITY = "{count} of {all} exponents are −∞: these directions are lost at once."
+    REVERSE = "Steps of a reverse layer are counted in the order in which it runs, from the end of the sequence."
+    HELD = "{layer}: per-step clipping took hold at {share} of the steps, so this is not the exact gradient."
+    NONE_DEAD = "Every unit changes; none is dead."
     DEAD = "{layer}: {dead} of {units} never change."
     CLIPPED = "{share} of the updates were rescaled, {skipped}."
     CLIPPED_STEPS = "Per-step clipping took hold at {share} of the steps."
-    PICKED = "Drawn are {shown} of {all} points."
-    UNTRUSTED = "{count} without a finite gradient."
-
-
-def look_for(what: LookFor) -> str:
-    """The sentence."""
-    return what.value
+    WITHOUT_GRADIENT = "{count} came without a finite gradient."
 
 
 def why_empty(values: list[float]) -> str:

@@ -4,9 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from throughtime.records import LayerFlow, Lyapunov, MatrixSpectrum
+from throughtime.records import LayerFlow, Lyapunov, MatrixSpectrum, Spectrum
 from throughtime.report.canvas import SQUARE, Palette, dress, legend, log_up, points
-from throughtime.report.exhibit import Exhibit, Panel, Table, finite, picked, positive, shown, table
+from throughtime.report.exhibit import Exhibit, Panel, Table, finite, of_all, picked, positive, shown, table
 from throughtime.report.sentences import Absent, LookFor, Says, why_empty
 
 Plane = list[list[float]]
@@ -30,7 +30,7 @@ def eigenvalues(first: Sequence[LayerFlow], last: Sequence[LayerFlow]) -> Exhibi
         earlier = [] if old is None else old.jacobian_eigenvalues
         panels.append(_plane(f"{layer.name} ∂sₜ/∂sₜ₋₁", spectrum.jacobian_eigenvalues, earlier, "Jacobian"))
         tables += _spectrum_tables(layer.name, spectrum.weights)
-        tables.append(_jacobian_table(layer))
+        tables += _jacobian_tables(layer, spectrum)
     return Exhibit("Eigenvalues and the unit circle", LookFor.EIGENVALUES.value, panels, tables)
 
 
@@ -63,19 +63,23 @@ def lyapunov(first: Sequence[LayerFlow], last: Sequence[LayerFlow]) -> Exhibit:
 
 
 def _plane(title: str, after: Plane, before: Plane, name: str) -> Panel:
-    dots = [dot for dot in after if all(map(math.isfinite, dot))]
+    dots, old = _by_size(after), _by_size(before)
     if not dots:
         why = Absent.NOT_SQUARE.value.format(block=name) if not after else Absent.NOT_FINITE.value
         return Panel(title, "", None, why)
-    old = picked([dot for dot in before if all(map(math.isfinite, dot))], _DOTS)
-    radius = max(math.hypot(*dot) for dot in dots)
     outside = sum(math.hypot(*dot) > 1 for dot in dots)
-    alt = f"Eigenvalues of {title}: {len(dots):,}, the largest of size {shown(radius)}, {outside:,} outside the circle."
+    largest = shown(math.hypot(*dots[0]))
+    alt = f"Eigenvalues of {title}: {len(dots):,}, the largest of size {largest}, {outside:,} outside the circle."
 
     def draw(axes: Any, palette: Palette) -> None:
-        _draw_plane(axes, palette, picked(dots, _DOTS), old)
+        _draw_plane(axes, palette, picked(dots, _DOTS), picked(old, _DOTS))
 
-    return Panel(title, alt, draw, size=SQUARE, keys=1 if old else 0)
+    return Panel(title + of_all(len(dots), _DOTS, "dots"), alt, draw, size=SQUARE, keys=1 if old else 0)
+
+
+def _by_size(dots: Plane) -> Plane:
+    """Those that are finite, the largest first."""
+    return sorted((dot for dot in dots if all(map(math.isfinite, dot))), key=lambda dot: -math.hypot(*dot))
 
 
 def _draw_plane(axes: Any, palette: Palette, after: Plane, before: Plane) -> None:
@@ -107,7 +111,7 @@ def _spectrum_tables(name: str, weights: Mapping[str, MatrixSpectrum]) -> list[T
         table(
             f"{name}, {block}: eigenvalues and singular values",
             ["", "real", "imaginary", "singular value"],
-            [[index + 1, *pair] for index, pair in enumerate(_beside(one.eigenvalues, one.singular_values))],
+            [[index + 1, *pair] for index, pair in enumerate(_beside(_by_size(one.eigenvalues), one.singular_values))],
             20,
         )
         for block, one in weights.items()
@@ -124,13 +128,15 @@ def _beside(eigenvalues: Plane, singular: list[float]) -> list[list[float]]:
     ]
 
 
-def _jacobian_table(layer: LayerFlow) -> Table:
-    spectrum = layer.spectrum
-    assert spectrum is not None
+def _jacobian_tables(layer: LayerFlow, spectrum: Spectrum) -> list[Table]:
     pairs = zip(spectrum.jacobian_norms, spectrum.jacobian_radii, strict=True)
     rows = [[index + 1, *pair] for index, pair in enumerate(pairs)]
-    bound = "" if spectrum.bound is None else f"; bound of a step's growth γσ {shown(spectrum.bound)}"
-    return table(f"{layer.name}: sampled state Jacobians{bound}", ["sample", "σ max", "largest |eigenvalue|"], rows, 20)
+    dots = [[index + 1, *dot] for index, dot in enumerate(_by_size(spectrum.jacobian_eigenvalues))]
+    bound = "" if spectrum.bound is None else f"; a step grows at most by γσ = {shown(spectrum.bound)}"
+    return [
+        table(f"{layer.name}: sampled state Jacobians{bound}", ["sample", "σ max", "largest |eigenvalue|"], rows, 20),
+        table(f"{layer.name}: eigenvalues of all of them, largest first", ["", "real", "imaginary"], dots, 20),
+    ]
 
 
 def _powers_panel(name: str, weights: Mapping[str, MatrixSpectrum]) -> Panel:

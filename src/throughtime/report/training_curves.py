@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from throughtime.records import Baselines, MetricsRow, UpdateRow
-from throughtime.report.canvas import Palette, dress, legend, log_up, points
+from throughtime.report.canvas import Palette, dress, legend, level, log_up, points
 from throughtime.report.exhibit import Exhibit, Panel, finite, picked, positive, shown, table
+from throughtime.report.losses import plural
 from throughtime.report.sentences import Absent, LookFor, Says, why_empty
 
 _BINS = 240
@@ -47,9 +48,7 @@ def _losses_panel(updates: list[int], lines: dict[str, list[float]], baselines: 
     def draw(axes: Any, palette: Palette) -> None:
         dress(axes, palette, "update", "nats per symbol")
         for name, loss in _levels(baselines):
-            axes.axhline(loss, color=palette.muted, linewidth=0.9, linestyle=(0, (4, 3)))
-            axes.annotate(name, (0.995, loss), (0, 2), xycoords=axes.get_yaxis_transform(), fontsize=10,
-                          textcoords="offset points", ha="right", color=palette.ink)  # fmt: skip
+            level(axes, palette, name, loss)
         for index, (name, values) in enumerate(lines.items()):
             seen = [value if math.isfinite(value) else math.nan for value in values]
             axes.plot(updates, seen, label=name, marker=points(values), markersize=4, **palette.line(index))
@@ -89,13 +88,13 @@ def clipping_figures(rows: Sequence[UpdateRow]) -> ClippingFigures:
     left = sorted(
         row.gradient_norm * row.scale for row in rows if 0 < row.scale < 1 and math.isfinite(row.gradient_norm)
     )
-    many = max(1, len(rows))
+    many, steps = max(1, len(rows)), finite([row.clipped_steps for row in rows])
     return ClippingFigures(
         updates=len(rows),
         clipped=sum(0 < row.scale < 1 for row in rows) / many,
         skipped=sum(row.scale == 0 for row in rows),
         nonfinite=sum(not math.isfinite(row.gradient_norm) for row in rows),
-        clipped_steps=sum(finite([row.clipped_steps for row in rows])) / many,
+        clipped_steps=sum(steps) / max(1, len(steps)),
         threshold=quantile(left, 0.5),
         quantiles={f"{level:g}": quantile(norms, level) for level in (0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1)},
     )
@@ -127,13 +126,16 @@ def clipping(rows: Sequence[UpdateRow]) -> Exhibit:
 
 def clipping_sentences(figures: ClippingFigures) -> list[str]:
     """What clipping did, in words."""
-    skipped = "none was skipped" if not figures.skipped else f"{figures.skipped:,} skipped"
+    skipped = (
+        "none was skipped"
+        if not figures.skipped
+        else f"{figures.skipped:,} {'was' if figures.skipped == 1 else 'were'} skipped"
+    )
     said = [Says.CLIPPED.value.format(share=_percent(figures.clipped), skipped=skipped)]
     if figures.clipped_steps:
         said.append(Says.CLIPPED_STEPS.value.format(share=_percent(figures.clipped_steps)))
     if figures.nonfinite:
-        count = f"{figures.nonfinite:,} update{'' if figures.nonfinite == 1 else 's'}"
-        said.append(Says.UNTRUSTED.value.format(count=count).replace("without", "came without"))
+        said.append(Says.WITHOUT_GRADIENT.value.format(count=plural(figures.nonfinite, "update")))
     return said
 
 
@@ -162,7 +164,7 @@ def _clipping_panel(rows: Sequence[UpdateRow], figures: ClippingFigures) -> Pane
             axes.plot([row.update for row in held], [row.gradient_norm for row in held], "x", markersize=4,
                       color=palette.series[1], label="rescaled")  # fmt: skip
         if math.isfinite(figures.threshold):
-            axes.axhline(figures.threshold, color=palette.ink, linewidth=1, linestyle="--", label="threshold")
+            level(axes, palette, "threshold", figures.threshold)
         log_up(axes)
         axes.xaxis.get_major_locator().set_params(integer=True, nbins=6)
         legend(axes, palette)
