@@ -68,7 +68,9 @@ def _assert_equal(first, second):
 def test_a_run_leaves_a_folder_that_says_everything(small_run, tmp_path):
     folder = tmp_path / "run"
     record = start(small_run, folder, False, _silent)
-    assert sorted(os.listdir(folder)) == ["config.yaml", "last.ckpt", "metrics.csv", "model.safetensors", "record.json"]
+    assert sorted(os.listdir(folder)) == [
+        "config.yaml", "last.ckpt", "metrics.csv", "model.safetensors", "record.json", "step_norms.csv", "updates.csv",
+    ]  # fmt: skip
     assert record == read_record(folder)
     assert record.outcome is Outcome.FINISHED
     assert record.results.updates == 2 * UPDATES_PER_EPOCH and record.results.epochs == 2

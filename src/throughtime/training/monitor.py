@@ -13,9 +13,10 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from throughtime.errors import ArgumentError, UnsupportedError
-from throughtime.gradients.tap import LayerTap, Tap, Tappable, tap
+from throughtime.gradients.tap import Tap, Tappable, tap
 from throughtime.records import Flow
 from throughtime.training.rescue import Rescue
+from throughtime.training.step_norms import mean_squares, untapped
 from throughtime.training.undisturbed import undisturbed
 
 
@@ -169,16 +170,9 @@ class _Earliest:
         return next((place for place in places if place is not None), None)
 
 
-def mean_squares(layer: LayerTap) -> Tensor:
-    """The mean over rows of ‖∂L/∂s_t‖² [T], all members of the state together."""
-    members = [norms.square().mean(dim=1) for norms in layer.norms.values()]
-    return members[0] if len(members) == 1 else torch.stack(members).sum(dim=0)
-
-
 def _check(trainer: Trainer, module: LightningModule) -> None:
     layers = {name: one for name, one in module.named_modules() if isinstance(one, Tappable)}
-    without = [name for name, one in layers.items() if not one.gradient.taps]
-    found = None
+    without, found = untapped(module), None
     if not module.automatic_optimization:
         found = "manual optimisation, which it cannot step into: use automatic optimisation, or throughtime.tap"
     elif len(trainer.optimizers) != 1:
