@@ -67,6 +67,10 @@ class History:
                 steps = torch.linspace(0, len(norms) - 1, min(len(norms), MOST_STEPS)).round().long()
                 self.snapshots.append(Snapshot(update, name, steps.tolist(), norms[steps.to(norms.device)].tolist()))
 
+    def snapshots_at(self, update: int) -> list[Snapshot]:
+        """The snapshots of this update, if it is the latest that any were taken of."""
+        return [one for one in self.snapshots if one.update == update]
+
     def write(self, folder: Path) -> None:
         """Write `updates.csv`, and `step_norms.csv` where there are snapshots."""
         write_table(folder / UPDATES, UpdateRow, self.updates)

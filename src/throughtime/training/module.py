@@ -47,6 +47,7 @@ class SequenceTraining(LightningModule):
         self.progress = Progress()
         self.history = History(total_updates)
         self.notices: list[str] = []
+        self.latest: UpdateRow | None = None
         self.latest_loss = math.nan
         self._rescue = Rescue(settings.nonfinite)
         self._tap = Tap()
@@ -106,7 +107,8 @@ class SequenceTraining(LightningModule):
         update, layers = self.progress.updates, self._tap.layers
         held = [layer.clipped[before.steps :] for layer in layers.values() if layer.clipped is not None]
         share = float(torch.stack(held).float().mean()) if held and self.settings.clip_step else 0.0
-        self.history.note(UpdateRow(update, self.latest_loss, checked.total_norm, checked.scale, share))
+        self.latest = UpdateRow(update, self.latest_loss, checked.total_norm, checked.scale, share)
+        self.history.note(self.latest)
         if self.history.wants(update):
             self.history.take(update, layers, before.steps)
 
