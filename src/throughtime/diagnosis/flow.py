@@ -13,13 +13,20 @@ from throughtime.diagnosis.capture import CapturedLayer, capture, clipped_shares
 from throughtime.diagnosis.gains import gain_map
 from throughtime.diagnosis.horizons import horizons_of
 from throughtime.diagnosis.lag_curves import profiles_of
+from throughtime.diagnosis.lyapunov import lyapunov_of
 from throughtime.diagnosis.nonfinite import first_nonfinite
+from throughtime.diagnosis.saturation import activations_of, units_of
 from throughtime.diagnosis.shares import shares_of
+from throughtime.diagnosis.spectra import spectrum_of
+from throughtime.diagnosis.verdict import judge
 from throughtime.errors import ArgumentError
 from throughtime.gradients.lags import RecordedRun
 from throughtime.gradients.norms import row_norm
 from throughtime.gradients.sequence import valid_steps
 from throughtime.records import Flow, GainMap, Horizon, LagCurve, LayerFlow, Lyapunov, Spectrum, Verdict
+
+EXPONENTS = 16
+"""How many Lyapunov exponents of a layer are measured, the leading ones."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +47,19 @@ def _lags(layer: CapturedLayer, options: Options) -> dict[str, dict[str, Any]]:
     }
 
 
+def _exponents(run: RecordedRun) -> Lyapunov:
+    return lyapunov_of(run, min(EXPONENTS, sum(run.cell.state_sizes.values())))
+
+
 OF_A_LAYER: dict[str, Callable[[CapturedLayer, Options], dict[str, dict[str, Any]]]] = {"lags": _lags}
 """The parts that need a layer's graph: part → for each recurrence by name what it fills in of its `LayerFlow`."""
 
 OF_A_RUN: dict[str, Callable[[RecordedRun, Options], dict[str, Any]]] = {
     "shares": lambda run, options: {"shares": shares_of(run)},
     "gains": lambda run, options: {"gains": gain_map(run, options.generator, options.exact_gains)},
+    "spectra": lambda run, options: {"spectrum": spectrum_of(run)},
+    "exponents": lambda run, options: {"lyapunov": _exponents(run)},
+    "units": lambda run, options: {"activations": activations_of(run), "units": units_of(run)},
 }
 """The parts that need one recurrence as it was run: part → what it fills in of its `LayerFlow`."""
 
@@ -101,7 +115,7 @@ class GradientFlow:
         record = self.record
         lines = [f"loss {record.loss:.4g} over {record.steps} steps of {record.rows} rows"]
         if record.finding is not None:
-            lines.append(f"{record.finding.verdict}: {record.finding.sentence}")
+            lines.append(record.finding.sentence)
         if record.nonfinite is not None:
             one = record.nonfinite
             place = f" at step {one.step} of row {one.row}" if one.step >= 0 else ""
@@ -148,7 +162,9 @@ def gradient_flow(
         wanted_lag: how many steps back the gradient is wanted, by which vanishing is judged; None: half the steps.
         samples: how many (t, row) the gradient by lag is taken over, about; at most 16 of each row.
         parts: what to measure beside ‖∂L/∂s_t‖ by step: "lags" (the gradient by lag, and its horizons), "shares"
-            (what each lag contributes to the weights' gradient), "gains" (the map of ‖∂s_t/∂s_r‖).
+            (what each lag contributes to the weights' gradient), "gains" (the map of ‖∂s_t/∂s_r‖), "spectra" (of the
+            weights and of sampled J_t), "exponents" (the leading 16 of Lyapunov's), "units" (their activations). The
+            verdict is found from what there is: its numbers come from the lags, the exponents and the units.
         exact_gains: form the products of Jacobians instead of estimating their norms, and give their spectral norms
             too; for small states.
         seed: for what is drawn: samples, intervals, probes. torch's own generators are left alone.
@@ -190,7 +206,7 @@ def gradient_flow(
     wanted = max(1, layout.steps // 2) if wanted_lag is None else wanted_lag
     seconds = time.perf_counter() - began
     flow = Flow(None, layout.steps, layout.rows, captured.loss, wanted, layers, nonfinite, None, seconds)
-    return GradientFlow(flow)
+    return GradientFlow(replace(flow, finding=judge(flow)))
 
 
 def _check(wanted_lag: object, samples: object, parts: object, seed: object) -> None:
@@ -210,7 +226,8 @@ def _filled(layer: CapturedLayer, parts: Collection[str], options: Options) -> d
         for name, values in OF_A_LAYER[part](layer, options).items():
             filled[name] |= values
     for name, run in layer.runs.items():
-        finite = all(bool(one.isfinite().all()) for one in (*run.entering, *run.own, *run.parameters.values()))
+        numbers = (run.sequence.x, *run.entering, *run.own, *run.parameters.values())
+        finite = all(bool(one.isfinite().all()) for one in numbers)
         for part in (part for part in OF_A_RUN if part in parts and finite):
             filled[name] |= OF_A_RUN[part](run, options)
     return filled
