@@ -86,30 +86,31 @@ def test_growth_is_met_by_a_lower_gain_and_by_clipping_at_measured_norms():
     sick = layer(by_step=norms, by_lag=decay(1.3), lyapunov=lyapunov(0.25, 0.01), units=STILL)
     assert _said(sick) == [
         Suggestion.LOWER_GAIN,
-        Suggestion.CLIP_AT_MEDIAN,
+        Suggestion.CLIP_GROWTH,
         Suggestion.ORTHOGONAL_START,
         Suggestion.FLOSSING,
     ]
     lower = _only(Suggestion.LOWER_GAIN, sick)
     assert "model.recurrent.weight_hh_l0 by 0.779" in lower and "λ1 = 0.25 per step" in lower
-    clip = _only(Suggestion.CLIP_AT_MEDIAN, sick)
-    assert "BPTT(clip_step=8)" in clip and "largest is 64" in clip
+    clip = _only(Suggestion.CLIP_GROWTH, sick)
+    assert "BPTT(clip_step=5)" in clip and "is 64" in clip  # ten times 0.5, see `curve`
+    assert Suggestion.CLIP_GROWTH not in _said(replace(sick, by_step=[5.0, 1.0]))
     assert "by a factor of 1.3 per step" in _only(Suggestion.ORTHOGONAL_START, sick)
     exploding = replace(sick, units=units(1.0, 9.0))
     assert judge(flow(exploding)).verdict is Verdict.EXPLODING and _said(exploding) == _said(sick)
 
 
 def test_a_cell_of_ones_own_has_no_parameter_that_could_be_named():
-    sick = layer(cell="FunctionCell", by_lag=decay(1.3), lyapunov=lyapunov(0.25, 0.01), units=STILL)
-    assert _said(sick) == [Suggestion.LOWER_GAIN, Suggestion.CLIP_AT_MEDIAN, Suggestion.FLOSSING]
+    sick = layer(cell="FunctionCell", by_step=[9.0], by_lag=decay(1.3), lyapunov=lyapunov(0.25, 0.01), units=STILL)
+    assert _said(sick) == [Suggestion.LOWER_GAIN, Suggestion.CLIP_GROWTH, Suggestion.FLOSSING]
     assert "multiply the recurrent weights by 0.779" in _only(Suggestion.LOWER_GAIN, sick)
 
 
 def test_a_transient_is_clipped_where_it_peaks():
     norms = [float(k) for k in range(1, 12)]
     sick = layer(by_step=norms, by_lag=curve(1.0, 5.0, 1.0))
-    assert _said(sick, wanted=2) == [Suggestion.ORTHOGONAL_START, Suggestion.CLIP_AT_90]
-    assert "BPTT(clip_step=10)" in _only(Suggestion.CLIP_AT_90, sick, wanted=2)
+    assert _said(sick, wanted=2) == [Suggestion.ORTHOGONAL_START, Suggestion.CLIP_PEAKS]
+    assert "BPTT(clip_step=10)" in _only(Suggestion.CLIP_PEAKS, sick, wanted=2)
 
 
 def test_full_activations_are_given_smaller_inputs():
@@ -139,7 +140,7 @@ def test_a_sequence_that_is_too_short_should_be_longer():
 @pytest.mark.parametrize(
     ("source", "kinds", "place"),
     [
-        (Source.WEIGHTS, [Suggestion.LEARNING_RATE], "weights of l0"),
+        (Source.WEIGHTS, [Suggestion.LEARNING_RATE], "weights l0"),
         (Source.INPUT, [Suggestion.CHECK_DATA], "step 3, row 2 of l0"),
         (Source.STATE, [Suggestion.SMALLER_STATE, Suggestion.LEARNING_RATE], "step 3, row 2 of l0"),
         (Source.LOSS, [Suggestion.CHECK_LOSS], "which is inf"),

@@ -7,7 +7,7 @@ from diagnosis.records_of import activation, curve, decay, flow, horizon, layer,
 from throughtime.diagnosis import judge
 from throughtime.diagnosis.verdict import SEVERITY
 from throughtime.errors import ArgumentError
-from throughtime.records import LagShare, NonFinite, Role, Source, Verdict
+from throughtime.records import GainMap, LagShare, NonFinite, Role, Source, Verdict
 
 STILL = units(0.5, 0.6, 0.5, 0.6)
 GROWING = units(0.5, 1.0, 2.0, 4.0)
@@ -248,7 +248,7 @@ def test_one_step_is_too_short():
 @pytest.mark.parametrize(
     ("source", "name", "step", "row", "said"),
     [
-        (Source.WEIGHTS, "recurrent.l1", -1, -1, "recurrent.l1 has a NaN or an infinity among its weights"),
+        (Source.WEIGHTS, "recurrent.l1", -1, -1, "there is a NaN or an infinity in the weights recurrent.l1"),
         (Source.INPUT, "recurrent.l0", 3, 2, "the input holds a NaN or an infinity at step 3, row 2 of recurrent.l0"),
         (Source.STATE, "l0", 3, 2, "the state becomes NaN or infinite at step 3, row 2 of l0"),
         (Source.LOSS, "", -1, -1, "the loss is nan, though all states are finite"),
@@ -288,14 +288,35 @@ def test_the_worst_layer_decides(verdict):
         assert (finding.verdict, finding.layer) == (verdict, "l1")
     milder = [one for one in SICK if SEVERITY.index(one) > SEVERITY.index(verdict)]
     for other in milder:
-        assert judge(flow(replace(SICK[other], name="l0"), SICK[verdict])).layer == "l1"
+        assert judge(flow(replace(SICK[other], name="below.l0"), SICK[verdict])).layer == "l1"
 
 
 def test_among_equals_the_shortest_or_the_steepest_decides():
     fast, slow = layer("l0", by_lag=decay(0.3)), layer("l1", by_lag=decay(0.5))
     assert judge(flow(fast, slow)).layer == judge(flow(slow, fast)).layer == "l0"
-    steep, flat = layer("l0", by_lag=decay(1.5)), layer("l1", by_lag=decay(1.2))
-    assert judge(flow(steep, flat)).layer == judge(flow(flat, steep)).layer == "l0"
+    steep, flat = layer("a.l0", by_lag=decay(1.5)), layer("b.l0", by_lag=decay(1.2))
+    assert judge(flow(steep, flat)).layer == judge(flow(flat, steep)).layer == "a.l0"
+
+
+def test_below_another_layer_of_its_module_a_curve_that_rises_is_no_growth_of_its_own():
+    """It gets its gradient from the memory above it, little by little: only its own gains tell whether it grows."""
+    steps = list(range(9))
+
+    def gains(factor):
+        return GainMap(steps, steps, [[factor ** (t - r) if t >= r else math.nan for r in steps] for t in steps])
+
+    top, above = layer("rnn.l1_reverse", by_lag=decay(0.9)), layer("l1", by_lag=decay(0.9))
+    low = layer("rnn.l0", by_lag=decay(1.3), gains=gains(0.9))
+    assert _verdict(low, top) is Verdict.HEALTHY
+    assert _verdict(replace(low, gains=None), top) is Verdict.HEALTHY
+    assert _verdict(low, above) is Verdict.EXPLODING  # the layer above is that of another module
+    grows = replace(low, gains=gains(2.0))
+    finding = judge(flow(grows, top))
+    assert (finding.verdict, finding.layer) == (Verdict.EXPLODING, "rnn.l0")
+    assert finding.numbers["end"] == pytest.approx(2.0**4) and finding.numbers["end_lag"] == 4  # of five gains or more
+    passing = [[[1.0, 5.0, 8.0, 2.0, 1.0][t - r] if 0 <= t - r < 5 else math.nan for r in steps] for t in steps]
+    assert _verdict(replace(low, gains=GainMap(steps, steps, passing)), top) is Verdict.TRANSIENT
+    assert _verdict(replace(low, by_lag=decay(0.5)), top) is Verdict.VANISHING
 
 
 def test_a_record_without_measurements_claims_nothing():

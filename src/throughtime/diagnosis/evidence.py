@@ -1,7 +1,9 @@
 """What the record of one layer says for and against a verdict: a few numbers, each None where the record lacks it."""
 
 import math
+from collections import defaultdict
 from dataclasses import dataclass
+from statistics import median
 
 from throughtime.records import Flow, Horizon, LayerFlow, Role
 
@@ -21,7 +23,9 @@ class Evidence:
     Attributes:
         wanted: how many lags are wanted.
         steps: T.
-        peak, peak_lag: the greatest median of the lag curve that rests on enough samples, and its lag.
+        peak, peak_lag: the greatest median of the lag curve that rests on enough samples, and its lag. In a layer with
+            others above it in its module the curve may rise just because these hand down little at once and much in
+            time; there it is the greatest median of the layer's own gains ‖∂s_t/∂s_{t-k}‖_F / √S, where they are known.
         end, end_lag: the last such median, and its lag.
         left, left_lag: the median at the wanted lag, or the last that was seen before it, and that lag.
         samples: of how many it is the median, or, where the curve falls to 1 % earlier, of how many the medians are
@@ -55,9 +59,9 @@ class Evidence:
     def of(cls, flow: Flow, layer: LayerFlow) -> "Evidence":
         """Read it off a record."""
         curve = _curve(layer)
-        firm = [one for one in curve if one[2] >= min(FEW, max(samples for *_, samples in curve))]
-        peak_lag, peak = max(firm, key=lambda one: one[1])[:2] if firm else (0, None)
-        end_lag, end = firm[-1][:2] if firm else (0, None)
+        own = _firm(_gains(layer) if _is_below(layer, flow.layers) else curve)
+        peak_lag, peak = max(own, key=lambda one: one[1])[:2] if own else (0, None)
+        end_lag, end = own[-1][:2] if own else (0, None)
         before = [one for one in curve if one[0] <= flow.wanted_lag]
         left_lag, left, samples = before[-1] if before else (0, None, 0)
         horizon = next((one for one in layer.horizons if math.isclose(one.level, GONE)), None)
@@ -85,7 +89,12 @@ class Evidence:
 
     @property
     def has_curve(self) -> bool:
-        """Whether the curve goes back at least one step."""
+        """Whether what is left was seen at a lag."""
+        return self.left is not None and self.left_lag > 0
+
+    @property
+    def has_growth(self) -> bool:
+        """Whether it is known how much the gradient grows or falls within the layer."""
         return self.end is not None and self.end_lag > 0
 
     @property
@@ -108,7 +117,7 @@ class Evidence:
     def fell(self) -> bool:
         """Whether the curve ends at less than 1/e of its peak."""
         end, peak = self.end or 0.0, self.peak or 0.0
-        return self.has_curve and end < peak and end * math.e <= peak
+        return self.has_growth and end < peak and end * math.e <= peak
 
     @property
     def gain(self) -> float | None:
@@ -148,7 +157,35 @@ def _curve(layer: LayerFlow) -> list[tuple[int, float, int]]:
     if layer.by_lag is None or "0.5" not in layer.by_lag.quantiles:
         return []
     lags = enumerate(zip(layer.by_lag.quantiles["0.5"], layer.by_lag.samples, strict=False))
-    return [(lag, median, samples) for lag, (median, samples) in lags if samples and not math.isnan(median)]
+    return [(lag, here, samples) for lag, (here, samples) in lags if samples and not math.isnan(here)]
+
+
+def _gains(layer: LayerFlow) -> list[tuple[int, float, int]]:
+    """(lag, median, how many) of the map of gains."""
+    by_lag: dict[int, list[float]] = defaultdict(list)
+    if layer.gains is not None:
+        for to_step, gains in zip(layer.gains.to_steps, layer.gains.gain, strict=True):
+            for from_step, gain in zip(layer.gains.from_steps, gains, strict=True):
+                if not math.isnan(gain):
+                    by_lag[to_step - from_step].append(gain)
+    return [(lag, median(by_lag[lag]), len(by_lag[lag])) for lag in sorted(by_lag)]
+
+
+def _firm(curve: list[tuple[int, float, int]]) -> list[tuple[int, float, int]]:
+    return [one for one in curve if one[2] >= min(FEW, max(count for *_, count in curve))]
+
+
+def _is_below(layer: LayerFlow, layers: list[LayerFlow]) -> bool:
+    """Whether another layer of its module lies above it."""
+    path, depth = _place(layer)
+    return any(_place(other)[0] == path and _place(other)[1] > depth for other in layers)
+
+
+def _place(layer: LayerFlow) -> tuple[str, int]:
+    """Its module, and its number there: "recurrent.l1_reverse" is ("recurrent", 1)."""
+    path, _, suffix = layer.name.rpartition(".")
+    number = suffix.removesuffix("_reverse").removeprefix("l")
+    return path, int(number) if number.isdecimal() else 0
 
 
 def _exponent(layer: LayerFlow) -> tuple[float | None, float]:

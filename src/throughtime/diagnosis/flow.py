@@ -192,8 +192,8 @@ def gradient_flow(
         samples: how many (t, row) the gradient by lag is taken over, about; at most 16 of each row.
         parts: what to measure beside ‖∂L/∂s_t‖ by step: "lags" (the gradient by lag, and its horizons), "shares"
             (what each lag contributes to the weights' gradient), "gains" (the map of ‖∂s_t/∂s_r‖), "spectrum" (of the
-            weights and of J_t), "lyapunov" (the 32 leading exponents, along 1 to 4 rows), "activations" (saturation, time
-            constants of gates, dead units). The verdict is made of what was measured.
+            weights and of J_t), "lyapunov" (the 32 leading exponents, along 1 to 4 rows), "activations" (saturation,
+            time constants of gates, dead units). The verdict is made of what was measured.
         exact_gains: form the products of Jacobians instead of estimating their norms, and give their spectral norms
             too; for small states.
         seed: for what is drawn: samples, intervals, probes. torch's own generators are left alone.

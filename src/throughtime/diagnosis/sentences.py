@@ -10,7 +10,7 @@ from throughtime.records import NonFinite, Verdict
 class Sentence(Enum):
     """What a finding says; the numbers are filled in."""
 
-    WEIGHTS = "non-finite: {layer} has a NaN or an infinity among its weights"
+    WEIGHTS = "non-finite: there is a NaN or an infinity in the weights {layer}"
     INPUT = "non-finite: the input holds a NaN or an infinity at {place} (counted from 0), and nothing before it does"
     STATE = "non-finite: the state becomes NaN or infinite at {place} (counted from 0), from a finite input"
     LOSS = "non-finite: the loss is {loss}, though all states are finite"
@@ -82,7 +82,7 @@ def _growth(evidence: Evidence) -> str:
     if evidence.exponent is not None and evidence.sign > 0:
         factor = math.exp(min(evidence.exponent, 700.0))
         parts.append(f"by a factor of {factor:.3g} per step (λ1 = {_exponent(evidence)})")
-    if evidence.has_curve:
+    if evidence.has_growth:
         parts.append(f"{evidence.end:.3g}-fold by lag {evidence.end_lag} in the median")
     return ", ".join(parts)
 

@@ -37,11 +37,11 @@ class Suggestion(Enum):
         "Use gates, with throughtime.GRU or throughtime.LSTM: they can keep a state for the {wanted} steps wanted, "
         "where this layer keeps {left} of a gradient over {left_lag}."
     )
-    CLIP_AT_MEDIAN = (
-        "Clip every step of the backward recursion, with gradient=throughtime.BPTT(clip_step={threshold}): that is "
-        "the median over the steps of ‖∂L/∂s_t‖, whose largest is {largest}."
+    CLIP_GROWTH = (
+        "Clip every step of the backward recursion, with gradient=throughtime.BPTT(clip_step={threshold}): that is ten "
+        "times the median norm with which the loss of a step enters, and the largest ‖∂L/∂s_t‖ is {largest}."
     )
-    CLIP_AT_90 = (
+    CLIP_PEAKS = (
         "Clip every step of the backward recursion, with gradient=throughtime.BPTT(clip_step={threshold}): that is "
         "the 90 % quantile over the steps of ‖∂L/∂s_t‖, whose largest is {largest}."
     )
@@ -102,7 +102,7 @@ def after_nonfinite(nonfinite: NonFinite, loss: float) -> list[str]:
     where = place(nonfinite)
     match nonfinite.source:
         case Source.WEIGHTS:
-            return [Suggestion.LEARNING_RATE.of(what=f"the weights of {nonfinite.layer or 'the model'} are not finite")]
+            return [Suggestion.LEARNING_RATE.of(what=f"the weights {nonfinite.layer} are not finite")]
         case Source.INPUT:
             return [Suggestion.CHECK_DATA.of(place=where)]
         case Source.STATE:
@@ -127,11 +127,11 @@ def after(verdict: Verdict, evidence: Evidence) -> list[str]:
         case Verdict.SATURATED:
             makers = (_smaller_inputs, _keeping, _gates)
         case Verdict.EXPLODING:
-            makers = (_lower_gain, _clip_at_median, _start, _flossing)
+            makers = (_lower_gain, _clip_growth, _start, _flossing)
         case Verdict.CHAOTIC:
-            makers = (_lower_gain, _clip_at_median, _start, _flossing)
+            makers = (_lower_gain, _clip_growth, _start, _flossing)
         case Verdict.TRANSIENT:
-            makers = (_start, _clip_at_90)
+            makers = (_start, _clip_peaks)
         case Verdict.NO_GRADIENT:
             makers = (_connect, _dead)
         case Verdict.TOO_SHORT:
@@ -175,19 +175,17 @@ def _gates(evidence: Evidence) -> Iterator[str]:
         )
 
 
-def _clip_at_median(evidence: Evidence) -> Iterator[str]:
-    yield from _clip(evidence, Suggestion.CLIP_AT_MEDIAN, 0.5)
+def _clip_growth(evidence: Evidence) -> Iterator[str]:
+    """Every step is too large that has grown: no quantile of the norms tells where that began."""
+    by_lag, largest = evidence.layer.by_lag, max(evidence.layer.by_step, default=0.0)
+    if by_lag is not None and 0 < 10 * by_lag.norm < largest:
+        yield Suggestion.CLIP_GROWTH.of(threshold=10 * by_lag.norm, largest=largest)
 
 
-def _clip_at_90(evidence: Evidence) -> Iterator[str]:
-    yield from _clip(evidence, Suggestion.CLIP_AT_90, 0.9)
-
-
-def _clip(evidence: Evidence, kind: Suggestion, level: float) -> Iterator[str]:
-    """Where growth goes on all the way back, most steps are too large; where it passes, only the largest are."""
+def _clip_peaks(evidence: Evidence) -> Iterator[str]:
     norms = sorted(norm for norm in evidence.layer.by_step if norm > 0)
     if norms:
-        yield kind.of(threshold=norms[int(level * (len(norms) - 1))], largest=norms[-1])
+        yield Suggestion.CLIP_PEAKS.of(threshold=norms[int(0.9 * (len(norms) - 1))], largest=norms[-1])
 
 
 def _lower_gain(evidence: Evidence) -> Iterator[str]:
@@ -225,5 +223,5 @@ def _longer_sequences(evidence: Evidence) -> Iterator[str]:
 
 
 def _longer_horizon(evidence: Evidence) -> Iterator[str]:
-    if evidence.has_curve and evidence.end is not None and evidence.end >= 1 / math.e:
+    if evidence.has_growth and evidence.end is not None and evidence.end >= 1 / math.e:
         yield Suggestion.LONGER_HORIZON.of(end_lag=evidence.end_lag, end=percent(evidence.end))

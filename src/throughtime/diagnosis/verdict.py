@@ -52,6 +52,8 @@ def judge(flow: Flow) -> Finding:
        VANISHING.
     7. HEALTHY. Gates that stay open, or a growth below 3, are no illness.
 
+    In a layer below others of its module the curve may rise because these hand down in time what they keep; there the
+    layer's own gains ‖∂s_t/∂s_{t-k}‖ stand for the curve in 4 and 5.
     λ1 of a linear Elman layer is ln|λ| of its weights; of others it is as measured, and without an error it
     decides nothing; -inf, in place of a curve, is vanishing. A median of fewer than five samples is called uncertain
     in the sentence.
@@ -95,7 +97,7 @@ def _verdict(evidence: Evidence) -> Verdict:
         return Verdict.TOO_SHORT
     if _grows(evidence):
         return Verdict.CHAOTIC if _is_chaotic(evidence) else Verdict.EXPLODING
-    peaks = evidence.has_curve and evidence.peak_lag > 0 and (evidence.peak or 0.0) >= PEAK
+    peaks = evidence.has_growth and evidence.peak_lag > 0 and (evidence.peak or 0.0) >= PEAK
     if peaks and (evidence.fell or evidence.sign < 0):
         return Verdict.TRANSIENT
     if _vanishes(evidence):
@@ -113,7 +115,7 @@ def _grows(evidence: Evidence) -> bool:
     by_exponent = above > 0 and (evidence.exponent or 0.0) * (evidence.steps - 1) >= math.log(GROWTH)
     if by_exponent and not (evidence.fell and end < 1):
         return True
-    return evidence.has_curve and end >= GROWTH and not evidence.fell and above >= 0
+    return evidence.has_growth and end >= GROWTH and not evidence.fell and above >= 0
 
 
 def _is_chaotic(evidence: Evidence) -> bool:
@@ -123,7 +125,7 @@ def _is_chaotic(evidence: Evidence) -> bool:
 
 def _vanishes(evidence: Evidence) -> bool:
     if evidence.has_curve and evidence.left is not None:
-        return evidence.left_lag > 0 and evidence.left < GONE
+        return evidence.left < GONE
     if evidence.exponent is None or evidence.exponent == -math.inf:
         return evidence.exponent is not None
     return evidence.sign < 0 and (evidence.exponent + ERRORS * evidence.error) * evidence.wanted < math.log(GONE)
