@@ -19,7 +19,7 @@ from throughtime.records import Lyapunov
 from throughtime.types import Parameters, State
 
 STATES = BPTT(save="states")
-NUMBERS = 2**20
+NUMBERS = 2**18
 """How many entries the Jacobians, or the states, that are held at a time may have, about."""
 
 
@@ -136,8 +136,7 @@ class Follower:
         """ln|R_ii| of each step and row; 0 where there is no factor."""
         state = torch.cat(entering, dim=-1)
         moves = moving(sequence)
-        steps, rows = moves.nonzero().unbind(1)
-        check_finite(state[steps, rows], steps + self.steps, rows, "the state that enters step")
+        check_finite(state.isfinite().all(-1), moves, "the state that enters step", self.steps)
         length = max(1, NUMBERS // (state[0].numel() * state.shape[-1]))
         logs = [
             self._through(sequence.x[start : start + length], state[start : start + length], moves, start)
@@ -153,12 +152,11 @@ class Follower:
         jacobians = self.cell.state_jacobian(self.parameters, x.double().flatten(0, 1), flat)
         jacobians = jacobians.unflatten(0, (steps, -1))
         moves = moves[start : start + steps]
-        step, row = moves.nonzero().unbind(1)
-        check_finite(
-            jacobians[step, row].flatten(1), step + self.steps + start, row, "the derivative of the state at step"
-        )
-        identity = torch.eye(size, dtype=jacobians.dtype, device=jacobians.device)
-        jacobians = torch.where(moves[..., None, None], jacobians, identity)
+        finite = jacobians.isfinite().flatten(2).all(-1)
+        check_finite(finite, moves, "the derivative of the state at step", self.steps + start)
+        if not bool(moves.all()):
+            identity = torch.eye(size, dtype=jacobians.dtype, device=jacobians.device)
+            jacobians = torch.where(moves[..., None, None], jacobians, identity)
         triangles = []
         for jacobian in jacobians:
             self.directions, r = torch.linalg.qr(jacobian @ self.directions)
