@@ -9,8 +9,8 @@ from torch import Tensor
 from throughtime.cells.affine import AffineCell
 from throughtime.cells.base import check_size
 from throughtime.cells.elman import ElmanCell
+from throughtime.diagnosis.directions import moving
 from throughtime.diagnosis.finite import check_finite, checked_parameters
-from throughtime.diagnosis.lyapunov import moving
 from throughtime.diagnosis.transient import power_norms, spectral_norm
 from throughtime.gradients.lags import RecordedRun
 from throughtime.records import MatrixSpectrum, Spectrum
