@@ -19,7 +19,7 @@ HELP = "Train a recurrent network on a file of text."
 _EXAMPLES = """\
 The text is cut into streams that are read side by side; the weights are updated every --update-every steps and the
 state is carried on. Ctrl-C saves and stops; --resume goes on. What is written: config.yaml, model.safetensors,
-last.ckpt, metrics.csv, record.json."""
+last.ckpt, metrics.csv, updates.csv, step_norms.csv (the gradient by step), diagnosis.json, record.json."""
 
 
 def add_arguments(parser: "ArgumentParser") -> None:
