@@ -164,7 +164,7 @@ def gradient_flow(
             steps or rows, the loss is no scalar, or an option is out of its range.
 
     Cost: 2 + samples / B backward passes, O(T·B·S²) each; the shares T²·S² for as many rows as a fixed budget allows
-    (`diagnosis.shares`); the gain map T·200·S². With T = 1000, H = 256, B = 16 and all parts 1 … 4 s on one core.
+    (`diagnosis.shares`); the gain map T·200·S². With T = 1000, H = 256, B = 16 and all parts 1 to 5 s on one core.
     Memory as for training with BPTT(save="states"), and three tensors more of the size of the states. Not for
     every step of training: there a tap costs next to nothing.
 
