@@ -152,6 +152,25 @@ def test_it_prints_as_a_table():
     assert lines[1] == "first non-finite number: input of l0 at step 7 of row 2"
 
 
+def test_the_lag_that_is_wanted_is_kept_and_half_the_steps_unless_it_is_given():
+    rnn, (x, _) = layer("RNN"), data(H)
+    given, usual = (
+        tt.gradient_flow(rnn, lambda y, _: y.sum(), x, None, parts=[], **options).record.wanted_lag
+        for options in ({"wanted_lag": 9}, {})
+    )
+    assert (given, usual) == (9, T // 2)
+
+
+def test_within_autocast_the_recurrences_are_taken_apart_in_their_own_precision():
+    rnn = tt.LSTM(INPUT, H)
+    x, weights = (one.float() for one in data(H))
+    expected = tt.gradient_flow(rnn, lambda y, w: (w * y).sum(), x, weights).record.layers[0]
+    with torch.autocast("cpu", torch.bfloat16):
+        found = tt.gradient_flow(rnn, lambda y, w: (w * y).sum(), x, weights).record.layers[0]
+    assert (found.by_step, found.by_lag, found.shares) == (expected.by_step, expected.by_lag, expected.shares)
+    assert str(found.gains) == str(expected.gains)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

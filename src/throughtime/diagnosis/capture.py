@@ -89,7 +89,7 @@ class CapturedLayer:
         """
         layout, (d_outputs, *d_finals) = self.call.layout, self.cotangents
         rows = torch.arange(layout.rows, device=kept.device)
-        kept_finals = layout.for_finals(torch.stack([kept[ends, rows] for ends in self._ends()]) & (self.lengths > 0))
+        kept_finals = layout.for_finals(torch.stack([kept[ends, rows] for ends in self._ends()]))
         masked = [torch.where(kept_finals, member, 0) for member in d_finals]  # where, for 0 · NaN is no 0
         runs = self.call.runs((torch.where(layout.for_outputs(kept), d_outputs, 0), *masked))
         return {name: joint_norms(run) for name, run in runs.items()}
