@@ -1,10 +1,15 @@
 """The public names, served by the package itself: `import throughtime as tt; tt.LSTM`."""
 
+from throughtime import diagnosis as diagnosis
 from throughtime import losses as losses
 from throughtime.cells import AffineCell as AffineCell
 from throughtime.cells import Cell as Cell
 from throughtime.cells import FunctionCell as FunctionCell
 from throughtime.clipping import clip_gradients as clip_gradients
+from throughtime.diagnosis import floss as floss
+from throughtime.diagnosis import flossing_loss as flossing_loss
+from throughtime.diagnosis import gradient_flow as gradient_flow
+from throughtime.diagnosis import lyapunov_exponents as lyapunov_exponents
 from throughtime.gradients import BPTT as BPTT
 from throughtime.gradients import RFLO as RFLO
 from throughtime.gradients import RTRL as RTRL
@@ -48,8 +53,13 @@ __all__ = [
     "TruncatedBPTT",
     "checkpointed_backward",
     "clip_gradients",
+    "diagnosis",
+    "floss",
+    "flossing_loss",
     "gradient_bias",
+    "gradient_flow",
     "losses",
+    "lyapunov_exponents",
     "tap",
     "verify_gradients",
 ]

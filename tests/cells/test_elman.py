@@ -54,3 +54,18 @@ def test_an_unknown_nonlinearity_is_refused_by_name():
 def test_it_is_linear_exactly_with_the_identity(nonlinearity, linear):
     cell = ElmanCell(INPUT, HIDDEN, nonlinearity=nonlinearity)
     assert cell.linear is linear and not cell.diagonal
+
+
+@pytest.mark.parametrize(
+    ("nonlinearity", "low", "high"), [("tanh", -1, 1), ("relu", 0, math.inf), ("identity", None, 1)]
+)
+def test_its_activation_is_the_new_state_with_what_it_is_applied_to(nonlinearity, low, high):
+    cell = ElmanCell(INPUT, HIDDEN, nonlinearity=nonlinearity)
+    parameters, x, (h,) = parameters_of(cell), torch.randn(4, INPUT, dtype=torch.float64), states_of(cell, 4)
+    (one,) = cell.activations(parameters, x, (h,))
+    a = x @ parameters["weight_ih"].T + h @ parameters["weight_hh"].T + parameters["bias_ih"] + parameters["bias_hh"]
+    assert (one.name, one.role) == ("h", "content")
+    assert (one.low, one.high) == ((-math.inf, math.inf) if low is None else (low, high))
+    assert relative(one.preactivation, a) <= 1e-14
+    phi = {"tanh": torch.tanh, "relu": torch.relu, "identity": torch.clone}[nonlinearity]
+    assert relative(one.values, phi(a)) <= 1e-14

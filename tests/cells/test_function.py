@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from examples_of import parameters_of
+from examples_of import CELLS, INPUT, parameters_of, states_of
 from oracles import relative
 
 from throughtime.cells import ElmanCell, FunctionCell
@@ -91,3 +91,15 @@ def test_a_false_claim_about_two_members_is_found_between_them():
     cell = FunctionCell(lambda p, x, s: (s[0] + s[1], s[1]), {}, {"h": 2, "v": 2}, 3, diagonal=True)
     with pytest.raises(ArgumentError, match="diagonal=True"):
         cell.step({}, torch.randn(2, 3), (torch.zeros(2, 2),) * 2)
+
+
+def test_a_cell_that_says_no_more_shows_its_state_without_a_range():
+    cell = CELLS["function-two-members"]
+    parameters, x, state = parameters_of(cell), torch.randn(4, INPUT, dtype=torch.float64), states_of(cell, 4)
+    activations = cell.activations(parameters, x, state)
+    assert [(one.name, one.role, one.low, one.high) for one in activations] == [
+        ("h", "content", -math.inf, math.inf),
+        ("v", "content", -math.inf, math.inf),
+    ]
+    for one, member in zip(activations, cell.step(parameters, x, state), strict=True):
+        assert torch.equal(one.values, member) and one.preactivation is None

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from commands.processes import process
 
-from throughtime.benchmark import jax_scan, measure, methods, problem
+from throughtime.benchmark import jax_scan, measure, methods, problem, tapping
 from throughtime.commands import bench
 from throughtime.kernels import native
 from throughtime.layers import LSTM
@@ -187,6 +187,7 @@ def test_help_names_the_options_and_needs_no_torch():
     for option in (
         "--quick",
         "--methods",
+        "--tap",
         "--cells",
         "--shapes",
         "--variants",
@@ -259,3 +260,38 @@ def test_an_exact_method_that_is_not_is_the_exit_code_and_ctrl_c_loses_nothing(
 def test_wrong_options_beside_methods_are_refused_before_any_work(refused, monkeypatch, words, said):
     monkeypatch.setattr(methods, "measure_method", lambda *_: pytest.fail("measured"))
     assert said in refused("bench", "--methods", *words, code=2)
+
+
+@pytest.fixture
+def hasty_tap(monkeypatch):
+    monkeypatch.setattr(tapping, "PROTOCOL", measure.FULL)
+    monkeypatch.setattr(tapping, "BRIEF", measure.FULL)
+
+
+def test_the_taps_cost_in_a_table_and_a_file(command, hasty_tap, tmp_path):
+    code, out, err = command("bench", "--tap", *TINY, "--cells", "gru,lstm", "--json", tmp_path / "tap.json")
+    assert (code, err) == (0, "")
+    rows = [line.split()[:2] for line in out.splitlines() if line.startswith(("gru ", "lstm "))]
+    assert rows == [["gru", "3x7x11"], ["lstm", "3x7x11"]]
+    assert "update: geometric mean" in out and "Threads   1" in out
+    content = json.loads((tmp_path / "tap.json").read_text(encoding="utf-8"))
+    assert content["complete"] and [one["cell"] for one in content["tap"]] == ["gru", "lstm"]
+
+
+def test_a_tap_that_changes_gradients_is_the_exit_code_and_ctrl_c_loses_nothing(command, hasty_tap, monkeypatch):
+    def first_time(cell, shape, protocol):
+        if cell == "lstm":
+            raise KeyboardInterrupt
+        return tapping.TapFigures(cell, shape, same=False)
+
+    monkeypatch.setattr(tapping, "measure_tap", first_time)
+    code, out, _ = command("bench", "--tap", *TINY, "--cells", "gru")
+    assert code == 1 and "PARITY FAILED" in out
+    code, out, err = command("bench", "--tap", *TINY, "--cells", "gru,lstm")
+    assert (code, err) == (130, "throughtime: Interrupted.\n") and "Ended early." in out
+
+
+@pytest.mark.parametrize("words", [["--variants", "packed"], ["--plot", "x.png"], ["--methods"]])
+def test_what_the_tap_has_no_use_for_is_refused(refused, monkeypatch, words):
+    monkeypatch.setattr(tapping, "measure_tap", lambda *_: pytest.fail("measured"))
+    assert f"{words[0]} is not for --tap" in refused("bench", "--tap", *words, code=2)

@@ -273,6 +273,16 @@ def test_a_closed_standard_output_is_no_traceback(text_file, trained, tmp_path, 
     assert (running.returncode, err) == (0, "")
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full, which Linux has")
+@pytest.mark.parametrize("name", ["evaluate", "sample"])
+def test_an_output_that_is_full_is_one_sentence(text_file, trained, name):
+    words = {"evaluate": (trained, text_file), "sample": (trained, "--length", "5")}[name]
+    with open("/dev/full", "w") as full, process(name, *words, stdout=full) as running:
+        _, err = running.communicate(timeout=120)
+    assert running.returncode == 1
+    assert err == "throughtime: The output cannot be written (No space left on device).\n"
+
+
 def test_a_reader_that_goes_away_ends_the_training_without_a_traceback(text_file, tmp_path):
     words = ("train", text_file, "--output", tmp_path / "run", *SMALL, "--epochs", 500)
     with process(*words) as running:

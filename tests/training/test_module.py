@@ -8,7 +8,7 @@ from torch.nn.functional import cross_entropy
 
 from throughtime.data.streams import ChunkLoader, training_streams
 from throughtime.errors import NonFiniteError
-from throughtime.gradients import BPTT
+from throughtime.gradients import BPTT, RTRL, tap
 from throughtime.training.model import SequenceModel
 from throughtime.training.module import SequenceTraining
 from throughtime.training.settings import ModelSettings, OptimizationSettings
@@ -185,3 +185,76 @@ def test_random_chunk_lengths_scale_the_learning_rate_of_their_update():
         optimizer.step()
     for name, value in reference.state_dict().items():
         torch.testing.assert_close(module.model.state_dict()[name], value, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("policy", ["skip", "rescale", "restore"])
+def test_a_gradient_that_is_not_finite_is_passed_over_as_asked_and_never_in_silence(policy):
+    """The third update is broken, through the loss as well: the state that is carried on must not stay NaN."""
+    model, seen = _model(), []
+    hidden = _break_step(4, row=2)
+
+    def hook(layer, arguments, outputs):
+        seen.append({name: value.clone() for name, value in model.state_dict().items()})
+        return hidden(layer, arguments, outputs) if len(seen) == 3 else None
+
+    model.recurrent.register_forward_hook(hook)
+    settings = OptimizationSettings(learning_rate=0.03, warm_up=0, nonfinite=policy, schedule="constant")
+    module = _fit(model, settings, updates=5)
+    (notice,) = module.notices
+    assert notice.startswith("Update 3: ") and "'recurrent.l1' at time step 4, batch row 2" in notice
+    rows = module.history.updates
+    assert [row.update for row in rows] == [1, 2, 3, 4, 5] and module.progress.window.updates == 4
+    assert not np.isfinite(rows[2].gradient_norm) and (rows[2].scale == 0) == (policy != "rescale")
+    assert all(np.isfinite([rows[index].loss, rows[index].gradient_norm]).all() for index in (0, 1, 3, 4))
+    before, after = seen[{"skip": 2, "rescale": 2, "restore": 0}[policy]], seen[3]
+    assert all(torch.equal(after[name], before[name]) for name in after) == (policy != "rescale")
+
+
+def test_a_carried_state_that_is_not_finite_returns_to_zero():
+    model, calls = _model(), []
+
+    def hook(layer, arguments, outputs):
+        calls.append(arguments[1])
+        hidden, state = outputs
+        return (hidden * float("nan"), tuple(member * float("nan") for member in state)) if len(calls) == 2 else None
+
+    model.recurrent.register_forward_hook(hook)
+    module = _fit(model, OptimizationSettings(nonfinite="skip"), updates=4)
+    assert calls[2] is None and calls[3] is not None and len(module.notices) == 1
+    assert np.isnan(module.history.updates[1].loss) and np.isfinite(module.history.updates[3].loss)
+
+
+def test_what_is_noted_of_an_update_is_what_the_loop_by_hand_finds():
+    settings = OptimizationSettings(learning_rate=0.03, warm_up=0, clip_norm=0.3, clip_step=0.02)
+    module = _fit(_model(clip_step=0.02), settings, updates=1)
+
+    reference = _model(clip_step=0.02)
+    chunk = next(iter(_loader()))
+    with tap(reference) as record:
+        logits, _ = reference(chunk.inputs)
+    loss = cross_entropy(logits.flatten(0, 1), chunk.targets.flatten())
+    loss.backward()
+    norm = _clip(reference, 0.3)
+    (row,), layers = module.history.updates, record.layers
+    assert (row.loss, row.gradient_norm) == pytest.approx((loss.item(), norm), rel=1e-12)
+    assert row.scale == pytest.approx(min(1.0, 0.3 / norm), rel=1e-12)
+    clipped = torch.stack([layer.clipped for layer in layers.values()]).double().mean()
+    assert 0 < clipped < 1 and row.clipped_steps == pytest.approx(float(clipped), rel=1e-6)
+    assert [one.layer for one in module.history.snapshots] == list(layers) == ["recurrent.l0", "recurrent.l1"]
+    for one in module.history.snapshots:
+        norms = layers[one.layer].norms
+        assert one.norms == pytest.approx((norms["h"] ** 2 + norms["c"] ** 2).mean(dim=1).sqrt().tolist(), rel=1e-12)
+
+
+def test_of_steps_that_are_run_again_there_is_no_snapshot():
+    settings = OptimizationSettings(gradient="truncated", horizon=4, warm_up=0)
+    module = _fit(_model(), settings, updates=2)
+    assert [one.steps for one in module.history.snapshots] == [list(range(7))] * 4
+
+
+def test_a_method_without_a_tap_trains_without_snapshots():
+    settings = OptimizationSettings(warm_up=0)
+    model = _model()
+    model.recurrent.gradient = RTRL()
+    module = _fit(model, settings, updates=2)
+    assert len(module.history.updates) == 2 and module.history.snapshots == []

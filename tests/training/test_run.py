@@ -56,8 +56,9 @@ def _outcome(folder):
         for row in read_metrics(folder)
     ]
     best = safetensors.torch.load_file(folder / "model.safetensors")
+    tables = [(folder / name).read_bytes() for name in ("updates.csv", "step_norms.csv")]
     carried = [own["state"], *([] if own["inputs"] is None else [own["inputs"]])]
-    return checkpoint["state_dict"], checkpoint["optimizer_states"], own["random"], carried, best, rows
+    return checkpoint["state_dict"], checkpoint["optimizer_states"], own["random"], carried, best, (rows, tables)
 
 
 def _assert_equal(first, second):
@@ -68,7 +69,9 @@ def _assert_equal(first, second):
 def test_a_run_leaves_a_folder_that_says_everything(small_run, tmp_path):
     folder = tmp_path / "run"
     record = start(small_run, folder, False, _silent)
-    assert sorted(os.listdir(folder)) == ["config.yaml", "last.ckpt", "metrics.csv", "model.safetensors", "record.json"]
+    assert sorted(os.listdir(folder)) == [
+        "config.yaml", "last.ckpt", "metrics.csv", "model.safetensors", "record.json", "step_norms.csv", "updates.csv",
+    ]  # fmt: skip
     assert record == read_record(folder)
     assert record.outcome is Outcome.FINISHED
     assert record.results.updates == 2 * UPDATES_PER_EPOCH and record.results.epochs == 2
@@ -168,8 +171,8 @@ def test_validation_does_not_disturb_the_training(small_run, tmp_path):
     start(_with(small_run, validate_every=288), tmp_path / "once", False, _silent)
     often, once = _outcome(tmp_path / "often"), _outcome(tmp_path / "once")
     torch.testing.assert_close(often[:4], once[:4], rtol=0, atol=0)
-    assert len(often[5]) == 58 and len(once[5]) == 1
-    assert often[5][-1][3] == once[5][0][3]
+    assert len(often[5][0]) == 58 and len(once[5][0]) == 1
+    assert often[5][0][-1][3] == once[5][0][0][3] and often[5][1] == once[5][1]
 
 
 def test_the_last_update_is_validated_even_where_none_is_due(small_run, tmp_path):

@@ -123,22 +123,22 @@ def measure_method(candidate: Candidate, cell: str, shape: Shape, protocol: Prot
     """Measure one method; an exact one that is not is not timed."""
     label, method = candidate.label, candidate.method
     try:
-        run = _run(method, cell, shape, torch.float32)
+        run = measured_run(method, cell, shape, torch.float32)
         error, cosine, worst = _distances(method, cell, shape)
     except UnsupportedError as refusal:
         return MethodFigures(label, method.exact, str(refusal))
     figures = MethodFigures(label, method.exact, None, error, cosine, worst)
     if figures.failed:
         return figures
-    sides = {"bptt": _run(BPTT(), cell, shape, torch.float32), "method": run}
+    sides = {"bptt": measured_run(BPTT(), cell, shape, torch.float32), "method": run}
     turns, _ = take_turns(sides, LargeProduct(protocol.product_size, torch.float32), protocol)
     output = run.forward()
     peak = peak_bytes(lambda: run.backward(output))
     return replace(figures, seconds=turns["method"], bptt=turns["bptt"], saved=saved_bytes(run), peak=peak)
 
 
-def _run(method: GradientMethod, cell: str, shape: Shape, dtype: torch.dtype) -> Run:
-    """The same numbers at every call, for every method."""
+def measured_run(method: GradientMethod, cell: str, shape: Shape, dtype: torch.dtype) -> Run:
+    """A layer on a sequence; the same numbers at every call, for every method."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
         make = cast(Callable[..., RecurrentLayer], OURS[cell])
@@ -157,7 +157,7 @@ def _distances(method: GradientMethod, cell: str, shape: Shape) -> tuple[float, 
 
 def _in_double(method: GradientMethod, cell: str, shape: Shape) -> list[Tensor]:
     """The gradient of all weights as one vector, then those of the inputs and of the initial state."""
-    run = _run(method, cell, shape, torch.float64)
+    run = measured_run(method, cell, shape, torch.float64)
     one, weights = run.layer.cell_and_parameters(0)
     x, start = run.x.requires_grad_(), [0.5 * run.cotangent[0].clone() for _ in one.state_sizes]
     initial = tuple(member.requires_grad_() for member in start)

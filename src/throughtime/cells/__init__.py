@@ -1,6 +1,7 @@
 """One step of a recurrence and its derivatives, one file per cell."""
 
 from throughtime.cells.affine import AffineCell as AffineCell
+from throughtime.cells.base import ActivationValues as ActivationValues
 from throughtime.cells.base import Cell as Cell
 from throughtime.cells.elman import ElmanCell as ElmanCell
 from throughtime.cells.function import FunctionCell as FunctionCell

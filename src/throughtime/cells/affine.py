@@ -35,6 +35,8 @@ class AffineCell(Cell):
     proj_size: int = field(default=0, init=False, repr=False)
 
     gates: ClassVar[int]
+    gate_names: ClassVar[tuple[str, ...]] = ()
+    """What the blocks are called, in their order; empty where they have no names."""
 
     def __post_init__(self) -> None:
         check_size("input_size", self.input_size, least=0)
@@ -82,6 +84,13 @@ class AffineCell(Cell):
 
     def project(self, parameters: Parameters, x: Float[Tensor, "*rows input"]) -> Float[Tensor, "*rows projected"]:
         return linear(x, parameters["weight_ih"], parameters.get("bias_ih"))
+
+    def affine(
+        self, parameters: Parameters, x: Float[Tensor, "batch input"], state: State
+    ) -> tuple[Float[Tensor, "batch gates"], Float[Tensor, "batch gates"]]:
+        """a^x_t and a^h_t."""
+        a_h = linear(state[0], parameters["weight_hh"], parameters.get("bias_hh"))
+        return self.project(parameters, x), a_h
 
     def advance(
         self, parameters: Parameters, projected: Float[Tensor, "batch projected"], state: State
@@ -132,8 +141,7 @@ class AffineCell(Cell):
 
         A cotangent of ones on one member reads off all diagonals at once, because the update is pointwise.
         """
-        a_h = linear(state[0], parameters["weight_hh"], parameters.get("bias_hh"))
-        new, residuals = self.update(self.project(parameters, x), a_h, state)
+        new, residuals = self.update(*self.affine(parameters, x, state), state)
         zeros = tuple(torch.zeros_like(member) for member in new)
         return [
             self.update_vjp(residuals, (*zeros[:i], torch.ones_like(member), *zeros[i + 1 :]))
@@ -221,8 +229,7 @@ class AffineCell(Cell):
 
     def _unprojected(self, parameters: Parameters, x: Tensor, state: State) -> Tensor:
         """u_t, for a product with rows of the state and columns of W_hr: [batch, 1, 1, H]."""
-        a_h = linear(state[0], parameters["weight_hh"], parameters.get("bias_hh"))
-        return self.update(self.project(parameters, x), a_h, state)[0][0][:, None, None, :]
+        return self.update(*self.affine(parameters, x, state), state)[0][0][:, None, None, :]
 
     def input_jacobian(
         self, parameters: Parameters, x: Float[Tensor, "batch input"], state: State

@@ -1,8 +1,10 @@
 """What a cell is: one step of a recurrence, and the derivatives of that step."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -11,6 +13,26 @@ from torch import Tensor
 from throughtime.errors import ArgumentError
 from throughtime.kernels.base import Kernel
 from throughtime.types import Parameters, State
+
+
+@dataclass(frozen=True)
+class ActivationValues:
+    """The values of one kind of activation of a cell ("forget gate", "h", …), for rows of a batch.
+
+    Args:
+        role: "content", what is written; "keep", the share of the old state that is kept; "gate", what lets something
+            in or out.
+        low, high: the ends of its range; infinite where it has none.
+        values: [batch, units].
+        preactivation: what the activation was applied to, likewise; None where the cell does not say.
+    """
+
+    name: str
+    role: Literal["content", "keep", "gate"]
+    low: float
+    high: float
+    values: Float[Tensor, "batch units"]
+    preactivation: Float[Tensor, "batch units"] | None = None
 
 
 class Cell(ABC):
@@ -108,6 +130,17 @@ class Cell(ABC):
         B_t = ∂f(x_t, h_{t-1}; θ)/∂θ with h_{t-1} held fixed ([Y] (1), first term). Where few of its entries are not
         zero, only those are touched.
         """
+
+    def activations(
+        self, parameters: Parameters, x: Float[Tensor, "batch input"], state: State
+    ) -> list[ActivationValues]:
+        """All activations in the step from `state`, by name; unless a cell knows better, the new state's members.
+
+        For looking at them only: no gradient is asked for.
+        """
+        new = self.step(parameters, x, state)
+        members = zip(self.state_sizes, new, strict=True)
+        return [ActivationValues(name, "content", -math.inf, math.inf, member) for name, member in members]
 
     def immediate_derivative(
         self, parameters: Parameters, x: Float[Tensor, "batch input"], state: State

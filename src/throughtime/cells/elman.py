@@ -1,5 +1,6 @@
 """The Elman cell: tanh, ReLU, or the identity (the linear RNN)."""
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
 
@@ -7,12 +8,15 @@ import torch
 from torch import Tensor
 
 from throughtime.cells.affine import AffineCell
+from throughtime.cells.base import ActivationValues
 from throughtime.errors import ArgumentError
 from throughtime.kernels.base import Kernel
 from throughtime.kernels.fused import FusedKernel
-from throughtime.types import State
+from throughtime.types import Parameters, State
 
 Nonlinearity = Literal["tanh", "relu", "identity"]
+
+_RANGES = {"tanh": (-1.0, 1.0), "relu": (0.0, math.inf), "identity": (-math.inf, math.inf)}
 
 
 @dataclass(frozen=True)
@@ -55,3 +59,8 @@ class ElmanCell(AffineCell):
         else:
             e = g
         return e, e, (None,)
+
+    def activations(self, parameters: Parameters, x: Tensor, state: State) -> list[ActivationValues]:
+        a_x, a_h = self.affine(parameters, x, state)
+        (h,), _ = self.update(a_x, a_h, state)
+        return [ActivationValues("h", "content", *_RANGES[self.nonlinearity], h, preactivation=a_x + a_h)]

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from throughtime.cells.affine import AffineCell
+from throughtime.cells.base import ActivationValues
 from throughtime.kernels.base import Kernel
 from throughtime.kernels.fused import FusedKernel
-from throughtime.types import State
+from throughtime.types import Parameters, State
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class GRUCell(AffineCell):
     """
 
     gates: ClassVar[int] = 3
+    gate_names: ClassVar[tuple[str, ...]] = ("reset gate", "update gate", "new")
     kernel: ClassVar[Kernel | None] = FusedKernel("gru", keeps_a_h=True)
 
     def update(self, a_x: Tensor, a_h: Tensor, state: State) -> tuple[State, tuple[Tensor, ...]]:
@@ -40,3 +42,13 @@ class GRUCell(AffineCell):
         e_z = d_h * (h_before - n) * z * (1 - z)  # through (4) and (2)
         e_r = e_n * a_h_n * r * (1 - r)  # through (3) and (1)
         return torch.cat((e_r, e_z, e_n), dim=-1), torch.cat((e_r, e_z, e_n * r), dim=-1), (d_h * z,)
+
+    def activations(self, parameters: Parameters, x: Tensor, state: State) -> list[ActivationValues]:
+        a_x, a_h = self.affine(parameters, x, state)
+        _, (r, z, n, a_h_n, _) = self.update(a_x, a_h, state)
+        a_n = torch.addcmul(a_x[..., 2 * self.hidden_size :], r, a_h_n)
+        return [
+            ActivationValues("reset gate", "gate", 0.0, 1.0, r),
+            ActivationValues("update gate", "keep", 0.0, 1.0, z),
+            ActivationValues("new", "content", -1.0, 1.0, n, preactivation=a_n),
+        ]

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from throughtime.cells.affine import AffineCell
+from throughtime.cells.base import ActivationValues
 from throughtime.errors import ArgumentError
 from throughtime.kernels.base import Kernel
 from throughtime.kernels.fused import FusedKernel
-from throughtime.types import State
+from throughtime.types import Parameters, State
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class LSTMCell(AffineCell):
     proj_size: int = 0
 
     gates: ClassVar[int] = 4
+    gate_names: ClassVar[tuple[str, ...]] = ("input gate", "forget gate", "candidate", "output gate")
     kernel: ClassVar[Kernel | None] = FusedKernel("lstm")
 
     def __post_init__(self) -> None:
@@ -66,3 +68,15 @@ class LSTMCell(AffineCell):
             dim=-1,
         )
         return e, e, (None, d_c * f)
+
+    def activations(self, parameters: Parameters, x: Tensor, state: State) -> list[ActivationValues]:
+        a_x, a_h = self.affine(parameters, x, state)
+        (_, c), (i, f, g, o, _, tanh_c) = self.update(a_x, a_h, state)
+        a_g = (a_x + a_h)[..., 2 * self.hidden_size : 3 * self.hidden_size]
+        return [
+            ActivationValues("input gate", "gate", 0.0, 1.0, i),
+            ActivationValues("forget gate", "keep", 0.0, 1.0, f),
+            ActivationValues("candidate", "content", -1.0, 1.0, g, preactivation=a_g),
+            ActivationValues("output gate", "gate", 0.0, 1.0, o),
+            ActivationValues("tanh(c)", "content", -1.0, 1.0, tanh_c, preactivation=c),
+        ]

@@ -37,6 +37,11 @@ def add_arguments(parser: "ArgumentParser") -> None:
         help="Instead of that: every gradient method against BPTT, in time, memory and error, on one shape.",
     )
     parser.add_argument(
+        "--tap",
+        action="store_true",
+        help="Instead of that: what an open tap costs, on the shapes of --quick.",
+    )
+    parser.add_argument(
         "--cells",
         type=str,
         default="",
@@ -69,6 +74,10 @@ def run(arguments: "Namespace") -> int:
     Raises:
         ArgumentError: an option that is wrong, before any work; a file that cannot be written, after all of it.
     """
+    if arguments.tap:
+        from throughtime.commands._bench_tap import run_tap
+
+        return run_tap(arguments)
     if arguments.methods:
         from throughtime.commands._bench_methods import run_methods
 

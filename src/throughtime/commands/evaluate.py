@@ -26,26 +26,18 @@ def run(arguments: "Namespace") -> int:
 
     from throughtime.data.entropies import bigram_entropy, unigram_entropy
     from throughtime.data.streams import held_out_streams
-    from throughtime.data.text import read_file, text_symbols
     from throughtime.records import Baselines
     from throughtime.report.losses import plural, unit
     from throughtime.training.checkpoints import load_run
     from throughtime.training.evaluation import mean_loss
+    from throughtime.training.material import read_known
     from throughtime.training.sentences import baseline_lines, verdict_sentence
 
     model, vocabulary, record = load_run(Path(arguments.run))
-    file = read_file(arguments.file)
-    symbols = text_symbols(file, vocabulary.units, record.data.encoding)
-    unknown = vocabulary.unknown(symbols)
-    if unknown.any() and not arguments.skip_unknown:
-        raise InputFileError(
-            f"FILE {file.name} holds {plural(int(unknown.sum()), unit(vocabulary.units))} that the model never saw in "
-            f"training: {vocabulary.describe(symbols[unknown])}; --skip-unknown leaves them out."
-        )
-    codes = vocabulary.encode(symbols[~unknown])
+    file, codes, unknown = read_known(arguments.file, vocabulary, record.data.encoding, arguments.skip_unknown)
     if len(codes) < 2:
         raise InputFileError(f"FILE {file.name} is too short: it takes 2 known {vocabulary.units} to predict one.")
-    left_out = f", {plural(int(unknown.sum()), 'unknown one')} left out" if unknown.any() else ""
+    left_out = f", {plural(unknown, 'unknown one')} left out" if unknown else ""
     print(f"Text    {file.name}: {plural(len(codes), unit(vocabulary.units))}{left_out}")
     baselines = Baselines(math.log(len(vocabulary)), unigram_entropy(codes), bigram_entropy(codes))
     for line in baseline_lines(baselines, vocabulary.units):

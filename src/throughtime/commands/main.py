@@ -37,10 +37,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(str(error), _FAILED)
     except KeyboardInterrupt:
         return _fail("Interrupted.", _INTERRUPTED)
-    except BrokenPipeError:
-        # Whoever read the output (head, less) has gone: not worth a word, and Python must not try to flush at exit.
+    except OSError as error:
+        if error.filename is not None:  # of a file, which whoever opened it should have named
+            raise
+        # Python must not try to flush at exit what cannot be written.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _FAILED
+        if isinstance(error, BrokenPipeError):  # whoever read the output (head, less) has gone: not worth a word
+            return _FAILED
+        return _fail(f"The output cannot be written ({error.strerror}).", _FAILED)
 
 
 def _run(given: list[str]) -> int:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from throughtime.errors import ArgumentError
 from throughtime.gradients.base import GradientMethod
+from throughtime.gradients.evaluated import recurrent_layers, scalar_loss
 from throughtime.gradients.lags import RecordedRun, Recording
 from throughtime.gradients.tap import Tappable
 from throughtime.gradients.unchanged import differentiated_by, unchanged
@@ -130,13 +131,7 @@ def gradient_bias(
 def _checked_layers(method: GradientMethod, model: nn.Module) -> list[Tappable]:
     if not isinstance(method, GradientMethod):
         raise ArgumentError(f"method is {method!r}; it must be a gradient method such as throughtime.TruncatedBPTT(8)")
-    layers = [module for module in model.modules() if isinstance(module, Tappable)]
-    if not layers:
-        raise ArgumentError(
-            f"model is a {type(model).__name__} without a recurrent layer of throughtime, so no gradient method acts "
-            "in it; build it with throughtime.RNN, LSTM, GRU or Recurrent (from_torch converts torch.nn's)"
-        )
-    return layers
+    return list(recurrent_layers(model).values())
 
 
 def _check_lags(lags: Ordered[int]) -> None:
@@ -155,11 +150,7 @@ def _gradients(
     parameters: list[nn.Parameter],
 ) -> tuple[Tensor, ...]:
     with unchanged(model), differentiated_by(layers, method), torch.enable_grad():
-        output = model(x)
-        value = loss(output[0] if isinstance(output, tuple) else output, y)
-        if not isinstance(value, Tensor) or value.numel() != 1:
-            came = f"a tensor {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
-            raise ArgumentError(f"loss returned {came}; it must be a scalar tensor, such as a mean over all steps")
+        value = scalar_loss(model, loss, x, y)
         return torch.autograd.grad(value, parameters, materialize_grads=True)
 
 

@@ -36,19 +36,35 @@ class RecordedRun:
     own: State
     tap: LayerTap | None = None
 
-    def exact(self, bands: list[range]) -> list[dict[str, Tensor]]:
-        """For each band of lags the exact gradient of all losses by way of these lags; the bands must be in order."""
+    def exact(self, bands: list[range], least: float = 0.0) -> list[dict[str, Tensor]]:
+        """For each band of lags the exact gradient of all losses by way of these lags; the bands must be in order.
+
+        Nothing is added from the lag on at which no entry of what is left of the losses' gradients is above `least`.
+        """
         steps = Steps.of(self.cell, self.parameters, self.sequence, self.entering)
         nothing = tuple(torch.zeros_like(member[0]) for member in self.own)
         reaching, lag, gradients = self.own, 0, []
         for band in bands:
             totals = tuple(map(torch.zeros_like, self.own))
             for _ in range(lag, min(band.stop, len(self.sequence.x))):
+                if not any(bool((member.abs() > least).any()) for member in reaching):
+                    break
                 totals = tuple(map(torch.add, totals, reaching))
                 reaching = steps.one_step_earlier(reaching)
                 lag += 1
             gradients.append(steps.gradients(totals, nothing, False, StepNorms()).parameters)
         return gradients
+
+    def part(self, rows: Tensor, start: int = 0) -> "RecordedRun":
+        """The same for some of the rows, by number, from step `start` on; without a tap."""
+        whole = self.sequence
+        entering, own = (tuple(member[start:, rows] for member in state) for state in (self.entering, self.own))
+        initial, reset_state = (tuple(member[rows] for member in state) for state in (whole.initial, whole.reset_state))
+        lengths = None if whole.lengths is None else whole.lengths[rows]
+        resets = None if whole.resets is None else whole.resets[:, rows]
+        some = Sequence(whole.x[:, rows], initial, reset_state, lengths, resets, inert=True)
+        first = tuple(member[0] for member in entering)
+        return RecordedRun(self.cell, self.parameters, some.part(start, len(whole.x), first), entering, own)
 
     def estimated(self, method: GradientMethod, band: range) -> dict[str, Tensor]:
         """What `method` adds when each loss is given the `band.stop` steps that end there, and not `band.start`."""

@@ -16,24 +16,45 @@ if TYPE_CHECKING:  # which is below: a method hands its norms to a tap
     from throughtime.gradients.base import GradientMethod
 
 
-@dataclass
 class LayerTap:
     """The record of one direction of one layer in the latest backward pass.
 
-    Attributes:
-        norms: member of the state → ‖∂L/∂h_t‖ of each step and row [T, B], total (own loss and all later steps),
-            before any clipping; "h" and, for an LSTM, "c".
-        clipped: where per-step clipping took hold, [T, B].
+    Args:
+        names: the members of the state, in order: "h" and, for an LSTM, "c".
+        norms, clipped: where to note; None makes room when there is something to note.
     """
 
-    names: tuple[str, ...]
-    norms: dict[str, Float[Tensor, "time batch"]] = field(default_factory=dict)
-    clipped: Bool[Tensor, "time batch"] | None = None
+    def __init__(
+        self,
+        names: tuple[str, ...],
+        norms: dict[str, Float[Tensor, "time batch"]] | None = None,
+        clipped: Bool[Tensor, "time batch"] | None = None,
+    ) -> None:
+        self.names = names
+        self._norms, self._clipped = norms or {}, clipped
+        self._form: tuple[tuple[int, int], torch.dtype, torch.device] | None = None
+
+    @property
+    def norms(self) -> dict[str, Float[Tensor, "time batch"]]:
+        """Member of the state → ‖∂L/∂h_t‖ of each step and row, total (own loss and all later steps), before clipping.
+
+        Empty before the first backward pass.
+        """
+        if not self._norms and self._form is not None:
+            shape, dtype, device = self._form
+            self._norms = {name: torch.zeros(shape, dtype=dtype, device=device) for name in self.names}
+        return self._norms
+
+    @property
+    def clipped(self) -> Bool[Tensor, "time batch"] | None:
+        """Where per-step clipping took hold; None before the first backward pass."""
+        if self._clipped is None and self._form is not None:
+            self._clipped = torch.zeros(self._form[0], dtype=torch.bool, device=self._form[2])
+        return self._clipped
 
     def begin(self, steps: int, batch: int, like: Tensor) -> None:
-        """Make room for a backward pass over `steps` steps of `batch` rows, of the kind of `like`."""
-        self.norms = {name: like.new_zeros(steps, batch) for name in self.names}
-        self.clipped = torch.zeros(steps, batch, dtype=torch.bool, device=like.device)
+        """Forget; what comes is of a backward pass over `steps` steps of `batch` rows, of the kind of `like`."""
+        self._norms, self._clipped, self._form = {}, None, ((steps, batch), like.dtype, like.device)
 
     def part(self, start: int, stop: int) -> "LayerTap":
         """The record of the steps start … stop - 1, for who goes back through these alone; it notes them here."""
@@ -49,9 +70,12 @@ class LayerTap:
             self.clipped[t] = norm.detach() > clip_step
 
     def fill(self, members: list[Float[Tensor, "time batch"]], clip_step: float | None) -> None:
-        """Note all steps at once: the norms of each member of the state, in order."""
-        for name, member in zip(self.names, members, strict=True):
-            self.norms[name].copy_(member)
+        """Note all steps at once: the norms of each member of the state, in order; they become the record's own."""
+        if self._norms:
+            for name, member in zip(self.names, members, strict=True):
+                self._norms[name].copy_(member)
+        else:
+            self._norms = dict(zip(self.names, members, strict=True))
         if clip_step is not None and self.clipped is not None:
             self.clipped.copy_(torch.linalg.vector_norm(torch.stack(members), dim=0) > clip_step)
 
@@ -95,6 +119,7 @@ def tap(model: nn.Module) -> Iterator[Tap]:
     """Record ‖∂L/∂h_t‖ of every throughtime layer in `model`, for every forward pass made inside the block.
 
     The records are filled by the backward pass of such a forward pass, wherever that happens, and hold the latest.
+    Inside the block of another tap the inner one records.
     Cost: O(T·B·H) per layer, and 4 bytes per step and row.
 
     Examples:
@@ -106,11 +131,16 @@ def tap(model: nn.Module) -> Iterator[Tap]:
         torch.Size([7, 2])
     """
     layers = [(name, module) for name, module in model.named_modules() if isinstance(module, Tappable)]
+    before = [(module, module.tap, module.tap_prefix) for _, module in layers]
     record = Tap()
+    # Past nn.Module's own way to set an attribute, which asks of each whether it is a parameter: a tap is opened for
+    # every update.
     for name, module in layers:
-        module.tap, module.tap_prefix = record, f"{name}." if name else ""
+        vars(module).update(tap=record, tap_prefix=f"{name}." if name else "")
     try:
         yield record
     finally:
+        for module, outer, prefix in before:
+            module.tap, module.tap_prefix = outer, prefix
         for _, module in layers:
-            module.tap, module.tap_prefix = None, ""
+            vars(module).update(tap=None, tap_prefix="")

@@ -16,7 +16,7 @@ template <class Cell, class S, int NU> class Backward {
         steps_(p_),
         H(p_.hidden),
         P(p_.output),
-        apart_(p_.weight_hr || a_.clip > 0 || a_.norm_h),
+        apart_(p_.weight_hr || a_.clip > 0),
         recompute_(Cell::kept > 0 && !p_.gates),
         own_sums_(!plan.by_units && (plan.participants == 1 || sums() * sizeof(S) <= kSmallSums)),
         maps_(recompute_ ? p_ : tt_problem{}, plan.participants),
@@ -65,7 +65,7 @@ template <class Cell, class S, int NU> class Backward {
     const S* d_h;        // dL/dh_t through the output
     StateAt<S> before;
     const S *gates, *extra;
-    S* total;            // dL/dh_t, where the steps are taken apart
+    S *total, *total_c;  // dL/dh_t, where the steps are taken apart or noted; dL/dc_t, where they are noted only
   };
 
   // What a chunk of steps is made of, row by row.
@@ -83,7 +83,7 @@ template <class Cell, class S, int NU> class Backward {
   const tt_problem& p_;
   const Steps steps_;
   const int64_t H, P;
-  const bool apart_;      // dL/dh_t is needed in full before the pointwise part: for its norm, or for the projection
+  const bool apart_;      // dL/dh_t is needed in full before the pointwise part: to be clipped, or for the projection
   const bool recompute_;  // the gates were not kept
   const bool own_sums_;   // each member sums the weights' gradients of its rows, while their errors are in the cache
   const M maps_;
@@ -131,7 +131,8 @@ template <class Cell, class S, int NU> class Backward {
     const int64_t most = share.of(steps_.batch), together = steps_at_once(most, G * H, kDepth<2>);
     const Scratch<Row> rows(most);
     const Scratch<const S*> errors(most);
-    const Scratch<S> totals(apart_ && !p_.weight_hr ? most * P : 0);
+    const bool noted = a_.norm_h && !apart_;
+    const Scratch<S> totals((apart_ || noted) && !p_.weight_hr ? most * P : 0), totals_c(noted && Cell::has_c ? most * H : 0);
     const Scratch<S> gates(recompute_ ? together * most * G * H : 0), extra(recompute_ && Cell::kept > G ? together * most * H : 0);
     const Scratch<S> a_x(recompute_ ? together * most * maps_.tiles() * M::kTile : 0);
     Chunk chunk(together * most, together * most);
@@ -143,14 +144,14 @@ template <class Cell, class S, int NU> class Backward {
       int64_t left = chunk.count;
       for (int64_t t = stop - 1; t >= first; --t) {
         left -= share.of(steps_.alive(t));
-        step(t, range, share, rows, errors, totals, at(gates, left * G * H), at(extra, left * H));
+        step(t, range, share, rows, errors, totals, totals_c, at(gates, left * G * H), at(extra, left * H));
         if (barrier) barrier->wait();
       }
       if (a_.d_x) through_inputs(range, chunk);
       if (own_sums_) add_sums(sums, chunk.error.data(), chunk.x.data(), chunk.h.data(), chunk.count, 0, 1);
     }
     if (own_sums_ && steps_.count == 0) add_sums(sums, nullptr, nullptr, nullptr, 0, 0, 1);
-    step(-1, range, share, rows, errors, totals, nullptr, nullptr);
+    step(-1, range, share, rows, errors, totals, totals_c, nullptr, nullptr);
   }
 
   void collect(Chunk& chunk, Share share, int64_t first, int64_t stop) const {
@@ -180,8 +181,8 @@ template <class Cell, class S, int NU> class Backward {
     });
   }
 
-  Row row(int64_t t, int64_t b, S* total, const S* gates, const S* extra) const {
-    Row row{0, b, b >= steps_.alive(t + 1), false, no_error_.data(), nullptr, {}, gates, extra, total};
+  Row row(int64_t t, int64_t b, S* total, S* total_c, const S* gates, const S* extra) const {
+    Row row{0, b, b >= steps_.alive(t + 1), false, no_error_.data(), nullptr, {}, gates, extra, total, total_c};
     if (!row.last) {
       row.error = errors_.data() + steps_.row(t + 1, b) * E * H + Cell::recurrent_error * H;
       row.next_is_reset = steps_.starts_anew(t + 1, b);
@@ -199,10 +200,11 @@ template <class Cell, class S, int NU> class Backward {
   }
 
   void step(int64_t t, const Range& range, Share share, const Scratch<Row>& rows, const Scratch<const S*>& errors,
-            const Scratch<S>& totals, const S* gates, const S* extra) {
+            const Scratch<S>& totals, const Scratch<S>& totals_c, const S* gates, const S* extra) {
     const int64_t count = share.of(t < 0 ? steps_.batch : steps_.alive(t));
     for (int64_t i = 0; i < count; ++i) {
-      rows[i] = row(t, share.row(i), at(totals, i * P), gates ? gates + i * G * H : nullptr, extra ? extra + i * H : nullptr);
+      rows[i] = row(t, share.row(i), at(totals, i * P), at(totals_c, i * H), gates ? gates + i * G * H : nullptr,
+                    extra ? extra + i * H : nullptr);
       errors[i] = rows[i].error;
     }
     for_each_tile<NU, S>(errors.data(), count, recurrent_, range.begin, range.end,
@@ -216,8 +218,11 @@ template <class Cell, class S, int NU> class Backward {
       }
     });
     if (t < 0) return initial_c(rows, count, range.begin * NU * kLanes<S>, range.end * NU * kLanes<S>);
-    if (!apart_) return;
-    for (int64_t i = 0; i < count; ++i) norms(rows[i]);
+    if (!apart_) {
+      for (int64_t i = 0; i < (a_.norm_h ? count : 0); ++i) note(rows[i], rows[i].total_c);
+      return;
+    }
+    for (int64_t i = 0; i < count; ++i) hold(rows[i]);
     if (p_.weight_hr) return through_projection(rows, count);
     for (int64_t i = 0; i < count; ++i)
       for_each_vector<S>(0, H, [&](int64_t unit, auto lane) { point(rows[i], unit, lane, lane.get(rows[i].total + unit)); });
@@ -235,8 +240,8 @@ template <class Cell, class S, int NU> class Backward {
     }
     if (t < 0) return lane.put(put(a_.d_initial_h) + at, d_h);
     d_h += lane.get(row.d_h + unit);
-    if (apart_) lane.put(row.total + unit, d_h);
-    else point(row, unit, lane, d_h);
+    if (row.total) lane.put(row.total + unit, d_h);
+    if (!apart_) point(row, unit, lane, d_h);
   }
 
   // dL/dc_t of one vector of units.
@@ -259,16 +264,21 @@ template <class Cell, class S, int NU> class Backward {
       });
   }
 
-  // The norm of dL/d(state), recorded and held under the threshold.
-  void norms(const Row& row) {
+  // The norms of dL/dh_t and dL/dc_t, recorded; returns that of both together.
+  S note(const Row& row, const S* d_c) const {
+    const S of_h = norm(row.total, P), of_c = Cell::has_c ? norm(d_c, H) : S(0);
+    if (a_.norm_h) put(a_.norm_h)[row.index] = of_h;
+    if (a_.norm_c && Cell::has_c) put(a_.norm_c)[row.index] = of_c;
+    return a_.clip > 0 ? std::hypot(of_h, of_c) : S(0);
+  }
+
+  // dL/d(state) in full, recorded and held under the threshold.
+  void hold(const Row& row) {
     S* d_c = Cell::has_c ? carried_c_.data() + row.b * H : nullptr;
     if (Cell::has_c)
       for_each_vector<S>(0, H, [&](int64_t unit, auto lane) { lane.put(d_c + unit, arriving_c(row, unit, lane)); });
     if (!a_.norm_h && !(a_.clip > 0)) return;
-    const S of_h = norm(row.total, P), of_c = Cell::has_c ? norm(d_c, H) : S(0);
-    if (a_.norm_h) put(a_.norm_h)[row.index] = of_h;
-    if (a_.norm_c && Cell::has_c) put(a_.norm_c)[row.index] = of_c;
-    const S together = std::hypot(of_h, of_c), limit = static_cast<S>(a_.clip);
+    const S together = note(row, d_c), limit = static_cast<S>(a_.clip);
     if (!(a_.clip > 0) || together <= limit) return;
     const S scale = limit / together;
     for (int64_t i = 0; i < P; ++i) row.total[i] *= scale;
@@ -277,8 +287,16 @@ template <class Cell, class S, int NU> class Backward {
 
   // Scaled by the largest entry where the plain sum of squares leaves the range of S.
   static S norm(const S* values, int64_t count) {
-    S sum = 0, peak = 0;
-    for (int64_t i = 0; i < count; ++i) sum += values[i] * values[i];
+    Vector<S> squares{};  // a sum for each lane: in a single one every addition would wait for the one before
+    for_each_vector<S>(0, count, [&](int64_t i, auto lane) {
+      const Vector<S> some = lane.get(values + i);
+      squares += some * some;
+    });
+    S lanes[kLanes<S>], peak = 0;
+    store<S>(lanes, squares);
+    for (int half = kLanes<S> / 2; half > 0; half /= 2)
+      for (int i = 0; i < half; ++i) lanes[i] += lanes[i + half];
+    S sum = lanes[0];
     if (sum > S(1e-30) && sum < S(1e30)) return std::sqrt(sum);
     for (int64_t i = 0; i < count; ++i) {
       if (std::isnan(values[i])) return values[i];
@@ -316,6 +334,7 @@ template <class Cell, class S, int NU> class Backward {
       c = lane.get(get(p_.c) + at);
       c_before = lane.get(row.before.c + unit);
       d_c = apart_ ? lane.get(carried_c_.data() + row.b * H + unit) : arriving_c(row, unit, lane);
+      if (row.total_c) lane.put(row.total_c + unit, d_c);
     }
     Cell::template backward<S>(kept, h, h_before, c, c_before, d_h, d_c, e, direct, d_c_before);
     for (int i = 0; i < E; ++i) lane.put(errors_.data() + (row.index * E + i) * H + unit, e[i]);

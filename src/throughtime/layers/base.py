@@ -144,19 +144,43 @@ class RecurrentLayer(Tappable, ABC):
         Raises:
             ArgumentError: where a shape, dtype or device does not fit.
         """
-        like = next(self.parameters(), None)
-        batch = read_batch(input, lengths, resets, self.batch_first, self._passes[0].cell.input_size, like)
-        at_rest = self._states_at_rest(batch)
-        initial = at_rest if hx is None else self._read_states(batch, hx)
-        y, finals = self._run(batch, initial, at_rest)
+        batch, initial, at_rest = self._read(input, hx, lengths, resets)
+        y, finals = self._run(batch, initial, at_rest, self.num_layers)
         final = tuple(batch.state_out(_stacked(members)) for members in zip(*finals, strict=True))
         return batch.output(y), final[0] if len(final) == 1 else final
 
-    def _run(self, batch: Batch, initial: State, at_rest: State) -> tuple[Tensor, list[State]]:
+    def sequence_at(
+        self,
+        depth: int,
+        input: Tensor | PackedSequence,
+        hx: Tensor | State | None = None,
+        *,
+        lengths: Tensor | Ordered[int] | None = None,
+        resets: Tensor | None = None,
+    ) -> Sequence:
+        """What the cell of a layer, counted from 0 at the input, runs over in its forward direction, in plain form.
+
+        The arguments are those of `forward`. The layers below are run as they are: dropout acts in training mode.
+        """
+        batch, initial, at_rest = self._read(input, hx, lengths, resets)
+        y = self._between(depth, self._run(batch, initial, at_rest, depth)[0])
+        first = self._layers[depth][0]
+        index = self._passes.index(first)
+        start, rest = (tuple(member[index] for member in states) for states in (initial, at_rest))
+        return self._sequence(first, y, batch, start, rest).plain()
+
+    def _read(self, input: Any, hx: Any, lengths: Any, resets: Any) -> tuple[Batch, State, State]:
+        """The input, the initial state, and the state that resets return to."""
+        like = next(self.parameters(), None)
+        batch = read_batch(input, lengths, resets, self.batch_first, self._passes[0].cell.input_size, like)
+        at_rest = self._states_at_rest(batch)
+        return batch, at_rest if hx is None else self._read_states(batch, hx), at_rest
+
+    def _run(self, batch: Batch, initial: State, at_rest: State, layers: int) -> tuple[Tensor, list[State]]:
+        """The output of so many layers, from the first on, and their final states."""
         y, finals = batch.x, []
-        for depth, layer in enumerate(self._layers):
-            if depth and self.dropout:
-                y = zero_some(y, self.dropout, self.training)
+        for depth, layer in enumerate(self._layers[:layers]):
+            y = self._between(depth, y)
             outputs = []
             for one in layer:
                 index = len(finals)
@@ -167,12 +191,19 @@ class RecurrentLayer(Tappable, ABC):
             y = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=-1)
         return y, finals
 
+    def _between(self, depth: int, y: Tensor) -> Tensor:
+        """What enters a layer, from what left the one below."""
+        return zero_some(y, self.dropout, self.training) if depth and self.dropout else y
+
     def _run_one(self, one: _Pass, x: Tensor, batch: Batch, start: State, rest: State) -> tuple[Tensor, State]:
-        masks = (batch.lengths, batch.resets, batch.batch_sizes)
-        one_hot = 0 if x.is_floating_point() else one.cell.input_size
-        sequence = Sequence(x, start, rest, *masks, one.suffix.endswith("_reverse"), one_hot)
+        sequence = self._sequence(one, x, batch, start, rest)
         record = self.tap and self.tap.layer(f"{self.tap_prefix}{one.suffix}", tuple(self._state_sizes))
         return run(self.gradient, one.cell, one.parameters(self), sequence, record)
+
+    def _sequence(self, one: _Pass, x: Tensor, batch: Batch, start: State, rest: State) -> Sequence:
+        masks = (batch.lengths, batch.resets, batch.batch_sizes)
+        one_hot = 0 if x.is_floating_point() else one.cell.input_size
+        return Sequence(x, start, rest, *masks, one.suffix.endswith("_reverse"), one_hot)
 
     def _states_at_rest(self, batch: Batch) -> State:
         """The initial state where none is passed in, each member [layers · directions, B, size]."""

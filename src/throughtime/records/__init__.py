@@ -27,6 +27,7 @@ from throughtime.records.run import RECORD as RECORD
 from throughtime.records.run import REPORT as REPORT
 from throughtime.records.run import REPORT_NUMBERS as REPORT_NUMBERS
 from throughtime.records.run import RUN_FILES as RUN_FILES
+from throughtime.records.run import TENSORBOARD as TENSORBOARD
 from throughtime.records.run import WEIGHTS as WEIGHTS
 from throughtime.records.run import Baselines as Baselines
 from throughtime.records.run import DataRecord as DataRecord

@@ -5,6 +5,7 @@ report. Each file is written aside and renamed, so that a reader finds the new o
 """
 
 import json
+import shutil
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -24,8 +25,9 @@ CHECKPOINT = "last.ckpt"
 RECORD = "record.json"
 REPORT = "report.html"
 REPORT_NUMBERS = "report.json"
+TENSORBOARD = "tensorboard"
 RUN_FILES = (
-    CONFIG, WEIGHTS, CHECKPOINT, METRICS, UPDATES, STEP_NORMS, DIAGNOSES, RECORD, REPORT, REPORT_NUMBERS,
+    CONFIG, WEIGHTS, CHECKPOINT, METRICS, UPDATES, STEP_NORMS, DIAGNOSES, RECORD, REPORT, REPORT_NUMBERS, TENSORBOARD,
 )  # fmt: skip
 
 
@@ -157,7 +159,10 @@ def prepare_folder(folder: Path, overwrite: bool) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for entry in _entries(folder):
-            entry.unlink()
+            if entry.name == TENSORBOARD and entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
     except OSError as error:
         raise RunFolderError(f"--output {folder} cannot be prepared: {error.strerror}.") from None
 

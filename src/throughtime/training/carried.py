@@ -28,6 +28,11 @@ class Carried(NamedTuple):
         """The steps that are run again, followed by `inputs`."""
         return inputs if self.inputs is None else torch.cat((self.inputs, inputs))
 
+    def if_finite(self) -> "Carried":
+        """The same, but with the zero state if anything in the state is not finite."""
+        members = () if self.state is None else (self.state,) if isinstance(self.state, Tensor) else self.state
+        return self if all(bool(torch.isfinite(one).all()) for one in members) else Carried(self.inputs)
+
     def to(self, device: torch.device) -> "Carried":
         """The same on a device."""
         inputs = None if self.inputs is None else self.inputs.to(device)

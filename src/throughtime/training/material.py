@@ -13,8 +13,10 @@ from throughtime import __version__
 from throughtime.data.entropies import bigram_entropy, unigram_entropy
 from throughtime.data.streams import workable_batch_size
 from throughtime.data.text import SHIPPED_TEXT, TextFile, TextVocabulary, read_file, split, text_symbols
+from throughtime.errors import InputFileError
 from throughtime.kernels.native import describe
 from throughtime.records import Baselines, DataRecord, ModelRecord, Record
+from throughtime.report.losses import plural, unit
 from throughtime.training.model import SequenceModel
 from throughtime.training.settings import RunSettings
 
@@ -39,15 +41,40 @@ def prepare(settings: RunSettings) -> Material:
         InputFileError: the file cannot be read, is not text, or is too short.
         ArgumentError: chunk or batch do not fit into the text.
     """
-    file = read_file(settings.file)
-    symbols = text_symbols(file, settings.data.units, settings.data.encoding)
-    vocabulary = TextVocabulary.of(symbols, settings.data.units)
-    training, held_out = split(vocabulary.encode(symbols), settings.data.validation)
+    file, vocabulary, codes = read_symbols(settings)
+    training, held_out = split(codes, settings.data.validation)
     optimization = settings.optimization
     batch_size = workable_batch_size(
         len(training), optimization.update_every, optimization.batch_size, optimization.burn_in
     )
     return Material(file, vocabulary, training, held_out, batch_size)
+
+
+def read_symbols(settings: RunSettings) -> tuple[TextFile, TextVocabulary, NDArray[np.int32]]:
+    """Read the text of a run and number its symbols; raises `InputFileError` as `prepare` does."""
+    file = read_file(settings.file)
+    symbols = text_symbols(file, settings.data.units, settings.data.encoding)
+    vocabulary = TextVocabulary.of(symbols, settings.data.units)
+    return file, vocabulary, vocabulary.encode(symbols)
+
+
+def read_known(
+    name: str, vocabulary: TextVocabulary, encoding: str, skip_unknown: bool
+) -> tuple[TextFile, NDArray[np.int32], int]:
+    """Read a text for a model that has been trained: the file, its symbols' numbers, and how many were left out.
+
+    Raises:
+        InputFileError: the file cannot be read, or holds symbols that the model never saw, without `skip_unknown`.
+    """
+    file = read_file(name)
+    symbols = text_symbols(file, vocabulary.units, encoding)
+    unknown = vocabulary.unknown(symbols)
+    if unknown.any() and not skip_unknown:
+        raise InputFileError(
+            f"FILE {file.name} holds {plural(int(unknown.sum()), unit(vocabulary.units))} that the model never saw in "
+            f"training: {vocabulary.describe(symbols[unknown])}; --skip-unknown leaves them out."
+        )
+    return file, vocabulary.encode(symbols[~unknown]), int(unknown.sum())
 
 
 def first_record(settings: RunSettings, material: Material, model: SequenceModel, folder: Path) -> Record:

@@ -9,17 +9,20 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from throughtime.clipping import clip_gradients
 from throughtime.data.streams import Chunk
 from throughtime.errors import NonFiniteError
-from throughtime.gradients.tap import Tap, tap
+from throughtime.gradients.tap import Tap
 from throughtime.losses import cross_entropy
+from throughtime.records import UpdateRow
 from throughtime.training.carried import Carried, advanced
 from throughtime.training.gradient import steps_run_again
+from throughtime.training.history import History
 from throughtime.training.model import CarriedState, SequenceModel, detached
 from throughtime.training.progress import Progress
+from throughtime.training.rescue import Checked, Rescue, first_nonfinite_weights
 from throughtime.training.schedules import learning_rate_factor
 from throughtime.training.settings import OptimizationSettings
+from throughtime.training.step_norms import open_tap
 
 _OWN_STATE = "throughtime"
 
@@ -42,7 +45,12 @@ class SequenceTraining(LightningModule):
         self.settings = settings
         self.total_updates = total_updates
         self.progress = Progress()
+        self.history = History(total_updates)
+        self.notices: list[str] = []
+        self.latest: UpdateRow | None = None
         self.latest_loss = math.nan
+        self._rescue = Rescue(settings.nonfinite)
+        self._tap = Tap()
         self._carried = Carried()
         self._entered: tuple[Chunk, Carried] | None = None
         self._held_out_state: CarriedState = None
@@ -60,11 +68,12 @@ class SequenceTraining(LightningModule):
         before = Carried() if batch.first else self._carried
         if batch.warm_up is not None:
             before = advanced(self.model, before, batch.warm_up, again)
-        loss, state = self._chunk_loss(batch, before)
+        with open_tap(self.model) as self._tap:
+            loss, state = self._chunk_loss(batch, before)
         self._carried = advanced(self.model, before, batch.inputs, again) if again else Carried(None, state)
         self._entered = batch, before
         self.latest_loss = loss.item()
-        if not math.isfinite(self.latest_loss):
+        if not math.isfinite(self.latest_loss) and self.settings.nonfinite == "raise":
             raise NonFiniteError(self._at_update(_name_culprit(self.model)))
         return loss
 
@@ -78,29 +87,36 @@ class SequenceTraining(LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip the whole gradient by its norm ([T]); stop the run if it is not finite."""
-        report = clip_gradients(self.model, norm=self.settings.clip_norm or None, nonfinite="report")
-        if report.nonfinite is not None:
-            raise NonFiniteError(self._at_update(self._sentence_with_step(report.nonfinite)))
-        chunk = self._entered[0] if self._entered else None
+        """Clip the whole gradient by its norm ([T]), act where it is not finite, and note the update."""
+        try:
+            checked = self._rescue.check(self.model, optimizer, self._tap, self.settings.clip_norm or None)
+        except NonFiniteError as error:
+            raise NonFiniteError(self._at_update(str(error))) from None
+        if checked.sentence is not None:
+            self.notices.append(f"Update {self.progress.updates + 1}: {checked.sentence}")
+            self._carried = self._carried.if_finite()
+        self._note(checked)
+
+    def _note(self, checked: Checked) -> None:
+        chunk, before = self._entered or (None, Carried())
         tokens = chunk.targets.numel() if chunk else 0
-        self.progress.note_update(self.latest_loss, tokens, report.total_norm, report.clipped)
-
-    def _sentence_with_step(self, otherwise: str) -> str:
-        """Repeat the chunk with the tap open, which is too dear for every update, to learn where it went wrong."""
-        if self._entered is None:
-            return otherwise
-        chunk, before = self._entered
-        self.model.zero_grad()
-        with torch.enable_grad(), tap(self.model) as record:
-            self._chunk_loss(chunk, before)[0].backward()
-        return self._report_again(record) or otherwise
-
-    def _report_again(self, record: Tap) -> str | None:
-        return clip_gradients(self.model, nonfinite="report", tap=record).nonfinite
+        if checked.sentence is None:
+            self.progress.note_update(self.latest_loss, tokens, checked.total_norm, checked.clipped)
+        else:
+            self.progress.updates += 1
+        update, layers = self.progress.updates, self._tap.layers
+        held = [layer.clipped[before.steps :] for layer in layers.values() if layer.clipped is not None]
+        share = float(torch.stack(held).float().mean()) if held and self.settings.clip_step else 0.0
+        self.latest = UpdateRow(update, self.latest_loss, checked.total_norm, checked.scale, share)
+        self.history.note(self.latest)
+        if self.history.wants(update):
+            self.history.take(update, layers, before.steps)
 
     def _at_update(self, sentence: str) -> str:
-        way_out = "the last checkpoint is kept; a smaller --learning-rate, or --clip-step, keeps the numbers in range"
+        way_out = (
+            "the last checkpoint is kept; a smaller --learning-rate, or --clip-step, keeps the numbers in range, and "
+            "--nonfinite skip passes over such updates"
+        )
         return f"Update {self.progress.updates + 1}: {sentence.rstrip('.')}; {way_out}."
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
@@ -139,6 +155,8 @@ class SequenceTraining(LightningModule):
             "inputs": self._carried.inputs,
             "random": random_state(),
             "progress": self.progress.state_dict(),
+            "history": self.history.state_dict(),
+            "rescue": self._rescue.state_dict(),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -147,6 +165,9 @@ class SequenceTraining(LightningModule):
         self._carried = Carried(own.get("inputs"), own["state"])  # runs of before there was a horizon have no inputs
         self._random_state = own["random"]
         self.progress = Progress.from_state_dict(own["progress"])
+        if "history" in own:  # runs of before there was a history begin one here
+            self.history.load_state_dict(own["history"])
+            self._rescue.load_state_dict(own["rescue"])
 
     def on_train_start(self) -> None:
         """Set the generators last, when nothing draws from them any more before the first chunk."""
@@ -171,7 +192,7 @@ def set_random_state(states: dict[str, Tensor]) -> None:
 
 
 def _name_culprit(model: SequenceModel) -> str:
-    for name, parameter in model.named_parameters():
-        if not torch.isfinite(parameter).all():
-            return f"the weights {name} hold NaN or infinity"
+    name = first_nonfinite_weights(model)
+    if name is not None:
+        return f"the weights {name} hold NaN or infinity"
     return "the loss is NaN or infinite while all weights are finite"

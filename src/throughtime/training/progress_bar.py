@@ -59,7 +59,11 @@ class RunBar(ProgressBar):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Move the bar on by one update."""
+        """Say what was done about a gradient that is not finite; move the bar on by one update."""
+        if isinstance(pl_module, SequenceTraining):
+            for notice in pl_module.notices:
+                self._print(notice)
+            pl_module.notices.clear()
         if self._bar is None or not isinstance(pl_module, SequenceTraining):
             return
         loss = pl_module.latest_loss
@@ -76,7 +80,9 @@ class RunBar(ProgressBar):
         """Print the line of a validation."""
         if not isinstance(pl_module, SequenceTraining) or not pl_module.progress.rows:
             return
-        line = validation_line(pl_module.progress.rows[-1], self._epochs, self._baselines)
+        self._print(validation_line(pl_module.progress.rows[-1], self._epochs, self._baselines))
+
+    def _print(self, line: str) -> None:
         with nullcontext() if self._bar is None else self._bar.external_write_mode():
             self._say(line)
 

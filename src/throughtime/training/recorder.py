@@ -87,6 +87,7 @@ class Recorder(Callback):
 
     def _write_numbers(self, module: SequenceTraining, outcome: Outcome) -> None:
         write_metrics(self.folder, module.progress.rows)
+        module.history.write(self.folder)
         self.record = self.record.after(outcome, module.progress.results(self._updates_per_epoch))
         write_record(self.folder, self.record)
 

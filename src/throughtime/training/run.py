@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 import yaml
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
 from torch import nn
 
 from throughtime.data.streams import HELD_OUT_STEPS, ChunkLoader, held_out_streams, training_streams
@@ -17,7 +17,9 @@ from throughtime.errors import ArgumentError, RunFolderError
 from throughtime.gradients import CheckpointedBPTT
 from throughtime.layers.base import RecurrentLayer
 from throughtime.records import CONFIG, Outcome, Record, prepare_folder, read_record, write_aside, write_record
+from throughtime.training.board import Board, check_board
 from throughtime.training.checkpoints import AsideCheckpointIO, read_checkpoint
+from throughtime.training.diagnoses import Diagnose, Diagnoses
 from throughtime.training.gradient import gradient_method
 from throughtime.training.interruption import Interruption
 from throughtime.training.material import Material, first_record, prepare
@@ -44,7 +46,12 @@ class Run:
 
 
 def start(
-    settings: RunSettings, folder: Path, overwrite: bool, say: Say, recurrent: Callable[[], nn.Module] | None = None
+    settings: RunSettings,
+    folder: Path,
+    overwrite: bool,
+    say: Say,
+    recurrent: Callable[[], nn.Module] | None = None,
+    diagnose: Diagnose | None = None,
 ) -> Record:
     """Train a new model.
 
@@ -54,6 +61,7 @@ def start(
         overwrite: replace a run that is there.
         say: prints a line.
         recurrent: makes the recurrent layers; None: throughtime's, of the settings.
+        diagnose: looks at the gradient's flow in throughtime's layers; None: nobody does.
 
     Returns:
         The record of the finished run.
@@ -62,6 +70,7 @@ def start(
         ThroughtimeError: of the kind that fits, before any work where the arguments are at fault.
     """
     check_accelerator(settings.optimization.accelerator)
+    check_board(settings.optimization.tensorboard)
     material = prepare(settings)
     if settings.optimization.threads:
         torch.set_num_threads(settings.optimization.threads)
@@ -80,11 +89,13 @@ def start(
     run = Run(folder, replace(settings, file=record.data.file, optimization=chosen), material, model, record)
     write_config(run)
     write_record(folder, record)
-    return _train(run, None, say)
+    return _train(run, None, say, diagnose if recurrent is None else None)
 
 
-def resume(settings: RunSettings, folder: Path, say: Say) -> Record | None:
+def resume(settings: RunSettings, folder: Path, say: Say, diagnose: Diagnose | None = None) -> Record | None:
     """Go on with a run that was interrupted, or with a finished one for which `settings` has more epochs.
+
+    Args: see `start`.
 
     Returns:
         The record of the run, or None when there was nothing left to do.
@@ -101,6 +112,7 @@ def resume(settings: RunSettings, folder: Path, say: Say) -> Record | None:
         )
         return None
     check_accelerator(settings.optimization.accelerator)
+    check_board(settings.optimization.tensorboard)
     material = prepare(settings)
     if material.file.sha256 != record.data.sha256:
         raise RunFolderError(
@@ -113,7 +125,7 @@ def resume(settings: RunSettings, folder: Path, say: Say) -> Record | None:
     model = SequenceModel(len(material.vocabulary), settings.model, None, gradient_method(settings.optimization))
     run = Run(folder, settings, material, model, record)
     write_config(run)
-    return _train(run, checkpoint, say)
+    return _train(run, checkpoint, say, diagnose)
 
 
 def _complete(record: Record, wanted: OptimizationSettings, before: OptimizationSettings) -> bool:
@@ -123,7 +135,7 @@ def _complete(record: Record, wanted: OptimizationSettings, before: Optimization
     return record.outcome is Outcome.NO_IMPROVEMENT and same
 
 
-def _train(run: Run, checkpoint: Path | None, say: Say) -> Record:
+def _train(run: Run, checkpoint: Path | None, say: Say, diagnose: Diagnose | None) -> Record:
     settings = run.settings.optimization
     loader = ChunkLoader(
         training_streams(run.material.training, run.material.batch_size),
@@ -155,12 +167,23 @@ def _train(run: Run, checkpoint: Path | None, say: Say) -> Record:
             enable_checkpointing=False,
             enable_model_summary=False,
             plugins=[AsideCheckpointIO()],
-            callbacks=[recorder, bar],
+            callbacks=[recorder, bar, *_watchers(run, diagnose)],
             default_root_dir=run.folder,
         )
         held_out = ChunkLoader(held_out_streams(run.material.held_out), HELD_OUT_STEPS)
         trainer.fit(module, loader, held_out, ckpt_path=checkpoint, weights_only=True)
     return recorder.record
+
+
+def _watchers(run: Run, diagnose: Diagnose | None) -> list[Callback]:
+    """The callbacks that look at the gradient in more detail, where that was asked for and the layers allow it."""
+    settings, found = run.settings.optimization, []
+    if diagnose is not None:
+        held_out = held_out_streams(run.material.held_out)
+        found.append(Diagnoses(run.folder, diagnose, held_out, settings.update_every, settings.diagnose_every))
+    if settings.tensorboard:
+        found.append(Board(run.folder))
+    return found
 
 
 def check_accelerator(accelerator: str) -> None:

@@ -95,6 +95,17 @@ class OptimizationSettings:
     )
     validate_every: int = _option(0, "Updates between two validations; 0: one after each pass.")
     patience: int = _option(0, "Stop after this many validations in a row without improvement; 0: never.")
+    nonfinite: Literal["raise", "skip", "rescale", "restore"] = _option(
+        "raise",
+        "What to do where a gradient is NaN or infinite. raise: stop and say where; skip: pass over the update; "
+        "rescale: set such entries to 0 and the rest to at most the norm before; restore: go back to a copy of the "
+        "weights that is at most 100 updates old.",
+    )
+    diagnose_every: int = _option(
+        0,
+        "Updates between two diagnoses of the gradient's flow; 0: one before the first update and one after the last.",
+    )
+    tensorboard: bool = _option(False, "Also write scalars to RUN/tensorboard, for TensorBoard, if it is installed.")
     max_minutes: float = _option(0.0, "Stop after this many minutes, with a last validation; 0: never.")
     seed: int = _option(0, "Seed of the weights, of the dropout and of --chunk-jitter.")
     threads: int = _option(
@@ -109,7 +120,9 @@ GROUPS: dict[str, type[DataSettings] | type[ModelSettings] | type[OptimizationSe
     "model": ModelSettings,
     "optimization": OptimizationSettings,
 }
-MAY_CHANGE_ON_RESUME = ("file", "epochs", "max_minutes", "patience", "threads", "accelerator")
+MAY_CHANGE_ON_RESUME = (
+    "file", "epochs", "max_minutes", "patience", "threads", "accelerator", "nonfinite", "diagnose_every", "tensorboard",
+)  # fmt: skip
 """The settings of a run that a continuation may alter; every other one would make it another run."""
 
 
@@ -169,7 +182,7 @@ def options(kind: type) -> Iterator[tuple[Field[Any], Any]]:
 
 _NOT_ONLINE = (
     "validation", "encoding", "batch_size", "epochs", "schedule", "warm_up", "burn_in", "chunk_jitter",
-    "validate_every", "patience", "accelerator",
+    "validate_every", "patience", "accelerator", "nonfinite", "diagnose_every", "tensorboard",
 )  # fmt: skip
 
 # Name, lower end, upper end (never reached), and whether the lower end itself is allowed.
@@ -189,6 +202,7 @@ _RANGES: tuple[tuple[str, float, float, bool], ...] = (
     ("validate_every", 0, math.inf, True),
     ("patience", 0, math.inf, True),
     ("max_minutes", 0, math.inf, True),
+    ("diagnose_every", 0, math.inf, True),
     ("threads", 0, 1024, True),
     ("horizon", 0, math.inf, True),
     ("segments", 0, math.inf, True),

@@ -1,0 +1,168 @@
+"""Where the gradient of an RNN, a GRU and an LSTM dies, before and after training on a task with a long lag.
+
+Adding: two of the numbers in a sequence are marked, the first of them in its first half, and the answer at the end is
+their sum. Whoever answers with the mean has an error of 1/6. The gradient must reach back to the marks; how far it
+does is measured before and after, together with what was learned.
+
+    python examples/where_gradients_die.py                  # the table, and docs/where_gradients_die.png
+"""
+
+import argparse
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+
+import throughtime as tt
+from throughtime.data.problems import adding
+from throughtime.diagnosis import GradientFlow
+from throughtime.layers import RecurrentLayer
+
+RATE, CLIP = 0.01, 1.0
+COLOURS = ("#000000", "#E69F00", "#0072B2", "#009E73", "#D55E00")
+BASELINE = 1 / 6
+
+
+class Network(nn.Module):
+    """A recurrent layer and a linear readout of its last output."""
+
+    def __init__(self, recurrent: RecurrentLayer, units: int) -> None:
+        super().__init__()
+        self.recurrent = recurrent
+        self.readout = nn.Linear(units, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.readout(self.recurrent(x)[0][-1])[:, 0]
+
+
+def rnn(units: int, steps: int) -> RecurrentLayer:
+    """As torch.nn starts it."""
+    return tt.RNN(2, units)
+
+
+def orthogonal_rnn(units: int, steps: int) -> RecurrentLayer:
+    """Every eigenvalue on the unit circle: only the slope of tanh shrinks the gradient."""
+    layer = tt.RNN(2, units)
+    nn.init.orthogonal_(layer.weight_hh_l0)
+    return layer
+
+
+def gru(units: int, steps: int) -> RecurrentLayer:
+    """As torch.nn starts it."""
+    return tt.GRU(2, units)
+
+
+def lstm(units: int, steps: int) -> RecurrentLayer:
+    """As torch.nn starts it: forget gates near one half."""
+    return tt.LSTM(2, units)
+
+
+def chrono_lstm(units: int, steps: int) -> RecurrentLayer:
+    """Forget gates that keep for up to T steps, drawn as Tallec and Ollivier (2018) do: b_f = ln u, b_i = -b_f."""
+    layer = tt.LSTM(2, units)
+    bias = torch.empty(units).uniform_(1, steps - 1).log()
+    with torch.no_grad():
+        layer.bias_hh_l0.zero_()
+        layer.bias_ih_l0.zero_()
+        layer.bias_ih_l0[:units], layer.bias_ih_l0[units : 2 * units] = -bias, bias
+    return layer
+
+
+KINDS: dict[str, Callable[[int, int], RecurrentLayer]] = {
+    "RNN": rnn,
+    "RNN, orthogonal": orthogonal_rnn,
+    "GRU": gru,
+    "LSTM": lstm,
+    "LSTM, chrono": chrono_lstm,
+}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one network did: its gradient before and after training, and its error on new sequences."""
+
+    name: str
+    before: GradientFlow
+    after: GradientFlow
+    error: float
+
+
+def run(name: str, options: argparse.Namespace) -> Result:
+    """Measure, train, measure again."""
+    torch.manual_seed(options.seed)
+    model = Network(KINDS[name](options.units, options.steps), options.units)
+    generator = torch.Generator().manual_seed(options.seed + 1)
+    held_out = adding(options.steps, 500, options.seed + 2)
+    before = measure(model, held_out.x, held_out.y)
+    optimizer = torch.optim.Adam(model.parameters(), lr=RATE)
+    for _ in range(options.updates):
+        problem = adding(options.steps, 32, generator)
+        optimizer.zero_grad()
+        nn.functional.mse_loss(model(problem.x), problem.y).backward()
+        tt.clip_gradients(model, norm=CLIP)
+        optimizer.step()
+    with torch.no_grad():
+        error = float(nn.functional.mse_loss(model(held_out.x), held_out.y))
+    return Result(name, before, measure(model, held_out.x, held_out.y), error)
+
+
+def measure(model: Network, x: Tensor, y: Tensor) -> GradientFlow:
+    """The flow of the gradient on sixty-four of the sequences; the marks lie up to T - 1 steps back."""
+    return tt.gradient_flow(model, nn.functional.mse_loss, x[:, :64], y[:64], wanted_lag=len(x) // 2)
+
+
+def draw(results: list[Result], path: Path) -> None:
+    """The gradient of the loss at the end by lag: before training on the left, after it on the right."""
+    figure = Figure(figsize=(10, 4.6), layout="constrained")
+    panels = figure.subplots(1, 2, sharex=True, sharey=True)
+    for axes, when, title in zip(panels, ("before", "after"), ("Before training", "After training"), strict=True):
+        for result, colour in zip(results, COLOURS, strict=True):
+            curve = getattr(result, when).by_lag["recurrent.l0"]
+            dashed = "--" if "," in result.name else "-"
+            label = f"{result.name}: error {result.error:.4f}" if when == "after" else result.name
+            median = [value if value > 0 else math.nan for value in curve.quantiles["0.5"]]
+            axes.plot(range(len(median)), median, dashed, color=colour, label=label)
+        axes.axhline(0.01, color="0.5", linewidth=1, linestyle=":")
+        axes.set(yscale="log", ylim=(1e-6, 1e2), xlabel="lag, in steps", title=title)
+        axes.legend(loc="lower left", fontsize=8)
+    panels[0].set_ylabel("gradient of the loss by the state, over that at lag 0")
+    figure.savefig(path, dpi=110)
+
+
+def main(arguments: Sequence[str] | None = None) -> list[Result]:
+    """Run all, print the table and draw it."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="short sequences and few updates: seconds")
+    parser.add_argument("--units", type=int, default=32)
+    parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--updates", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", type=Path, default=Path(__file__).parent.parent / "docs/where_gradients_die.png")
+    options = parser.parse_args(arguments)
+    if options.quick:
+        options.steps, options.updates = 30, 20
+    torch.set_num_threads(1)
+    print(f"{'network':<18}{'error':>9}{'before: 1/e':>13}{'1 %':>8}{'after: 1/e':>13}{'1 %':>8}  verdict after")
+    results = []
+    for name in KINDS:
+        results.append(run(name, options))
+        print(_row(results[-1]), flush=True)
+    print(f"{'the mean':<18}{BASELINE:>9.4f}")
+    draw(results, options.output)
+    return results
+
+
+def _row(result: Result) -> str:
+    cells = []
+    for flow in (result.before, result.after):
+        short, long = flow.horizon["recurrent.l0"]
+        cells += [f"{short.lag:>13.1f}", f"{long.lag:>8.1f}"]
+    return f"{result.name:<18}{result.error:>9.4f}{''.join(cells)}  {result.after.verdict.value}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""throughtime bench --tap: what it costs to look at ∂L/∂h_t in every backward pass."""
+
+from typing import TYPE_CHECKING
+
+from throughtime.benchmark.grid import GATES, QUICK, Shape
+from throughtime.commands.bench import checked_targets, choice, chosen_instruction_set, progress, say, write_json
+from throughtime.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from jsonargparse import Namespace
+
+    from throughtime.benchmark.measure import Protocol
+    from throughtime.benchmark.tapping import TapFigures
+
+
+def run_tap(arguments: "Namespace") -> int:
+    """Measure and print line by line; return 0, or 1 if an open tap changed a gradient.
+
+    Raises:
+        ArgumentError: an option that is wrong, before any work; a file that cannot be written, after all of it.
+    """
+    for name in ("variants", "plot", "methods"):
+        if getattr(arguments, name):
+            raise ArgumentError(f"--{name} is not for --tap: leave it out.")
+    cells = choice("--cells", arguments.cells or ",".join(GATES), list(GATES))
+    shapes = [Shape.parse(text) for text in arguments.shapes.split(",")] if arguments.shapes else list(QUICK)
+    target = checked_targets(arguments)["json"]
+    from throughtime.benchmark import tapping
+    from throughtime.benchmark.machine import lines, machine
+    from throughtime.benchmark.measure import threads
+
+    cases = [(cell, shape) for cell in cells for shape in shapes]
+    protocol, found = tapping.BRIEF if arguments.quick else tapping.PROTOCOL, []
+    with threads(arguments.threads), chosen_instruction_set(arguments.instruction_set):
+        around = machine()
+        for line in (*lines(around), "", *tapping.EXPLANATION, "", tapping.tap_header()):
+            say(line)
+        try:
+            _measure(found, cases, protocol)
+        finally:
+            # Also after Ctrl-C or an error: what was measured is not lost.
+            complete = len(found) == len(cases)
+            if not complete:
+                say("Ended early.")
+            for line in ("", *tapping.tap_summary(found)):
+                say(line)
+            if target:
+                write_json(tapping.tap_as_json(around, protocol, found, complete), target)
+    return 0 if all(one.same for one in found) else 1
+
+
+def _measure(found: "list[TapFigures]", cases: list[tuple[str, Shape]], protocol: "Protocol") -> None:
+    """Append the figures of every case, and print them."""
+    from throughtime.benchmark.tapping import measure_tap, tap_row
+
+    for number, (cell, shape) in enumerate(cases, start=1):
+        progress(f"{number} of {len(cases)}: {cell} {shape} ...")
+        try:
+            found.append(measure_tap(cell, shape, protocol))
+        finally:
+            progress("")
+        say(tap_row(found[-1]))

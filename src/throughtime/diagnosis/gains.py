@@ -1,0 +1,83 @@
+"""How much a state still depends on an earlier one: ‖∂s_t/∂s_r‖, as a map over t and r."""
+
+import math
+from collections.abc import Iterator
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from throughtime.gradients.lags import RecordedRun
+from throughtime.records import GainMap
+
+GRID = 48
+ROWS = 4
+"""How many rows of the batch the map is a mean over, at most, one probe each."""
+
+
+def gain_map(run: RecordedRun, generator: torch.Generator, exact: bool = False) -> GainMap | None:
+    """‖∂s_t/∂s_r‖_F / √S for up to 48 times 48 pairs of steps, root mean square over the longest rows, 4 at most.
+
+    None where no row has a step.
+
+    E ‖Jᵀv‖² = ‖J‖_F² for a vector v of independent entries of mean 0 and variance 1, so one vector for each t and
+    row, carried back through the recurrence alone, estimates a whole line of the map: within some 20 % where many
+    directions share the gain. With `exact` all S unit vectors are carried instead, and the spectral norm, the largest
+    gain of any one direction, the largest over these rows, comes beside it.
+
+    Cost: T·48·4·S² multiplications for an Elman cell, in T small products; with `exact` S times that, for small S.
+    """
+    lengths = run.sequence.lengths
+    length = len(run.sequence.x) if lengths is None else int(lengths.max())
+    if not length:
+        return None
+    rows = torch.arange(run.sequence.shape[1]) if lengths is None else (lengths == length).nonzero()[:, 0]
+    part = run.part(rows[:ROWS].to(run.own[0].device))
+    steps = torch.linspace(0, length - 1, min(GRID, length)).round().long().tolist()
+    size = sum(run.cell.state_sizes.values())
+    count = size if exact else 1
+    gain, spectral = ([[math.nan] * len(steps) for _ in steps] for _ in range(2))
+    with torch.no_grad():
+        for j, carried in _lines(part, steps, _probes(part, len(steps), count, generator)):
+            gain_of = carried.square().sum((1, 3)).mean(1).div(size).sqrt().tolist()
+            norms_of = torch.linalg.matrix_norm(carried.transpose(1, 2), ord=2).amax(1).tolist() if exact else []
+            for i, value in enumerate(gain_of, start=j):
+                gain[i][j] = value
+            for i, value in enumerate(norms_of, start=j):
+                spectral[i][j] = value
+    return GainMap(steps, list(steps), gain, spectral if exact else None)
+
+
+def _probes(
+    run: RecordedRun, steps: int, count: int, generator: torch.Generator
+) -> Float[Tensor, "steps count rows size"]:
+    """The unit vectors, or with a count of 1 a random one of length √S for each step and row."""
+    size = sum(run.cell.state_sizes.values())
+    rows, like = run.sequence.shape[1], run.own[0]
+    if count > 1 or size == 1:
+        units = torch.eye(size, dtype=like.dtype, device=like.device)
+        return units[None, :, None].expand(steps, size, rows, size)
+    normal = torch.randn(steps, 1, rows, size, generator=generator, dtype=torch.float64)
+    return (normal * math.sqrt(size) / torch.linalg.vector_norm(normal, dim=-1, keepdim=True)).to(like)
+
+
+def _lines(run: RecordedRun, steps: list[int], probes: Tensor) -> Iterator[tuple[int, Tensor]]:
+    """For each step r of the map, last first, its number j and J_{r+1}ᵀ … J_tᵀ times the probes of all steps t ≥ r."""
+    sizes, sequence = list(run.cell.state_sizes.values()), run.sequence
+    projected = run.cell.project(run.parameters, sequence.x)
+    number = {t: i for i, t in enumerate(steps)}
+    carried = probes[:0]
+    for r in reversed(range(steps[-1] + 1)):
+        if r in number:
+            carried = torch.cat((probes[number[r]][None], carried))
+            yield number[r], carried
+        many = carried.shape[:2].numel()
+        given, *entering = (
+            member.expand(many, *member.shape).flatten(0, 1) for member in (projected[r], *(s[r] for s in run.entering))
+        )
+        _, residuals = run.cell.advance(run.parameters, given, tuple(entering))
+        cotangent = tuple(carried.flatten(0, 2).split(sizes, dim=-1))
+        earlier = torch.cat(run.cell.pull_back(run.parameters, residuals, cotangent)[1], dim=-1)
+        carried = earlier.view_as(carried)
+        if sequence.resets is not None:
+            carried = carried.masked_fill(sequence.resets[r][:, None], 0)

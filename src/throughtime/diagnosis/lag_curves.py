@@ -1,0 +1,142 @@
+"""How the gradient of one step's loss changes on its way back: by lag, over sampled steps and rows."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from throughtime.diagnosis.capture import CapturedLayer, is_reverse
+from throughtime.gradients.direction import reversed_in_time
+from throughtime.gradients.lags import RecordedRun
+from throughtime.records import LagCurve
+
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+PASSES = 16
+"""The largest number of backward passes for one direction of a layer."""
+
+
+@dataclass(frozen=True)
+class Profiles:
+    """The gradients of sampled L_t on their way back through one recurrence.
+
+    Attributes:
+        ratios: ‖∂L_t/∂s_{t-k}‖ / ‖∂L_t/∂s_t‖ of each sample by lag [n, K + 1]; nan beyond what a sample can reach.
+        units: ‖∂L_t/∂s_t‖ of each [n].
+        rows: the row of each [n].
+    """
+
+    ratios: Float[Tensor, "samples lags"]
+    units: Float[Tensor, " samples"]
+    rows: Int[Tensor, " samples"]
+
+    def curve(self) -> LagCurve:
+        quantiles = quantiles_by_lag(self.ratios, QUANTILES)
+        return LagCurve(
+            self.ratios.nanmean(0).tolist(),
+            {str(level): curve.tolist() for level, curve in zip(QUANTILES, quantiles, strict=True)},
+            (~self.ratios.isnan()).sum(0).tolist(),
+            self.units.quantile(0.5).item(),
+        )
+
+
+def quantiles_by_lag(ratios: Tensor, levels: tuple[float, ...]) -> Float[Tensor, "levels lags"]:
+    """The quantiles of each column, of what is no nan in it; in parts, because torch.quantile has a largest size."""
+    at = torch.tensor(levels, dtype=ratios.dtype)
+    parts = ratios.split(max(1, 2**22 // len(ratios)), dim=1)
+    return torch.cat([part.nanquantile(at, dim=0) for part in parts], dim=1)
+
+
+def profiles_of(layer: CapturedLayer, samples: int, generator: torch.Generator) -> dict[str, Profiles | None]:
+    """Of every recurrence of the layer; None for one that no gradient of any sampled L_t reaches.
+
+    L_t is the part of the loss that enters the layer at step t of its input: by way of its outputs, and of its final
+    state where that is left at t. In a stack the gradient comes down through all layers above, each with its own
+    memory; what comes from other modules counts as the layer's loss. The unit of a sample is ‖∂L_t/∂s_t‖ in the
+    recurrence at hand, so that every curve begins at 1, whatever the scale of the weights between the layers. Samples
+    without it are left out, and a sample ends where its gradient is no longer finite.
+
+    Rows are independent, so a backward pass serves a sample of each row. Cost: about samples / B of them, from 1 to
+    16, for each direction.
+    """
+    found: dict[str, Profiles | None] = {}
+    for reverse in sorted({is_reverse(name) for name in layer.runs}):
+        names = [name for name in layer.runs if is_reverse(name) == reverse]
+        chosen = _choose(layer, layer.runs[names[0]], reverse, samples, generator)
+        passes = [(steps, layer.norms(_kept(layer, steps, reverse))) for steps in chosen]
+        for name in names:
+            parts = [_profiles(norms[name], steps, _reach(layer.runs[name])) for steps, norms in passes]
+            found[name] = _together(parts)
+    return {name: found[name] for name in layer.runs}
+
+
+def _reach(run: RecordedRun) -> Int[Tensor, "time batch"]:
+    """How many steps lie between each step and the one before which its row's state last started anew."""
+    steps = torch.arange(len(run.sequence.x), device=run.sequence.x.device)[:, None]
+    if run.sequence.resets is None:
+        return steps.expand(run.sequence.shape)
+    return steps - (run.sequence.resets * steps).cummax(0).values
+
+
+def _choose(
+    layer: CapturedLayer, run: RecordedRun, reverse: bool, samples: int, generator: torch.Generator
+) -> list[Int[Tensor, " batch"]]:
+    """For each pass a step of each row, in the direction's own order; -1 for none, as for the rows beyond `samples`.
+
+    They are spread evenly over the steps that reach back at least half as far as the row's farthest, each drawn from
+    a part of its own; of several the last is the last of these steps.
+    """
+    entering = layer.entering()
+    entering = (reversed_in_time(entering, run.sequence.lengths) if reverse else entering).cpu()
+    reach = _reach(run).cpu()
+    of_rows = []
+    for row in range(entering.shape[1]):
+        candidates = entering[:, row].nonzero()[:, 0]
+        reaches = reach[candidates, row]
+        of_rows.append(candidates[2 * reaches >= reaches.max()] if len(candidates) else candidates)
+    with_loss = [row for row, candidates in enumerate(of_rows) if len(candidates)]
+    used = {with_loss[i * len(with_loss) // samples] for i in range(samples)} if with_loss[samples:] else {*with_loss}
+    wanted = min(PASSES, -(-samples // len(used))) if used else 0
+    picks = [_spread(some, wanted if row in used else 0, generator) for row, some in enumerate(of_rows)]
+    passes = max(map(len, picks), default=0)
+    columns = [picked + [-1] * (passes - len(picked)) for picked in picks]
+    return [torch.tensor(steps, device=run.sequence.x.device) for steps in zip(*columns, strict=True)]
+
+
+def _spread(candidates: Int[Tensor, " steps"], wanted: int, generator: torch.Generator) -> list[int]:
+    count = min(wanted, len(candidates))
+    drawn = []
+    for low, high in ((len(candidates) * i // count, len(candidates) * (i + 1) // count) for i in range(count)):
+        drawn.append(int(torch.randint(low, high, (), generator=generator)))
+    if count > 1:
+        drawn[-1] = len(candidates) - 1
+    return candidates[drawn].tolist()
+
+
+def _kept(layer: CapturedLayer, steps: Int[Tensor, " batch"], reverse: bool) -> Tensor:
+    """[T, B], in the order of the input: True at the step of each row."""
+    at = layer.lengths - 1 - steps if reverse else steps
+    every = torch.arange(layer.call.layout.steps, device=steps.device)[:, None]
+    return (every == at) & (steps >= 0)
+
+
+def _profiles(norms: Tensor, steps: Tensor, reach: Tensor) -> Profiles:
+    rows = (steps >= 0).nonzero()[:, 0]
+    at = steps[rows]
+    lags = torch.arange(int(reach[at, rows].max()) + 1, device=norms.device)
+    back = norms.double()[(at[:, None] - lags).clamp(min=0), rows[:, None]]
+    seen = (lags <= reach[at, rows][:, None]) & back.isfinite().cummin(dim=1).values
+    units = back[:, 0]
+    whole = seen[:, 0] & (units >= torch.finfo(norms.dtype).tiny)
+    ratios = (back / units[:, None]).masked_fill(~seen, torch.nan)
+    return Profiles(ratios[whole].cpu(), units[whole].cpu(), rows[whole].cpu())
+
+
+def _together(parts: list[Profiles]) -> Profiles | None:
+    lags = max((part.ratios.shape[1] for part in parts), default=0)
+    ratios = [torch.nn.functional.pad(part.ratios, (0, lags - part.ratios.shape[1]), value=torch.nan) for part in parts]
+    if not any(len(one) for one in ratios):
+        return None
+    together = torch.cat(ratios)
+    seen = int((~together.isnan()).any(0).sum())
+    return Profiles(together[:, :seen], torch.cat([part.units for part in parts]), torch.cat([p.rows for p in parts]))

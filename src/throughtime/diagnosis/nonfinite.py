@@ -1,0 +1,61 @@
+"""Where a computation first left the numbers: at a weight, an input, a state, the loss, or on the way back."""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from throughtime.diagnosis.capture import Capture
+from throughtime.gradients.lags import RecordedRun
+from throughtime.records import NonFinite, Source
+
+
+def first_nonfinite(model: nn.Module, captured: Capture) -> NonFinite | None:
+    """The first NaN or infinity in the order of the computation; None where all is finite.
+
+    Weights come first, by name; then, layer by layer, what is read and the states; the loss; and then, from the last
+    layer and step to the first, the gradient. Steps count in the recurrence's own order, rows in that of the input.
+    """
+    for name, parameter in model.named_parameters():
+        if not parameter.detach().isfinite().all():
+            return NonFinite(Source.WEIGHTS, name, -1, -1)
+    for layer in captured.layers:
+        for name, run in layer.runs.items():
+            for source, steps in ((Source.INPUT, run.sequence.x), (Source.STATE, states_of(run))):
+                place = _first(steps)
+                if place is not None:
+                    return NonFinite(source, name, place[0], layer.call.layout.row_of(place[1]))
+    if not math.isfinite(captured.loss):
+        return NonFinite(Source.LOSS, "", -1, -1)
+    return _in_the_gradient(captured)
+
+
+def states_of(run: RecordedRun) -> Float[Tensor, "time batch size"]:
+    """The state that left each step, all members side by side, zero in padding."""
+    sequence = run.sequence
+    x, entering = sequence.rows(sequence.x), tuple(map(sequence.rows, run.entering))
+    with torch.no_grad():
+        state, _ = run.cell.advance(run.parameters, run.cell.project(run.parameters, x), entering)
+    return sequence.from_rows(torch.cat(state, dim=-1))
+
+
+def is_finite(run: RecordedRun) -> bool:
+    """Whether all weights, inputs and states of the recurrence are."""
+    weights = all(bool(value.isfinite().all()) for value in run.parameters.values())
+    return weights and _first(run.sequence.x) is None and _first(states_of(run)) is None
+
+
+def _first(steps: Float[Tensor, "time batch size"]) -> tuple[int, int] | None:
+    """(step, row) of the first entry that is not finite."""
+    bad = (~steps.isfinite().all(-1)).nonzero()
+    return (int(bad[0, 0]), int(bad[0, 1])) if len(bad) else None
+
+
+def _in_the_gradient(captured: Capture) -> NonFinite | None:
+    found = captured.taps.first_nonfinite()
+    if found is None:
+        return None
+    name, step, row = found
+    layout = next(layer.call.layout for layer in captured.layers if name in layer.runs)
+    return NonFinite(Source.GRADIENT, name, step, layout.row_of(row))

@@ -1,0 +1,175 @@
+"""How full the activations of a recurrence are, how long its gates keep the state, and which units do nothing."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from throughtime.cells import ActivationValues
+from throughtime.gradients.lags import RecordedRun
+from throughtime.records import Activation, Role, Units
+from throughtime.types import State
+
+BINS = 20
+EDGE = 1 / 20
+"""Nearer to an end than this share of its range a value is full: tanh has less than a fifth of its slope there."""
+LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
+NUMBERS = 2**22
+"""How many numbers one kind of activation may hold, of the steps that are looked at together."""
+
+
+def activations_of(run: RecordedRun) -> list[Activation]:
+    """Every kind of activation of a run, over all steps that are no padding, all rows and all units.
+
+    Only finite values count; where none is, the mean is nan and the shares are 0. `at_low` and `at_high` are the
+    shares within a twentieth of the range of either end; of a range with one end (ReLU) the share that lies on it;
+    without ends 0. A unit's time constant is -1 / mean ln(kept share), 0 where it once kept nothing at all and inf
+    where it kept everything up to rounding; its quantiles are those of the units, without interpolation.
+
+    Cost: two forward steps for every step, O(T·B·(I + H)·H); memory for 4 million values of each kind at a time.
+    """
+    seen: dict[str, _Extent] = {}
+    for _, x, entering in _parts(run):
+        for one in run.cell.activations(run.parameters, x, entering):
+            seen.setdefault(one.name, _Extent()).widen(one.values)
+    tallies: dict[str, _Tally] = {}
+    for _, x, entering in _parts(run):
+        for one in run.cell.activations(run.parameters, x, entering):
+            if one.name not in tallies:
+                tallies[one.name] = _Tally(one.name, Role(one.role), one.low, one.high, seen[one.name].ends(one))
+            tallies[one.name].add(one.values)
+    return [tally.record() for tally in tallies.values()]
+
+
+def units_of(run: RecordedRun) -> Units:
+    """How many units h has, how many of them never change, and how large they are, step by step.
+
+    A unit is dead if its h takes one value, up to rounding, at all steps that are no padding and in all rows; where
+    there is only one step of one row nothing can change, and no unit is called dead. A step that no row reaches has
+    the size nan. `preactivation` is over all content activations whose cell says what they were applied to.
+
+    Cost: two forward steps for every step, O(T·B·(I + H)·H); memory likewise.
+    """
+    steps = len(run.sequence.x)
+    extent, squares, rows = _Extent(), torch.zeros(steps, dtype=torch.float64), torch.zeros(steps, dtype=torch.float64)
+    applied, count = 0.0, 0
+    for numbers, x, entering in _parts(run):
+        h = run.cell.step(run.parameters, x, entering)[0]
+        extent.widen_units(h)
+        squares.index_add_(0, numbers, h.double().square().mean(-1).cpu())
+        rows.index_add_(0, numbers, torch.ones(len(numbers), dtype=torch.float64))
+        for one in run.cell.activations(run.parameters, x, entering):
+            if one.role == "content" and one.preactivation is not None:
+                applied += float(one.preactivation.double().square().sum())
+                count += one.preactivation.numel()
+    return Units(
+        units=run.own[0].shape[-1],
+        dead=extent.unchanged() if rows.sum() > 1 else 0,
+        state_norms=(squares / rows).sqrt().tolist(),
+        preactivation=math.sqrt(applied / count) if count else math.nan,
+    )
+
+
+def _parts(run: RecordedRun) -> Iterator[tuple[Tensor, Tensor, State]]:
+    """The steps that are no padding, some at a time: their numbers (on the CPU), inputs, and the states they enter."""
+    steps, batch = run.sequence.shape
+    widest = max(member.shape[-1] for member in (run.sequence.x, *run.entering))
+    length = max(1, NUMBERS // (max(1, batch) * widest))
+    for start in range(0, steps, length):
+        stop = min(start + length, steps)
+        part = run.sequence.part(start, stop, run.sequence.initial)
+        numbers = torch.arange(start, stop, device=part.x.device)[:, None].expand(-1, batch)
+        entering = tuple(part.rows(member[start:stop]) for member in run.entering)
+        x = part.rows(part.x)
+        if len(x):
+            with torch.no_grad():
+                yield part.rows(numbers).cpu(), x, entering
+
+
+@dataclass
+class _Extent:
+    """The least and the greatest value that came."""
+
+    least: Tensor | None = None
+    greatest: Tensor | None = None
+
+    def widen(self, values: Tensor) -> None:
+        """By the finite ones of all these values."""
+        finite = values[values.isfinite()]
+        if len(finite):
+            self.widen_units(finite[:, None])
+
+    def widen_units(self, values: Tensor) -> None:
+        """By [rows, units], for each unit of its own."""
+        low, high = values.amin(0), values.amax(0)
+        self.least = low if self.least is None else torch.minimum(self.least, low)
+        self.greatest = high if self.greatest is None else torch.maximum(self.greatest, high)
+
+    def ends(self, one: ActivationValues) -> tuple[float, float]:
+        """Those of the range where it has them, else what came; never the same value twice."""
+        low = one.low if self.least is None or math.isfinite(one.low) else float(self.least)
+        high = one.high if self.greatest is None or math.isfinite(one.high) else float(self.greatest)
+        low, high = (low if math.isfinite(low) else 0.0), (high if math.isfinite(high) else 0.0)
+        return (low, high) if low < high else (low, low + max(1.0, abs(low)))
+
+    def unchanged(self) -> int:
+        """How many units had one value, up to rounding."""
+        assert self.least is not None and self.greatest is not None
+        size = torch.maximum(self.least.abs(), self.greatest.abs())
+        return int((self.greatest - self.least <= 4 * torch.finfo(size.dtype).eps * size).sum())
+
+
+@dataclass
+class _Tally:
+    """What is counted of one kind of activation; `ends` are those of its histogram."""
+
+    name: str
+    role: Role
+    low: float
+    high: float
+    ends: tuple[float, float]
+    bins: Tensor = field(default_factory=lambda: torch.zeros(BINS, dtype=torch.float64))
+    count: int = 0
+    total: float = 0.0
+    at_low: int = 0
+    at_high: int = 0
+    rows: int = 0
+    logarithms: Tensor | None = None
+
+    def add(self, values: Tensor) -> None:
+        """[rows, units]."""
+        finite = values[values.isfinite()]
+        span = self.high - self.low
+        margin = EDGE * span if math.isfinite(span) else 0.0
+        self.count += len(finite)
+        self.total += float(finite.double().sum())
+        self.at_low += int((finite <= self.low + margin).sum())
+        self.at_high += int((finite >= self.high - margin).sum())
+        self.bins += torch.histc(finite.double(), BINS, *self.ends).cpu()
+        if self.role is Role.KEEP:
+            self.rows += len(values)
+            logarithms = values.double().log().sum(0)
+            self.logarithms = logarithms if self.logarithms is None else self.logarithms + logarithms
+
+    def record(self) -> Activation:
+        low, high = self.ends
+        of_all = 1 / max(1, self.count)
+        return Activation(
+            name=self.name,
+            role=self.role,
+            low=self.low,
+            high=self.high,
+            mean=self.total / self.count if self.count else math.nan,
+            at_low=self.at_low * of_all,
+            at_high=self.at_high * of_all,
+            histogram=(self.bins * of_all).tolist(),
+            edges=[low + (high - low) * i / BINS for i in range(BINS + 1)],
+            time_constants=[] if self.logarithms is None else self._time_constants(self.logarithms),
+        )
+
+    def _time_constants(self, logarithms: Tensor) -> list[float]:
+        constants = (logarithms / self.rows).abs().reciprocal().cpu()  # ln ≤ 0, and 1/-0 would be -inf
+        levels = torch.tensor(LEVELS, dtype=constants.dtype)
+        return torch.nanquantile(constants, levels, interpolation="nearest").tolist()

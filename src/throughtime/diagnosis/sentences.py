@@ -1,0 +1,168 @@
+"""A verdict in words: sentences from an enumeration, with the figures that decided it."""
+
+import math
+from enum import Enum
+
+from throughtime.diagnosis.evidence import FEW, Evidence
+from throughtime.records import NonFinite, Verdict
+
+
+class Sentence(Enum):
+    """What a finding says; the numbers are filled in."""
+
+    WEIGHTS = "non-finite: there is a NaN or an infinity in the weights {layer}"
+    INPUT = "non-finite: the input holds a NaN or an infinity at {place} (counted from 0), and nothing before it does"
+    STATE = "non-finite: the state becomes NaN or infinite at {place} (counted from 0), from a finite input"
+    LOSS = "non-finite: the loss is {loss}, though all states are finite"
+    GRADIENT = "non-finite: the gradient becomes NaN or infinite at {place} (counted from 0), from a finite loss"
+    NO_GRADIENT = "no gradient: ∂L/∂s is 0 at all steps of {layer}"
+    NO_GRADIENT_OF_WEIGHTS = (
+        "no gradient: the loss reaches the state of {layer}, but its weights get a gradient of 0 by way of every lag"
+    )
+    TOO_SHORT = "too short: no loss has a step before it, in {steps}, so no gradient passes through time"
+    EXPLODING = "exploding: the gradient of {layer} grows {growth}"
+    CHAOTIC = "chaotic: the gradient of {layer} grows {growth}, while its state stays bounded"
+    TRANSIENT = (
+        "transient growth, then decay: the median gradient of {layer} grows {peak}-fold by lag {peak_lag}, and at lag "
+        "{end_lag} it is {end} of what it began with"
+    )
+    TRANSIENT_SO_FAR = (
+        "transient growth, then decay: the median gradient of {layer} grows {peak}-fold by lag {peak_lag}; λ1 = "
+        "{exponent} per step says that it will decay, beyond the {end_lag} steps seen"
+    )
+    VANISHING = "vanishing: the gradient of {layer} {fall}"
+    SATURATED = (
+        "saturated: the gradient of {layer} {fall}; {saturated} of what it writes lies within a twentieth of the ends "
+        "of its range"
+    )
+    HEALTHY = "healthy: after the {wanted} wanted the gradient of {layer} has {left} of its norm"
+    HEALTHY_AS_SEEN = (
+        "healthy as far as was seen: after {left_lag} the gradient of {layer} has {left} of its norm; {wanted} are "
+        "wanted"
+    )
+    HEALTHY_BY_EXPONENT = (
+        "healthy as far as λ1 = {exponent} per step tells: the gradient of {layer} was not measured by lag"
+    )
+    UNKNOWN = (
+        "healthy as far as can be told: the gradient of {layer} is finite and not 0, but neither its lags nor its "
+        "exponents were measured"
+    )
+
+    def of(self, **numbers: float | int | str) -> str:
+        """The sentence with its numbers, three digits each."""
+        return self.value.format(**{name: figure(number) for name, number in numbers.items()})
+
+
+def sentence(verdict: Verdict, evidence: Evidence) -> str:
+    """The verdict on a layer in words, with the figures that decided it."""
+    layer = evidence.layer.name
+    match verdict:
+        case Verdict.NO_GRADIENT:
+            silent = not any(evidence.layer.by_step)
+            return (Sentence.NO_GRADIENT if silent else Sentence.NO_GRADIENT_OF_WEIGHTS).of(layer=layer)
+        case Verdict.TOO_SHORT:
+            return Sentence.TOO_SHORT.of(steps=plural(evidence.steps, "step"))
+        case Verdict.EXPLODING | Verdict.CHAOTIC:
+            kind = Sentence.EXPLODING if verdict is Verdict.EXPLODING else Sentence.CHAOTIC
+            return kind.of(layer=layer, growth=_growth(evidence))
+        case Verdict.TRANSIENT:
+            return _transient(evidence)
+        case Verdict.VANISHING:
+            return Sentence.VANISHING.of(layer=layer, fall=_fall(evidence))
+        case Verdict.SATURATED:
+            saturated = percent(evidence.saturated or 0.0)
+            return Sentence.SATURATED.of(layer=layer, fall=_fall(evidence), saturated=saturated)
+        case _:
+            return _healthy(evidence)
+
+
+def _growth(evidence: Evidence) -> str:
+    """ "by a factor of 1.2 per step (λ1 = 0.182 ± 0.001), 95.4-fold by lag 25"."""
+    parts = []
+    if evidence.exponent is not None and evidence.sign > 0:
+        factor = math.exp(min(evidence.exponent, 700.0))
+        parts.append(f"by a factor of {factor:.3g} per step (λ1 = {_exponent(evidence)})")
+    if evidence.has_growth:
+        parts.append(f"{evidence.end:.3g}-fold by lag {evidence.end_lag} in the median")
+    return ", ".join(parts)
+
+
+def _exponent(evidence: Evidence) -> str:
+    return f"{evidence.exponent:.3g}" + (f" ± {evidence.error:.2g}" if evidence.error > 0 else "")
+
+
+def _transient(evidence: Evidence) -> str:
+    so_far = not evidence.fell
+    return (Sentence.TRANSIENT_SO_FAR if so_far else Sentence.TRANSIENT).of(
+        layer=evidence.layer.name,
+        peak=evidence.peak or 0.0,
+        peak_lag=evidence.peak_lag,
+        end=evidence.end or 0.0 if so_far else percent(evidence.end or 0.0),
+        end_lag=evidence.end_lag,
+        exponent=evidence.exponent if evidence.exponent is not None else math.nan,
+    )
+
+
+def _fall(evidence: Evidence) -> str:
+    """ "falls to 1 % within 7.9 steps (90 %: 7.2 to 8.8), and 25 are wanted"."""
+    horizon = evidence.horizon
+    if horizon is not None and horizon.lag <= evidence.wanted:
+        bounds = f" (90 %: {horizon.low:.1f} to {horizon.high:.1f})" if horizon.low <= horizon.high else ""
+        return f"falls to 1 % within {horizon.lag:.1f} steps{bounds}, and {evidence.wanted} are wanted"
+    if evidence.has_curve and evidence.left is not None:
+        after_lag = plural(evidence.left_lag, "step")
+        return f"has {percent(evidence.left)} of its norm after {after_lag}, and {evidence.wanted} are wanted"
+    exponent = evidence.exponent or 0.0
+    return (
+        f"shrinks by a factor of {math.exp(exponent):.3g} per step (λ1 = {_exponent(evidence)}), and "
+        f"{plural(evidence.wanted, 'step')} are wanted"
+    )
+
+
+def _healthy(evidence: Evidence) -> str:
+    layer = evidence.layer.name
+    if evidence.left is None or not evidence.has_curve:
+        if evidence.exponent is None:
+            return Sentence.UNKNOWN.of(layer=layer)
+        return Sentence.HEALTHY_BY_EXPONENT.of(layer=layer, exponent=evidence.exponent)
+    as_wanted = evidence.left_lag == evidence.wanted
+    return (Sentence.HEALTHY if as_wanted else Sentence.HEALTHY_AS_SEEN).of(
+        layer=layer,
+        left=percent(evidence.left),
+        left_lag=plural(evidence.left_lag, "step"),
+        wanted=plural(evidence.wanted, "step") if as_wanted else evidence.wanted,
+    )
+
+
+def notes(verdict: Verdict, evidence: Evidence) -> list[str]:
+    """What makes the verdict uncertain."""
+    if verdict not in (Verdict.VANISHING, Verdict.SATURATED, Verdict.HEALTHY) or not evidence.has_curve:
+        return []
+    found, horizon = [], evidence.horizon
+    if evidence.samples < FEW:
+        found.append(f"uncertain: from {plural(evidence.samples, 'sample')} only")
+    if horizon is not None and horizon.low < evidence.wanted < horizon.high:
+        reach = f"{horizon.low:.1f} to {horizon.high:.1f}"
+        found.append(f"close: it falls to 1 % within {reach} steps, with 90 % confidence")
+    return found
+
+
+def figure(number: float | int | str) -> str:
+    """A number as a sentence shows it: three digits."""
+    return f"{number:.3g}" if isinstance(number, float) else str(number)
+
+
+def place(nonfinite: NonFinite) -> str:
+    """Where, in words."""
+    of_layer = f" of {nonfinite.layer}" if nonfinite.layer else ""
+    return f"step {nonfinite.step}, row {nonfinite.row}{of_layer}" if nonfinite.step >= 0 else f"some step{of_layer}"
+
+
+def percent(share: float) -> str:
+    """A share in percent, such as "1.5 %"."""
+    return f"{100 * share:.2g} %" if share < 0.995 else f"{100 * share:.0f} %"
+
+
+def plural(count: int, noun: str) -> str:
+    """A count with its noun, such as "1 step" or "2 steps"."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -1,0 +1,80 @@
+"""The diagnoses of a run: before the first update, every so often, and after the last one."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from throughtime.data.streams import Chunk, Streams
+from throughtime.records import DIAGNOSES, Flow, read_flows, write_flows
+from throughtime.training.model import SequenceModel
+from throughtime.training.module import SequenceTraining
+from throughtime.training.undisturbed import undisturbed
+
+Diagnose: TypeAlias = Callable[[SequenceModel, Chunk], Flow]
+"""Looks at a model on a chunk of text, whose initial state is zero."""
+
+STEPS = 100
+"""Steps of the held-out text that a diagnosis looks at; as many as an update's, if those are more."""
+
+
+class Diagnoses(Callback):
+    """Writes `diagnosis.json`, anew with each diagnosis; the diagnoses of an interrupted run are kept.
+
+    Args:
+        folder: the run folder.
+        diagnose: makes a diagnosis; it runs with dropout off and changes no random state.
+        held_out: the text that it looks at the beginning of.
+        steps: of an update.
+        every: updates between two diagnoses; 0: only before the first update and after the last one.
+    """
+
+    def __init__(self, folder: Path, diagnose: Diagnose, held_out: Streams, steps: int, every: int) -> None:
+        self._folder = folder
+        self._diagnose = diagnose
+        self._chunk = held_out.chunk(0, max(steps, STEPS))
+        self._every = every
+        self._flows: list[Flow] = []
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Diagnose what has not been trained; drop what a run that died had found after its last checkpoint."""
+        module = _training(pl_module)
+        if (self._folder / DIAGNOSES).exists():
+            found = read_flows(self._folder)
+            self._flows = [flow for flow in found if flow.update is not None and flow.update <= module.progress.updates]
+        self._look_if_due(module)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Diagnose, if it is time."""
+        self._look_if_due(_training(pl_module))
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Diagnose what has been trained."""
+        self._look(_training(pl_module))
+
+    def _look_if_due(self, module: SequenceTraining) -> None:
+        update = module.progress.updates
+        if update == 0 or (self._every and update % self._every == 0):
+            self._look(module)
+
+    def _look(self, module: SequenceTraining) -> None:
+        update = module.progress.updates
+        if any(flow.update == update for flow in self._flows):
+            return
+        inputs, targets, mask, first, _ = self._chunk
+        device = module.device
+        moved = Chunk(inputs.to(device), targets.to(device), mask if mask is None else mask.to(device), first)
+        with undisturbed(module.model), torch.enable_grad():
+            self._flows.append(replace(self._diagnose(module.model, moved), update=update))
+        write_flows(self._folder, self._flows)
+
+
+def _training(module: LightningModule) -> SequenceTraining:
+    if not isinstance(module, SequenceTraining):
+        raise TypeError(f"this callback serves SequenceTraining; it was given {type(module).__name__}")
+    return module

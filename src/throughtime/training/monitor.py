@@ -1,0 +1,202 @@
+"""A Lightning callback that watches ∂L/∂s_t in every update of anybody's module."""
+
+import math
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_warn
+from torch import Tensor
+from torch.optim import Optimizer
+
+from throughtime.errors import ArgumentError, UnsupportedError
+from throughtime.gradients.tap import Tap, Tappable, tap
+from throughtime.records import Flow
+from throughtime.training.rescue import Rescue
+from throughtime.training.step_norms import mean_squares, untapped
+from throughtime.training.undisturbed import undisturbed
+
+
+class GradientMonitor(Callback):
+    """Reads the gradient through time in every update, logs it, and acts where it is not finite.
+
+    For any module that contains throughtime's layers, under Lightning's automatic optimisation with one optimiser.
+    Each time the trainer logs (its `log_every_n_steps`), every logger gets, for each layer and direction:
+    `gradient/LAYER/first` and `/last`, the norm of ∂L/∂s_t at the first and the last step, root mean square over rows
+    and over the updates since it logged before; `/decay`, (first / last)^(1 / (T - 1)), by what the norm changes per
+    step on its way back; `/clipped_steps`, the share of steps at which per-step clipping took hold; and
+    `gradient/norm`, that of all weights together before clipping, and `gradient/rescues`.
+
+    Args:
+        nonfinite: what to do about a gradient that is not finite: "raise"; "stop" the training; "skip", "rescale",
+            "restore": see `throughtime.training.rescue.Rescue`. All but "raise" warn with the sentence that names
+            layer, step and row. The schedule of the learning rate goes on in any case.
+        keep_every: for "restore": updates between two copies of weights and optimiser in memory.
+        diagnose: makes a full diagnosis of a module on a batch; it runs with dropout off and changes no random state.
+        diagnose_every: updates between two of them; 0: none.
+
+    Attributes:
+        by_step: layer → the norms by step that were logged last.
+        flows: all diagnoses.
+        sentences: what was said about gradients that were not finite.
+
+    Raises:
+        ArgumentError: an option that is none.
+        UnsupportedError: when training starts, for manual optimisation, several optimisers, LBFGS, a gradient scaler
+            (16-mixed, which skips by itself), a module without our layers, a method that offers no tap.
+
+    Cost: O(T·B) per layer beside the tap's own; the device is waited for once per update and once per logging.
+
+    Examples:
+        >>> from throughtime.training import GradientMonitor
+        >>> monitor = GradientMonitor(nonfinite="skip")  # Trainer(callbacks=[monitor])
+    """
+
+    def __init__(
+        self,
+        nonfinite: str = "raise",
+        keep_every: int = 100,
+        diagnose: Callable[[LightningModule, Any], Flow] | None = None,
+        diagnose_every: int = 0,
+    ) -> None:
+        if diagnose_every < 0 or (diagnose_every and diagnose is None):
+            raise ArgumentError(
+                f"diagnose_every is {diagnose_every} and diagnose is {diagnose}; it must be 0, or at least 1 beside a "
+                "function that makes the diagnosis."
+            )
+        self.by_step: dict[str, list[float]] = {}
+        self.flows: list[Flow] = []
+        self.sentences: list[str] = []
+        self._rescue = Rescue(nonfinite, keep_every)
+        self._diagnose, self._diagnose_every = diagnose, diagnose_every
+        self._open = ExitStack()
+        self._taps: list[Tap] = []
+        self._window: dict[str, list[Tensor]] = {}
+        self._clipped: dict[str, list[Tensor]] = {}
+        self._updates = 0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Refuse what cannot be watched."""
+        _check(trainer, pl_module)
+        self._updates = trainer.global_step
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Open the tap; what is run from now on is recorded by its backward pass."""
+        self._taps.append(self._open.enter_context(tap(pl_module)))
+
+    def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
+        """Close the tap behind the forward pass."""
+        self._open.close()
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
+        """Read the gradient, and act where it is not finite."""
+        checked = self._rescue.check(pl_module, optimizer, _Earliest(self._taps))
+        if checked.sentence is not None:
+            self.sentences.append(f"Update {trainer.global_step + 1}: {checked.sentence}")
+            rank_zero_warn(self.sentences[-1])
+            if self._rescue.policy == "stop":
+                trainer.should_stop = True
+        else:
+            for record in self._taps:
+                self._read(record)
+        self._taps = []
+        if (trainer.global_step + 1) % trainer.log_every_n_steps == 0:
+            self._log(trainer, checked.total_norm)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Make a diagnosis where one is due."""
+        self._open.close()  # where the step returned no loss
+        if trainer.global_step == self._updates:  # gradients are still being accumulated
+            return
+        self._updates, self._taps = trainer.global_step, []
+        if self._diagnose is not None and self._diagnose_every and self._updates % self._diagnose_every == 0:
+            with undisturbed(pl_module):
+                self.flows.append(replace(self._diagnose(pl_module, batch), update=self._updates))
+            _send(trainer, _horizons(self.flows[-1]))
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Close the tap."""
+        self._open.close()
+        self._taps = []
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Close the tap, and let go of what was recorded."""
+        self._open.close()
+        self._taps = []
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a continuation needs to act as this would have."""
+        return {"rescue": self._rescue.state_dict(), "sentences": self.sentences}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take back what `state_dict` returned."""
+        self._rescue.load_state_dict(state_dict["rescue"])
+        self.sentences = state_dict["sentences"]
+
+    def _read(self, record: Tap) -> None:
+        for name, layer in record.layers.items():
+            if layer.norms and layer.norms[layer.names[0]].numel():
+                self._window.setdefault(name, []).append(mean_squares(layer))
+                if layer.clipped is not None:
+                    self._clipped.setdefault(name, []).append(layer.clipped.float().mean())
+
+    def _log(self, trainer: Trainer, total_norm: float) -> None:
+        scalars = {"gradient/norm": total_norm, "gradient/rescues": float(self._rescue.rescues)}
+        for name, squares in self._window.items():
+            latest = [one for one in squares if len(one) == len(squares[-1])]  # chunks may differ in length
+            norms = torch.stack(latest).mean(dim=0).sqrt().tolist()
+            self.by_step[name] = norms
+            scalars |= {f"gradient/{name}/first": norms[0], f"gradient/{name}/last": norms[-1]}
+            if len(norms) > 1 and norms[-1] > 0:
+                scalars[f"gradient/{name}/decay"] = (norms[0] / norms[-1]) ** (1 / (len(norms) - 1))
+            scalars[f"gradient/{name}/clipped_steps"] = float(torch.stack(self._clipped[name]).mean())
+        self._window, self._clipped = {}, {}
+        _send(trainer, scalars)
+
+
+class _Earliest:
+    """The taps of all batches of one update; the first place of the first of them that has any."""
+
+    def __init__(self, taps: list[Tap]) -> None:
+        self._taps = taps
+
+    def first_nonfinite(self) -> tuple[str, int, int] | None:
+        places = (one.first_nonfinite() for one in self._taps)
+        return next((place for place in places if place is not None), None)
+
+
+def _check(trainer: Trainer, module: LightningModule) -> None:
+    layers = {name: one for name, one in module.named_modules() if isinstance(one, Tappable)}
+    without, found = untapped(module), None
+    if not module.automatic_optimization:
+        found = "manual optimisation, which it cannot step into: use automatic optimisation, or throughtime.tap"
+    elif len(trainer.optimizers) != 1:
+        found = f"{len(trainer.optimizers)} optimisers: give it a module with one"
+    elif isinstance(trainer.optimizers[0], torch.optim.LBFGS):
+        found = "LBFGS, which evaluates the loss several times an update: use another optimiser"
+    elif getattr(trainer.precision_plugin, "scaler", None) is not None:
+        found = "a gradient scaler, which skips updates by itself: use precision bf16-mixed or 32"
+    elif not layers:
+        found = "a module without throughtime's recurrent layers: build it from them, or convert with from_torch"
+    elif without:
+        found = f"{layers[without[0]].gradient} in {without[0]!r}, which never forms ∂L/∂s_t: use throughtime.BPTT"
+    if found:
+        raise UnsupportedError(f"GradientMonitor was given {found}.")
+
+
+def _send(trainer: Trainer, scalars: dict[str, float]) -> None:
+    finite = {name: value for name, value in scalars.items() if math.isfinite(value)}
+    for logger in trainer.loggers:
+        logger.log_metrics(finite, step=trainer.global_step)
+
+
+def _horizons(flow: Flow) -> dict[str, float]:
+    found = {"diagnosis/loss": flow.loss}
+    for layer in flow.layers:
+        found |= {f"diagnosis/{layer.name}/horizon_{one.level:.2g}": one.lag for one in layer.horizons}
+    return found

@@ -1,0 +1,162 @@
+"""What is done about a gradient that is not finite, before an optimiser gets to see it."""
+
+from collections.abc import Iterable
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from throughtime.clipping import FirstNonFinite, clip_gradients
+from throughtime.errors import ArgumentError, NonFiniteError
+
+POLICIES = ("raise", "stop", "skip", "rescale", "restore")
+MOST_IN_A_ROW = 10
+"""So many gradients that are not finite, one after the other, end a run under any policy."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A gradient as it goes to the optimiser.
+
+    Attributes:
+        total_norm: before anything was done; infinite or NaN if it was not finite.
+        scale: what its (finite) entries were multiplied by; 0: the update moves nothing.
+        clipped: whether clipping changed it.
+        sentence: where it was not finite and what was done; None if it was finite.
+    """
+
+    total_norm: float
+    scale: float
+    clipped: bool
+    sentence: str | None = None
+
+
+class Rescue:
+    """Checks each gradient, clips it, and acts where it is not finite.
+
+    Args:
+        policy: "raise" an error; "stop": the update moves nothing, and who asked ends the training; "skip": the update
+            moves nothing, neither weights nor the optimiser's state; "rescale": entries that are not finite become 0,
+            and the rest is scaled down to the norm of the last finite gradient if its own is larger; "restore": as
+            skip, with weights, buffers and the optimiser's state as they were at the latest copy. The learning rate
+            is never changed.
+        keep_every: updates between two copies for "restore", which hold one model and one optimiser state in memory.
+            A copy is taken only where the gradient of these very weights was finite.
+
+    A gradient that is not finite raises under every policy where nothing finite came before it that the policy needs,
+    where weights that are not finite would stay, and after 10 such updates in a row.
+    """
+
+    def __init__(self, policy: str = "raise", keep_every: int = 100) -> None:
+        if policy not in POLICIES:
+            raise ArgumentError(f"nonfinite is {policy!r}; it must be one of {', '.join(POLICIES)}.")
+        if keep_every < 1:
+            raise ArgumentError(f"keep_every is {keep_every}; it must be at least 1.")
+        self.policy = policy
+        self.keep_every = keep_every
+        self.rescues = 0
+        self._in_a_row = 0
+        self._norm: float | None = None
+        self._kept: dict[str, Any] | None = None
+        self._since = 0
+
+    def check(
+        self, model: nn.Module, optimizer: Optimizer, tap: FirstNonFinite | None, clip_norm: float | None = None
+    ) -> Checked:
+        """Look at the gradients in `model`, clip them by their norm, act as the policy says.
+
+        Raises:
+            NonFiniteError: see above; weights, optimiser and gradients are then as they came.
+        """
+        report = clip_gradients(model, norm=clip_norm, nonfinite="report", tap=tap)
+        if report.nonfinite is not None:
+            sentence = report.nonfinite.rstrip(".")
+            scale, done = self._act(model, optimizer, sentence, clip_norm)
+            return Checked(report.total_norm, scale, scale < 1, f"{sentence}; {done}.")
+        self._in_a_row, self._norm = 0, report.total_norm
+        if self.policy == "restore":
+            self._keep(model, optimizer)
+        return Checked(report.total_norm, report.scale, report.clipped)
+
+    def _act(self, model: nn.Module, optimizer: Optimizer, sentence: str, clip_norm: float | None) -> tuple[float, str]:
+        """Do what the policy says; returns the scale, and what was done."""
+        if self.policy == "raise":
+            raise NonFiniteError(sentence)
+        culprit = first_nonfinite_weights(model)
+        if culprit is not None and self.policy != "restore":
+            raise NonFiniteError(f"{sentence}; the weights {culprit} hold NaN or infinity, which only restore can mend")
+        if self._in_a_row >= MOST_IN_A_ROW:
+            raise NonFiniteError(f"{sentence}; so it was in the {MOST_IN_A_ROW} updates before")
+        scale, done = 0.0, "the update was skipped"
+        if self.policy == "rescale":
+            if self._norm is None:
+                raise NonFiniteError(f"{sentence}; no finite gradient came before it, whose norm it could be given")
+            scale = self._rescale(model, clip_norm)
+            done = f"these entries were set to 0 and the rest multiplied by {scale:.3g}"
+        elif self.policy == "restore":
+            done = f"weights and optimiser are again those of {self._restore(model, optimizer, sentence)} updates ago"
+        if scale == 0:
+            drop_gradients(model.parameters())
+        self.rescues += 1
+        self._in_a_row += 1
+        return scale, done
+
+    def _rescale(self, model: nn.Module, clip_norm: float | None) -> float:
+        for parameter in model.parameters():
+            if parameter.grad is not None:
+                parameter.grad = torch.nan_to_num(parameter.grad, nan=0.0, posinf=0.0, neginf=0.0)
+        limit = min(self._norm or 0.0, clip_norm or float("inf"))
+        return clip_gradients(model, norm=limit).scale if limit else 0.0
+
+    def _keep(self, model: nn.Module, optimizer: Optimizer) -> None:
+        """Copy weights and optimiser from before this update, if it is time."""
+        if self._kept is None or self._since >= self.keep_every:
+            self._kept = {"model": copied(model.state_dict()), "optimizer": deepcopy(optimizer.state_dict()["state"])}
+            self._since = 0
+        self._since += 1
+
+    def _restore(self, model: nn.Module, optimizer: Optimizer, sentence: str) -> int:
+        if self._kept is None:
+            raise NonFiniteError(f"{sentence}; there is no earlier update with a finite gradient to go back to")
+        model.load_state_dict(self._kept["model"])
+        # The learning rates stay those of the schedule; copied, because the optimiser goes on in what it is given.
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": deepcopy(self._kept["optimizer"])})
+        gone, self._since = self._since, 0
+        return gone
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a continuation needs to act as this would have."""
+        return {
+            "rescues": self.rescues,
+            "in_a_row": self._in_a_row,
+            "norm": self._norm,
+            "kept": self._kept,
+            "since": self._since,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what `state_dict` returned."""
+        self.rescues, self._in_a_row = state["rescues"], state["in_a_row"]
+        self._norm, self._kept, self._since = state["norm"], state["kept"], state["since"]
+
+
+def first_nonfinite_weights(model: nn.Module) -> str | None:
+    """The first of the parameters that holds NaN or infinity."""
+    for name, parameter in model.named_parameters():
+        if not torch.isfinite(parameter).all():
+            return name
+    return None
+
+
+def drop_gradients(parameters: Iterable[Tensor]) -> None:
+    """Set every gradient to None: an optimiser passes over such parameters and keeps its state of them."""
+    for parameter in parameters:
+        parameter.grad = None
+
+
+def copied(state: dict[str, Any]) -> dict[str, Any]:
+    """A state of its own, on the same device."""
+    return {name: value.clone() if isinstance(value, Tensor) else deepcopy(value) for name, value in state.items()}

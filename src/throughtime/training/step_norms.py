@@ -1,0 +1,26 @@
+"""A training's own view of a tap: which models offer one, and the norms by step."""
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from throughtime.gradients.tap import LayerTap, Tap, Tappable, tap
+
+
+def untapped(model: nn.Module) -> list[str]:
+    """The names of the recurrent layers whose gradient method never forms ∂L/∂s_t, which a tap would record."""
+    modules = model.named_modules()
+    return [name for name, one in modules if isinstance(one, Tappable) and not one.gradient.taps]
+
+
+def open_tap(model: nn.Module) -> AbstractContextManager[Tap]:
+    """The model's tap; one that stays empty where a layer's method offers none."""
+    return nullcontext(Tap()) if untapped(model) else tap(model)
+
+
+def mean_squares(layer: LayerTap) -> Float[Tensor, " time"]:
+    """The mean over rows of ‖∂L/∂s_t‖², all members of the state together."""
+    members = [norms.square().mean(dim=1) for norms in layer.norms.values()]
+    return members[0] if len(members) == 1 else torch.stack(members).sum(dim=0)

@@ -1,0 +1,161 @@
+import math
+import re
+from dataclasses import replace
+
+import pytest
+import torch
+from diagnosis.records_of import activation, curve, decay, flow, horizon, layer, lyapunov, units
+
+import throughtime as tt
+from throughtime.diagnosis import Suggestion, judge
+from throughtime.records import LagShare, NonFinite, Role, Source, Verdict
+
+STILL = units(0.5, 0.5)
+RELU = activation(low=0.0, high=math.inf)
+
+
+def _said(*layers, **more) -> list[Suggestion]:
+    """Which suggestions were made, in order: every sentence must be one of the enumeration's, with all filled in."""
+    kinds = []
+    for sentence in judge(flow(*layers, **more)).suggestions:
+        assert "{" not in sentence and sentence.endswith(".")
+        patterns = {one: re.escape(one.value) for one in Suggestion}
+        matching = [one for one, text in patterns.items() if re.fullmatch(re.sub(r"\\\{\w+\\\}", ".+", text), sentence)]
+        assert len(matching) == 1, sentence
+        kinds += matching
+    return kinds
+
+
+def _only(kind: Suggestion, *layers, **more) -> str:
+    sentences, kinds = judge(flow(*layers, **more)).suggestions, _said(*layers, **more)
+    return sentences[kinds.index(kind)]
+
+
+def test_a_vanishing_tanh_layer_is_given_a_start_and_gates():
+    sick = layer(by_lag=decay(0.5), lyapunov=lyapunov(-0.6931, 0.01), activations=[activation()])
+    assert _said(sick) == [Suggestion.ORTHOGONAL_START, Suggestion.GATES, Suggestion.FLOSSING]
+    start = _only(Suggestion.ORTHOGONAL_START, sick)
+    assert "orthogonal_(model.recurrent.weight_hh_l0)" in start and "by a factor of 0.5 per step" in start
+    assert "keeps 3e-06 % of a gradient over 25 steps" in _only(Suggestion.GATES, sick)
+    assert "λ1 = -0.693 per step towards 0" in _only(Suggestion.FLOSSING, sick)
+
+
+def test_a_relu_layer_starts_from_the_identity_and_revives_what_is_dead():
+    sick = layer("l0_reverse", by_lag=decay(0.5), activations=[RELU], units=units(0.1, 0.1, dead=3))
+    assert _said(sick) == [Suggestion.DEAD_UNITS, Suggestion.IDENTITY_START, Suggestion.GATES]
+    assert "eye_(model.weight_hh_l0_reverse)" in _only(Suggestion.IDENTITY_START, sick)
+    dead = _only(Suggestion.DEAD_UNITS, sick)
+    assert "3 of 5 never change" in dead and "model.bias_ih_l0_reverse, 0.1" in dead
+    alive = replace(sick, units=units(0.1, 0.1, dead=2))
+    assert Suggestion.DEAD_UNITS not in _said(alive)
+
+
+@pytest.mark.parametrize(("cell", "kind"), [("LSTMCell", Suggestion.FORGET_BIAS), ("GRUCell", Suggestion.UPDATE_BIAS)])
+def test_gates_that_keep_too_little_are_given_a_bias_for_the_wanted_lag(cell, kind):
+    keep = activation("gate", Role.KEEP, 0.0, 1.0, time_constants=[0.5, 1.0, 1.4, 2.0, 3.0])
+    sick = layer(cell=cell, by_lag=decay(0.5), activations=[activation(), keep])
+    assert _said(sick) == [kind]
+    sentence = _only(kind, sick)
+    assert "25 steps wanted" in sentence and "at most 1.4 steps" in sentence
+    assert "model.recurrent.bias_ih_l0 to ln(25 - 1) = 3.18" in sentence
+    assert judge(flow(sick)).numbers["time_constant"] == 1.4
+    assert _said(replace(sick, by_lag=decay(0.01)), wanted=2) == [] == _said(replace(sick, activations=[]))
+    lasting = replace(keep, time_constants=[20.0, 22.0, 25.0, 26.0, 30.0])
+    assert _said(replace(sick, activations=[lasting])) == []
+
+
+@pytest.mark.parametrize("layer_class", [tt.LSTM, tt.GRU])
+def test_the_bias_that_is_suggested_has_the_wanted_time_constant(layer_class):
+    """Set as the sentence says, in the part that it says, the gate keeps 1 - 1/25 of the state at a step."""
+    rnn = layer_class(3, 4, dtype=torch.float64)
+    parts = {tt.LSTM: 4, tt.GRU: 3}[layer_class]
+    with torch.no_grad():
+        for parameter in rnn.parameters():
+            parameter.zero_()
+        rnn.bias_ih_l0.chunk(parts)[1].fill_(math.log(25 - 1))
+    cell, parameters = rnn.cell_and_parameters(0)
+    state = tuple(torch.zeros(1, size, dtype=torch.float64) for size in cell.state_sizes.values())
+    (keep,) = (
+        one for one in cell.activations(parameters, torch.ones(1, 3, dtype=torch.float64), state) if one.role == "keep"
+    )
+    assert keep.values.detach().numpy() == pytest.approx(1 - 1 / 25)
+
+
+def test_growth_is_met_by_a_lower_gain_and_by_clipping_at_measured_norms():
+    norms = [64.0, 32.0, 16.0, 8.0, 4.0, 2.0, 1.0, 0.0]
+    sick = layer(by_step=norms, by_lag=decay(1.3), lyapunov=lyapunov(0.25, 0.01), units=STILL)
+    assert _said(sick) == [
+        Suggestion.LOWER_GAIN,
+        Suggestion.CLIP_GROWTH,
+        Suggestion.ORTHOGONAL_START,
+        Suggestion.FLOSSING,
+    ]
+    lower = _only(Suggestion.LOWER_GAIN, sick)
+    assert "model.recurrent.weight_hh_l0 by 0.779" in lower and "λ1 = 0.25 per step" in lower
+    clip = _only(Suggestion.CLIP_GROWTH, sick)
+    assert "BPTT(clip_step=5)" in clip and "is 64" in clip  # ten times 0.5, see `curve`
+    assert Suggestion.CLIP_GROWTH not in _said(replace(sick, by_step=[5.0, 1.0]))
+    assert "by a factor of 1.3 per step" in _only(Suggestion.ORTHOGONAL_START, sick)
+    exploding = replace(sick, units=units(1.0, 9.0))
+    assert judge(flow(exploding)).verdict is Verdict.EXPLODING and _said(exploding) == _said(sick)
+
+
+def test_a_cell_of_ones_own_has_no_parameter_that_could_be_named():
+    sick = layer(cell="FunctionCell", by_step=[9.0], by_lag=decay(1.3), lyapunov=lyapunov(0.25, 0.01), units=STILL)
+    assert _said(sick) == [Suggestion.LOWER_GAIN, Suggestion.CLIP_GROWTH, Suggestion.FLOSSING]
+    assert "multiply the recurrent weights by 0.779" in _only(Suggestion.LOWER_GAIN, sick)
+
+
+def test_a_transient_is_clipped_where_it_peaks():
+    norms = [float(k) for k in range(1, 12)]
+    sick = layer(by_step=norms, by_lag=curve(1.0, 5.0, 1.0))
+    assert _said(sick, wanted=2) == [Suggestion.ORTHOGONAL_START, Suggestion.CLIP_PEAKS]
+    assert "BPTT(clip_step=10)" in _only(Suggestion.CLIP_PEAKS, sick, wanted=2)
+
+
+def test_full_activations_are_given_smaller_inputs():
+    sick = layer(by_lag=decay(0.3), activations=[activation(full=0.8)], units=units(0.9, 0.9, preactivation=7.5))
+    assert _said(sick) == [Suggestion.SMALLER_INPUTS, Suggestion.GATES]
+    sentence = _only(Suggestion.SMALLER_INPUTS, sick)
+    assert "root mean square is 7.5" in sentence and "model.recurrent.weight_ih_l0, by about 7.5" in sentence
+    assert _said(replace(sick, units=units(0.9, 0.9))) == [Suggestion.GATES]
+
+
+def test_a_gradient_of_0_asks_for_the_loss_or_for_live_units():
+    assert "at all 2 steps" in _only(Suggestion.CONNECT_LOSS, layer(by_step=(0.0, 0.0)))
+    dead = layer(shares=[LagShare(0, 3, 0.0)], activations=[RELU], units=units(0.0, 0.0, dead=5))
+    assert _said(dead) == [Suggestion.DEAD_UNITS]
+
+
+def test_a_healthy_flow_whose_end_is_alive_may_reach_further():
+    sentence = _only(Suggestion.LONGER_HORIZON, layer(by_lag=decay(0.98)))
+    assert "further back than 30 steps" in sentence and "has 55 % of its norm" in sentence
+    assert _said(layer(by_lag=decay(0.9))) == []
+
+
+def test_a_sequence_that_is_too_short_should_be_longer():
+    assert "of 1 step" in _only(Suggestion.LONGER_SEQUENCES, layer(), steps=1)
+
+
+@pytest.mark.parametrize(
+    ("source", "kinds", "place"),
+    [
+        (Source.WEIGHTS, [Suggestion.LEARNING_RATE], "weights l0"),
+        (Source.INPUT, [Suggestion.CHECK_DATA], "step 3, row 2 of l0"),
+        (Source.STATE, [Suggestion.SMALLER_STATE, Suggestion.LEARNING_RATE], "step 3, row 2 of l0"),
+        (Source.LOSS, [Suggestion.CHECK_LOSS], "which is inf"),
+        (Source.GRADIENT, [Suggestion.CLIP_NON_FINITE, Suggestion.LEARNING_RATE], "step 3, row 2 of l0"),
+    ],
+)
+def test_what_is_not_finite_is_looked_for_where_it_began(source, kinds, place):
+    nonfinite = NonFinite(source, "l0", 3, 2)
+    assert _said(nonfinite=nonfinite, loss=math.inf) == kinds
+    assert all(place in one for one in judge(flow(nonfinite=nonfinite, loss=math.inf)).suggestions)
+
+
+def test_the_gain_is_that_of_the_curve_up_to_where_it_is_0_and_else_of_the_exponent():
+    sick = layer(by_lag=curve(1.0, 0.25, 0.0, 0.0), horizons=[horizon(1.2, 1.1, 1.3)])
+    assert "by a factor of 0.25 per step" in _only(Suggestion.ORTHOGONAL_START, sick)
+    by_exponent = layer(lyapunov=lyapunov(math.log(0.5), 0.01))
+    assert "by a factor of 0.5 per step" in _only(Suggestion.ORTHOGONAL_START, by_exponent)
+    assert "by a factor of 0 per step" in _only(Suggestion.ORTHOGONAL_START, layer(lyapunov=lyapunov(-math.inf, 0.0)))

@@ -1,0 +1,23 @@
+import torch
+
+import throughtime as tt
+from throughtime.gradients.tap import LayerTap
+from throughtime.training.step_norms import mean_squares, open_tap, untapped
+
+
+def test_the_mean_over_rows_of_the_squared_norm_of_the_whole_state():
+    h, c = torch.tensor([[3.0, 0.0], [1.0, 1.0]]), torch.tensor([[4.0, 0.0], [0.0, 2.0]])
+    assert mean_squares(LayerTap(("h", "c"), {"h": h, "c": c})).tolist() == [12.5, 3.0]
+    assert mean_squares(LayerTap(("h",), {"h": h})).tolist() == [4.5, 1.0]
+
+
+def test_a_model_whose_method_has_no_tap_runs_without_one():
+    model = torch.nn.ModuleDict({"a": tt.RNN(3, 4), "b": tt.RNN(3, 4, gradient=tt.RTRL()), "c": torch.nn.GRU(3, 4)})
+    assert untapped(model) == ["b"]
+    with open_tap(model) as record:
+        model["b"](torch.randn(5, 2, 3))[0].sum().backward()
+    assert record.layers == {} and model["a"].tap is None
+    del model["b"]
+    with open_tap(model) as record:
+        (model["a"](torch.randn(5, 2, 3))[0].sum() + model["c"](torch.randn(5, 2, 3))[0].sum()).backward()
+    assert list(record.layers) == ["a.l0"] and model["a"].tap is None
