@@ -77,9 +77,14 @@ def updates(count=900) -> list[UpdateRow]:
 
 
 def step_norms(layers=2, updates=45, steps=35) -> list[StepNormRow]:
-    """Norms that decay towards the early steps, less so later in training."""
+    """Norms that decay towards the early steps, less so later in training; small ones of a narrow range above."""
     return [
-        StepNormRow(20 * u + 1, f"recurrent.l{depth}", t, math.exp(-(steps - 1 - t) * (0.5 - 0.008 * u) - depth))
+        StepNormRow(
+            20 * u + 1,
+            f"recurrent.l{depth}",
+            t,
+            math.exp(-(steps - 1 - t) * (0.5 - 0.008 * u) / (1 + 7 * depth) - 6 * depth),
+        )
         for u in range(updates)
         for depth in range(layers)
         for t in range(steps)

@@ -64,7 +64,7 @@ def test_the_verdict_comes_first(rich_page):
         ["horizon 1 percent", "38.33"],
         ["wanted lag", "34"],
     ]
-    history = table_of(rich_page, "The diagnoses of this run")
+    history = table_of(rich_page, "The diagnoses, one after the other")
     assert [row[0] for row in history[1:]] == ["1", "900"] and history[2][4:] == ["5.556", "25.56"]
 
 
@@ -154,7 +154,7 @@ def test_an_online_run_is_called_what_it_is(bare):
     assert "validation" not in next(section_of(page, "loss").all("svg")).text
 
 
-HOSTILE = "</title></pre></style><script>alert(1)</script>\"'&amp; $x_1$ {{ 7*7 }} <!-- ]]>"
+HOSTILE = "</title></pre></style><script>alert(1)</script>\"'&amp; $x_1$ {{ 7*7 }} <!-- ]]>."
 
 
 def test_text_from_outside_stays_text(tmp_path):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from throughtime.records import Activation, LayerFlow, Role
-from throughtime.report.canvas import SMALL, Palette, dress, legend, log_across, points
+from throughtime.report.canvas import SMALL, WIDE, Palette, dress, legend, log_across, points
 from throughtime.report.exhibit import Exhibit, Panel, Table, finite, positive, shown, table
 from throughtime.report.losses import plural
 from throughtime.report.sentences import Absent, LookFor, Says, why_empty
@@ -106,7 +106,12 @@ def _saturation_panel(layer: LayerFlow) -> Panel:
         _named_rows(axes, palette, names)
         legend(axes, palette)
 
-    return Panel(layer.name, alt + ".", draw)
+    return Panel(layer.name, alt + ".", draw, size=_rows_size(len(found)))
+
+
+def _rows_size(rows: int) -> tuple[float, float]:
+    """The size of a figure of named rows, which need some height each."""
+    return WIDE[0], max(WIDE[1], 1 + 0.44 * rows)
 
 
 def _named_rows(axes: Any, palette: Palette, names: Sequence[str]) -> None:
@@ -169,7 +174,7 @@ def _constants_panel(found: dict[str, list[float]]) -> Panel:
         log_across(axes)
         _named_rows(axes, palette, list(drawn))
 
-    return Panel("", alt + ".", draw, keys=0)
+    return Panel("", alt + ".", draw, size=_rows_size(len(drawn)), keys=0)
 
 
 def _states_panel(norms: dict[str, list[float]]) -> Panel:

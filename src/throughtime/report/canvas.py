@@ -19,7 +19,7 @@ WIDE, SQUARE, SMALL = (5.0, 3.0), (3.2, 3.3), (3.2, 2.1)
 
 STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
 COLOUR_MAP = "cividis"
-_LEFT, _RIGHT, _BOTTOM, _TOP, _KEY, _BAR = 0.85, 0.2, 0.56, 0.1, 0.25, 0.56
+_LEFT, _RIGHT, _BOTTOM, _TOP, _KEY, _BAR = 0.85, 0.2, 0.56, 0.1, 0.25, 0.72
 """Room around the axes in inches: at the four sides, for a line of keys, for a colour bar."""
 _SETTINGS: dict[str, Any] = {
     "svg.fonttype": "none",
@@ -142,13 +142,13 @@ def log_across(axes: Any) -> None:
 
 
 def powers_of_ten(axis: Any) -> None:
-    """Label an axis by powers of ten; by plain numbers where it spans less than two of them."""
+    """Label a logarithmic axis: by powers of ten where plain numbers would be long, by more of them where few are."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     low, high = sorted(axis.get_view_interval())
-    few = low <= 0 or high / low < 100
+    few, plain = low <= 0 or high / low < 100, low >= 1e-3 and high <= 1e5
     axis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,), numticks=7))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}" if few else power(value)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}" if few or plain else power(value)))
     axis.set_minor_formatter(NullFormatter())
 
 

@@ -11,7 +11,7 @@ from throughtime.report.exhibit import Panel
 from throughtime.report.losses import plural
 from throughtime.report.page import Page, render
 from throughtime.report.run import NUMBERS_FORMAT, Written, json_bytes, page_paths
-from throughtime.report.sections import finding_of, finding_tables, flow_sections
+from throughtime.report.sections import decided, finding_of, flow_sections, history
 from throughtime.report.sentences import Says
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ def page_of_flow(
         badge=finding.verdict.value if finding is not None else "",
         verdict=finding_of(flows[-1]),
         suggestions=finding.suggestions if finding is not None else [],
-        tables=finding_tables(flows),
+        decided=decided(flows[-1]),
+        history=history(flows),
         sections=flow_sections(flows),
         particulars={heading: dict(entries) for heading, entries in (particulars or {}).items()},
         reproduce=reproduce,

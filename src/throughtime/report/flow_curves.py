@@ -47,7 +47,8 @@ def _step_panel(layer: LayerFlow, before: list[float]) -> Panel:
     def draw(axes: Any, palette: Palette) -> None:
         dress(axes, palette, "step t", "‖∂L/∂sₜ‖")
         for index, (name, values) in enumerate(lines.items()):
-            axes.plot(positive(values), label=name, marker=points(values), markersize=4, **palette.line(index))
+            under = {"linewidth": 4, "alpha": 0.45} if name == "all" else {}  # the largest member covers most of it
+            axes.plot(positive(values), label=name, marker=points(values), markersize=4, **palette.line(index), **under)
         if finite(positive(before)):
             axes.plot(
                 positive(before), label="first diagnosis", color=palette.muted, linewidth=1, marker=points(before)
@@ -164,7 +165,13 @@ def _share_panel(layer: LayerFlow) -> Panel:
     def draw(axes: Any, palette: Palette) -> None:
         dress(axes, palette, "lags", "% of the sum of norms")
         bars = axes.bar(range(len(parts)), parts, color=palette.series[0], width=0.75)
-        axes.bar_label(bars, [f"{part:.2g}" for part in parts], padding=2, fontsize=10, color=palette.ink)
+        axes.bar_label(
+            bars,
+            [f"{part:.2g}" if part >= 0.1 else "<0.1" for part in parts],
+            padding=2,
+            fontsize=10,
+            color=palette.ink,
+        )
         tilt = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if len(names) > 7 else {}
         axes.set_xticks(range(len(names)), names, **tilt)
         axes.set_ylim(0, max(parts) * 1.15)

@@ -23,7 +23,8 @@ class Page:
         badge: the verdict in a word or two, "" where there is none.
         verdict: the sentences of the verdict.
         suggestions: what to try.
-        tables: the figures behind the verdict.
+        decided: the figures behind the verdict.
+        history: the verdicts before.
         missing: sentences on what is not there and how to make it.
         sections: what follows.
         texts: heading → text as it is (samples), before the particulars.
@@ -37,7 +38,8 @@ class Page:
     badge: str
     verdict: Sequence[str]
     suggestions: Sequence[str] = ()
-    tables: Sequence[Table] = ()
+    decided: Table | None = None
+    history: Table | None = None
     missing: Sequence[str] = ()
     sections: Sequence[Section] = ()
     texts: dict[str, str] = field(default_factory=dict)

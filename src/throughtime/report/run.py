@@ -32,7 +32,7 @@ from throughtime.report.losses import OUTCOMES, plural, verdict_parts
 from throughtime.report.maps import NormMap, norm_maps, over_training
 from throughtime.report.page import Page, render
 from throughtime.report.particulars import particulars
-from throughtime.report.sections import finding_of, finding_tables, flow_sections
+from throughtime.report.sections import decided, finding_of, flow_sections, history
 from throughtime.report.sentences import Absent, Says
 from throughtime.report.training_curves import clipping, clipping_figures, clipping_sentences, losses
 
@@ -133,7 +133,8 @@ def page_of_run(run: RunRecords, samples: Mapping[str, str]) -> Page:
         badge=finding.verdict.value if finding is not None else "",
         verdict=[*(finding_of(run.flows[-1]) if run.flows else []), learned],
         suggestions=finding.suggestions if finding is not None else [],
-        tables=finding_tables(run.flows) if run.flows else [],
+        decided=decided(run.flows[-1]) if run.flows else None,
+        history=history(run.flows),
         missing=missing(run),
         sections=_sections(run),
         texts=dict(samples),

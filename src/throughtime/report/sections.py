@@ -35,8 +35,13 @@ def flow_sections(flows: Sequence[Flow], over_training: Exhibit | None = None) -
 
 def finding_of(flow: Flow) -> list[str]:
     """The sentences of a diagnosis's verdict: the verdict itself, and what was not finite."""
-    said = [flow.finding.sentence if flow.finding is not None else Absent.NO_FINDING.value]
+    said = [as_sentence(flow.finding.sentence) if flow.finding is not None else Absent.NO_FINDING.value]
     return said + ([nonfinite_sentence(flow.nonfinite)] if flow.nonfinite is not None else [])
+
+
+def as_sentence(text: str) -> str:
+    """The text with a capital letter and a full stop."""
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
 
 
 def nonfinite_sentence(found: NonFinite) -> str:
@@ -49,17 +54,20 @@ def nonfinite_sentence(found: NonFinite) -> str:
     return Says.NON_FINITE.value.format(source=found.source.value, place=", ".join(filter(None, places)) or "the model")
 
 
-def finding_tables(flows: Sequence[Flow]) -> list[Table]:
-    """The figures that decided the last verdict, and the verdicts in the order of the diagnoses."""
-    finding, tables = flows[-1].finding, []
-    if finding is not None and finding.numbers:
-        about = f" in {finding.layer}" if finding.layer else ""
-        rows = [[name.replace("_", " "), value] for name, value in finding.numbers.items()]
-        tables.append(table(f"What decided it{about}", ["figure", "value"], rows))
-    if len(flows) > 1:
-        heads = ["update", "loss", "verdict", "layer", "shortest 1/e horizon", "shortest 1 % horizon"]
-        tables.append(table("The diagnoses of this run", heads, [_history(flow) for flow in flows]))
-    return tables
+def decided(flow: Flow) -> Table | None:
+    """The figures that decided the verdict."""
+    finding = flow.finding
+    if finding is None or not finding.numbers:
+        return None
+    about = f" in {finding.layer}" if finding.layer else ""
+    rows = [[name.replace("_", " "), value] for name, value in finding.numbers.items()]
+    return table(f"What decided it{about}", ["figure", "value"], rows)
+
+
+def history(flows: Sequence[Flow]) -> Table | None:
+    """The verdicts in the order of the diagnoses, where there are several."""
+    heads = ["update", "loss", "verdict", "layer", "shortest 1/e horizon", "shortest 1 % horizon"]
+    return table("The diagnoses, one after the other", heads, [_history(one) for one in flows]) if flows[1:] else None
 
 
 def _history(flow: Flow) -> list[str | int | float]:

@@ -10,6 +10,8 @@ from throughtime.report.exhibit import Exhibit, Panel, Table, finite, of_all, pi
 from throughtime.report.sentences import Absent, LookFor, Says, why_empty
 
 Plane = list[list[float]]
+_BARS = 48
+"""The most exponents that are drawn with bars of their own; of more, a line with a band."""
 _DOTS = 300
 """The most eigenvalues that are drawn in one plane."""
 
@@ -183,10 +185,11 @@ def _lyapunov_panel(layer: LayerFlow, before: Lyapunov | None) -> Panel:
 
 def _draw_exponents(axes: Any, found: Lyapunov, label: str, style: dict[str, Any]) -> None:
     places = [index for index, value in enumerate(found.exponents) if math.isfinite(value)]
-    errors = [error if math.isfinite(error) else 0.0 for error in found.errors]
-    axes.errorbar(
-        [index + 1 for index in places],
-        [found.exponents[index] for index in places],
-        [errors[index] for index in places],
-        label=label, linestyle="none", markersize=4, capsize=2, elinewidth=1, **style,
-    )  # fmt: skip
+    across, up = [index + 1 for index in places], [found.exponents[index] for index in places]
+    errors = [found.errors[index] if math.isfinite(found.errors[index]) else 0.0 for index in places]
+    if len(places) > _BARS:
+        low, high = zip(*((value - error, value + error) for value, error in zip(up, errors, strict=True)), strict=True)
+        axes.fill_between(across, low, high, color=style["color"], alpha=0.3, linewidth=0)
+        axes.plot(across, up, label=label, color=style["color"], linestyle="--" if "fillstyle" in style else "-")
+        return
+    axes.errorbar(across, up, errors, label=label, linestyle="none", markersize=4, capsize=2, elinewidth=1, **style)
