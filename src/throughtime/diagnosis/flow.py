@@ -27,6 +27,8 @@ from throughtime.records import Flow, GainMap, Horizon, LagCurve, LayerFlow, Lya
 
 EXPONENTS = 16
 """How many Lyapunov exponents of a layer are measured, the leading ones."""
+ENTRIES = 3 * 10**8
+"""How many entries of Jacobians they may take, unless one row has more: some seconds on one core."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,8 @@ def _lags(layer: CapturedLayer, options: Options) -> dict[str, dict[str, Any]]:
 
 
 def _exponents(run: RecordedRun) -> Lyapunov:
-    return lyapunov_of(run, min(EXPONENTS, sum(run.cell.state_sizes.values())))
+    (steps, rows), size = run.sequence.shape, sum(run.cell.state_sizes.values())
+    return lyapunov_of(run, min(EXPONENTS, size), rows=min(rows, max(1, ENTRIES // (steps * size**2))))
 
 
 OF_A_LAYER: dict[str, Callable[[CapturedLayer, Options], dict[str, dict[str, Any]]]] = {"lags": _lags}
@@ -163,7 +166,8 @@ def gradient_flow(
         samples: how many (t, row) the gradient by lag is taken over, about; at most 16 of each row.
         parts: what to measure beside ‖∂L/∂s_t‖ by step: "lags" (the gradient by lag, and its horizons), "shares"
             (what each lag contributes to the weights' gradient), "gains" (the map of ‖∂s_t/∂s_r‖), "spectra" (of the
-            weights and of sampled J_t), "exponents" (the leading 16 of Lyapunov's), "units" (their activations). The
+            weights and of sampled J_t), "exponents" (the leading 16 of Lyapunov's,
+            over as many rows as a fixed budget allows), "units" (their activations). The
             verdict is found from what there is: its numbers come from the lags, the exponents and the units.
         exact_gains: form the products of Jacobians instead of estimating their norms, and give their spectral norms
             too; for small states.
