@@ -41,6 +41,12 @@ class LayerCall:
         torch.autograd.grad(ends, self.sources, cotangents, retain_graph=True, allow_unused=True)
         found = {name: run for name, own in self.taps.items() for run in runs if run.tap is own}
         runs.clear()
+        missing = [name for name in self.taps if name not in found]
+        if missing:
+            raise ArgumentError(
+                f"{missing[0]} reads whole numbers and none of its weights requires a gradient, so none flows through "
+                "it: call requires_grad_() on the layer for the time of the diagnosis"
+            )
         return {name: replace(run, tap=replace(self.taps[name])) for name, run in found.items()}
 
 
@@ -114,8 +120,8 @@ def capture(model: nn.Module, loss: Callable[[Tensor, Any], Tensor], x: Any, y: 
     """Run the model and its backward pass once.
 
     Raises:
-        ArgumentError: where the model has no recurrent layer, runs none or one twice, where there are no steps or
-            rows, or where the loss is no scalar.
+        ArgumentError: where the model has no recurrent layer, runs none, or one twice or without a graph, where there
+            are no steps or rows, or where the loss is no scalar.
     """
     layers = {name: layer for name, layer in recurrent_layers(model).items() if isinstance(layer, RecurrentLayer)}
     calls: dict[str, LayerCall] = {}
@@ -128,12 +134,6 @@ def capture(model: nn.Module, loss: Callable[[Tensor, Any], Tensor], x: Any, y: 
         captured = [
             CapturedLayer(call, given, call.runs(given)) for call, given in zip(calls.values(), cotangents, strict=True)
         ]
-    for name, layer in zip(calls, captured, strict=True):
-        if len(layer.runs) < len(layer.call.taps):
-            raise ArgumentError(
-                f"layer {quoted(name)} reads whole numbers, and weights that read them require no gradient, so none "
-                "reaches it: call requires_grad_() on the layer for the time of the diagnosis"
-            )
     return Capture(value.item(), captured)
 
 
@@ -195,6 +195,11 @@ class _Watch:
         finals = final if isinstance(final, tuple) else (final,)
         taps = dict(list(self.record.layers.items())[self.taps_before :])
         outputs = y.data if isinstance(y, PackedSequence) else y
+        if not outputs.requires_grad:
+            raise ArgumentError(
+                f"layer {quoted(self.name)} was run without a graph, so no gradient flows through it; leave no_grad() "
+                "out of the model's forward pass, and where the layer reads whole numbers call requires_grad_() on it"
+            )
         self.calls[self.name] = LayerCall(outputs, finals, layout, self.sources, taps, self.recording)
 
 

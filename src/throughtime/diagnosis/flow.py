@@ -14,7 +14,7 @@ from throughtime.diagnosis.gains import gain_map
 from throughtime.diagnosis.horizons import horizons_of
 from throughtime.diagnosis.lag_curves import profiles_of
 from throughtime.diagnosis.lyapunov import lyapunov_of
-from throughtime.diagnosis.nonfinite import first_nonfinite
+from throughtime.diagnosis.nonfinite import first_nonfinite, is_finite
 from throughtime.diagnosis.saturation import activations_of, units_of
 from throughtime.diagnosis.shares import shares_of
 from throughtime.diagnosis.spectra import spectrum_of
@@ -224,16 +224,14 @@ def _check(wanted_lag: object, samples: object, parts: object, seed: object) -> 
 
 
 def _filled(layer: CapturedLayer, parts: Collection[str], options: Options) -> dict[str, dict[str, Any]]:
-    """For each recurrence what the parts fill in; those that need numbers only where all of its numbers are finite."""
-    filled: dict[str, dict[str, Any]] = {name: {} for name in layer.runs}
-    for part in (part for part in OF_A_LAYER if part in parts):
+    """For each recurrence what the parts fill in; nothing for one that computed something that is no finite number."""
+    filled: dict[str, dict[str, Any]] = {name: {} for name, run in layer.runs.items() if is_finite(run)}
+    for part in (part for part in OF_A_LAYER if part in parts and filled):
         for name, values in OF_A_LAYER[part](layer, options).items():
-            filled[name] |= values
-    for name, run in layer.runs.items():
-        numbers = (run.sequence.x, *run.entering, *run.own, *run.parameters.values())
-        finite = all(bool(one.isfinite().all()) for one in numbers)
-        for part in (part for part in OF_A_RUN if part in parts and finite):
-            filled[name] |= OF_A_RUN[part](run, options)
+            filled.get(name, {}).update(values)
+    for part in (part for part in OF_A_RUN if part in parts):
+        for name, values in filled.items():
+            values |= OF_A_RUN[part](layer.runs[name], options)
     return filled
 
 
@@ -259,4 +257,4 @@ def _by_step(layer: CapturedLayer, clipped: dict[str, float]) -> list[LayerFlow]
 
 def _root_mean_square(norms: Float[Tensor, "time batch"], rows: Int[Tensor, " time"]) -> list[float]:
     """Over the rows that have the step; 0 where none has."""
-    return (row_norm((norms.double(),)) / rows.sqrt()).tolist()
+    return (row_norm((norms.double(),)) / rows.double().sqrt()).tolist()

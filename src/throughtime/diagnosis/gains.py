@@ -15,8 +15,10 @@ ROWS = 4
 """How many rows of the batch the map is a mean over, at most, one probe each."""
 
 
-def gain_map(run: RecordedRun, generator: torch.Generator, exact: bool = False) -> GainMap:
+def gain_map(run: RecordedRun, generator: torch.Generator, exact: bool = False) -> GainMap | None:
     """‖∂s_t/∂s_r‖_F / √S for up to 48 times 48 pairs of steps, root mean square over the longest rows, 4 at most.
+
+    None where no row has a step.
 
     E ‖Jᵀv‖² = ‖J‖_F² for a vector v of independent entries of mean 0 and variance 1, so one vector for each t and
     row, carried back through the recurrence alone, estimates a whole line of the map: within some 20 % where many
@@ -27,6 +29,8 @@ def gain_map(run: RecordedRun, generator: torch.Generator, exact: bool = False) 
     """
     lengths = run.sequence.lengths
     length = len(run.sequence.x) if lengths is None else int(lengths.max())
+    if not length:
+        return None
     rows = torch.arange(run.sequence.shape[1]) if lengths is None else (lengths == length).nonzero()[:, 0]
     part = run.part(rows[:ROWS].to(run.own[0].device))
     steps = torch.linspace(0, length - 1, min(GRID, length)).round().long().tolist()

@@ -1,12 +1,13 @@
 """How far back a gradient reaches: the lag from which on it stays below a level, and how sure that is."""
 
 import math
+from collections.abc import Iterator
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from throughtime.diagnosis.lag_curves import Profiles
+from throughtime.diagnosis.lag_curves import Profiles, quantiles_by_lag
 from throughtime.records import Horizon
 
 LEVELS = (1 / math.e, 0.01)
@@ -19,7 +20,7 @@ def horizons_of(profiles: Profiles, generator: torch.Generator) -> list[Horizon]
 
     With samples of one row alone these are drawn instead. Cost: sorting the ratios 200 times.
     """
-    curves = torch.stack([profiles.ratios.nanquantile(0.5, dim=0), *_drawn(profiles, generator)])
+    curves = torch.cat([quantiles_by_lag(ratios, (0.5,)) for ratios in (profiles.ratios, *_drawn(profiles, generator))])
     observed = profiles.ratios.shape[1] - 1
     horizons = []
     for level in LEVELS:
@@ -46,14 +47,13 @@ def stays_below(curves: Float[Tensor, "curves lags"], level: float) -> Float[Ten
     return torch.where(last >= end, torch.inf, crossing.clamp(min=0))
 
 
-def _drawn(profiles: Profiles, generator: torch.Generator) -> list[Tensor]:
+def _drawn(profiles: Profiles, generator: torch.Generator) -> Iterator[Tensor]:
+    """The ratios of rows drawn with replacement, with all samples of each, again and again."""
     rows = profiles.rows.unique()
     if len(rows) == 1:
         members = list(torch.arange(len(profiles.rows))[:, None])
     else:
         members = [(profiles.rows == row).nonzero()[:, 0] for row in rows]
-    curves = []
     for _ in range(DRAWS):
         drawn = torch.randint(len(members), (len(members),), generator=generator).tolist()
-        curves.append(profiles.ratios[torch.cat([members[i] for i in drawn])].nanquantile(0.5, dim=0))
-    return curves
+        yield profiles.ratios[torch.cat([members[i] for i in drawn])]

@@ -31,14 +31,20 @@ class Profiles:
     rows: Int[Tensor, " samples"]
 
     def curve(self) -> LagCurve:
-        levels = torch.tensor(QUANTILES, dtype=torch.float64)
-        quantiles = torch.nanquantile(self.ratios, levels, dim=0)
+        quantiles = quantiles_by_lag(self.ratios, QUANTILES)
         return LagCurve(
             self.ratios.nanmean(0).tolist(),
             {str(level): curve.tolist() for level, curve in zip(QUANTILES, quantiles, strict=True)},
             (~self.ratios.isnan()).sum(0).tolist(),
             self.units.quantile(0.5).item(),
         )
+
+
+def quantiles_by_lag(ratios: Tensor, levels: tuple[float, ...]) -> Float[Tensor, "levels lags"]:
+    """The quantiles of each column, of what is no nan in it; in parts, because torch.quantile has a largest size."""
+    at = torch.tensor(levels, dtype=ratios.dtype)
+    parts = ratios.split(max(1, 2**22 // len(ratios)), dim=1)
+    return torch.cat([part.nanquantile(at, dim=0) for part in parts], dim=1)
 
 
 def profiles_of(layer: CapturedLayer, samples: int, generator: torch.Generator) -> dict[str, Profiles | None]:
@@ -50,8 +56,8 @@ def profiles_of(layer: CapturedLayer, samples: int, generator: torch.Generator) 
     recurrence at hand, so that every curve begins at 1, whatever the scale of the weights between the layers. Samples
     without it are left out, and a sample ends where its gradient is no longer finite.
 
-    Rows are independent, so a backward pass serves a sample of each row. Cost: about samples / B of them (16 at most)
-    for each direction.
+    Rows are independent, so a backward pass serves a sample of each row. Cost: about samples / B of them, from 1 to
+    16, for each direction.
     """
     found: dict[str, Profiles | None] = {}
     for reverse in sorted({is_reverse(name) for name in layer.runs}):
@@ -75,10 +81,10 @@ def _reach(run: RecordedRun) -> Int[Tensor, "time batch"]:
 def _choose(
     layer: CapturedLayer, run: RecordedRun, reverse: bool, samples: int, generator: torch.Generator
 ) -> list[Int[Tensor, " batch"]]:
-    """For each pass a step of each row, in the direction's own order; -1 for none.
+    """For each pass a step of each row, in the direction's own order; -1 for none, as for the rows beyond `samples`.
 
     They are spread evenly over the steps that reach back at least half as far as the row's farthest, each drawn from
-    a part of its own, and the last of them is always among them.
+    a part of its own; of several the last is the last of these steps.
     """
     entering = layer.entering()
     entering = (reversed_in_time(entering, run.sequence.lengths) if reverse else entering).cpu()
@@ -88,9 +94,10 @@ def _choose(
         candidates = entering[:, row].nonzero()[:, 0]
         reaches = reach[candidates, row]
         of_rows.append(candidates[2 * reaches >= reaches.max()] if len(candidates) else candidates)
-    with_loss = sum(len(candidates) > 0 for candidates in of_rows)
-    wanted = min(PASSES, -(-samples // with_loss)) if with_loss else 0
-    picks = [_spread(candidates, wanted, generator) for candidates in of_rows]
+    with_loss = [row for row, candidates in enumerate(of_rows) if len(candidates)]
+    used = {with_loss[i * len(with_loss) // samples] for i in range(samples)} if with_loss[samples:] else {*with_loss}
+    wanted = min(PASSES, -(-samples // len(used))) if used else 0
+    picks = [_spread(some, wanted if row in used else 0, generator) for row, some in enumerate(of_rows)]
     passes = max(map(len, picks), default=0)
     columns = [picked + [-1] * (passes - len(picked)) for picked in picks]
     return [torch.tensor(steps, device=run.sequence.x.device) for steps in zip(*columns, strict=True)]
@@ -98,11 +105,12 @@ def _choose(
 
 def _spread(candidates: Int[Tensor, " steps"], wanted: int, generator: torch.Generator) -> list[int]:
     count = min(wanted, len(candidates))
-    edges = [len(candidates) * i // count for i in range(count + 1)] if count else []
-    drawn = [
-        int(torch.randint(low, high, (), generator=generator)) for low, high in zip(edges, edges[1:], strict=False)
-    ]
-    return [int(candidates[at]) for at in [*drawn[:-1], len(candidates) - 1][:count]]
+    drawn = []
+    for low, high in ((len(candidates) * i // count, len(candidates) * (i + 1) // count) for i in range(count)):
+        drawn.append(int(torch.randint(low, high, (), generator=generator)))
+    if count > 1:
+        drawn[-1] = len(candidates) - 1
+    return candidates[drawn].tolist()
 
 
 def _kept(layer: CapturedLayer, steps: Int[Tensor, " batch"], reverse: bool) -> Tensor:

@@ -40,6 +40,12 @@ def states_of(run: RecordedRun) -> Float[Tensor, "time batch size"]:
     return sequence.from_rows(torch.cat(state, dim=-1))
 
 
+def is_finite(run: RecordedRun) -> bool:
+    """Whether all weights, inputs and states of the recurrence are, the one that it began with too."""
+    given = all(bool(value.isfinite().all()) for value in (*run.parameters.values(), *run.entering))
+    return given and _first(run.sequence.x) is None and _first(states_of(run)) is None
+
+
 def _first(steps: Float[Tensor, "time batch size"]) -> tuple[int, int] | None:
     """(step, row) of the first entry that is not finite."""
     bad = (~steps.isfinite().all(-1)).nonzero()

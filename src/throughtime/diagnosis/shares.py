@@ -7,7 +7,7 @@ import torch
 from throughtime.gradients.lags import RecordedRun
 from throughtime.records import LagShare
 
-BUDGET = 10**11
+BUDGET = 2 * 10**11
 """Multiplications by a weight, at most: a few seconds on one core."""
 
 
@@ -17,8 +17,10 @@ def shares_of(run: RecordedRun) -> list[LagShare]:
     Every lag takes a backward step of all steps at once, so all of them cost T²·B·P. That is kept within `BUDGET`
     by taking the longest rows only, as many as it allows, and of the longest one only its last steps where it does
     not allow one; the losses are then those of these rows and steps. It ends early where nothing above rounding
-    reaches further.
+    reaches further; where the losses' own gradients are not finite, there are none.
     """
+    if not all(bool(member.isfinite().all()) for member in run.own):
+        return []
     part = affordable(run, BUDGET)
     steps = len(part.sequence.x)
     ends = [*(2**i for i in range((steps - 1).bit_length())), steps]
