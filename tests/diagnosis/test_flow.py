@@ -119,7 +119,7 @@ def test_without_a_gradient_there_are_zeros_and_no_curves():
         assert flow.by_step == {"l0": [0.0] * T, "l1": [0.0] * T}
         assert flow.by_lag == {"l0": None, "l1": None} and flow.horizon == {"l0": [], "l1": []}
         assert flow.record.nonfinite is None and flow.jacobian_norms["l0"] is not None
-        assert str(flow).splitlines()[-1].split()[:-1] == ["l1", "0", "0", "-", "-"]
+        assert str(flow).splitlines()[4].split()[:-1] == ["l1", "0", "0", "-", "-"]
         assert flow.verdict is Verdict.NO_GRADIENT
 
 
@@ -150,7 +150,12 @@ def test_it_prints_as_a_table():
     x = normal(1, 40, 3, 1)
     x[7, 2] = float("nan")
     lines = str(tt.gradient_flow(rnn, mse_loss, x, normal(2, 40, 3, 1))).splitlines()
-    assert lines[2] == "first non-finite number: input of l0 at step 7 of row 2"
+    assert (
+        lines[1].startswith("non-finite: ")
+        and "input of l0" in lines[1]
+        and "step 7" in lines[1]
+        and "row 2" in lines[1]
+    )
 
 
 def test_the_lag_that_is_wanted_is_kept_and_half_the_steps_unless_it_is_given():
