@@ -50,6 +50,10 @@ def _lags(layer: CapturedLayer, options: Options) -> dict[str, dict[str, Any]]:
     }
 
 
+def _affordable_jacobians(run: RecordedRun) -> int:
+    return max(2, min(JACOBIANS, CUBES // sum(run.cell.state_sizes.values()) ** 3))
+
+
 def _lyapunov(run: RecordedRun) -> Lyapunov | None:
     size, (steps, rows) = sum(run.cell.state_sizes.values()), run.sequence.shape
     affordable = max(1, NUMBERS // (steps * size**2))
@@ -65,7 +69,7 @@ OF_A_LAYER: dict[str, Callable[[CapturedLayer, Options], dict[str, dict[str, Any
 OF_A_RUN: dict[str, Callable[[RecordedRun, Options], dict[str, Any]]] = {
     "shares": lambda run, options: {"shares": shares_of(run)},
     "gains": lambda run, options: {"gains": gain_map(run, options.generator, options.exact_gains)},
-    "spectrum": lambda run, options: {"spectrum": spectrum_of(run)},
+    "spectrum": lambda run, options: {"spectrum": spectrum_of(run, _affordable_jacobians(run))},
     "lyapunov": lambda run, options: {"lyapunov": _lyapunov(run)},
     "activations": lambda run, options: {"activations": activations_of(run), "units": units_of(run)},
 }
@@ -76,6 +80,8 @@ EXPONENTS, ROWS, NUMBERS = 32, 4, 2**28
 
 One row is always followed.
 """
+JACOBIANS, CUBES = 16, 2**29
+"""Of how many J_t the eigenvalues are computed at most, and how many S³ that may cost; two at least."""
 
 PARTS = (*OF_A_LAYER, *OF_A_RUN)
 
