@@ -6,6 +6,8 @@ from throughtime.cells import AffineCell as AffineCell
 from throughtime.cells import Cell as Cell
 from throughtime.cells import FunctionCell as FunctionCell
 from throughtime.clipping import clip_gradients as clip_gradients
+from throughtime.diagnosis import floss as floss
+from throughtime.diagnosis import flossing_loss as flossing_loss
 from throughtime.diagnosis import gradient_flow as gradient_flow
 from throughtime.diagnosis import lyapunov_exponents as lyapunov_exponents
 from throughtime.gradients import BPTT as BPTT
@@ -52,6 +54,8 @@ __all__ = [
     "checkpointed_backward",
     "clip_gradients",
     "diagnosis",
+    "floss",
+    "flossing_loss",
     "gradient_bias",
     "gradient_flow",
     "losses",

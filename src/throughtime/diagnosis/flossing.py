@@ -7,7 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from throughtime.cells.base import check_size
-from throughtime.diagnosis.lyapunov import Follower, check_layer, checked_discard, counted_steps
+from throughtime.diagnosis.directions import Follower, checked_discard, counted_steps
+from throughtime.diagnosis.lyapunov import check_layer
 from throughtime.errors import ArgumentError
 from throughtime.gradients.loop import LOOP
 from throughtime.layers.base import RecurrentLayer
@@ -51,7 +52,7 @@ def flossing_loss(
 
     Examples:
         >>> rnn = tt.RNN(3, 8)
-        >>> loss = flossing_loss(rnn, torch.randn(40, 2, 3), count=4)
+        >>> loss = tt.flossing_loss(rnn, torch.randn(40, 2, 3), count=4)
         >>> loss.backward()
         >>> loss.item() > 0, bool(rnn.weight_hh_l0.grad.isfinite().all())
         (True, True)

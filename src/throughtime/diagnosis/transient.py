@@ -53,7 +53,7 @@ def transient_growth(matrix: Float[Tensor, "size size"], lags: int = 64) -> Tran
     Examples:
         >>> growth = transient_growth(torch.tensor([[0.9, 10.0], [0.0, 0.9]]))
         >>> round(growth.peak, 1), growth.lag
-        (38.8, 9)
+        (38.7, 9)
     """
     check_size("lags", lags, least=1)
     if matrix.dim() != 2 or matrix.shape[0] != matrix.shape[1]:
