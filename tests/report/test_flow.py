@@ -189,7 +189,7 @@ def test_no_diagnosis_is_refused(tmp_path):
 def test_a_notebook_gets_the_figures_of_the_page_in_real_colours(tmp_path):
     figure = figure_of_flow([flow(1, 1, 0.5), flow(1)])
     page = _page([flow(1, 1, 0.5), flow(1)], tmp_path)
-    titled = [axes.get_title(loc="right") for axes in figure.axes if axes.get_title(loc="right")]
+    titled = [axes.get_title(loc="left") for axes in figure.axes if axes.get_title(loc="left")]
     assert len(titled) == len(list(page.all("svg")))
     assert titled[0] == "By step\nrecurrent.l0"
     assert {line.get_color() for line in figure.axes[0].get_lines()} == {"#0072b2", "#d55e00", "#00805d", "#57606a"}

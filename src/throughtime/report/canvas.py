@@ -21,7 +21,7 @@ STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
 COLOUR_MAP = "cividis"
 _LEFT, _RIGHT, _BOTTOM, _TOP, _KEY, _BAR = 0.85, 0.2, 0.56, 0.1, 0.25, 0.72
 """Room around the axes in inches: at the four sides, for a line of keys, for a colour bar."""
-_SETTINGS: dict[str, Any] = {
+_SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "throughtime",
     "text.parse_math": False,

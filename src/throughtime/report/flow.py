@@ -90,7 +90,7 @@ def _canvas(panels: Sequence[tuple[str, Panel]]) -> "Figure":
     for axes, (title, panel) in zip(grid, panels, strict=False):
         if panel.draw is not None:
             panel.draw(axes, NOTEBOOK)
-        axes.set_title(title, fontsize=9, color=NOTEBOOK.ink, loc="right")
+        axes.set_title(title, fontsize=10, color=NOTEBOOK.ink, loc="left", pad=6 + 18 * panel.keys)
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
     return figure

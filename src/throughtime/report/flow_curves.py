@@ -157,13 +157,14 @@ def _share_panel(layer: LayerFlow) -> Panel:
     if not whole > 0 or len(finite(norms)) < len(norms):
         return Panel(layer.name, "", None, why_empty(norms))
     names = [_band(share.start, share.stop) for share in layer.shares]
+    starts, crowded = [str(share.start) for share in layer.shares], len(names) > 7
     parts = [100 * norm / whole for norm in norms]
     alt = f"Shares of lags in {layer.name}: " + ", ".join(
         f"{name}: {part:.3g} %" for name, part in zip(names, parts, strict=True)
     )
 
     def draw(axes: Any, palette: Palette) -> None:
-        dress(axes, palette, "lags", "% of the sum of norms")
+        dress(axes, palette, "lags from" if crowded else "lags", "% of the sum of norms")
         bars = axes.bar(range(len(parts)), parts, color=palette.series[0], width=0.75)
         axes.bar_label(
             bars,
@@ -172,8 +173,7 @@ def _share_panel(layer: LayerFlow) -> Panel:
             fontsize=10,
             color=palette.ink,
         )
-        tilt = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if len(names) > 7 else {}
-        axes.set_xticks(range(len(names)), names, **tilt)
+        axes.set_xticks(range(len(names)), starts if crowded else names)
         axes.set_ylim(0, max(parts) * 1.15)
         axes.grid(False, axis="x")
 

@@ -59,7 +59,7 @@ def render(page: Page) -> bytes:
         from markupsafe import Markup
     except ImportError:
         raise missing_extra("jinja2") from None
-    folder = files(__package__)
+    folder = files("throughtime.report")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(shown=shown, name=_name)
     template = environment.from_string((folder / _TEMPLATE).read_text(encoding="utf-8"))

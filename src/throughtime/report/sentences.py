@@ -103,7 +103,7 @@ class Says(Enum):
     STREAM = "Latest bytes of the stream: {figures}: {meaning}."
     FLOW = "One batch of {rows} and {steps}, loss {loss}; the gradient is wanted {wanted} back."
     NON_FINITE = "The first value that is not finite is in the {source}: {place}."
-    MINUS_INFINITY = "{count} of {all} exponents are −∞: these directions are lost at once."
+    MINUS_INFINITY = "Lost at once, with an exponent of −∞: {count} of {all} directions."
     REVERSE = "Steps of a reverse layer are counted in the order in which it runs, from the end of the sequence."
     HELD = "{layer}: per-step clipping took hold at {share} of the steps, so this is not the exact gradient."
     NONE_DEAD = "Every unit changes; none is dead."

@@ -178,7 +178,15 @@ def _lyapunov_panel(layer: LayerFlow, before: Lyapunov | None) -> Panel:
         if before is not None:
             legend(axes, palette)
         if lost:
-            axes.text(0.98, 0.95, f"{lost} are −∞", transform=axes.transAxes, ha="right", va="top", color=palette.ink)
+            axes.text(
+                0.98,
+                0.95,
+                f"−∞: {lost} of {len(found.exponents)}",
+                transform=axes.transAxes,
+                ha="right",
+                va="top",
+                color=palette.ink,
+            )
 
     return Panel(layer.name, alt, draw, keys=1 if before is not None else 0)
 
