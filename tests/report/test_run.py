@@ -209,7 +209,7 @@ def test_the_same_records_give_the_same_bytes(rich_run, tmp_path):
 def test_the_users_own_settings_of_matplotlib_change_nothing(rich_run, tmp_path):
     import matplotlib
 
-    with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red", "lines.linewidth": 9}):
+    with matplotlib.rc_context({"font.size": 30, "xtick.direction": "in", "patch.linewidth": 9}):
         report_of_run(rich_run, tmp_path / "page.html", {"At temperature 0.8": "the language\n  is."})
         assert matplotlib.rcParams["font.size"] == 30
     assert (tmp_path / "page.html").read_bytes() == (rich_run / "report.html").read_bytes()
