@@ -19,6 +19,21 @@ def test_the_layers_stand_in_the_order_of_the_computation():
     assert [run.cell.input_size for run in captured.runs.values()] == [INPUT, H, H, 4, 4]
 
 
+def test_what_comes_from_another_module_counts_as_a_layers_loss():
+    model, (x, weights) = (
+        nn.ModuleDict({"below": layer("LSTM"), "above": nn.ModuleList([tt.RNN(H, 2).double()])}),
+        data(2),
+    )
+    model.forward = lambda x: model["above"][0](model["below"](x)[0])[0]
+    flow = tt.gradient_flow(model, lambda y, w: (w * y**2).sum(), x, weights)
+    between = model["below"](x)[0]
+    (arriving,) = torch.autograd.grad((weights * model["above"][0](between)[0] ** 2).sum(), between)
+    alone = tt.gradient_flow(model["below"], lambda y, g: (g * y).sum(), x, arriving)
+    assert list(flow.by_lag) == ["below.l0", "above.0.l0"]
+    assert flow.by_step["below.l0"] == pytest.approx(alone.by_step["l0"], rel=1e-12)
+    assert flow.by_lag["below.l0"].mean == pytest.approx(alone.by_lag["l0"].mean, rel=1e-12)
+
+
 def test_the_norms_of_all_losses_are_those_of_a_tap():
     model, (x, weights) = Model(layer("LSTM", num_layers=2)), data(H)
     captured = capture(model, every_step, x, weights)

@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy, mse_loss
 
 import throughtime as tt
 from throughtime.errors import ArgumentError
-from throughtime.records import read_flows, write_flows
+from throughtime.records import Verdict, read_flows, write_flows
 
 LENGTHS = [T, 0, 1, 6]
 
@@ -119,7 +119,8 @@ def test_without_a_gradient_there_are_zeros_and_no_curves():
         assert flow.by_step == {"l0": [0.0] * T, "l1": [0.0] * T}
         assert flow.by_lag == {"l0": None, "l1": None} and flow.horizon == {"l0": [], "l1": []}
         assert flow.record.nonfinite is None and flow.jacobian_norms["l0"] is not None
-        assert str(flow).splitlines()[-1].split() == ["l1", "0", "0", "-", "-", "-"]
+        assert str(flow).splitlines()[4].split()[:-1] == ["l1", "0", "0", "-", "-"]
+        assert flow.verdict is Verdict.NO_GRADIENT
 
 
 def test_rows_without_any_step():
@@ -142,14 +143,33 @@ def test_it_prints_as_a_table():
     with torch.no_grad():
         rnn.weight_hh_l0.fill_(0.9)
     lines = str(tt.gradient_flow(rnn, mse_loss, normal(1, 40, 3, 1), normal(2, 40, 3, 1))).splitlines()
-    assert (
-        lines[0].endswith("over 40 steps of 3 rows") and lines[1].split()[-6:] == "horizon 1/e horizon 1 % λ1".split()
-    )
-    assert "9.49 (9.49 … 9.49)" in lines[2] and "> 39" in lines[2]
+    assert lines[0].endswith("over 40 steps of 3 rows")
+    assert lines[1] == "healthy: after the 20 steps wanted the gradient of l0 has 12 % of its norm"
+    assert lines[2].split()[-6:] == "horizon 1/e horizon 1 % λ1".split()
+    assert "9.49 (9.49 … 9.49)" in lines[3] and "> 39" in lines[3] and lines[3].endswith("-0.105")
     x = normal(1, 40, 3, 1)
     x[7, 2] = float("nan")
     lines = str(tt.gradient_flow(rnn, mse_loss, x, normal(2, 40, 3, 1))).splitlines()
-    assert lines[1] == "first non-finite number: input of l0 at step 7 of row 2"
+    assert lines[1].startswith("non-finite: the input holds a NaN or an infinity at step 7, row 2 of l0")
+
+
+def test_the_lag_that_is_wanted_is_kept_and_half_the_steps_unless_it_is_given():
+    rnn, (x, _) = layer("RNN"), data(H)
+    given, usual = (
+        tt.gradient_flow(rnn, lambda y, _: y.sum(), x, None, parts=[], **options).record.wanted_lag
+        for options in ({"wanted_lag": 9}, {})
+    )
+    assert (given, usual) == (9, T // 2)
+
+
+def test_within_autocast_the_recurrences_are_taken_apart_in_their_own_precision():
+    rnn = tt.LSTM(INPUT, H)
+    x, weights = (one.float() for one in data(H))
+    expected = tt.gradient_flow(rnn, lambda y, w: (w * y).sum(), x, weights).record.layers[0]
+    with torch.autocast("cpu", torch.bfloat16):
+        found = tt.gradient_flow(rnn, lambda y, w: (w * y).sum(), x, weights).record.layers[0]
+    assert (found.by_step, found.by_lag, found.shares) == (expected.by_step, expected.by_lag, expected.shares)
+    assert str(found.gains) == str(expected.gains)
 
 
 @pytest.mark.parametrize(

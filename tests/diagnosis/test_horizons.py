@@ -47,6 +47,7 @@ def test_a_gradient_that_does_not_fall_has_no_horizon_within_what_was_seen():
         ([1, 0.1, 0.5, 0.1], 0.3, 2 + math.log(0.5 / 0.3) / math.log(5)),  # from which on it stays below
         ([1, 0.1, 3, 0.5], 0.3, INF),
         ([1, 0.3, 0.1, 0.05], 0.3, 1.0),
+        ([1, 0.5, 0.4, 0.3], 0.3, INF),
         ([1, 0.1, NAN, NAN], 0.3, math.log(1 / 0.3) / math.log(10)),
         ([1, 0.5, NAN, NAN], 0.3, INF),
         ([1, NAN, NAN, NAN], 0.3, INF),

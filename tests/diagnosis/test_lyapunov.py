@@ -6,10 +6,9 @@ from diagnosis.recorded import MASKS, B, T, jacobians, layer_of, recorded, run_o
 from examples_of import CELLS, INPUT
 
 import throughtime as tt
-from throughtime.diagnosis import lyapunov, lyapunov_exponents, lyapunov_of
-from throughtime.diagnosis.lyapunov import counted_steps
+from throughtime.diagnosis import directions, lyapunov, lyapunov_exponents, lyapunov_of
+from throughtime.diagnosis.directions import counted_steps
 from throughtime.errors import ArgumentError, NonFiniteError
-from throughtime.gradients.sequence import Sequence
 
 EVERY_CELL = pytest.mark.parametrize("name", CELLS)
 EVERY_MASK = pytest.mark.parametrize("masks", MASKS)
@@ -51,27 +50,6 @@ def test_they_add_up_to_the_mean_of_ln_det(name, masks):
     assert len(found.exponents) == len(found.errors) == sum(CELLS[name].state_sizes.values())
 
 
-def test_after_a_start_and_after_every_reset_the_first_steps_only_align():
-    x, state = torch.zeros(9, 4, 1), (torch.zeros(4, 2),)
-    resets = torch.zeros(9, 4, dtype=torch.bool)
-    resets[3, 1] = resets[0, 2] = resets[5, 2] = True
-    sequence = Sequence(x, state, state, torch.tensor([9, 9, 8, 2]), resets, inert=True)
-    counted = counted_steps(sequence, 2)
-    assert [counted[:, row].nonzero().flatten().tolist() for row in range(4)] == [
-        [2, 3, 4, 5, 6, 7, 8],
-        [2, 6, 7, 8],
-        [3, 4],
-        [],
-    ]
-    without = counted_steps(sequence, 0)
-    assert [without[:, row].nonzero().flatten().tolist() for row in range(4)] == [
-        list(range(9)),
-        [0, 1, 2, 4, 5, 6, 7, 8],
-        [1, 2, 3, 4, 6, 7],
-        [0, 1],
-    ]
-
-
 @pytest.mark.parametrize(("masks", "share"), [("plain", 2), ("lengths", 2), ("resets", 2), ("lengths-and-resets", 0)])
 def test_a_fifth_of_the_longest_stretch_is_discarded_unless_said_otherwise(masks, share):
     run = run_of(CELLS["GRU"], masks)
@@ -96,6 +74,7 @@ def test_a_trajectory_in_pieces_is_the_same(name, masks, monkeypatch):
     layer, x, hx = layer_of(CELLS[name]), torch.randn(T, B, INPUT, dtype=torch.float64), start_of(CELLS[name])
     whole = lyapunov_exponents(layer, x, hx, **MASKS[masks])
     monkeypatch.setattr(lyapunov, "NUMBERS", 120)
+    monkeypatch.setattr(directions, "NUMBERS", 900)
     pieces = lyapunov_exponents(layer, x, hx, **MASKS[masks])
     assert pieces.exponents == pytest.approx(whole.exponents, rel=1e-9) and pieces.steps == whole.steps
 
@@ -169,22 +148,6 @@ def test_few_steps_have_no_error_and_none_no_exponent():
         assert (none.steps, none.rows) == (0, 0) and all(map(math.isnan, none.exponents + none.errors))
 
 
-@pytest.mark.parametrize("rank", [2, 5, 7])
-def test_a_direction_is_lost_exactly_where_the_rank_says_so(rank):
-    """Fresh matrices of rank 2, 5 or 7 of 9 at every second step: |R_ii| of a lost one is rounding, and not small."""
-    triangles, rounding = [], []
-    q = _start(9, 9)
-    for step in range(400):
-        own = rank if step % 2 else 9
-        jacobian = torch.randn(9, own, dtype=torch.float64) @ torch.randn(own, 9, dtype=torch.float64)
-        q, r = torch.linalg.qr(jacobian @ q)
-        triangles.append(r)
-        rounding.append(9 * 2**-52 * jacobian.norm())
-    found = lyapunov._resolved(torch.stack(triangles), torch.stack(rounding))
-    assert found[::2].gt(0).all() and (found[1::2] == 0).sum(-1).eq(9 - rank).all()
-    assert (found[1::2, :rank] > 0).all()
-
-
 @pytest.mark.parametrize("place", ["weight", "state", "derivative"])
 def test_what_is_not_finite_is_named(place):
     cell = CELLS["GRU"]
@@ -243,3 +206,8 @@ def test_what_does_not_fit_is_refused(arguments, message):
 def test_no_rows_are_refused():
     with pytest.raises(ArgumentError, match="rows is 0"):
         lyapunov_of(run_of(CELLS["GRU"]), rows=0)
+
+
+def test_a_batch_without_rows_has_no_exponents():
+    none = lyapunov_exponents(tt.LSTM(INPUT, 5), torch.randn(T, 0, INPUT))
+    assert (none.steps, none.rows) == (0, 0) and all(map(math.isnan, none.exponents)) and len(none.exponents) == 10

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_run import _at_update, _press_ctrl_c, _silent, _with
+from training.running import at_update, press_ctrl_c, silent, with_options
 
 from throughtime.records import Flow, read_flows
 from throughtime.training.interruption import InterruptedRunError
@@ -29,12 +29,12 @@ class _Look:
 
 
 def test_a_run_is_diagnosed_before_and_after_and_in_between_and_goes_on_as_if_nothing_had_been(small_run, tmp_path):
-    look, settings = _Look(), _with(small_run, diagnose_every=100)
-    start(settings, tmp_path / "seen", False, _silent, diagnose=look)
+    look, settings = _Look(), with_options(small_run, diagnose_every=100)
+    start(settings, tmp_path / "seen", False, silent, diagnose=look)
     flows = read_flows(tmp_path / "seen")
     assert [flow.update for flow in flows] == [0, 100, 200, 288]
     assert flows[0].loss > flows[1].loss > 0 and {(flow.steps, flow.rows) for flow in flows} == {(100, 1)}
-    start(small_run, tmp_path / "unseen", False, _silent)
+    start(small_run, tmp_path / "unseen", False, silent)
     assert not (tmp_path / "unseen" / "diagnosis.json").exists()
     seen, unseen = ((tmp_path / name / "updates.csv").read_bytes() for name in ("seen", "unseen"))
     assert seen == unseen
@@ -42,31 +42,31 @@ def test_a_run_is_diagnosed_before_and_after_and_in_between_and_goes_on_as_if_no
 
 @pytest.mark.parametrize("update", [60, 100, 101])
 def test_an_interrupted_run_keeps_its_diagnoses(small_run, tmp_path, monkeypatch, update):
-    settings = _with(small_run, diagnose_every=50)
-    start(settings, tmp_path / "whole", False, _silent, diagnose=_Look())
+    settings = with_options(small_run, diagnose_every=50)
+    start(settings, tmp_path / "whole", False, silent, diagnose=_Look())
     with monkeypatch.context() as patch:
-        _at_update(patch, update, _press_ctrl_c)
+        at_update(patch, update, press_ctrl_c)
         with pytest.raises(InterruptedRunError):
-            start(settings, tmp_path / "parts", False, _silent, diagnose=_Look())
+            start(settings, tmp_path / "parts", False, silent, diagnose=_Look())
     torch.manual_seed(99)
-    resume(settings, tmp_path / "parts", _silent, _Look())
+    resume(settings, tmp_path / "parts", silent, _Look())
     assert (tmp_path / "parts/diagnosis.json").read_bytes() == (tmp_path / "whole/diagnosis.json").read_bytes()
     assert [flow.update for flow in read_flows(tmp_path / "whole")] == [0, 50, 100, 150, 200, 250, 288]
 
 
 def test_what_a_run_that_died_found_after_its_last_checkpoint_is_found_anew(small_run, tmp_path, monkeypatch):
-    settings = _with(small_run, diagnose_every=50, validate_every=120)
+    settings = with_options(small_run, diagnose_every=50, validate_every=120)
 
     def die(module):
         raise MemoryError
 
     with monkeypatch.context() as patch:
-        _at_update(patch, 160, die)
+        at_update(patch, 160, die)
         with pytest.raises(MemoryError):
-            start(settings, tmp_path / "run", False, _silent, diagnose=_Look())
+            start(settings, tmp_path / "run", False, silent, diagnose=_Look())
     assert [flow.update for flow in read_flows(tmp_path / "run")] == [0, 50, 100, 150]
     look = _Look()
-    resume(settings, tmp_path / "run", _silent, look)
+    resume(settings, tmp_path / "run", silent, look)
     assert [flow.update for flow in read_flows(tmp_path / "run")] == [0, 50, 100, 150, 200, 250, 288]
     assert len(look.updates_of_weights) == 4
 
@@ -74,6 +74,6 @@ def test_what_a_run_that_died_found_after_its_last_checkpoint_is_found_anew(smal
 def test_the_layers_of_others_are_trained_without_a_diagnosis(small_run, tmp_path):
     look = _Look()
     plain = replace(small_run, model=replace(small_run.model, num_layers=1))
-    start(plain, tmp_path / "run", False, _silent, recurrent=lambda: torch.nn.LSTM(5, 7), diagnose=look)
+    start(plain, tmp_path / "run", False, silent, recurrent=lambda: torch.nn.LSTM(5, 7), diagnose=look)
     assert look.updates_of_weights == [] and (tmp_path / "run/updates.csv").exists()
     assert not (tmp_path / "run/step_norms.csv").exists()

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from throughtime.errors import ArgumentError
-from throughtime.training.settings import GROUPS, ModelSettings, RunSettings, options
+from throughtime.training.settings import GROUPS, MAY_CHANGE_ON_RESUME, ModelSettings, RunSettings, options
 
 
 def test_flat_settings_come_back():
@@ -14,6 +14,15 @@ def test_flat_settings_come_back():
     assert RunSettings.from_flat(settings.flat()) == settings
     assert (settings.model.cell, settings.model.hidden_size) == ("gru", 9)
     assert (settings.optimization.epochs, settings.data.validation) == (3, 0.2)
+
+
+def test_a_config_from_before_these_options_still_loads_and_they_may_change_on_resume():
+    older = RunSettings("a.txt").flat()
+    for name in ("nonfinite", "diagnose_every", "tensorboard"):
+        del older[name]
+        assert name in MAY_CHANGE_ON_RESUME
+    assert RunSettings.from_flat(older) == RunSettings("a.txt")
+    assert RunSettings("a.txt").optimization.nonfinite == "raise"
 
 
 def test_no_two_groups_share_an_option():
@@ -36,6 +45,7 @@ def test_every_option_says_what_it_does():
         ("dropout", 1.0, "--dropout is 1.0; it must be at least 0 and below 1"),
         ("hidden_size", 0, "--hidden-size is 0; it must be at least 1"),
         ("update_every", 0, "--update-every is 0"),
+        ("diagnose_every", -1, "--diagnose-every is -1; it must be at least 0"),
         ("batch_size", -1, "--batch-size is -1; it must be at least 0"),
         ("learning_rate", 0.0, "--learning-rate is 0.0; it must be above 0"),
         ("learning_rate", math.nan, "--learning-rate is nan"),

@@ -49,6 +49,9 @@ class TapFigures:
     update: Timing | None = None
     update_open: Timing | None = None
 
+    def __str__(self) -> str:
+        return f"{self.cell} {self.shape}"
+
     @property
     def ratio_of_passes(self) -> float | None:
         """Median time with the tap open over that without."""
@@ -101,31 +104,34 @@ def tap_header() -> str:
 
 def tap_row(one: TapFigures) -> str:
     """One line of the table, without its end."""
-    name = f"{one.cell} {one.shape}"
     if not one.same:
-        return f"{_columns((name,))}  PARITY FAILED, not timed: the gradients are others with the tap open"
+        return f"{_columns((str(one),))}  PARITY FAILED, not timed: the gradients are others with the tap open"
     assert one.passes and one.passes_open and one.update and one.update_open
     pairs = ((one.passes, one.passes_open), (one.update, one.update_open))
     figures = [
         (f"{closed.median * 1e6:.0f}", f"{opened.median / closed.median:.3f}", f"{opened.minimum / closed.minimum:.3f}")
         for closed, opened in pairs
     ]
-    return _columns((name, *figures[0], *figures[1]))
+    return _columns((str(one), *figures[0], *figures[1]))
 
 
 def tap_summary(figures: Sequence[TapFigures]) -> list[str]:
     """The geometric mean and the largest of the ratios, and the cases that miss the goal."""
-    timed = [one for one in figures if one.ratio_of_updates is not None]
-    if not timed:
+    ratios = {
+        "passes": {str(one): one.ratio_of_passes for one in figures if one.ratio_of_passes is not None},
+        "update": {str(one): one.ratio_of_updates for one in figures if one.ratio_of_updates is not None},
+    }
+    if not ratios["update"]:
         return []
     lines = []
-    for name, ratio in (("passes", TapFigures.ratio_of_passes), ("update", TapFigures.ratio_of_updates)):
-        ratios = {f"{one.cell} {one.shape}": ratio.__get__(one) for one in timed}
-        mean, worst = exp(sum(map(log, ratios.values())) / len(ratios)), max(ratios, key=lambda case: ratios[case])
-        lines.append(f"{name}: geometric mean {mean:.3f}, largest {ratios[worst]:.3f} ({worst})")
-    missed = [one for one in timed if one.ratio_of_updates is not None and one.ratio_of_updates > GOAL]
-    lines.append(f"An update is to take at most {GOAL:g} times as long: missed in {len(missed)} of {len(timed)} cases.")
-    return lines
+    for name, found in ratios.items():
+        mean, (case, worst) = (
+            exp(sum(map(log, found.values())) / len(found)),
+            max(found.items(), key=lambda one: one[1]),
+        )
+        lines.append(f"{name}: geometric mean {mean:.3f}, largest {worst:.3f} ({case})")
+    missed, count = sum(ratio > GOAL for ratio in ratios["update"].values()), len(ratios["update"])
+    return [*lines, f"An update is to take at most {GOAL:g} times as long: missed in {missed} of {count} cases."]
 
 
 def tap_as_json(machine: dict[str, Any], protocol: Protocol, figures: Sequence[TapFigures], complete: bool) -> dict:

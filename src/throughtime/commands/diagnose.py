@@ -2,10 +2,12 @@
 
 import shlex
 from argparse import SUPPRESS
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from throughtime.errors import ArgumentError, InputFileError
+from throughtime.report.losses import plural
 from throughtime.training.settings import DataSettings, ModelSettings, RunSettings, options
 
 if TYPE_CHECKING:
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 
     from throughtime.data.text import TextVocabulary
     from throughtime.records import Flow, Record
+    from throughtime.training.model import SequenceModel
+    from throughtime.training.settings import OptimizationSettings
 
 HELP = "Follow the gradient of a model through time: a verdict, and a page to look at."
 
@@ -66,14 +70,13 @@ def _run_folder(arguments: "Namespace") -> int:
     from throughtime.records import DIAGNOSES, read_flows, write_flows
     from throughtime.report import report_of_run
     from throughtime.training.checkpoints import load_run
-    from throughtime.training.diagnosing import diagnose
 
     _refuse(arguments, ["output", *_model_options()], "for a new model, and RUN has one of its own")
     folder = Path(arguments.subject)
     model, vocabulary, record = load_run(folder)
-    codes, chunk = _text_of_run(folder, arguments, vocabulary, record)
+    codes, settings = _text_of_run(folder, arguments, vocabulary, record)
     update = record.results.best_update
-    flow = diagnose(model, codes, _lag(arguments, chunk), update, arguments.steps, arguments.rows)
+    flow = replace(_diagnosed(model, codes, arguments, settings), update=update)
     earlier = read_flows(folder) if (folder / DIAGNOSES).exists() else []
     write_flows(
         folder, sorted([*(one for one in earlier if one.update != update), flow], key=lambda one: one.update or 0)
@@ -86,7 +89,6 @@ def _data(arguments: "Namespace") -> int:
     import torch
 
     from throughtime.report import page_of_flow
-    from throughtime.training.diagnosing import diagnose
     from throughtime.training.material import read_symbols
     from throughtime.training.model import SequenceModel
 
@@ -103,8 +105,7 @@ def _data(arguments: "Namespace") -> int:
         raise ArgumentError(f"--output {page}: not a file in a folder that exists; name one.")
     torch.manual_seed(settings.optimization.seed)
     model = SequenceModel(len(vocabulary), settings.model)
-    lag = _lag(arguments, settings.optimization.update_every)
-    flow = diagnose(model, codes, lag, 0, arguments.steps, arguments.rows)
+    flow = replace(_diagnosed(model, codes, arguments, settings.optimization), update=0)
     shape = {
         entry.name.replace("_", " "): str(getattr(settings.model, entry.name)) for entry, _ in options(ModelSettings)
     }
@@ -116,16 +117,17 @@ def _data(arguments: "Namespace") -> int:
 
 def _text_of_run(
     folder: Path, arguments: "Namespace", vocabulary: "TextVocabulary", record: "Record"
-) -> "tuple[NDArray[np.int32], int]":
-    """The text to diagnose on, and the steps between two updates of the run's training."""
+) -> "tuple[NDArray[np.int32], OptimizationSettings]":
+    """The text to diagnose on, and how the run was trained."""
     from throughtime.data.text import split
     from throughtime.training.material import read_known
     from throughtime.training.run import read_config
 
     settings = read_config(folder)
-    chunk = settings.optimization.update_every
     if arguments.text:
-        return read_known(arguments.text, vocabulary, record.data.encoding, arguments.skip_unknown)[1], chunk
+        return read_known(arguments.text, vocabulary, record.data.encoding, arguments.skip_unknown)[
+            1
+        ], settings.optimization
     if not record.data.sha256:
         raise ArgumentError(f"RUN {folder} learned from a stream, of which nothing is left: give a text with --text.")
     file, codes, _ = read_known(record.data.file, vocabulary, record.data.encoding, arguments.skip_unknown)
@@ -134,7 +136,7 @@ def _text_of_run(
             f"{record.data.file} is not the text {folder} was trained on (its SHA-256 has changed): restore it, or "
             "name a text with --text."
         )
-    return split(codes, settings.data.validation)[1], chunk
+    return split(codes, settings.data.validation)[1], settings.optimization
 
 
 def _command(arguments: "Namespace") -> str:
@@ -163,5 +165,12 @@ def _tell(flow: "Flow", page: Path) -> None:
     print(f"Page    {page}")
 
 
-def _lag(arguments: "Namespace", chunk: int) -> int:
-    return arguments.lag or max(1, min(chunk // 2, arguments.steps))
+def _diagnosed(
+    model: "SequenceModel", codes: "NDArray[np.int32]", arguments: "Namespace", settings: "OptimizationSettings"
+) -> "Flow":
+    from throughtime.training.diagnosing import diagnose, reach, windows
+
+    chunk = windows(codes, arguments.steps, arguments.rows)
+    steps, rows = chunk.inputs.shape
+    print(f"Follows the gradient through {plural(steps, 'step')} of {plural(rows, 'row')} ...", flush=True)
+    return diagnose(model, chunk, arguments.lag or reach(settings))

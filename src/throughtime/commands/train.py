@@ -6,20 +6,21 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from throughtime.errors import ArgumentError
+from throughtime.errors import ArgumentError, UnsupportedError
 from throughtime.training.settings import GROUPS, RunSettings, options
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
 
     from throughtime.records import Record
+    from throughtime.training.diagnoses import Diagnose
 
 HELP = "Train a recurrent network on a file of text."
 
 _EXAMPLES = """\
 The text is cut into streams that are read side by side; the weights are updated every --update-every steps and the
 state is carried on. Ctrl-C saves and stops; --resume goes on. What is written: config.yaml, model.safetensors,
-last.ckpt, metrics.csv, record.json."""
+last.ckpt, metrics.csv, updates.csv, step_norms.csv (the gradient by step), diagnosis.json, record.json."""
 
 
 def add_arguments(parser: "ArgumentParser") -> None:
@@ -75,7 +76,7 @@ def run(arguments: "Namespace") -> int:
     from throughtime.training.run import start
 
     folder = Path(arguments.output or _default_folder(settings.file))
-    record = start(settings, folder, arguments.overwrite, _say)
+    record = start(settings, folder, arguments.overwrite, _say, diagnose=_diagnose(settings))
     _tell(folder, record, settings)
     return 0
 
@@ -91,7 +92,7 @@ def _resume(settings: RunSettings, arguments: "Namespace") -> int:
 
         resume_online(settings, folder, arguments.follow, _say)
         return 0
-    record = resume(settings, folder, _say)
+    record = resume(settings, folder, _say, _diagnose(settings))
     if record is not None:
         _tell(folder, record, settings)
     return 0
@@ -103,15 +104,22 @@ def _default_folder(file: str) -> str:
 
 
 def _tell(folder: Path, record: "Record", settings: RunSettings) -> None:
-    from throughtime.records import read_metrics
+    from throughtime.records import read_flows, read_metrics, write_samples
     from throughtime.training.sentences import closing_lines
 
     for line in closing_lines(record, settings.optimization.epochs, read_metrics(folder)):
         _say(line)
-    _say(f"A sample (throughtime sample {folder} --temperature 0.8):")
-    _say(_sample(folder))
+    finding = read_flows(folder)[-1].finding
+    if finding is not None:
+        _say(f"Gradient {finding.sentence}")
+    sample = f"throughtime sample {folder} --temperature 0.8"
+    text = _sample(folder)
+    _say(f"A sample ({sample}):")
+    _say("\n".join(f"  | {line}" for line in text.splitlines()))
     _say("")
+    write_samples(folder, {sample: text})
     for line in (
+        *_report(folder),
         f"The run lies in {folder}.",
         f"  throughtime sample {folder} --length 1000",
         f"  throughtime evaluate {folder} FILE",
@@ -129,8 +137,24 @@ def _sample(folder: Path, length: int = 240) -> str:
     model, vocabulary, _ = load_run(folder)
     generator = torch.Generator().manual_seed(0)
     numbers = sample(model, encode_prompt(vocabulary, ""), length, 0.8, generator)
-    text = vocabulary.decode(numbers).decode("utf-8", "replace")
-    return "\n".join(f"  | {line}" for line in text.splitlines())
+    return vocabulary.decode(numbers).decode("utf-8", "replace")
+
+
+def _diagnose(settings: RunSettings) -> "Diagnose":
+    from throughtime.training.diagnosing import diagnose, reach
+
+    return lambda model, chunk: diagnose(model, chunk, reach(settings.optimization))
+
+
+def _report(folder: Path) -> list[str]:
+    """Write the report; the lines that say where it is, or why it is not."""
+    from throughtime.report import report_of_run
+
+    try:
+        written = report_of_run(folder)
+    except UnsupportedError as error:  # what it is drawn with is not installed
+        return [f"Report  {error}"]
+    return [f"Report  {written.page}"]
 
 
 def _say(line: str) -> None:

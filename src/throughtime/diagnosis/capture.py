@@ -42,14 +42,13 @@ class LayerCall:
         torch.autograd.grad(ends, self.sources, cotangents, retain_graph=True, allow_unused=True)
         found = {name: run for name, own in self.taps.items() for run in runs if run.tap is own}
         runs.clear()
-        return {name: replace(run, tap=copy(self.taps[name])) for name, run in found.items()}
         missing = [name for name in self.taps if name not in found]
         if missing:
             raise ArgumentError(
                 f"{missing[0]} reads whole numbers and none of its weights requires a gradient, so none flows through "
                 "it: call requires_grad_() on the layer for the time of the diagnosis"
             )
-        return {name: replace(run, tap=replace(self.taps[name])) for name, run in found.items()}
+        return {name: replace(run, tap=copy(self.taps[name])) for name, run in found.items()}
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ class CapturedLayer:
         """
         layout, (d_outputs, *d_finals) = self.call.layout, self.cotangents
         rows = torch.arange(layout.rows, device=kept.device)
-        kept_finals = layout.for_finals(torch.stack([kept[ends, rows] for ends in self._ends()]) & (self.lengths > 0))
+        kept_finals = layout.for_finals(torch.stack([kept[ends, rows] for ends in self._ends()]))
         masked = [torch.where(kept_finals, member, 0) for member in d_finals]  # where, for 0 · NaN is no 0
         runs = self.call.runs((torch.where(layout.for_outputs(kept), d_outputs, 0), *masked))
         return {name: joint_norms(run) for name, run in runs.items()}

@@ -8,8 +8,7 @@ from statistics import median
 from throughtime.records import Flow, Horizon, LayerFlow, Role
 
 FEW = 5
-"""The range of so many samples covers their median with 90 % confidence, that of fewer does not: they are called
-uncertain, and a curve's end is taken where there are more, if any."""
+"""The range of so many samples covers their median with 90 % confidence, that of fewer does not."""
 ERRORS = 2
 """An exponent is above or below 0 where it is by so many standard errors: one time in 40 if it were 0."""
 GONE = 0.01
@@ -172,7 +171,9 @@ def _gains(layer: LayerFlow) -> list[tuple[int, float, int]]:
 
 
 def _firm(curve: list[tuple[int, float, int]]) -> list[tuple[int, float, int]]:
-    return [one for one in curve if one[2] >= min(FEW, max(count for *_, count in curve))]
+    """Without the lags that few samples reach: a quarter of the most, and `FEW`, where any lag has so many."""
+    most = max((count for *_, count in curve), default=0)
+    return [one for one in curve if one[2] >= max(min(FEW, most), most / 4)]
 
 
 def _is_below(layer: LayerFlow, layers: list[LayerFlow]) -> bool:

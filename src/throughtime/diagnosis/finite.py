@@ -1,6 +1,6 @@
 """Spectra and exponents are those of finite numbers: what is not is named, with its place."""
 
-from jaxtyping import Float, Int
+from jaxtyping import Bool
 from torch import Tensor
 
 from throughtime.errors import NonFiniteError
@@ -15,14 +15,12 @@ def checked_parameters(parameters: Parameters) -> dict[str, Tensor]:
     return {name: value.double() for name, value in parameters.items()}
 
 
-def check_finite(
-    values: Float[Tensor, "places entries"], steps: Int[Tensor, " places"], rows: Int[Tensor, " places"], what: str
-) -> None:
-    """Raise `NonFiniteError` with the first step and row at which a value is not finite."""
-    bad = (~values.isfinite().all(-1)).nonzero()
+def check_finite(finite: Bool[Tensor, "time batch"], moves: Bool[Tensor, "time batch"], what: str, start: int) -> None:
+    """Raise `NonFiniteError` with the first step, counted from `start`, and row that moves and is not finite."""
+    bad = (moves & ~finite).nonzero()
     if len(bad):
-        first = int(bad[0])
+        step, row = bad[0].tolist()
         raise NonFiniteError(
-            f"{what} {int(steps[first])} of row {int(rows[first])} (both counted from 0) holds a NaN or an infinity; "
+            f"{what} {start + step} of row {row} (both counted from 0) holds a NaN or an infinity; "
             "spectra and exponents need finite steps: cut the sequence before it"
         )

@@ -7,7 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from throughtime.cells.base import check_size
-from throughtime.diagnosis.lyapunov import Follower, check_layer, checked_discard, counted_steps
+from throughtime.diagnosis.directions import Follower, checked_discard, counted_steps
+from throughtime.diagnosis.lyapunov import check_layer
 from throughtime.errors import ArgumentError
 from throughtime.gradients.loop import LOOP
 from throughtime.layers.base import RecurrentLayer

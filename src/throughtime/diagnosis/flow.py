@@ -21,6 +21,7 @@ from throughtime.diagnosis.shares import shares_of
 from throughtime.diagnosis.spectra import spectrum_of
 from throughtime.diagnosis.verdict import judge
 from throughtime.errors import ArgumentError, NonFiniteError
+from throughtime.gradients.autocast import without_autocast
 from throughtime.gradients.lags import RecordedRun
 from throughtime.gradients.norms import row_norm
 from throughtime.gradients.sequence import valid_steps
@@ -49,6 +50,10 @@ def _lags(layer: CapturedLayer, options: Options) -> dict[str, dict[str, Any]]:
     }
 
 
+def _affordable_jacobians(run: RecordedRun) -> int:
+    return max(2, min(JACOBIANS, CUBES // sum(run.cell.state_sizes.values()) ** 3))
+
+
 def _lyapunov(run: RecordedRun) -> Lyapunov | None:
     size, (steps, rows) = sum(run.cell.state_sizes.values()), run.sequence.shape
     affordable = max(1, NUMBERS // (steps * size**2))
@@ -64,7 +69,7 @@ OF_A_LAYER: dict[str, Callable[[CapturedLayer, Options], dict[str, dict[str, Any
 OF_A_RUN: dict[str, Callable[[RecordedRun, Options], dict[str, Any]]] = {
     "shares": lambda run, options: {"shares": shares_of(run)},
     "gains": lambda run, options: {"gains": gain_map(run, options.generator, options.exact_gains)},
-    "spectrum": lambda run, options: {"spectrum": spectrum_of(run)},
+    "spectrum": lambda run, options: {"spectrum": spectrum_of(run, _affordable_jacobians(run))},
     "lyapunov": lambda run, options: {"lyapunov": _lyapunov(run)},
     "activations": lambda run, options: {"activations": activations_of(run), "units": units_of(run)},
 }
@@ -75,6 +80,8 @@ EXPONENTS, ROWS, NUMBERS = 32, 4, 2**28
 
 One row is always followed.
 """
+JACOBIANS, CUBES = 16, 2**29
+"""Of how many J_t the eigenvalues are computed at most, and how many S³ that may cost; two at least."""
 
 PARTS = (*OF_A_LAYER, *OF_A_RUN)
 
@@ -208,8 +215,9 @@ def gradient_flow(
             steps or rows, the loss is no scalar, or an option is out of its range.
 
     Cost: 2 + samples / B backward passes, O(T·B·S²) each; the shares T²·S² for as many rows as a fixed budget allows
-    (`diagnosis.shares`); the gain map T·200·S². With T = 1000, H = 256, B = 16 some seconds on one core. Memory as
-    for training with BPTT(save="states"), and three tensors more of the size of the states.
+    (`diagnosis.shares`); the gain map T·200·S². With T = 1000, H = 256, B = 16 and all parts 1 to 5 s on one core.
+    Memory as for training with BPTT(save="states"), and three tensors more of the size of the states. Not for
+    every step of training: there a tap costs next to nothing.
 
     Examples:
         >>> rnn = tt.RNN(1, 1, nonlinearity="identity", dtype=torch.float64)
@@ -224,14 +232,15 @@ def gradient_flow(
     captured = capture(model, loss, x, y)
     clipped = clipped_shares(model, loss, x, y)
     options = Options(samples, exact_gains, torch.Generator().manual_seed(seed))
-    nonfinite = first_nonfinite(model, captured)
-    layers = [
-        replace(one, **filled.get(one.name, {}))
-        for layer in captured.layers
-        for filled in [_filled(layer, parts, options)]
-        for one in _by_step(layer, clipped)
-    ]
-    layout = captured.layers[0].call.layout
+    layout, device = captured.layers[0].call.layout, captured.layers[0].call.outputs.device
+    with without_autocast(device):
+        nonfinite = first_nonfinite(model, captured)
+        layers = [
+            replace(one, **filled.get(one.name, {}))
+            for layer in captured.layers
+            for filled in [_filled(layer, parts, options)]
+            for one in _by_step(layer, clipped)
+        ]
     wanted = max(1, layout.steps // 2) if wanted_lag is None else wanted_lag
     flow = Flow(None, layout.steps, layout.rows, captured.loss, wanted, layers, nonfinite, None, 0.0)
     return GradientFlow(replace(flow, finding=judge(flow), seconds=time.perf_counter() - began))

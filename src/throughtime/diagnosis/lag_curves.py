@@ -125,7 +125,7 @@ def _profiles(norms: Tensor, steps: Tensor, reach: Tensor) -> Profiles:
     at = steps[rows]
     lags = torch.arange(int(reach[at, rows].max()) + 1, device=norms.device)
     back = norms.double()[(at[:, None] - lags).clamp(min=0), rows[:, None]]
-    seen = (lags <= reach[at, rows][:, None]) & back.isfinite().cummin(dim=1).values
+    seen = (lags <= reach[at, rows][:, None]) & back.isfinite()
     units = back[:, 0]
     whole = seen[:, 0] & (units >= torch.finfo(norms.dtype).tiny)
     ratios = (back / units[:, None]).masked_fill(~seen, torch.nan)

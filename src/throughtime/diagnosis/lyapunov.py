@@ -4,12 +4,11 @@ from collections.abc import Iterator
 from collections.abc import Sequence as Ordered
 
 import torch
-from jaxtyping import Bool, Float
 from torch import Tensor
 
 from throughtime.cells.base import Cell, check_size
 from throughtime.diagnosis.batch_means import mean_with_error
-from throughtime.diagnosis.finite import check_finite, checked_parameters
+from throughtime.diagnosis.directions import Follower, checked_discard, counted_steps, moving
 from throughtime.errors import ArgumentError
 from throughtime.gradients.bptt import BPTT
 from throughtime.gradients.lags import RecordedRun
@@ -19,8 +18,8 @@ from throughtime.records import Lyapunov
 from throughtime.types import Parameters, State
 
 STATES = BPTT(save="states")
-NUMBERS = 2**20
-"""How many entries the Jacobians, or the states, that are held at a time may have, about."""
+NUMBERS = 2**18
+"""How many entries the states that are held at a time may have, about."""
 
 
 def lyapunov_of(
@@ -45,7 +44,7 @@ def lyapunov_of(
         rows, see `mean_with_error`; nan where there are too few steps. `steps` counts those of all rows together;
         where there is none, the exponents are nan.
         An exponent is -inf where its direction is lost at once, at any counted step: where |R_ii| is not above what
-        the rounding of J_t Q makes of a zero, see `_resolved`.
+        the rounding of J_t Q makes of a zero, see `resolved`.
 
     Raises:
         ArgumentError: count, discard or rows is out of range.
@@ -112,106 +111,6 @@ def lyapunov_exponents(
     return _record(torch.cat(pieces) if pieces else follower.nothing, sequence, discard)
 
 
-class Follower:
-    """Directions that are carried along a trajectory, from a start that no symmetry of a network singles out."""
-
-    def __init__(self, cell: Cell, parameters: Parameters, sequence: Sequence, count: int | None) -> None:
-        size = sum(cell.state_sizes.values())
-        count = size if count is None else count
-        check_size("count", count, least=1)
-        if count > size:
-            raise ArgumentError(f"count is {count}; the state has {size} entries, so it must lie in 1 … {size}")
-        self.cell, self.parameters = cell, checked_parameters(parameters)
-        rows, device = sequence.shape[1], sequence.initial[0].device
-        start = torch.randn(size, count, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-        self.directions = torch.linalg.qr(start)[0].to(device).expand(rows, -1, -1)
-        self.steps = 0
-
-    @property
-    def nothing(self) -> Tensor:
-        """ln|R_ii| of no steps."""
-        return self.directions.new_empty(0, self.directions.shape[0], self.directions.shape[2])
-
-    def follow(self, sequence: Sequence, entering: State) -> Float[Tensor, "time batch count"]:
-        """ln|R_ii| of each step and row; 0 where there is no factor."""
-        state = torch.cat(entering, dim=-1)
-        moves = moving(sequence)
-        steps, rows = moves.nonzero().unbind(1)
-        check_finite(state[steps, rows], steps + self.steps, rows, "the state that enters step")
-        length = max(1, NUMBERS // (state[0].numel() * state.shape[-1]))
-        logs = [
-            self._through(sequence.x[start : start + length], state[start : start + length], moves, start)
-            for start in range(0, len(state), length)
-        ]
-        self.steps += len(state)
-        return torch.cat(logs) if logs else self.nothing
-
-    def _through(self, x: Tensor, state: Tensor, moves: Tensor, start: int) -> Tensor:
-        steps, size = len(x), state.shape[-1]
-        sizes = list(self.cell.state_sizes.values())
-        flat = tuple(state.double().flatten(0, 1).split(sizes, dim=-1))
-        jacobians = self.cell.state_jacobian(self.parameters, x.double().flatten(0, 1), flat)
-        jacobians = jacobians.unflatten(0, (steps, -1))
-        moves = moves[start : start + steps]
-        step, row = moves.nonzero().unbind(1)
-        check_finite(
-            jacobians[step, row].flatten(1), step + self.steps + start, row, "the derivative of the state at step"
-        )
-        identity = torch.eye(size, dtype=jacobians.dtype, device=jacobians.device)
-        jacobians = torch.where(moves[..., None, None], jacobians, identity)
-        triangles = []
-        for jacobian in jacobians:
-            self.directions, r = torch.linalg.qr(jacobian @ self.directions)
-            triangles.append(r)
-        # J_t and Q have entries that are right to ε, and their product sums S of them.
-        rounding = size * torch.finfo(torch.float64).eps * torch.linalg.matrix_norm(jacobians)
-        return _resolved(torch.stack(triangles), rounding).log()
-
-
-def _resolved(triangles: Float[Tensor, "*rows count count"], rounding: Float[Tensor, "*rows"]) -> Tensor:
-    """|R_ii|, and 0 where that is not above what rounding alone may make of it.
-
-    `rounding` is the error of one column of J_t Q. R_ii has it too, and besides those of the columns before it, as far
-    as column i is made of them: `rounding` |R_ii| ‖R⁻¹ e_i‖_1 in all.
-    """
-    growth = triangles.diagonal(dim1=-2, dim2=-1).abs()
-    with torch.no_grad():
-        rounding = rounding[..., None]
-        gone = growth <= rounding
-        identity = torch.eye(growth.shape[-1], dtype=growth.dtype, device=growth.device)
-        # What is gone is no part of what comes after it.
-        present = torch.where(gone[..., None] | gone[..., None, :], identity, triangles)
-        inverse = torch.linalg.solve_triangular(present, identity, upper=True)
-        gone |= rounding * inverse.abs().sum(-2) >= 1
-    return growth.masked_fill(gone, 0)
-
-
-def moving(sequence: Sequence) -> Bool[Tensor, "time batch"]:
-    """Where s_t comes from s_{t-1}: neither padded nor just reset."""
-    moves = torch.ones(sequence.shape, dtype=torch.bool, device=sequence.initial[0].device)
-    moves = moves if sequence.padding is None else moves & ~sequence.padding
-    return moves if sequence.resets is None else moves & ~sequence.resets
-
-
-def counted_steps(sequence: Sequence, discard: int) -> Bool[Tensor, "time batch"]:
-    """The steps whose factors count: all that move but the first `discard` of each stretch."""
-    return moving(sequence) & (_age(sequence) >= discard)
-
-
-def checked_discard(sequence: Sequence, discard: int | None) -> int:
-    """How many steps of each stretch are discarded."""
-    longest = int(torch.where(moving(sequence), _age(sequence) + 1, 0).amax()) if sequence.shape[0] else 0
-    if discard is None:
-        return longest // 5
-    check_size("discard", discard, least=0)
-    if discard >= longest:
-        raise ArgumentError(
-            f"discard is {discard} and the longest stretch between resets has {longest} steps, so none would be left: "
-            "give less, or None for a fifth of it"
-        )
-    return discard
-
-
 def check_layer(layer: RecurrentLayer, depth: int) -> None:
     """Raise `ArgumentError` unless this is a recurrent layer of ours with that depth."""
     if not isinstance(layer, RecurrentLayer):
@@ -222,14 +121,6 @@ def check_layer(layer: RecurrentLayer, depth: int) -> None:
     check_size("depth", depth, least=0)
     if depth >= layer.num_layers:
         raise ArgumentError(f"depth is {depth}; the stack has {layer.num_layers} layers, counted from 0")
-
-
-def _age(sequence: Sequence) -> Tensor:
-    """How many factors its stretch has before each step [T, B]; -1 at a reset."""
-    steps = torch.arange(sequence.shape[0], device=sequence.initial[0].device)[:, None]
-    if sequence.resets is None:
-        return steps.expand(sequence.shape)
-    return steps - (sequence.resets * (steps + 1)).cummax(0).values
 
 
 def _record(logs: Tensor, sequence: Sequence, discard: int) -> Lyapunov:
@@ -252,7 +143,7 @@ def _longest_rows(sequence: Sequence, entering: State, rows: int) -> tuple[Seque
 def _pieces(cell: Cell, parameters: Parameters, sequence: Sequence) -> Iterator[tuple[Sequence, State]]:
     """Stretches of the sequence that fit into memory, with the states that enter their steps."""
     steps, state = sequence.shape[0], sequence.initial
-    length = max(1, NUMBERS // sum(member.numel() for member in state))
+    length = max(1, NUMBERS // max(1, sum(member.numel() for member in state)))
     for start in range(0, steps, length):
         part = sequence.part(start, min(start + length, steps), state)
         _, state, trace = STATES.forward(cell, parameters, part, keep=True)

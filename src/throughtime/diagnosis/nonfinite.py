@@ -41,9 +41,9 @@ def states_of(run: RecordedRun) -> Float[Tensor, "time batch size"]:
 
 
 def is_finite(run: RecordedRun) -> bool:
-    """Whether all weights, inputs and states of the recurrence are."""
-    weights = all(bool(value.isfinite().all()) for value in run.parameters.values())
-    return weights and _first(run.sequence.x) is None and _first(states_of(run)) is None
+    """Whether all weights, inputs and states of the recurrence are, the one that it began with too."""
+    given = all(bool(value.isfinite().all()) for value in (*run.parameters.values(), *run.entering))
+    return given and _first(run.sequence.x) is None and _first(states_of(run)) is None
 
 
 def _first(steps: Float[Tensor, "time batch size"]) -> tuple[int, int] | None:

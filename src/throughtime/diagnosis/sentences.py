@@ -92,7 +92,7 @@ def _exponent(evidence: Evidence) -> str:
 
 
 def _transient(evidence: Evidence) -> str:
-    so_far = not evidence.fell
+    so_far = not evidence.fell and evidence.sign < 0
     return (Sentence.TRANSIENT_SO_FAR if so_far else Sentence.TRANSIENT).of(
         layer=evidence.layer.name,
         peak=evidence.peak or 0.0,

@@ -9,8 +9,8 @@ from torch import Tensor
 from throughtime.cells.affine import AffineCell
 from throughtime.cells.base import check_size
 from throughtime.cells.elman import ElmanCell
+from throughtime.diagnosis.directions import moving
 from throughtime.diagnosis.finite import check_finite, checked_parameters
-from throughtime.diagnosis.lyapunov import moving
 from throughtime.diagnosis.transient import power_norms, spectral_norm
 from throughtime.gradients.lags import RecordedRun
 from throughtime.records import MatrixSpectrum, Spectrum
@@ -36,7 +36,7 @@ def spectrum_of(run: RecordedRun, samples: int = 16) -> Spectrum:
 
     Raises:
         ArgumentError: samples is no positive whole number.
-        NonFiniteError: a weight, or a state or derivative at one of these steps, is NaN or infinite.
+        NonFiniteError: a weight, a state, or a derivative at one of these steps is NaN or infinite.
 
     Cost: O(G·64·H³ + samples·S³), G the number of gates. When not to use it: eigenvalues of one matrix say little
     about products of many; for those see `lyapunov_of`, and the gradient by lag.
@@ -83,12 +83,14 @@ def matrix_spectrum(matrix: Float[Tensor, "rows columns"]) -> MatrixSpectrum:
 
 def _sampled(run: RecordedRun, parameters: Parameters, samples: int) -> Float[Tensor, "samples size size"]:
     """J_t at evenly chosen (step, row)."""
-    places = moving(run.sequence).nonzero()
+    moves = moving(run.sequence)
+    places = moves.nonzero()
     chosen = torch.linspace(0, max(0, len(places) - 1), min(samples, len(places))).round().long()
     steps, rows = places[chosen.to(places.device)].unbind(1)
+    check_finite(torch.cat(run.entering, dim=-1).isfinite().all(-1), moves, "the state that enters step", 0)
     state = tuple(member[steps, rows].double() for member in run.entering)
-    check_finite(torch.cat(state, dim=-1), steps, rows, "the state that enters step")
     with torch.no_grad():
         jacobians = run.cell.state_jacobian(parameters, run.sequence.x[steps, rows].double(), state)
-    check_finite(jacobians.flatten(1), steps, rows, "the derivative of the state at step")
+    finite = torch.ones_like(moves).index_put((steps, rows), jacobians.isfinite().flatten(1).all(-1))
+    check_finite(finite, moves, "the derivative of the state at step", 0)
     return jacobians

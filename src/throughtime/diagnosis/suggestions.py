@@ -57,7 +57,7 @@ class Suggestion(Enum):
         "full; divide the inputs, or {weight_ih}, by about {preactivation}."
     )
     FLOSSING = (
-        "Floss before training, with throughtime.diagnosis.floss(rnn, x, count=1) "
+        "Floss before training, with throughtime.floss(rnn, x, count=1) "
         "(Engelken 2023): it moves λ1 = {exponent} per step towards 0."
     )
     DEAD_UNITS = (

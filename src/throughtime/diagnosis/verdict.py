@@ -12,8 +12,8 @@ GROWTH = 10.0
 """A gradient that grows less than this over all steps is left alone: an update of usual size survives it."""
 PEAK = 3.0
 """A median that peaks lower than this is not called growth: gates and readouts change a norm by as much."""
-BOUNDED = 2.0
-"""A state that is not larger than this times before, in its second half, is bounded: growth by GROWTH makes it 3."""
+BOUNDED = 1.5
+"""In its second half a state that has settled is as large as in its first, one that adds up noise 1.8 times."""
 FULL = 0.5
 """From this share of full values on, most factors of the gradient are those of a full activation."""
 
@@ -41,12 +41,11 @@ def judge(flow: Flow) -> Finding:
     2. ‖∂L/∂s_t‖ is 0 at all steps, or the weights' gradient is by way of every lag: NO_GRADIENT.
     3. T is 1, or no loss has a step before it: TOO_SHORT.
     4. The gradient grows. λ1 > 0 by more than twice its error, by so much that e^(λ1 (T - 1)) ≥ 10, and the lag curve
-       does not end below 1 after a fall; or the curve ends ten times above 1, near its peak, and λ1 is not certainly
-       below 0. CHAOTIC if λ1 is certainly above 0, the layer is not linear, and its state stays bounded: by what it is
-       made of, or because in the second half of the steps it is at most twice as large as in the first. Else
-       EXPLODING.
-    5. The curve's median peaks at a lag above 0 with at least 3, and has fallen to 1/e of its peak at the end, or λ1 is
-       certainly below 0: TRANSIENT.
+       does not end below 1 after a fall; or the curve ends at 10 or more, and λ1 is not certainly below 0. CHAOTIC if
+       λ1 is certainly above 0, the layer is not linear, and its state stays bounded: by what it is made of, or because
+       in the second half of the steps it is at most 1.5 times as large as in the first. Else EXPLODING.
+    5. The curve's median peaks at a lag above 0 with at least 3, and it has fallen to 1/e of its peak at the end, or
+       the peak is 10 or more, or λ1 is certainly below 0: TRANSIENT.
     6. Less than 1 % is left at the wanted lag (or at the last lag seen before it; without a curve, by λ1 for certain):
        SATURATED where half of the content activations' values lie within a twentieth of the ends of their range, else
        VANISHING.
@@ -97,8 +96,8 @@ def _verdict(evidence: Evidence) -> Verdict:
         return Verdict.TOO_SHORT
     if _grows(evidence):
         return Verdict.CHAOTIC if _is_chaotic(evidence) else Verdict.EXPLODING
-    peaks = evidence.has_growth and evidence.peak_lag > 0 and (evidence.peak or 0.0) >= PEAK
-    if peaks and (evidence.fell or evidence.sign < 0):
+    peak = evidence.peak or 0.0 if evidence.has_growth and evidence.peak_lag > 0 else 0.0
+    if peak >= PEAK and (evidence.fell or peak >= GROWTH or evidence.sign < 0):
         return Verdict.TRANSIENT
     if _vanishes(evidence):
         full = evidence.saturated is not None and evidence.saturated >= FULL
@@ -115,7 +114,7 @@ def _grows(evidence: Evidence) -> bool:
     by_exponent = above > 0 and (evidence.exponent or 0.0) * (evidence.steps - 1) >= math.log(GROWTH)
     if by_exponent and not (evidence.fell and end < 1):
         return True
-    return evidence.has_growth and end >= GROWTH and not evidence.fell and above >= 0
+    return evidence.has_growth and end >= GROWTH and above >= 0
 
 
 def _is_chaotic(evidence: Evidence) -> bool:

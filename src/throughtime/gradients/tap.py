@@ -141,6 +141,4 @@ def tap(model: nn.Module) -> Iterator[Tap]:
         yield record
     finally:
         for module, outer, prefix in before:
-            module.tap, module.tap_prefix = outer, prefix
-        for _, module in layers:
-            vars(module).update(tap=None, tap_prefix="")
+            vars(module).update(tap=outer, tap_prefix=prefix)

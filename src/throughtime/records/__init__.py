@@ -37,7 +37,9 @@ from throughtime.records.run import Record as Record
 from throughtime.records.run import Results as Results
 from throughtime.records.run import prepare_folder as prepare_folder
 from throughtime.records.run import read_record as read_record
+from throughtime.records.run import read_samples as read_samples
 from throughtime.records.run import write_record as write_record
+from throughtime.records.run import write_samples as write_samples
 from throughtime.records.tables import METRICS as METRICS
 from throughtime.records.tables import STEP_NORMS as STEP_NORMS
 from throughtime.records.tables import UPDATES as UPDATES

@@ -23,11 +23,13 @@ CONFIG = "config.yaml"
 WEIGHTS = "model.safetensors"
 CHECKPOINT = "last.ckpt"
 RECORD = "record.json"
+SAMPLES = "samples.json"
 REPORT = "report.html"
 REPORT_NUMBERS = "report.json"
 TENSORBOARD = "tensorboard"
 RUN_FILES = (
-    CONFIG, WEIGHTS, CHECKPOINT, METRICS, UPDATES, STEP_NORMS, DIAGNOSES, RECORD, REPORT, REPORT_NUMBERS, TENSORBOARD,
+    CONFIG, WEIGHTS, CHECKPOINT, METRICS, UPDATES, STEP_NORMS, DIAGNOSES, RECORD, SAMPLES, REPORT,
+    REPORT_NUMBERS, TENSORBOARD,
 )  # fmt: skip
 
 
@@ -115,6 +117,22 @@ class Record:
 def write_record(folder: Path, record: Record) -> None:
     """Write `record.json`."""
     write_aside(folder / RECORD, (json.dumps(asdict(record), indent=1) + "\n").encode())
+
+
+def write_samples(folder: Path, samples: dict[str, str]) -> None:
+    """Write `samples.json`: what the model wrote, by the command that made it."""
+    write_aside(folder / SAMPLES, (json.dumps(samples, indent=1) + "\n").encode())
+
+
+def read_samples(folder: Path) -> dict[str, str]:
+    """Read `samples.json`, empty where there is none; raises `RunFolderError` when it is damaged."""
+    if not (folder / SAMPLES).exists():
+        return {}
+    try:
+        samples = json.loads(content(folder, SAMPLES))
+        return {str(name): str(text) for name, text in samples.items()}
+    except (ValueError, AttributeError):
+        raise damaged(folder / SAMPLES) from None
 
 
 def read_record(folder: Path) -> Record:

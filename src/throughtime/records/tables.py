@@ -67,9 +67,9 @@ Row = TypeVar("Row", MetricsRow, UpdateRow, StepNormRow)
 def write_table(path: Path, kind: type[Row], rows: Iterable[Row]) -> None:
     """Write a table of this kind of row, aside and renamed."""
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, [entry.name for entry in fields(kind)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(vars(row) for row in rows)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([entry.name for entry in fields(kind)])
+    writer.writerows(vars(row).values() for row in rows)
     write_aside(path, text.getvalue().encode())
 
 

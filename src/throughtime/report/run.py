@@ -23,6 +23,7 @@ from throughtime.records import (
     read_flows,
     read_metrics,
     read_record,
+    read_samples,
     read_table,
     write_aside,
 )
@@ -74,7 +75,7 @@ def report_of_run(
     Args:
         folder: the run folder.
         output: where the page goes, its numbers beside it as .json; None: into the run folder.
-        samples: heading → text that the model wrote, shown as it is.
+        samples: heading → text that the model wrote, beside what stands in the folder; shown as it is.
 
     Raises:
         RunFolderError: the run is missing, damaged or of another version, or the page cannot be written.
@@ -85,7 +86,7 @@ def report_of_run(
     page_path, numbers_path = page_paths(run.folder / REPORT if output is None else Path(output))
     if output is None:
         numbers_path = run.folder / REPORT_NUMBERS
-    page = page_of_run(run, samples or {})
+    page = page_of_run(run, read_samples(run.folder) | dict(samples or {}))
     content = render(page)
     write_aside(numbers_path, numbers_of_run(run, page))
     write_aside(page_path, content)

@@ -5,10 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from throughtime.data.streams import Chunk, Streams
+from throughtime.data.streams import Chunk
 from throughtime.records import DIAGNOSES, Flow, read_flows, write_flows
 from throughtime.training.model import SequenceModel
 from throughtime.training.module import SequenceTraining
@@ -17,9 +16,6 @@ from throughtime.training.undisturbed import undisturbed
 Diagnose: TypeAlias = Callable[[SequenceModel, Chunk], Flow]
 """Looks at a model on a chunk of text, whose initial state is zero."""
 
-STEPS = 100
-"""Steps of the held-out text that a diagnosis looks at; as many as an update's, if those are more."""
-
 
 class Diagnoses(Callback):
     """Writes `diagnosis.json`, anew with each diagnosis; the diagnoses of an interrupted run are kept.
@@ -27,15 +23,14 @@ class Diagnoses(Callback):
     Args:
         folder: the run folder.
         diagnose: makes a diagnosis; it runs with dropout off and changes no random state.
-        held_out: the text that it looks at the beginning of.
-        steps: of an update.
+        chunk: the text that it looks at.
         every: updates between two diagnoses; 0: only before the first update and after the last one.
     """
 
-    def __init__(self, folder: Path, diagnose: Diagnose, held_out: Streams, steps: int, every: int) -> None:
+    def __init__(self, folder: Path, diagnose: Diagnose, chunk: Chunk, every: int) -> None:
         self._folder = folder
         self._diagnose = diagnose
-        self._chunk = held_out.chunk(0, max(steps, STEPS))
+        self._chunk = chunk
         self._every = every
         self._flows: list[Flow] = []
 
@@ -66,11 +61,8 @@ class Diagnoses(Callback):
         update = module.progress.updates
         if any(flow.update == update for flow in self._flows):
             return
-        inputs, targets, mask, first, _ = self._chunk
-        device = module.device
-        moved = Chunk(inputs.to(device), targets.to(device), mask if mask is None else mask.to(device), first)
-        with undisturbed(module.model), torch.enable_grad():
-            self._flows.append(replace(self._diagnose(module.model, moved), update=update))
+        with undisturbed(module.model):
+            self._flows.append(replace(self._diagnose(module.model, self._chunk), update=update))
         write_flows(self._folder, self._flows)
 
 

@@ -1,26 +1,24 @@
 """A diagnosis of the model of a text: the flow of its gradient on windows of that text."""
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from throughtime.data.streams import Chunk
 from throughtime.diagnosis import gradient_flow
 from throughtime.errors import InputFileError
 from throughtime.losses import cross_entropy
 from throughtime.records import Flow
 from throughtime.training.model import SequenceModel
+from throughtime.training.settings import OptimizationSettings
+from throughtime.training.undisturbed import undisturbed
 
 STEPS, ROWS = 200, 16
 """The windows' length and number where nobody asks for others."""
 
 
-def windows(codes: NDArray[np.int32], steps: int, rows: int) -> tuple[Tensor, Tensor]:
-    """Cut windows out of a text, evenly spread: what is read and what follows, each [steps, rows].
-
-    A short text has fewer steps, down to one, and then windows that overlap.
+def windows(codes: NDArray[np.int32], steps: int = STEPS, rows: int = ROWS) -> Chunk:
+    """Cut windows out of a text, evenly spread; a short text has fewer steps, and then windows that overlap.
 
     Args:
         codes: symbol numbers [symbols], at least two.
@@ -35,27 +33,23 @@ def windows(codes: NDArray[np.int32], steps: int, rows: int) -> tuple[Tensor, Te
     steps = min(steps, len(codes) - 1)
     starts = np.linspace(0, len(codes) - 1 - steps, rows).astype(int)
     text = torch.from_numpy(np.stack([codes[start : start + steps + 1] for start in starts])).long().t()
-    return text[:-1].contiguous(), text[1:].contiguous()
+    return Chunk(text[:-1].contiguous(), text[1:].contiguous(), None, first=True)
 
 
-def diagnose(
-    model: SequenceModel, codes: NDArray[np.int32], wanted_lag: int, update: int, steps: int = STEPS, rows: int = ROWS
-) -> Flow:
-    """Follow the gradient of the mean loss over windows of a text, from a zero state and without dropout.
+def reach(settings: OptimizationSettings) -> int:
+    """How many steps back the gradient is wanted: --horizon, or the mean reach of the losses between two updates."""
+    return settings.horizon or max(1, settings.update_every // 2)
+
+
+def diagnose(model: SequenceModel, chunk: Chunk, wanted_lag: int) -> Flow:
+    """Follow the gradient of the mean loss over a chunk, from a zero state and without dropout; nothing is changed.
 
     Args:
-        model: left as it was.
-        codes: the text, symbol numbers [symbols].
-        wanted_lag: how many steps back the gradient is wanted.
-        update: how often the weights have been updated.
-        steps, rows: of the windows.
+        model: the model of a text.
+        chunk: windows of it.
+        wanted_lag: how many steps back the gradient is wanted; no more than the chunk has.
     """
     device = next(model.parameters()).device
-    x, y = (part.to(device) for part in windows(codes, steps, rows))
-    training = model.training
-    model.eval()
-    try:
-        flow = gradient_flow(model, cross_entropy, x, y, wanted_lag=min(wanted_lag, len(x)))
-    finally:
-        model.train(training)
-    return replace(flow.record, update=update)
+    with undisturbed(model):
+        x, y = chunk.inputs.to(device), chunk.targets.to(device)
+        return gradient_flow(model, cross_entropy, x, y, wanted_lag=min(wanted_lag, len(x))).record

@@ -5,8 +5,6 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-
 from throughtime.gradients.tap import LayerTap
 from throughtime.records import STEP_NORMS, UPDATES, StepNormRow, UpdateRow, write_table
 from throughtime.training.step_norms import mean_squares
@@ -62,10 +60,10 @@ class History:
     def take(self, update: int, layers: dict[str, LayerTap], first: int) -> None:
         """Remember the norms by step of every layer, from step `first` on, which is the chunk's own first."""
         for name, layer in layers.items():
-            norms = mean_squares(layer)[first:].sqrt()
-            if len(norms):
-                steps = torch.linspace(0, len(norms) - 1, min(len(norms), MOST_STEPS)).round().long()
-                self.snapshots.append(Snapshot(update, name, steps.tolist(), norms[steps.to(norms.device)].tolist()))
+            norms = mean_squares(layer)[first:].sqrt().tolist()
+            count = min(len(norms), MOST_STEPS)
+            steps = [round(i * (len(norms) - 1) / max(1, count - 1)) for i in range(count)]
+            self.snapshots.append(Snapshot(update, name, steps, [norms[step] for step in steps]))
 
     def snapshots_at(self, update: int) -> list[Snapshot]:
         """The snapshots of this update, if it is the latest that any were taken of."""

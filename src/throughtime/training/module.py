@@ -22,7 +22,7 @@ from throughtime.training.progress import Progress
 from throughtime.training.rescue import Checked, Rescue, first_nonfinite_weights
 from throughtime.training.schedules import learning_rate_factor
 from throughtime.training.settings import OptimizationSettings
-from throughtime.training.step_norms import open_tap
+from throughtime.training.step_norms import tap_of
 
 _OWN_STATE = "throughtime"
 
@@ -50,6 +50,7 @@ class SequenceTraining(LightningModule):
         self.latest: UpdateRow | None = None
         self.latest_loss = math.nan
         self._rescue = Rescue(settings.nonfinite)
+        self._open_tap = tap_of(model)
         self._tap = Tap()
         self._carried = Carried()
         self._entered: tuple[Chunk, Carried] | None = None
@@ -68,7 +69,7 @@ class SequenceTraining(LightningModule):
         before = Carried() if batch.first else self._carried
         if batch.warm_up is not None:
             before = advanced(self.model, before, batch.warm_up, again)
-        with open_tap(self.model) as self._tap:
+        with self._open_tap() as self._tap:
             loss, state = self._chunk_loss(batch, before)
         self._carried = advanced(self.model, before, batch.inputs, again) if again else Carried(None, state)
         self._entered = batch, before
@@ -105,8 +106,10 @@ class SequenceTraining(LightningModule):
         else:
             self.progress.updates += 1
         update, layers = self.progress.updates, self._tap.layers
-        held = [layer.clipped[before.steps :] for layer in layers.values() if layer.clipped is not None]
-        share = float(torch.stack(held).float().mean()) if held and self.settings.clip_step else 0.0
+        share = 0.0
+        if self.settings.clip_step:
+            held = [layer.clipped[before.steps :] for layer in layers.values() if layer.clipped is not None]
+            share = float(torch.stack(held).float().mean()) if held else 0.0
         self.latest = UpdateRow(update, self.latest_loss, checked.total_norm, checked.scale, share)
         self.history.note(self.latest)
         if self.history.wants(update):

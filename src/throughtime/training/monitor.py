@@ -103,7 +103,8 @@ class GradientMonitor(Callback):
             for record in self._taps:
                 self._read(record)
         self._taps = []
-        if (trainer.global_step + 1) % trainer.log_every_n_steps == 0:
+        every = trainer.log_every_n_steps  # pyright: ignore[reportAttributeAccessIssue]  (Lightning sets it elsewhere)
+        if (trainer.global_step + 1) % every == 0:
             self._log(trainer, checked.total_norm)
 
     def on_train_batch_end(

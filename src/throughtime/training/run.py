@@ -20,6 +20,7 @@ from throughtime.records import CONFIG, Outcome, Record, prepare_folder, read_re
 from throughtime.training.board import Board, check_board
 from throughtime.training.checkpoints import AsideCheckpointIO, read_checkpoint
 from throughtime.training.diagnoses import Diagnose, Diagnoses
+from throughtime.training.diagnosing import windows
 from throughtime.training.gradient import gradient_method
 from throughtime.training.interruption import Interruption
 from throughtime.training.material import Material, first_record, prepare
@@ -179,8 +180,7 @@ def _watchers(run: Run, diagnose: Diagnose | None) -> list[Callback]:
     """The callbacks that look at the gradient in more detail, where that was asked for and the layers allow it."""
     settings, found = run.settings.optimization, []
     if diagnose is not None:
-        held_out = held_out_streams(run.material.held_out)
-        found.append(Diagnoses(run.folder, diagnose, held_out, settings.update_every, settings.diagnose_every))
+        found.append(Diagnoses(run.folder, diagnose, windows(run.material.held_out), settings.diagnose_every))
     if settings.tensorboard:
         found.append(Board(run.folder))
     return found

@@ -1,0 +1,121 @@
+"""Directions that are carried along a trajectory, and how much each grows or shrinks at every step."""
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from throughtime.cells.base import Cell, check_size
+from throughtime.diagnosis.finite import check_finite, checked_parameters
+from throughtime.errors import ArgumentError
+from throughtime.gradients.sequence import Sequence
+from throughtime.types import Parameters, State
+
+NUMBERS = 2**18
+"""How many entries the Jacobians that are held at a time may have, about."""
+
+
+class Follower:
+    """Directions that are carried along a trajectory, from a start that no symmetry of a network singles out."""
+
+    def __init__(self, cell: Cell, parameters: Parameters, sequence: Sequence, count: int | None) -> None:
+        size = sum(cell.state_sizes.values())
+        count = size if count is None else count
+        check_size("count", count, least=1)
+        if count > size:
+            raise ArgumentError(f"count is {count}; the state has {size} entries, so it must lie in 1 … {size}")
+        self.cell, self.parameters = cell, checked_parameters(parameters)
+        rows, device = sequence.shape[1], sequence.initial[0].device
+        start = torch.randn(size, count, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        self.directions = torch.linalg.qr(start)[0].to(device).expand(rows, -1, -1)
+        self.steps = 0
+
+    @property
+    def nothing(self) -> Tensor:
+        """ln|R_ii| of no steps."""
+        return self.directions.new_empty(0, self.directions.shape[0], self.directions.shape[2])
+
+    def follow(self, sequence: Sequence, entering: State) -> Float[Tensor, "time batch count"]:
+        """ln|R_ii| of each step and row; 0 where there is no factor."""
+        state = torch.cat(entering, dim=-1)
+        moves = moving(sequence)
+        check_finite(state.isfinite().all(-1), moves, "the state that enters step", self.steps)
+        length = max(1, NUMBERS // max(1, state[0].numel() * state.shape[-1]))
+        logs = [
+            self._through(sequence.x[start : start + length], state[start : start + length], moves, start)
+            for start in range(0, len(state), length)
+        ]
+        self.steps += len(state)
+        return torch.cat(logs) if logs else self.nothing
+
+    def _through(self, x: Tensor, state: Tensor, moves: Tensor, start: int) -> Tensor:
+        steps, size = len(x), state.shape[-1]
+        sizes = list(self.cell.state_sizes.values())
+        flat = tuple(state.double().flatten(0, 1).split(sizes, dim=-1))
+        jacobians = self.cell.state_jacobian(self.parameters, x.double().flatten(0, 1), flat)
+        jacobians = jacobians.unflatten(0, (steps, -1))
+        moves = moves[start : start + steps]
+        finite = jacobians.isfinite().flatten(2).all(-1)
+        check_finite(finite, moves, "the derivative of the state at step", self.steps + start)
+        if not bool(moves.all()):
+            identity = torch.eye(size, dtype=jacobians.dtype, device=jacobians.device)
+            jacobians = torch.where(moves[..., None, None], jacobians, identity)
+        triangles = []
+        for jacobian in jacobians:
+            self.directions, r = torch.linalg.qr(jacobian @ self.directions)
+            triangles.append(r)
+        # J_t and Q have entries that are right to ε, and their product sums S of them.
+        rounding = size * torch.finfo(torch.float64).eps * torch.linalg.matrix_norm(jacobians)
+        return resolved(torch.stack(triangles), rounding).log()
+
+
+def resolved(triangles: Float[Tensor, "*rows count count"], rounding: Float[Tensor, "*rows"]) -> Tensor:
+    """|R_ii|, and 0 where that is not above what rounding alone may make of it.
+
+    `rounding` is the error of one column of J_t Q. R_ii has it too, and besides those of the columns before it, as far
+    as column i is made of them: `rounding` |R_ii| ‖R⁻¹ e_i‖_1 in all.
+    """
+    growth = triangles.diagonal(dim1=-2, dim2=-1).abs()
+    with torch.no_grad():
+        rounding = rounding[..., None]
+        gone = growth <= rounding
+        identity = torch.eye(growth.shape[-1], dtype=growth.dtype, device=growth.device)
+        # What is gone is no part of what comes after it.
+        present = torch.where(gone[..., None] | gone[..., None, :], identity, triangles)
+        inverse = torch.linalg.solve_triangular(present, identity, upper=True)
+        gone |= rounding * inverse.abs().sum(-2) >= 1
+    return growth.masked_fill(gone, 0)
+
+
+def moving(sequence: Sequence) -> Bool[Tensor, "time batch"]:
+    """Where s_t comes from s_{t-1}: neither padded nor just reset."""
+    moves = torch.ones(sequence.shape, dtype=torch.bool, device=sequence.initial[0].device)
+    moves = moves if sequence.padding is None else moves & ~sequence.padding
+    return moves if sequence.resets is None else moves & ~sequence.resets
+
+
+def counted_steps(sequence: Sequence, discard: int) -> Bool[Tensor, "time batch"]:
+    """The steps whose factors count: all that move but the first `discard` of each stretch."""
+    return moving(sequence) & (age(sequence) >= discard)
+
+
+def checked_discard(sequence: Sequence, discard: int | None) -> int:
+    """How many steps of each stretch are discarded."""
+    ages = torch.where(moving(sequence), age(sequence) + 1, 0)
+    longest = int(ages.max()) if ages.numel() else 0
+    if discard is None:
+        return longest // 5
+    check_size("discard", discard, least=0)
+    if discard >= longest:
+        raise ArgumentError(
+            f"discard is {discard} and the longest stretch between resets has {longest} steps, so none would be left: "
+            "give less, or None for a fifth of it"
+        )
+    return discard
+
+
+def age(sequence: Sequence) -> Int[Tensor, "time batch"]:
+    """How many factors its stretch has before each step [T, B]; -1 at a reset."""
+    steps = torch.arange(sequence.shape[0], device=sequence.initial[0].device)[:, None]
+    if sequence.resets is None:
+        return steps.expand(sequence.shape)
+    return steps - (sequence.resets * (steps + 1)).cummax(0).values

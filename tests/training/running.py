@@ -1,0 +1,33 @@
+"""What the tests of whole runs share."""
+
+import os
+import signal
+from dataclasses import replace
+
+from throughtime.training import module as training_module
+
+
+def silent(line):
+    """The lines for the user are not looked at here."""
+
+
+def with_options(settings, **changes):
+    """The settings with other options of the optimization."""
+    return replace(settings, optimization=replace(settings.optimization, **changes))
+
+
+def at_update(monkeypatch, update, action):
+    """Do something in the forward pass of one update of the process, counted from 1."""
+    real = training_module.SequenceTraining.training_step
+
+    def step(self, batch):
+        if self.progress.updates + 1 == update:
+            action(self)
+        return real(self, batch)
+
+    monkeypatch.setattr(training_module.SequenceTraining, "training_step", step)
+
+
+def press_ctrl_c(module):
+    """As a user does."""
+    os.kill(os.getpid(), signal.SIGINT)
