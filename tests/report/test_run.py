@@ -150,6 +150,10 @@ def test_an_online_run_is_called_what_it_is(bare):
     assert "Latest bytes of the stream: 2.500 nats (3.607 bits) per byte, 0.250 nats below the bigram entropy" in text
     assert "standard input" in next(page.all("header")).text
     assert LookFor.STREAM_LOSSES.value in section_of(page, "loss").text
+    assert [one.text for one in section_of(page, "missing").all("li")] == [
+        Absent.NO_DIAGNOSIS.value.format(way=f"throughtime diagnose {bare} --text FILE"),
+        Absent.STREAM.value,
+    ]
     assert "none: a stream has no end" in section_of(page, "particulars").text
     assert "validation" not in next(section_of(page, "loss").all("svg")).text
 
