@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from throughtime.report.canvas import power
+from throughtime.report.canvas import power, short
 from throughtime.report.exhibit import picked, positive, shown, table
 
 
@@ -25,6 +25,10 @@ def test_a_cell_as_text(value, text):
 
 def test_powers_of_ten_have_raised_exponents():
     assert [power(value) for value in (1.0, 0.001, 1e12)] == ["10⁰", "10⁻³", "10¹²"]
+
+
+def test_ticks_are_short():
+    assert [short(value) for value in (0.05, 4.5e-4, 20000.0, 3e-12, 1.0)] == ["0.05", "4.5e−4", "20000", "3e−12", "1"]
 
 
 def test_what_is_picked_has_both_ends_and_is_even():

@@ -150,6 +150,10 @@ def test_an_online_run_is_called_what_it_is(bare):
     assert "Latest bytes of the stream: 2.500 nats (3.607 bits) per byte, 0.250 nats below the bigram entropy" in text
     assert "standard input" in next(page.all("header")).text
     assert LookFor.STREAM_LOSSES.value in section_of(page, "loss").text
+    assert [one.text for one in section_of(page, "missing").all("li")] == [
+        Absent.NO_DIAGNOSIS.value.format(way=f"throughtime diagnose {bare} --text FILE"),
+        Absent.STREAM.value,
+    ]
     assert "none: a stream has no end" in section_of(page, "particulars").text
     assert "validation" not in next(section_of(page, "loss").all("svg")).text
 
@@ -209,7 +213,7 @@ def test_the_same_records_give_the_same_bytes(rich_run, tmp_path):
 def test_the_users_own_settings_of_matplotlib_change_nothing(rich_run, tmp_path):
     import matplotlib
 
-    with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red", "lines.linewidth": 9}):
+    with matplotlib.rc_context({"font.size": 30, "xtick.direction": "in", "patch.linewidth": 9}):
         report_of_run(rich_run, tmp_path / "page.html", {"At temperature 0.8": "the language\n  is."})
         assert matplotlib.rcParams["font.size"] == 30
     assert (tmp_path / "page.html").read_bytes() == (rich_run / "report.html").read_bytes()

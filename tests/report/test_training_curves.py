@@ -30,7 +30,7 @@ def test_the_losses_stand_beside_the_baselines():
 
 def test_baselines_that_coincide_share_a_line():
     axes = _drawn(losses(metrics(), Baselines(3.0, 3.0, 3.0), stream=True))
-    assert [text.get_text() for text in axes.texts] == ["bigram, unigram, uniform"]
+    assert [text.get_text() for text in axes.texts] == ["bigram\nunigram\nuniform"]
     assert sum(line.get_label() == "loss on unseen bytes" for line in axes.get_lines()) == 1
 
 

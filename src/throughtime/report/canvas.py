@@ -148,8 +148,16 @@ def powers_of_ten(axis: Any) -> None:
     low, high = sorted(axis.get_view_interval())
     few, plain = low <= 0 or high / low < 100, low >= 1e-3 and high <= 1e5
     axis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,), numticks=7))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}" if few or plain else power(value)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: short(value) if few or plain else power(value)))
     axis.set_minor_formatter(NullFormatter())
+
+
+def short(value: float) -> str:
+    """A number in few letters, such as 0.05 or 4.5e−4."""
+    if value == 0 or 1e-3 <= value < 1e5:
+        return f"{value:g}"
+    mantissa, _, exponent = f"{value:.2e}".partition("e")
+    return f"{float(mantissa):g}e{int(exponent)}".replace("-", "−")
 
 
 def power(value: float) -> str:

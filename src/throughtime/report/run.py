@@ -173,11 +173,12 @@ def loss_sentence(run: RunRecords) -> str:
 
 def missing(run: RunRecords) -> list[str]:
     """What the page cannot show, and how to make it."""
+    again = run.record.reproduce
+    tables = [(run.updates, Absent.NO_UPDATES, again), (run.step_norms, Absent.NO_STEP_NORMS, again)]
     ways = [
         (run.metrics, Absent.NO_VALIDATION, ""),
-        (run.flows, Absent.NO_DIAGNOSIS, f"throughtime diagnose {run.folder}"),
-        (run.updates, Absent.NO_UPDATES, run.record.reproduce),
-        (run.step_norms, Absent.NO_STEP_NORMS, run.record.reproduce),
+        (run.flows, Absent.NO_DIAGNOSIS, f"throughtime diagnose {run.folder}" + (" --text FILE" if run.stream else "")),
+        *([([*run.updates, *run.step_norms], Absent.STREAM, "")] if run.stream else tables),
     ]
     return [absent.value.format(way=way) for records, absent, way in ways if not records]
 

@@ -86,6 +86,7 @@ class Absent(Enum):
         "step_norms.csv is missing: the gradients by step were not recorded in training. A new run records them: {way}"
     )
     NO_LAYERS = "The model has no recurrent layer, so there is no gradient through time to look at."
+    STREAM = "An online run keeps no tables of single updates and of the gradient by step, so these are not shown."
     NO_FINDING = "This diagnosis came to no verdict."
     NOT_SQUARE = "{block} is not square, so it has no eigenvalues; its singular values are in the table."
 

@@ -42,20 +42,24 @@ def _losses_panel(updates: list[int], lines: dict[str, list[float]], baselines: 
         return Panel("", "", None, why_empty(every))
     told = [f"{name} from {shown(values[0])} to {shown(values[-1])}" for name, values in lines.items()]
     alt = (
-        f"Losses in nats: {', '.join(told)}; " + ", ".join(f"{name} {shown(x)}" for name, x in _levels(baselines)) + "."
+        f"Losses in nats: {', '.join(told)}; "
+        + ", ".join(f"{name.replace(chr(10), ', ')} {shown(x)}" for name, x in _levels(baselines))
+        + "."
     )
 
     def draw(axes: Any, palette: Palette) -> None:
         dress(axes, palette, "update", "nats per symbol")
         for name, loss in _levels(baselines):
-            level(axes, palette, name, loss)
+            axes.axhline(loss, color=palette.muted, linewidth=0.9, linestyle=(0, (4, 3)))
+            place = {"xycoords": axes.get_yaxis_transform(), "ha": "left", "va": "center", "fontsize": 10}
+            axes.annotate(name, (1.015, loss), color=palette.ink, **place)  # outside, where no curve is
         for index, (name, values) in enumerate(lines.items()):
             seen = [value if math.isfinite(value) else math.nan for value in values]
             axes.plot(updates, seen, label=name, marker=points(values), markersize=4, **palette.line(index))
         axes.xaxis.get_major_locator().set_params(integer=True, nbins=6)
         legend(axes, palette)
 
-    return Panel("", alt, draw)
+    return Panel("", alt, draw, bar=True)
 
 
 def _levels(baselines: Baselines) -> list[tuple[str, float]]:
@@ -66,7 +70,7 @@ def _levels(baselines: Baselines) -> list[tuple[str, float]]:
     ):  # fmt: skip
         if math.isfinite(loss):
             levels.setdefault(loss, []).append(name)
-    return [(", ".join(names), loss) for loss, names in levels.items()]
+    return [("\n".join(names), loss) for loss, names in levels.items()]
 
 
 @dataclass(frozen=True)
