@@ -88,3 +88,14 @@ def test_raise_leaves_everything_as_it_came():
 def test_options_that_are_none_are_refused(options):
     with pytest.raises(ArgumentError, match="nonfinite is 'pass'|keep_every is 0"):
         Rescue(**options)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-25, 1e25])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_norm_without_clipping_is_that_of_all_gradients_at_any_size(scale, dtype):
+    model, optimizer = _model()
+    model.to(dtype)
+    for parameter in model.parameters():
+        parameter.grad = parameter.grad.to(dtype) * scale
+    checked = Rescue().check(model, optimizer, None)
+    assert checked.total_norm == pytest.approx(scale * math.sqrt(6 * 0.25 + 5), rel=1e-6) and checked.scale == 1

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from throughtime.errors import ArgumentError, UnsupportedError
-from throughtime.gradients.tap import Tap, Tappable, tap
+from throughtime.gradients.tap import LayerTap, Tap, Tappable, tap
 from throughtime.records import Flow
 from throughtime.training.rescue import Rescue
 from throughtime.training.step_norms import mean_squares, untapped
@@ -48,7 +48,8 @@ class GradientMonitor(Callback):
         UnsupportedError: when training starts, for manual optimisation, several optimisers, LBFGS, a gradient scaler
             (16-mixed, which skips by itself), a module without our layers, a method that offers no tap.
 
-    Cost: O(T·B) per layer beside the tap's own; the device is waited for once per update and once per logging.
+    Cost: O(T·B) per layer beside the tap's own, and 4 bytes per step and row of every update until it logs; the device
+    is waited for once per update and once per logging.
 
     Examples:
         >>> from throughtime.training import GradientMonitor
@@ -74,14 +75,16 @@ class GradientMonitor(Callback):
         self._diagnose, self._diagnose_every = diagnose, diagnose_every
         self._open = ExitStack()
         self._taps: list[Tap] = []
-        self._window: dict[str, list[Tensor]] = {}
-        self._clipped: dict[str, list[Tensor]] = {}
+        self._window: dict[str, list[LayerTap]] = {}
+        self._clips = False
         self._updates = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Refuse what cannot be watched."""
         _check(trainer, pl_module)
         self._updates = trainer.global_step
+        layers = [one for one in pl_module.modules() if isinstance(one, Tappable)]
+        self._clips = any(one.gradient.clip_step is not None for one in layers)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Open the tap; what is run from now on is recorded by its backward pass."""
@@ -142,21 +145,21 @@ class GradientMonitor(Callback):
     def _read(self, record: Tap) -> None:
         for name, layer in record.layers.items():
             if layer.norms and layer.norms[layer.names[0]].numel():
-                self._window.setdefault(name, []).append(mean_squares(layer))
-                if layer.clipped is not None:
-                    self._clipped.setdefault(name, []).append(layer.clipped.float().mean())
+                self._window.setdefault(name, []).append(layer)
 
     def _log(self, trainer: Trainer, total_norm: float) -> None:
         scalars = {"gradient/norm": total_norm, "gradient/rescues": float(self._rescue.rescues)}
-        for name, squares in self._window.items():
-            latest = [one for one in squares if len(one) == len(squares[-1])]  # chunks may differ in length
-            norms = torch.stack(latest).mean(dim=0).sqrt().tolist()
+        for name, layers in self._window.items():
+            steps = len(layers[-1].norms[layers[-1].names[0]])
+            alike = [one for one in layers if len(one.norms[one.names[0]]) == steps]  # chunks may differ in length
+            norms = mean_squares(*alike).sqrt().tolist()
             self.by_step[name] = norms
             scalars |= {f"gradient/{name}/first": norms[0], f"gradient/{name}/last": norms[-1]}
             if len(norms) > 1 and norms[-1] > 0:
                 scalars[f"gradient/{name}/decay"] = (norms[0] / norms[-1]) ** (1 / (len(norms) - 1))
-            scalars[f"gradient/{name}/clipped_steps"] = float(torch.stack(self._clipped[name]).mean())
-        self._window, self._clipped = {}, {}
+            held = [one.clipped.float() for one in alike if self._clips and one.clipped is not None]
+            scalars[f"gradient/{name}/clipped_steps"] = float(torch.cat(held, dim=1).mean()) if held else 0.0
+        self._window = {}
         _send(trainer, scalars)
 
 

@@ -21,7 +21,8 @@ def tap_of(model: nn.Module) -> Callable[[], AbstractContextManager[Tap]]:
     return (lambda: nullcontext(Tap())) if untapped(model) else (lambda: tap(model))
 
 
-def mean_squares(layer: LayerTap) -> Float[Tensor, " time"]:
-    """The mean over rows of ‖∂L/∂s_t‖², all members of the state together."""
-    members = [norms.square().mean(dim=1) for norms in layer.norms.values()]
+def mean_squares(*layers: LayerTap) -> Float[Tensor, " time"]:
+    """The mean over rows of ‖∂L/∂s_t‖², all members of the state together; over the rows of several passes alike."""
+    names = layers[0].names
+    members = [torch.cat([one.norms[name] for one in layers], dim=1).square().mean(dim=1) for name in names]
     return members[0] if len(members) == 1 else torch.stack(members).sum(dim=0)
