@@ -170,10 +170,10 @@ def test_a_full_disk_in_mid_run_loses_nothing(command, refused, text_file, tmp_p
 def test_a_limit_on_the_size_of_files_is_a_full_disk_too(text_file, tmp_path):
     def limit():
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (900_000, 900_000))  # the diagnosis has less, the weights more
 
     folder = tmp_path / "run"
-    words = ("train", text_file, "--output", folder, *SMALL, "--hidden-size", 40)
+    words = ("train", text_file, "--output", folder, *SMALL, "--hidden-size", 200)
     with process(*words, preexec_fn=limit) as running:
         _, err = running.communicate(timeout=120)
     assert running.returncode == 1

@@ -33,7 +33,7 @@ def test_a_run_is_diagnosed_before_and_after_and_in_between_and_goes_on_as_if_no
     start(settings, tmp_path / "seen", False, silent, diagnose=look)
     flows = read_flows(tmp_path / "seen")
     assert [flow.update for flow in flows] == [0, 100, 200, 288]
-    assert flows[0].loss > flows[1].loss > 0 and {(flow.steps, flow.rows) for flow in flows} == {(100, 1)}
+    assert flows[0].loss > flows[1].loss > 0 and {(flow.steps, flow.rows) for flow in flows} == {(200, 16)}
     start(small_run, tmp_path / "unseen", False, silent)
     assert not (tmp_path / "unseen" / "diagnosis.json").exists()
     seen, unseen = ((tmp_path / name / "updates.csv").read_bytes() for name in ("seen", "unseen"))
