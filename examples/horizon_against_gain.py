@@ -26,6 +26,7 @@ DRIVES = (0.01, 0.3, 1.0)
 """Standard deviation of what the inputs add to a pre-activation: next to nothing, some, as much as a unit can show."""
 COLOURS = ("#0072B2", "#E69F00", "#009E73")
 CLAIM = (8, 10)
+PARTS = ("lags", "lyapunov", "activations")
 
 
 class Network(nn.Module):
@@ -73,7 +74,7 @@ def measure(gain: float, drive: float, options: argparse.Namespace) -> Point:
     model = Network(options.units, gain, drive)
     x = torch.randn(options.steps, options.rows, options.units)
     y = torch.randn(options.steps, options.rows, 1)
-    return Point(gain, drive, tt.gradient_flow(model, nn.functional.mse_loss, x, y))
+    return Point(gain, drive, tt.gradient_flow(model, nn.functional.mse_loss, x, y, parts=PARTS))
 
 
 def expected(gain: float, level: float) -> float:
@@ -101,7 +102,13 @@ def draw(points: list[Point], path: Path) -> None:
                 axes.annotate("›", (point.gain, 0.97), xycoords=("data", "axes fraction"), color=colour, ha="center")
     axes.axvline(1 / math.sqrt(3), color="0.5", linewidth=1)
     axes.annotate("torch.nn.RNN's start", (1 / math.sqrt(3), 3.2), (4, 0), textcoords="offset points", fontsize=9)
-    axes.set(yscale="log", xlabel="gain g", ylabel="lag at which the gradient has fallen to 1 %", ylim=(3, 400))
+    axes.set(
+        yscale="log",
+        xlabel="gain g",
+        ylabel="lag at which the gradient has fallen to 1 %",
+        ylim=(3, 400),
+        xlim=(0.45, 2.05),
+    )
     axes.legend(loc="lower right")
     figure.savefig(path, dpi=110)
 
@@ -116,6 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> list[Point]:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=Path(__file__).parent.parent / "docs/horizon_against_gain.png")
     options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
     gains, drives = GAINS, DRIVES
     if options.quick:
         gains, drives, options.units, options.steps = (0.5, 0.577, 0.9), DRIVES[:1], 64, 120

@@ -5,12 +5,13 @@ their sum. Whoever answers with the mean has an error of 1/6. The gradient must 
 does is measured before and after, together with what was learned.
 
     python examples/where_gradients_die.py                  # the table, and docs/where_gradients_die.png
+    python examples/where_gradients_die.py --pages docs/reports     # and each network's own report
 """
 
 import argparse
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -21,6 +22,7 @@ import throughtime as tt
 from throughtime.data.problems import adding
 from throughtime.diagnosis import GradientFlow
 from throughtime.layers import RecurrentLayer
+from throughtime.report import page_of_flow
 
 RATE, CLIP = 0.01, 1.0
 COLOURS = ("#000000", "#E69F00", "#0072B2", "#009E73", "#D55E00")
@@ -128,9 +130,16 @@ def draw(results: list[Result], path: Path) -> None:
             axes.plot(range(len(median)), median, dashed, color=colour, label=label)
         axes.axhline(0.01, color="0.5", linewidth=1, linestyle=":")
         axes.set(yscale="log", ylim=(1e-6, 1e2), xlabel="lag, in steps", title=title)
-        axes.legend(loc="lower left", fontsize=8)
+        axes.legend(loc="upper right", fontsize=8, ncols=2)
     panels[0].set_ylabel("gradient of the loss by the state, over that at lag 0")
     figure.savefig(path, dpi=110)
+
+
+def write_page(result: Result, updates: int, folder: Path) -> None:
+    """The report of one network: its gradient before and after training."""
+    flows = [replace(result.before.record, update=0), replace(result.after.record, update=updates)]
+    name = result.name.lower().replace(", ", "_")
+    page_of_flow(flows, folder / f"adding_{name}.html", f"{result.name} on the adding problem")
 
 
 def main(arguments: Sequence[str] | None = None) -> list[Result]:
@@ -142,6 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> list[Result]:
     parser.add_argument("--updates", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=Path(__file__).parent.parent / "docs/where_gradients_die.png")
+    parser.add_argument("--pages", type=Path, help="a folder that exists, for a report on each network")
     options = parser.parse_args(arguments)
     if options.quick:
         options.steps, options.updates = 30, 20
@@ -151,6 +161,8 @@ def main(arguments: Sequence[str] | None = None) -> list[Result]:
     for name in KINDS:
         results.append(run(name, options))
         print(_row(results[-1]), flush=True)
+        if options.pages:
+            write_page(results[-1], options.updates, options.pages)
     print(f"{'the mean':<18}{BASELINE:>9.4f}")
     draw(results, options.output)
     return results
