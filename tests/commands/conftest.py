@@ -1,4 +1,6 @@
 import random
+import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -19,9 +21,12 @@ def _one_thread():
 @pytest.fixture
 def text_file(tmp_path):
     """A file of 2,400 characters with some order in them, in words of a small language."""
+    return _write_text(tmp_path / "text.txt")
+
+
+def _write_text(path):
     words = ["über", "the", "a", "lazy", "dog", "fox", "jumps", "quick", "and", "sees\n"]
     chance = random.Random(5)
-    path = tmp_path / "text.txt"
     path.write_text(" ".join(chance.choice(words) for _ in range(900))[:2400], encoding="utf-8")
     return path
 
@@ -52,10 +57,21 @@ def refused(command):
     return run
 
 
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory):
+    """A small run that has finished, in a folder beside its text; only `trained` may use it."""
+    folder = tmp_path_factory.mktemp("finished")
+    _write_text(folder / "text.txt")
+    code = main(["train", str(folder / "text.txt"), "--output", str(folder / "run"), *SMALL])
+    assert code == 0
+    return folder / "run"
+
+
 @pytest.fixture
-def trained(command, text_file, tmp_path):
-    """The folder of a small run that has finished."""
-    folder = tmp_path / "run"
-    code, _, err = command("train", text_file, "--output", folder, *SMALL)
-    assert code == 0, err
+def trained(finished_run, text_file, tmp_path):
+    """The folder of a small run that has finished, on `text_file`: a copy for each test, with its own paths."""
+    folder = Path(shutil.copytree(finished_run, tmp_path / "run"))
+    for path in folder.iterdir():
+        if path.suffix in (".json", ".yaml", ".html"):
+            path.write_bytes(path.read_bytes().replace(bytes(finished_run.parent), bytes(tmp_path)))
     return folder

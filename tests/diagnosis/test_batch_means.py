@@ -22,8 +22,8 @@ def _all(samples: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("rows", [1, 3])
 def test_the_error_respects_that_neighbouring_steps_are_alike(rows):
     """The variance of the mean of n such steps is (1 + memory) / (1 - memory) / n: here 9 times that of noise."""
-    steps = 9000 // rows
-    errors = [mean_with_error(s, _all(s))[1].item() for s in (_correlated(steps, rows, 0.8) for _ in range(15))]
+    samples = _correlated(9000 // rows, 15 * rows, 0.8).split(rows, dim=1)
+    errors = [mean_with_error(one, _all(one))[1].item() for one in samples]
     expected = math.sqrt(9 / 9000)
     assert sum(errors) / 15 == pytest.approx(expected, rel=0.25)
 

@@ -133,3 +133,14 @@ def test_what_cannot_be_looked_into_is_refused(given, message):
         usual["x"] = usual["x"].double()
     with pytest.raises(ArgumentError, match=message):
         tt.gradient_flow(**(usual | given))
+
+
+def test_a_loss_of_the_final_state_of_a_row_without_steps_enters_at_none():
+    rnn, lengths = layer("RNN"), [T, 0, 1, *[T - 2] * (B - 3)]
+    rnn_of_rows = nn.ModuleDict({"rnn": rnn})
+    rnn_of_rows.forward = lambda x: rnn(x, torch.randn(1, B, H).double(), lengths=lengths)[1]
+    captured = capture(rnn_of_rows, lambda final, _: final.square().sum(), torch.randn(T, B, INPUT).double(), None)
+    expected = torch.zeros(T, B, dtype=torch.bool)
+    for row, length in enumerate(lengths):
+        expected[length - 1, row] = length > 0
+    assert torch.equal(captured.layers[0].entering(), expected)

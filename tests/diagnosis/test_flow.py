@@ -203,3 +203,14 @@ def test_on_cuda_it_is_the_same():
         assert [share.norm for share in other.shares] == pytest.approx([share.norm for share in one.shares], rel=1e-9)
         assert [one.lag for one in other.horizons] == pytest.approx([one.lag for one in one.horizons], rel=1e-6)
         assert sum(other.gains.gain, []) == pytest.approx(sum(one.gains.gain, []), rel=1e-6, nan_ok=True)
+
+
+def test_a_flow_has_its_page_and_its_picture(tmp_path):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    pytest.importorskip("jinja2", reason="jinja2 is not installed")
+    x, weights = data(H)
+    flow = tt.gradient_flow(layer("GRU"), lambda y, w: (w * y).sum(), x, weights, parts=["lags"])
+    page = flow.to_html(tmp_path / "flow.html", title="A flow")
+    assert page == tmp_path / "flow.html" and "<h1>A flow</h1>" in page.read_text(encoding="utf-8")
+    assert flow.verdict.value in page.read_text(encoding="utf-8") and (tmp_path / "flow.json").exists()
+    assert {axes.get_title(loc="left").split("\n")[0] for axes in flow.plot().axes} >= {"By step", "By lag"}

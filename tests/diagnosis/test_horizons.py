@@ -5,7 +5,8 @@ import torch
 from torch.nn.functional import mse_loss
 
 import throughtime as tt
-from throughtime.diagnosis.horizons import horizons_of, stays_below
+from throughtime.diagnosis import horizons
+from throughtime.diagnosis.horizons import DRAWS, horizons_of, stays_below
 from throughtime.diagnosis.lag_curves import Profiles
 
 NAN, INF = float("nan"), float("inf")
@@ -91,3 +92,12 @@ def test_one_step_has_no_horizon():
     assert flow.by_lag["l0"].mean == [1.0] and flow.by_lag["l0"].samples == [4]
     assert [(one.lag, one.observed) for one in flow.horizon["l0"]] == [(INF, 0), (INF, 0)]
     assert flow.jacobian_norms["l0"].gain == [[pytest.approx(1.0)]] and flow.record.wanted_lag == 1
+
+
+def test_the_interval_leaves_as_many_draws_below_as_above(monkeypatch):
+    """Draws whose curves e^(-k / lag) have the horizons 1, 2, …, 200."""
+    lags = torch.randperm(DRAWS, generator=_generator()) + 1.0
+    drawn = [torch.exp(-torch.arange(250.0) / lag)[None].double() for lag in lags]
+    monkeypatch.setattr(horizons, "_drawn", lambda profiles, generator: drawn)
+    found = horizons_of(_profiles(torch.exp(-torch.arange(250.0) / 7)[None], [0]), _generator())[0]
+    assert (found.lag, found.low, found.high) == pytest.approx((7, 11, 190), rel=1e-5)

@@ -79,6 +79,6 @@ def test_norms_that_are_all_zero_or_nothing_are_told():
 
 
 def test_quantiles_are_interpolated():
-    assert quantile([1.0, 2.0, 4.0], 0.75) == 3.0
+    assert quantile([1.0, 2.0, 4.0], 0.75) == 3.0 and quantile([1.0, 2.0, 4.0], 0.125) == 1.25
     assert quantile([1.0, 2.0, 4.0], 1) == 4.0 and quantile([3.0], 0.5) == 3.0
     assert math.isnan(quantile([], 0.5))

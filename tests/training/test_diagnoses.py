@@ -54,8 +54,11 @@ def test_an_interrupted_run_keeps_its_diagnoses(small_run, tmp_path, monkeypatch
     assert [flow.update for flow in read_flows(tmp_path / "whole")] == [0, 50, 100, 150, 200, 250, 288]
 
 
-def test_what_a_run_that_died_found_after_its_last_checkpoint_is_found_anew(small_run, tmp_path, monkeypatch):
-    settings = with_options(small_run, diagnose_every=50, validate_every=120)
+@pytest.mark.parametrize("validate_every", [100, 120])
+def test_what_a_run_that_died_found_after_its_last_checkpoint_is_found_anew(
+    small_run, tmp_path, monkeypatch, validate_every
+):
+    settings = with_options(small_run, diagnose_every=50, validate_every=validate_every)
 
     def die(module):
         raise MemoryError

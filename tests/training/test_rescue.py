@@ -99,3 +99,12 @@ def test_the_norm_without_clipping_is_that_of_all_gradients_at_any_size(scale, d
         parameter.grad = parameter.grad.to(dtype) * scale
     checked = Rescue().check(model, optimizer, None)
     assert checked.total_norm == pytest.approx(scale * math.sqrt(6 * 0.25 + 5), rel=1e-6) and checked.scale == 1
+
+
+def test_ten_in_a_row_end_a_run_and_one_that_is_finite_begins_the_count_anew():
+    rescue, last = Rescue("skip"), [math.nan] * 10
+    for gradient in (*last, 1.0, *last):
+        assert (rescue.check(*_model(gradient), None).sentence is None) == (gradient == 1)
+    with pytest.raises(NonFiniteError, match="so it was in the 10 updates before"):
+        rescue.check(*_model(math.nan), None)
+    assert rescue.rescues == 20

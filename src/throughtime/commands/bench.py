@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from throughtime.benchmark.grid import GATES, GRID, GRID_ITSELF, QUICK, VARIANT_SHAPES, VARIANTS, Case, Shape
+from throughtime.commands._terminal import say
 from throughtime.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -234,13 +235,6 @@ def _aside(option: str, path: Path) -> Iterator[Path]:
         raise ArgumentError(
             f"--{option} {path}: could not be written ({error.strerror}); name a file in a folder that has room."
         ) from error
-
-
-def say(line: str) -> None:
-    """Print a line at once, with question marks for what the terminal cannot show."""
-    encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(line.encode(encoding, "replace").decode(encoding) + "\n")
-    sys.stdout.flush()
 
 
 def progress(text: str) -> None:

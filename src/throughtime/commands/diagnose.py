@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from throughtime.commands._terminal import say
 from throughtime.errors import ArgumentError, InputFileError
 from throughtime.report.losses import plural
 from throughtime.training.settings import DataSettings, ModelSettings, RunSettings, options
@@ -159,10 +160,10 @@ def _refuse(arguments: "Namespace", names: list[str], reason: str) -> None:
 def _tell(flow: "Flow", page: Path) -> None:
     finding = flow.finding
     assert finding is not None
-    print(f"Verdict {finding.sentence}")
+    say(f"Verdict {finding.sentence}")
     for suggestion in finding.suggestions:
-        print(f"Try     {suggestion}")
-    print(f"Page    {page}")
+        say(f"Try     {suggestion}")
+    say(f"Page    {page}")
 
 
 def _diagnosed(
@@ -172,5 +173,5 @@ def _diagnosed(
 
     chunk = windows(codes, arguments.steps, arguments.rows)
     steps, rows = chunk.inputs.shape
-    print(f"Follows the gradient through {plural(steps, 'step')} of {plural(rows, 'row')} ...", flush=True)
+    say(f"Follows the gradient through {plural(steps, 'step')} of {plural(rows, 'row')} ...")
     return diagnose(model, chunk, arguments.lag or reach(settings))

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from throughtime.commands._terminal import say
 from throughtime.errors import InputFileError
 
 if TYPE_CHECKING:
@@ -38,10 +39,10 @@ def run(arguments: "Namespace") -> int:
     if len(codes) < 2:
         raise InputFileError(f"FILE {file.name} is too short: it takes 2 known {vocabulary.units} to predict one.")
     left_out = f", {plural(unknown, 'unknown one')} left out" if unknown else ""
-    print(f"Text    {file.name}: {plural(len(codes), unit(vocabulary.units))}{left_out}")
+    say(f"Text    {file.name}: {plural(len(codes), unit(vocabulary.units))}{left_out}")
     baselines = Baselines(math.log(len(vocabulary)), unigram_entropy(codes), bigram_entropy(codes))
     for line in baseline_lines(baselines, vocabulary.units):
-        print(line)
+        say(line)
     loss = mean_loss(model, held_out_streams(codes))
-    print(verdict_sentence(loss, baselines, vocabulary.units))
+    say(verdict_sentence(loss, baselines, vocabulary.units))
     return 0

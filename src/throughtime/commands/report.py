@@ -1,8 +1,8 @@
 """throughtime report RUN: one page on a run, from its records."""
 
-import sys
 from typing import TYPE_CHECKING
 
+from throughtime.commands._terminal import say
 from throughtime.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ def run(arguments: "Namespace") -> int:
         written = report_of_run(arguments.run, arguments.output or None)
     except ArgumentError as error:
         raise ArgumentError(f"--{error}") from None
-    encoding = sys.stdout.encoding or "utf-8"
-    for line in (str(written.page), written.verdict):  # a letter that the terminal lacks is no reason to fail
-        print(line.encode(encoding, "replace").decode(encoding))
+    for line in (str(written.page), written.verdict):
+        say(line)
     return 0

@@ -1,10 +1,10 @@
 """throughtime sample RUN: text from a trained model."""
 
 import codecs
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from throughtime.commands._terminal import write
 from throughtime.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -44,14 +44,8 @@ def run(arguments: "Namespace") -> int:
     numbers = sample(model, prompt, arguments.length, arguments.temperature, generator)
     # A sampled byte may be one part of a character only: what is complete is written.
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    _write(arguments.prompt)
+    write(arguments.prompt)
     for number in numbers:
-        _write(decoder.decode(vocabulary.decode([number])))
-    _write(decoder.decode(b"", final=True) + "\n")
+        write(decoder.decode(vocabulary.decode([number])))
+    write(decoder.decode(b"", final=True) + "\n")
     return 0
-
-
-def _write(text: str) -> None:
-    encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
-    sys.stdout.flush()

@@ -1,14 +1,13 @@
 """`throughtime verify`: the equations of the four lecture notes, measured."""
 
-import io
 import json
 import os
-import sys
 from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from throughtime.commands._terminal import say
 from throughtime.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -45,17 +44,10 @@ def run(arguments: Any) -> int:
         raise ArgumentError(f"--width {arguments.width}: the table needs at least {NARROWEST}; the default is 120.")
     note = None if arguments.note is None else Note[arguments.note.upper()]
     rows = verify(arguments.seed, note)
-    _print(f"{table(rows, arguments.width)}\n\n{summary(rows)}")
+    say(f"{table(rows, arguments.width)}\n\n{summary(rows)}")
     if arguments.json is not None:
         _write_json(Path(arguments.json), arguments.seed, rows)
     return 0 if all(row.confirmed for row in rows) else 1
-
-
-def _print(text: str) -> None:
-    # The table is full of mathematics; a terminal that cannot show a letter gets a question mark, not a traceback.
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")
-    print(text)
 
 
 def _write_json(path: Path, seed: int, rows: "list[Row]") -> None:

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from throughtime.cells.base import check_size
 from throughtime.diagnosis.capture import CapturedLayer, capture, clipped_shares, joint_norms
 from throughtime.diagnosis.gains import gain_map
 from throughtime.diagnosis.horizons import horizons_of
@@ -247,9 +248,9 @@ def gradient_flow(
 
 
 def _check(wanted_lag: object, samples: object, parts: object, seed: object) -> None:
-    for name, value in {"wanted_lag": 1 if wanted_lag is None else wanted_lag, "samples": samples}.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ArgumentError(f"{name} is {value!r}; it must be a whole number, at least 1")
+    if wanted_lag is not None:
+        check_size("wanted_lag", wanted_lag, least=1)
+    check_size("samples", samples, least=1)
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise ArgumentError(f"seed is {seed!r}; it must be a whole number")
     if isinstance(parts, str) or not isinstance(parts, Collection) or not set(parts) <= set(PARTS):

@@ -10,14 +10,12 @@ from throughtime.cells.base import Cell, check_size
 from throughtime.diagnosis.batch_means import mean_with_error
 from throughtime.diagnosis.directions import Follower, checked_discard, counted_steps, moving
 from throughtime.errors import ArgumentError
-from throughtime.gradients.bptt import BPTT
-from throughtime.gradients.lags import RecordedRun
+from throughtime.gradients.lags import STATES, RecordedRun
 from throughtime.gradients.sequence import Sequence
 from throughtime.layers.base import RecurrentLayer
 from throughtime.records import Lyapunov
 from throughtime.types import Parameters, State
 
-STATES = BPTT(save="states")
 NUMBERS = 2**18
 """How many entries the states that are held at a time may have, about."""
 
@@ -53,15 +51,14 @@ def lyapunov_of(
     Cost: O(T·B·(S²·count + J)), J the cost of one state Jacobian; a few Jacobians are held at a time. When not to use
     it: exponents are limits for T → ∞; for a sequence of a few dozen steps look at products over its lags instead.
     """
-    sequence, entering = run.sequence, run.entering
     if rows is not None:
         check_size("rows", rows, least=1)
-        sequence, entering = _longest_rows(sequence, entering, rows)
-    follower = Follower(run.cell, run.parameters, sequence, count)
-    discard = checked_discard(sequence, discard)
+        run = run.part(moving(run.sequence).sum(0).argsort(descending=True, stable=True)[:rows])
+    follower = Follower(run.cell, run.parameters, run.sequence, count)
+    discard = checked_discard(run.sequence, discard)
     with torch.no_grad():
-        logs = follower.follow(sequence, entering)
-    return _record(logs, sequence, discard)
+        logs = follower.follow(run.sequence, run.entering)
+    return _record(logs, run.sequence, discard)
 
 
 def lyapunov_exponents(
@@ -129,15 +126,6 @@ def _record(logs: Tensor, sequence: Sequence, discard: int) -> Lyapunov:
     order = mean.argsort(descending=True)
     rows = int(counted.any(0).sum())
     return Lyapunov(mean[order].tolist(), error[order].tolist(), int(counted.sum()), rows, discard)
-
-
-def _longest_rows(sequence: Sequence, entering: State, rows: int) -> tuple[Sequence, State]:
-    kept = moving(sequence).sum(0).argsort(descending=True, stable=True)[:rows]
-    lengths = None if sequence.lengths is None else sequence.lengths[kept]
-    resets = None if sequence.resets is None else sequence.resets[:, kept]
-    initial, reset_state = (tuple(member[kept] for member in s) for s in (sequence.initial, sequence.reset_state))
-    fewer = Sequence(sequence.x[:, kept], initial, reset_state, lengths, resets, inert=True)
-    return fewer, tuple(member[:, kept] for member in entering)
 
 
 def _pieces(cell: Cell, parameters: Parameters, sequence: Sequence) -> Iterator[tuple[Sequence, State]]:

@@ -13,7 +13,7 @@ from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 from throughtime.cells.base import Cell
 from throughtime.errors import ArgumentError, UnsupportedError
 from throughtime.gradients.base import GradientMethod
-from throughtime.online.watching import check_vectors, recurrent_layers
+from throughtime.online.watching import check_vectors, streaming_layers
 from throughtime.types import State
 
 StepLoss = Callable[[Tensor, Tensor], Tensor]
@@ -33,7 +33,7 @@ class Engine(ABC):
 
     def __init__(self, model: nn.Module, loss: StepLoss, method: GradientMethod) -> None:
         self.model, self._loss, self.method = model, loss, method
-        self.layers = recurrent_layers(model)
+        self.layers = streaming_layers(model)
         for cell in self.cells():
             method.check(cell)
         self.names = [name for name, value in model.named_parameters() if value.requires_grad]

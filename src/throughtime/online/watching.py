@@ -12,6 +12,7 @@ from torch.nn.functional import one_hot
 from throughtime.cells.base import Cell
 from throughtime.errors import ArgumentError, UnsupportedError
 from throughtime.gradients.bptt import BPTT
+from throughtime.gradients.evaluated import recurrent_layers
 from throughtime.gradients.norms import StepNorms
 from throughtime.gradients.sequence import Sequence
 from throughtime.layers.base import RecurrentLayer
@@ -40,19 +41,14 @@ def check_vectors(layers: dict[str, RecurrentLayer], x: Tensor) -> None:
         raise ArgumentError(f"x_t is {tuple(x.shape)}; it must be [batch, {size}], the layer's input_size")
 
 
-def recurrent_layers(model: nn.Module) -> dict[str, RecurrentLayer]:
+def streaming_layers(model: nn.Module) -> dict[str, RecurrentLayer]:
     """The recurrent layers of a model that may learn online, by name.
 
     Raises:
         ArgumentError: there is none.
         UnsupportedError: one of them needs what a stream cannot give.
     """
-    layers = {name: module for name, module in model.named_modules() if isinstance(module, RecurrentLayer)}
-    if not layers:
-        raise ArgumentError(
-            f"model is a {type(model).__name__} without a recurrent layer of throughtime's; build it with "
-            "throughtime.RNN, LSTM, GRU or Recurrent (or convert one of torch.nn's with from_torch)"
-        )
+    layers = {name: layer for name, layer in recurrent_layers(model).items() if isinstance(layer, RecurrentLayer)}
     for name, layer in layers.items():
         place = f"model's layer {name!r}" if name else "model"
         for wrong, what, way_out in (

@@ -1,10 +1,8 @@
 """One self-contained HTML page from sections: everything inside, nothing fetched, no script."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
-from typing import Any
 
 from throughtime.report.canvas import PAGE, drawing, missing_extra, one_axes
 from throughtime.report.exhibit import Exhibit, Panel, Section, Table, shown
@@ -61,7 +59,7 @@ def render(page: Page) -> bytes:
         raise missing_extra("jinja2") from None
     folder = files("throughtime.report")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(shown=shown, name=_name)
+    environment.filters["shown"] = shown
     template = environment.from_string((folder / _TEMPLATE).read_text(encoding="utf-8"))
     pictures = [[[Markup(one) for one in exhibit] for exhibit in section] for section in _pictures(page.sections)]
     looks = Markup((folder / _LOOKS).read_text(encoding="utf-8"))
@@ -93,8 +91,3 @@ def _columns(exhibit: Exhibit) -> str:
     if any(panel.size[0] < 4 for panel in exhibit.panels):
         return "small few" if len(exhibit.panels) < 3 else "small"
     return {1: "one", 2: "two"}.get(len(exhibit.panels), "many")
-
-
-def _name(heading: Any) -> str:
-    """A heading as a name for links."""
-    return re.sub(r"[^a-z0-9]+", "-", str(heading).lower()).strip("-")

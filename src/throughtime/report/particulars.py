@@ -13,7 +13,7 @@ def particulars(record: Record) -> dict[str, Entries]:
         "Model": _model(record),
         "Data": _data(record),
         "Result": _result(record),
-        "Machine and kernel": {str(name): _plain(value) for name, value in record.machine.items()},
+        "Machine and kernel": {name: str(value) for name, value in record.machine.items()},
         "Versions": dict(record.versions),
     }
 
@@ -61,7 +61,3 @@ def _result(record: Record) -> Entries:
         "speed": f"{results.tokens_per_second:,.0f} symbols/s",
         "time": f"{results.seconds:,.0f} s",
     }
-
-
-def _plain(value: str | int) -> str:
-    return value if isinstance(value, str) else str(value)

@@ -12,7 +12,6 @@ from throughtime.records import (
     DIAGNOSES,
     METRICS,
     REPORT,
-    REPORT_NUMBERS,
     STEP_NORMS,
     UPDATES,
     Flow,
@@ -84,8 +83,6 @@ def report_of_run(
     """
     run = read_run(Path(folder))
     page_path, numbers_path = page_paths(run.folder / REPORT if output is None else Path(output))
-    if output is None:
-        numbers_path = run.folder / REPORT_NUMBERS
     page = page_of_run(run, read_samples(run.folder) | dict(samples or {}))
     content = render(page)
     write_aside(numbers_path, numbers_of_run(run, page))

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from throughtime.gradients.tap import LayerTap
 from throughtime.records import STEP_NORMS, UPDATES, StepNormRow, UpdateRow, write_table
+from throughtime.report.exhibit import picked_places
 from throughtime.training.step_norms import mean_squares
 
 LONGEST = 4096
@@ -61,8 +62,7 @@ class History:
         """Remember the norms by step of every layer, from step `first` on, which is the chunk's own first."""
         for name, layer in layers.items():
             norms = mean_squares(layer)[first:].sqrt().tolist()
-            count = min(len(norms), MOST_STEPS)
-            steps = [round(i * (len(norms) - 1) / max(1, count - 1)) for i in range(count)]
+            steps = picked_places(len(norms), MOST_STEPS)
             self.snapshots.append(Snapshot(update, name, steps, [norms[step] for step in steps]))
 
     def snapshots_at(self, update: int) -> list[Snapshot]:

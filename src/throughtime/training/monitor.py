@@ -117,7 +117,7 @@ class GradientMonitor(Callback):
         self._open.close()  # where the step returned no loss
         if trainer.global_step == self._updates:  # gradients are still being accumulated
             return
-        self._updates, self._taps = trainer.global_step, []
+        self._updates = trainer.global_step
         if self._diagnose is not None and self._diagnose_every and self._updates % self._diagnose_every == 0:
             with undisturbed(pl_module):
                 self.flows.append(replace(self._diagnose(pl_module, batch), update=self._updates))

@@ -6,17 +6,19 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
+from throughtime.gradients.unchanged import unchanged
+
 
 @contextmanager
 def undisturbed(model: nn.Module) -> Iterator[None]:
-    """Evaluate `model` inside: dropout off, gradients on; afterwards modes, gradients and generators are as before."""
+    """Evaluate `model` inside: dropout off, gradients on; afterwards all but the weights is as before."""
     modes = {module: module.training for module in model.modules()}
     gradients = [(parameter, parameter.grad) for parameter in model.parameters()]
     model.eval()
     for parameter, _ in gradients:
         parameter.grad = None
     try:
-        with torch.random.fork_rng(), torch.enable_grad():
+        with unchanged(model), torch.enable_grad():
             yield
     finally:
         for module, mode in modes.items():
