@@ -28,7 +28,7 @@ template <class Cell, class S, int NU> class Backward {
         totals_(p_.weight_hr ? steps_.rows() * P : 0),
         carried_h_(Cell::has_direct ? steps_.batch * P : 0),
         carried_c_(Cell::has_c ? steps_.batch * H : 0),
-        squares_rows_(noted_ ? most_at_once(plan.rows) : 0),
+        squares_rows_(noted_ ? (plan.rows + kFewRows) / kFewRows * kFewRows : 0),
         squares_(plan.participants * squares_of_member()),
         private_(own_sums_ ? (plan.participants - 1) * sums() : 0) {
     pack_weights(plan.participants);
@@ -47,6 +47,7 @@ template <class Cell, class S, int NU> class Backward {
   static constexpr int G = Cell::gates, E = Cell::errors;
   static constexpr int kWide = 2;  // vectors of a tile of the inputs
   static constexpr int NF = Cell::many;
+  static constexpr int64_t kFewRows = 32;  // whose norms are worth being made at once
   static constexpr uint64_t kSmallSums = 1 << 18;  // bytes that each thread may have of its own
   using M = Maps<Cell, S, NF>;
 
@@ -84,6 +85,13 @@ template <class Cell, class S, int NU> class Backward {
     int64_t count = 0;
   };
 
+  // The rows' steps whose squares are there and whose norms are not.
+  struct Noted {
+    double* squares;
+    Scratch<int64_t> index;
+    int64_t count = 0;
+  };
+
   const tt_backward_arguments& a_;
   const tt_problem& p_;
   const Steps steps_;
@@ -101,17 +109,11 @@ template <class Cell, class S, int NU> class Backward {
   Scratch<S> carried_h_;  // [B, P] what reaches h_t from step t + 1 past the affine maps
   Scratch<S> carried_c_;  // [B, H] dL/dc_t
   const int64_t squares_rows_;
-  Scratch<double> squares_;  // [member][h, c][squares_rows_]: the squares of a chunk, each member's of its units or rows
+  Scratch<double> squares_;  // [member][h, c][squares_rows_]: each member's of its units or rows
   Scratch<S> private_;    // the sums of all members but the first
 
   int64_t sums() const { return G * H * (p_.input + P + 2); }
   int64_t squares_of_member() const { return (1 + Cell::has_c) * squares_rows_ * Squares<S>::kSize; }
-
-  // Rows of a chunk, in whole vectors.
-  int64_t most_at_once(int64_t rows) const {
-    const int64_t lanes = kLanes<double>, few = steps_at_once(1, G * H, kDepth<2>), most = rows > few ? rows : few;
-    return (most + lanes - 1) / lanes * lanes;
-  }
 
   void pack_weights(int64_t participants) {
     const int64_t depth = G * H, width = NU * kLanes<S>, wide = kWide * kLanes<S>;
@@ -150,26 +152,27 @@ template <class Cell, class S, int NU> class Backward {
     const Scratch<S> gates(recompute_ ? together * most * G * H : 0), extra(recompute_ && Cell::kept > G ? together * most * H : 0);
     const Scratch<S> a_x(recompute_ ? together * most * maps_.tiles() * M::kTile : 0);
     Chunk chunk(together * most, together * most);
+    Noted noted{squares_.data() + range.member * squares_of_member(), Scratch<int64_t>(squares_rows_)};
+    if (noted_) zero(noted.squares, squares_of_member());
     OuterSums<S> sums(own_sums_ ? own(range.member) : WeightGradients<S>{});
     for (int64_t stop = steps_.count; stop > 0; stop -= together) {
       const int64_t first = stop > together ? stop - together : 0;
       collect(chunk, share, first, stop);
       if (recompute_) compute_gates(range, chunk, a_x, gates.data(), extra.data());
-      double* squares = squares_.data() + range.member * squares_of_member();
-      if (noted_) zero(squares, squares_of_member());
-      else squares = nullptr;
       int64_t left = chunk.count;
       for (int64_t t = stop - 1; t >= first; --t) {
-        left -= share.of(steps_.alive(t));
-        step(t, range, share, rows, errors, totals, squares ? squares + left * Squares<S>::kSize : nullptr,
+        const int64_t count = share.of(steps_.alive(t));
+        left -= count;
+        if (noted_ && noted.count + count > squares_rows_) put_norms(noted, range, barrier);
+        step(t, range, share, rows, errors, totals, noted_ ? noted.squares + noted.count * Squares<S>::kSize : nullptr,
              at(gates, left * G * H), at(extra, left * H));
+        for (int64_t i = 0; i < (noted_ ? count : 0); ++i) noted.index[noted.count++] = rows[i].index;
         if (barrier) barrier->wait();
       }
-      if (noted_) put_norms(range, chunk);
-      if (noted_ && barrier) barrier->wait();  // before anybody's squares are those of the next chunk
       if (a_.d_x) through_inputs(range, chunk);
       if (own_sums_) add_sums(sums, chunk.error.data(), chunk.x.data(), chunk.h.data(), chunk.count, 0, 1);
     }
+    if (noted_) put_norms(noted, range, barrier);
     if (own_sums_ && steps_.count == 0) add_sums(sums, nullptr, nullptr, nullptr, 0, 0, 1);
     step(-1, range, share, rows, errors, totals, nullptr, nullptr, nullptr);
   }
@@ -283,22 +286,25 @@ template <class Cell, class S, int NU> class Backward {
       });
   }
 
-  // The norms of a chunk's rows. Where the units are split, each member has squares of all rows, and makes norms of some.
-  void put_norms(const Range& range, const Chunk& chunk) const {
-    const int64_t lanes = kLanes<double>, blocks = (chunk.count + lanes - 1) / lanes;
-    const int64_t parts = range.by_units ? range.members : 1, stride = squares_of_member();
+  // The norms of what was noted. Where the units are split, each member has squares of all rows, and makes norms of some.
+  void put_norms(Noted& noted, const Range& range, Barrier* barrier) const {
+    const int64_t lanes = kLanes<double>, pitch = Squares<S>::kSize, stride = squares_of_member();
+    const int64_t blocks = (noted.count + lanes - 1) / lanes, parts = range.by_units ? range.members : 1;
     const int64_t begin = range.by_units ? blocks * range.member / parts : 0;
     const int64_t end = range.by_units ? blocks * (range.member + 1) / parts : blocks;
-    const double* squares = squares_.data() + (range.by_units ? 0 : range.member * stride);
+    const double* squares = range.by_units ? squares_.data() : noted.squares;
     void* const members_of_state[] = {a_.norm_h, a_.norm_c};
     for (void* to : members_of_state) {
       for (int64_t first = begin * lanes; to && first < end * lanes; first += lanes) {
-        const Vector<double> norms = Squares<S>::norms(squares + first * Squares<S>::kSize, Squares<S>::kSize, parts, stride);
-        for (int64_t i = 0; i < lanes && first + i < chunk.count; ++i)
-          put(to)[chunk.index[first + i]] = static_cast<S>(norms[i]);
+        const Vector<double> norms = Squares<S>::norms(squares + first * pitch, pitch, parts, stride);
+        for (int64_t i = 0; i < lanes && first + i < noted.count; ++i) put(to)[noted.index[first + i]] = static_cast<S>(norms[i]);
       }
-      squares += squares_rows_ * Squares<S>::kSize;
+      squares += squares_rows_ * pitch;
     }
+    if (barrier) barrier->wait();  // all have read what is cleared now
+    for (int member = 0; member < 1 + Cell::has_c; ++member)
+      zero(noted.squares + member * squares_rows_ * pitch, noted.count * pitch);
+    noted.count = 0;
   }
 
   // dL/d(state) in full, recorded and held under the threshold.

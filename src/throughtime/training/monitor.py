@@ -131,8 +131,9 @@ class GradientMonitor(Callback):
         self._taps = []
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Close the tap, and let go of what was recorded."""
+        """Close the tap, and let go of the module and of what was recorded."""
         self._open.close()
+        self._tapping = nullcontext(Tap())
         self._taps = []
 
     def state_dict(self) -> dict[str, Any]:
