@@ -21,7 +21,8 @@ def test_the_four_sides_are_what_they_are_called(brief, monkeypatch, cell):
     seen = {}
 
     def look(sides, product, protocol):
-        layer = sides["passes"].layer
+        layer = next(iter(sides.values()))
+        layer = getattr(layer, "run", layer).layer
         for name, side in sides.items():
             layer.zero_grad()
             opened = []

@@ -65,6 +65,23 @@ def test_outside_the_block_nothing_is_recorded():
     assert tap.layers == {} and rnn.tap is None
 
 
+def test_a_tap_entered_again_records_anew_also_within_itself():
+    rnn = tt.RNN(3, 4)
+    tapping, records = tt.tap(rnn), []
+    with tapping as first:
+        rnn(torch.randn(T, B, 3))[0].sum().backward()
+        with tapping as inner:
+            assert rnn.tap is inner
+        assert rnn.tap is first
+    for steps in (2, 5):
+        assert rnn.tap is None
+        with tapping as record:
+            rnn(torch.randn(steps, B, 3))[0].sum().backward()
+        records.append(record)
+    assert rnn.tap is None and inner.layers == {}
+    assert [len(one.layers["l0"].norms["h"]) for one in (first, *records)] == [T, 2, 5]
+
+
 def test_clipped_steps_are_marked():
     rnn = tt.RNN(3, 4, gradient=tt.BPTT(clip_step=1.0))
     with tt.tap(rnn) as tap:

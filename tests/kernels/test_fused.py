@@ -58,8 +58,7 @@ def _everything(recurrence, cell, parameters, sequence, clip_step=None, save="ga
     d_outputs = torch.randn(*given.shape, outputs.shape[-1], generator=generator, dtype=outputs.dtype)
     d_outputs = given.from_plain(d_outputs) if sequence is given else d_outputs
     d_final = [torch.randn(one.shape, generator=generator, dtype=one.dtype) for one in final]
-    tap = LayerTap(names)
-    tap.begin(*sequence.shape, final[0])
+    tap = _tap(cell, sequence)
     g = recurrence.backward(
         cell, parameters, sequence, trace, d_outputs, tuple(d_final), save, not given.one_hot, StepNorms(clip_step, tap)
     )
@@ -187,6 +186,67 @@ def test_sharing_rows_or_units_among_threads_changes_nothing(kind, threads):
                 _assert_equal_to_the_loop(KINDS[kind](shape[2], shape[3]), shape, masks, torch.float64)
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_tap_changes_no_bit(kind, threads):
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(threads)
+        for shape, dtype in itertools.product([(5, 1, 3, 200), (4, 40, 3, 40)], TOLERANCE):
+            cell = KINDS[kind](shape[2], shape[3])
+            parameters, sequence = _parameters(cell, dtype), _sequence(cell, shape, "lengths-and-resets", dtype)
+            outputs, final, trace = cell.kernel.forward(cell, parameters, sequence, "gates")
+            given = cell, parameters, sequence, trace, torch.randn_like(outputs), final, "gates", True
+            closed, opened = (cell.kernel.backward(*given, StepNorms(tap=tap)) for tap in (None, _tap(cell, sequence)))
+            members = [(g.x, *g.parameters.values(), *g.initial, *g.reset_state) for g in (closed, opened)]
+            assert all(map(torch.equal, *members))
+    finally:
+        torch.set_num_threads(before)
+
+
+def _tap(cell, sequence):
+    tap = LayerTap(tuple(cell.state_sizes))
+    tap.begin(*sequence.shape, sequence.initial[0])
+    return tap
+
+
+@pytest.mark.parametrize("clip_step", [None, 1e-3])
+@pytest.mark.parametrize(
+    ("dtype", "power"), [(torch.float32, 110), (torch.float32, -100), (torch.float64, 990), (torch.float64, -950)]
+)
+def test_norms_whose_squares_leave_the_range_are_those_of_the_scaled_gradient(dtype, power, clip_step):
+    """∂L/∂s_t is linear in ∂L/∂h_t: times a power of 2, the norms are too, to the last bit or two."""
+    cell = KINDS["LSTM"](3, 19)
+    parameters, sequence = _parameters(cell, dtype), _sequence(cell, (6, 5, 3, 19), "resets", dtype)
+    outputs, final, trace = cell.kernel.forward(cell, parameters, sequence, "gates")
+    d_outputs, found = torch.randn_like(outputs), []
+    for factor in (1.0, 2.0**power):
+        tap, clip = _tap(cell, sequence), clip_step and clip_step * factor
+        d = d_outputs * factor, tuple(member * factor for member in final)
+        cell.kernel.backward(cell, parameters, sequence, trace, *d, "gates", True, StepNorms(clip, tap))
+        found.append(torch.stack(list(tap.norms.values())))
+    assert (found[0] > 0).any() and torch.isfinite(found[1]).all()
+    torch.testing.assert_close(found[1] / 2.0**power, found[0], rtol=4 * torch.finfo(dtype).eps, atol=0)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+def test_a_norm_is_what_is_not_finite_in_its_row_alone(dtype, bad):
+    """19 units leave lanes of a vector empty, in which an infinite error times a weight of zero is NaN."""
+    cell = KINDS["Elman-identity"](3, 19)
+    parameters, sequence = _parameters(cell, dtype), _sequence(cell, (6, 5, 3, 19), "plain", dtype)
+    outputs, final, trace = cell.kernel.forward(cell, parameters, sequence, "gates")
+    d_outputs, tap = torch.ones_like(outputs), _tap(cell, sequence)
+    parameters["weight_hh"].abs_()  # an infinity times a weight stays one: no sum of two of them is NaN
+    d_outputs[4, 2, 7] = bad
+    cell.kernel.backward(cell, parameters, sequence, trace, d_outputs, final, "gates", True, StepNorms(tap=tap))
+    norms, rows = tap.norms["h"], torch.arange(5) != 2
+    assert torch.isfinite(norms[:, rows]).all() and torch.isfinite(norms[5:]).all()
+    assert torch.equal(
+        norms[:5, 2].nan_to_num(posinf=2.0), torch.tensor(bad, dtype=dtype).nan_to_num(posinf=2.0).expand(5)
+    )
 
 
 @pytest.mark.parametrize("instruction_set", ["avx512", "avx2", "baseline"])

@@ -14,10 +14,10 @@ def test_the_mean_over_rows_of_the_squared_norm_of_the_whole_state():
 def test_a_model_whose_method_has_no_tap_runs_without_one():
     model = torch.nn.ModuleDict({"a": tt.RNN(3, 4), "b": tt.RNN(3, 4, gradient=tt.RTRL()), "c": torch.nn.GRU(3, 4)})
     assert untapped(model) == ["b"]
-    with tap_of(model)() as record:
+    with tap_of(model) as record:
         model["b"](torch.randn(5, 2, 3))[0].sum().backward()
     assert record.layers == {} and model["a"].tap is None
     del model["b"]
-    with tap_of(model)() as record:
+    with tap_of(model) as record:
         (model["a"](torch.randn(5, 2, 3))[0].sum() + model["c"](torch.randn(5, 2, 3))[0].sum()).backward()
     assert list(record.layers) == ["a.l0"] and model["a"].tap is None

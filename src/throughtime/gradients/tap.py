@@ -1,8 +1,7 @@
 """The tap: what a backward pass leaves behind of ∂L/∂h_t, step by step."""
 
 from abc import ABC
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -88,7 +87,10 @@ class Tap:
 
     def layer(self, name: str, names: tuple[str, ...]) -> LayerTap:
         """The record of that name, made on first use."""
-        return self.layers.setdefault(name, LayerTap(names))
+        record = self.layers.get(name)
+        if record is None:
+            record = self.layers[name] = LayerTap(names)
+        return record
 
     def first_nonfinite(self) -> tuple[str, int, int] | None:
         """(layer, step counted from 0, row) where the backward pass first met a NaN or an infinity; None if nowhere.
@@ -114,13 +116,37 @@ class Tappable(ABC, nn.Module):
     tap_prefix: str = ""
 
 
-@contextmanager
-def tap(model: nn.Module) -> Iterator[Tap]:
+class Tapping(AbstractContextManager[Tap]):
+    """What `tap` returns: each time it is entered, the layers of the model record in a new `Tap`."""
+
+    def __init__(self, model: nn.Module) -> None:
+        named = [(name, module) for name, module in model.named_modules() if isinstance(module, Tappable)]
+        self._layers = [(module, f"{name}." if name else "") for name, module in named]
+        self._outer: list[list[tuple[Tap | None, str]]] = []
+
+    def __enter__(self) -> Tap:
+        record = Tap()
+        self._outer.append([(module.tap, module.tap_prefix) for module, _ in self._layers])
+        # Past nn.Module's own way to set an attribute, which asks of each whether it is a parameter: a tap is opened
+        # for every update.
+        for module, prefix in self._layers:
+            own = vars(module)
+            own["tap"], own["tap_prefix"] = record, prefix
+        return record
+
+    def __exit__(self, *_: object) -> None:
+        for (module, _), (record, prefix) in zip(self._layers, self._outer.pop(), strict=True):
+            own = vars(module)
+            own["tap"], own["tap_prefix"] = record, prefix
+
+
+def tap(model: nn.Module) -> Tapping:
     """Record ‖∂L/∂h_t‖ of every throughtime layer in `model`, for every forward pass made inside the block.
 
     The records are filled by the backward pass of such a forward pass, wherever that happens, and hold the latest.
-    Inside the block of another tap the inner one records.
-    Cost: O(T·B·H) per layer, and 4 bytes per step and row.
+    Inside the block of another tap the inner one records. What this returns can be entered again, for every update a
+    new record: the layers are looked for once, when `tap` is called.
+    Cost: O(T·B·H) per layer, and 4 bytes per step, row and member of the state; `throughtime bench --tap` measures it.
 
     Examples:
         >>> import throughtime as tt
@@ -130,15 +156,4 @@ def tap(model: nn.Module) -> Iterator[Tap]:
         >>> norms.layers["l0"].norms["h"].shape
         torch.Size([7, 2])
     """
-    layers = [(name, module) for name, module in model.named_modules() if isinstance(module, Tappable)]
-    before = [(module, module.tap, module.tap_prefix) for _, module in layers]
-    record = Tap()
-    # Past nn.Module's own way to set an attribute, which asks of each whether it is a parameter: a tap is opened for
-    # every update.
-    for name, module in layers:
-        vars(module).update(tap=record, tap_prefix=f"{name}." if name else "")
-    try:
-        yield record
-    finally:
-        for module, outer, prefix in before:
-            vars(module).update(tap=outer, tap_prefix=prefix)
+    return Tapping(model)

@@ -5,6 +5,7 @@
 
 #include "outer.hpp"
 #include "recurrence.hpp"
+#include "squares.hpp"
 
 namespace TT_ISA {
 
@@ -17,6 +18,7 @@ template <class Cell, class S, int NU> class Backward {
         H(p_.hidden),
         P(p_.output),
         apart_(p_.weight_hr || a_.clip > 0),
+        noted_(a_.norm_h && !apart_),
         recompute_(Cell::kept > 0 && !p_.gates),
         own_sums_(!plan.by_units && (plan.participants == 1 || sums() * sizeof(S) <= kSmallSums)),
         maps_(recompute_ ? p_ : tt_problem{}, plan.participants),
@@ -26,6 +28,8 @@ template <class Cell, class S, int NU> class Backward {
         totals_(p_.weight_hr ? steps_.rows() * P : 0),
         carried_h_(Cell::has_direct ? steps_.batch * P : 0),
         carried_c_(Cell::has_c ? steps_.batch * H : 0),
+        squares_rows_(noted_ ? (plan.rows + kFewRows) / kFewRows * kFewRows : 0),
+        squares_(plan.participants * squares_of_member()),
         private_(own_sums_ ? (plan.participants - 1) * sums() : 0) {
     pack_weights(plan.participants);
     clear();
@@ -43,6 +47,7 @@ template <class Cell, class S, int NU> class Backward {
   static constexpr int G = Cell::gates, E = Cell::errors;
   static constexpr int kWide = 2;  // vectors of a tile of the inputs
   static constexpr int NF = Cell::many;
+  static constexpr int64_t kFewRows = 32;  // whose norms are worth being made at once
   static constexpr uint64_t kSmallSums = 1 << 18;  // bytes that each thread may have of its own
   using M = Maps<Cell, S, NF>;
 
@@ -65,7 +70,8 @@ template <class Cell, class S, int NU> class Backward {
     const S* d_h;        // dL/dh_t through the output
     StateAt<S> before;
     const S *gates, *extra;
-    S *total, *total_c;  // dL/dh_t, where the steps are taken apart or noted; dL/dc_t, where they are noted only
+    S* total;            // dL/dh_t, where the steps are taken apart
+    double *squares, *squares_c;  // sums of the squares of dL/dh_t and of dL/dc_t, where they are noted on the way
   };
 
   // What a chunk of steps is made of, row by row.
@@ -79,11 +85,19 @@ template <class Cell, class S, int NU> class Backward {
     int64_t count = 0;
   };
 
+  // The rows' steps whose squares are there and whose norms are not.
+  struct Noted {
+    double* squares;
+    Scratch<int64_t> index;
+    int64_t count = 0;
+  };
+
   const tt_backward_arguments& a_;
   const tt_problem& p_;
   const Steps steps_;
   const int64_t H, P;
   const bool apart_;      // dL/dh_t is needed in full before the pointwise part: to be clipped, or for the projection
+  const bool noted_;      // the norms are asked for, and summed up on the way
   const bool recompute_;  // the gates were not kept
   const bool own_sums_;   // each member sums the weights' gradients of its rows, while their errors are in the cache
   const M maps_;
@@ -94,9 +108,12 @@ template <class Cell, class S, int NU> class Backward {
   Scratch<S> totals_;     // [N, P] dL/dh_t, for the projection's gradient
   Scratch<S> carried_h_;  // [B, P] what reaches h_t from step t + 1 past the affine maps
   Scratch<S> carried_c_;  // [B, H] dL/dc_t
+  const int64_t squares_rows_;
+  Scratch<double> squares_;  // [member][h, c][squares_rows_]: each member's of its units or rows
   Scratch<S> private_;    // the sums of all members but the first
 
   int64_t sums() const { return G * H * (p_.input + P + 2); }
+  int64_t squares_of_member() const { return (1 + Cell::has_c) * squares_rows_ * Squares<S>::kSize; }
 
   void pack_weights(int64_t participants) {
     const int64_t depth = G * H, width = NU * kLanes<S>, wide = kWide * kLanes<S>;
@@ -131,11 +148,12 @@ template <class Cell, class S, int NU> class Backward {
     const int64_t most = share.of(steps_.batch), together = steps_at_once(most, G * H, kDepth<2>);
     const Scratch<Row> rows(most);
     const Scratch<const S*> errors(most);
-    const bool noted = a_.norm_h && !apart_;
-    const Scratch<S> totals((apart_ || noted) && !p_.weight_hr ? most * P : 0), totals_c(noted && Cell::has_c ? most * H : 0);
+    const Scratch<S> totals(apart_ && !p_.weight_hr ? most * P : 0);
     const Scratch<S> gates(recompute_ ? together * most * G * H : 0), extra(recompute_ && Cell::kept > G ? together * most * H : 0);
     const Scratch<S> a_x(recompute_ ? together * most * maps_.tiles() * M::kTile : 0);
     Chunk chunk(together * most, together * most);
+    Noted noted{squares_.data() + range.member * squares_of_member(), Scratch<int64_t>(squares_rows_)};
+    if (noted_) zero(noted.squares, squares_of_member());
     OuterSums<S> sums(own_sums_ ? own(range.member) : WeightGradients<S>{});
     for (int64_t stop = steps_.count; stop > 0; stop -= together) {
       const int64_t first = stop > together ? stop - together : 0;
@@ -143,15 +161,20 @@ template <class Cell, class S, int NU> class Backward {
       if (recompute_) compute_gates(range, chunk, a_x, gates.data(), extra.data());
       int64_t left = chunk.count;
       for (int64_t t = stop - 1; t >= first; --t) {
-        left -= share.of(steps_.alive(t));
-        step(t, range, share, rows, errors, totals, totals_c, at(gates, left * G * H), at(extra, left * H));
+        const int64_t count = share.of(steps_.alive(t));
+        left -= count;
+        if (noted_ && noted.count + count > squares_rows_) put_norms(noted, range, barrier);
+        step(t, range, share, rows, errors, totals, noted_ ? noted.squares + noted.count * Squares<S>::kSize : nullptr,
+             at(gates, left * G * H), at(extra, left * H));
+        for (int64_t i = 0; i < (noted_ ? count : 0); ++i) noted.index[noted.count++] = rows[i].index;
         if (barrier) barrier->wait();
       }
       if (a_.d_x) through_inputs(range, chunk);
       if (own_sums_) add_sums(sums, chunk.error.data(), chunk.x.data(), chunk.h.data(), chunk.count, 0, 1);
     }
+    if (noted_) put_norms(noted, range, barrier);
     if (own_sums_ && steps_.count == 0) add_sums(sums, nullptr, nullptr, nullptr, 0, 0, 1);
-    step(-1, range, share, rows, errors, totals, totals_c, nullptr, nullptr);
+    step(-1, range, share, rows, errors, totals, nullptr, nullptr, nullptr);
   }
 
   void collect(Chunk& chunk, Share share, int64_t first, int64_t stop) const {
@@ -181,8 +204,9 @@ template <class Cell, class S, int NU> class Backward {
     });
   }
 
-  Row row(int64_t t, int64_t b, S* total, S* total_c, const S* gates, const S* extra) const {
-    Row row{0, b, b >= steps_.alive(t + 1), false, no_error_.data(), nullptr, {}, gates, extra, total, total_c};
+  Row row(int64_t t, int64_t b, S* total, double* squares, const S* gates, const S* extra) const {
+    double* squares_c = squares && Cell::has_c ? squares + squares_rows_ * Squares<S>::kSize : nullptr;
+    Row row{0, b, b >= steps_.alive(t + 1), false, no_error_.data(), nullptr, {}, gates, extra, total, squares, squares_c};
     if (!row.last) {
       row.error = errors_.data() + steps_.row(t + 1, b) * E * H + Cell::recurrent_error * H;
       row.next_is_reset = steps_.starts_anew(t + 1, b);
@@ -200,11 +224,11 @@ template <class Cell, class S, int NU> class Backward {
   }
 
   void step(int64_t t, const Range& range, Share share, const Scratch<Row>& rows, const Scratch<const S*>& errors,
-            const Scratch<S>& totals, const Scratch<S>& totals_c, const S* gates, const S* extra) {
+            const Scratch<S>& totals, double* squares, const S* gates, const S* extra) {
     const int64_t count = share.of(t < 0 ? steps_.batch : steps_.alive(t));
     for (int64_t i = 0; i < count; ++i) {
-      rows[i] = row(t, share.row(i), at(totals, i * P), at(totals_c, i * H), gates ? gates + i * G * H : nullptr,
-                    extra ? extra + i * H : nullptr);
+      rows[i] = row(t, share.row(i), at(totals, i * P), squares ? squares + i * Squares<S>::kSize : nullptr,
+                    gates ? gates + i * G * H : nullptr, extra ? extra + i * H : nullptr);
       errors[i] = rows[i].error;
     }
     for_each_tile<NU, S>(errors.data(), count, recurrent_, range.begin, range.end,
@@ -218,10 +242,7 @@ template <class Cell, class S, int NU> class Backward {
       }
     });
     if (t < 0) return initial_c(rows, count, range.begin * NU * kLanes<S>, range.end * NU * kLanes<S>);
-    if (!apart_) {
-      for (int64_t i = 0; i < (a_.norm_h ? count : 0); ++i) note(rows[i], rows[i].total_c);
-      return;
-    }
+    if (!apart_) return;
     for (int64_t i = 0; i < count; ++i) hold(rows[i]);
     if (p_.weight_hr) return through_projection(rows, count);
     for (int64_t i = 0; i < count; ++i)
@@ -240,8 +261,9 @@ template <class Cell, class S, int NU> class Backward {
     }
     if (t < 0) return lane.put(put(a_.d_initial_h) + at, d_h);
     d_h += lane.get(row.d_h + unit);
-    if (row.total) lane.put(row.total + unit, d_h);
-    if (!apart_) point(row, unit, lane, d_h);
+    if (apart_) return lane.put(row.total + unit, d_h);
+    if (row.squares) Squares<S>::add(row.squares, lane.only(d_h));
+    point(row, unit, lane, d_h);
   }
 
   // dL/dc_t of one vector of units.
@@ -264,12 +286,25 @@ template <class Cell, class S, int NU> class Backward {
       });
   }
 
-  // The norms of dL/dh_t and dL/dc_t, recorded; returns that of both together.
-  S note(const Row& row, const S* d_c) const {
-    const S of_h = norm(row.total, P), of_c = Cell::has_c ? norm(d_c, H) : S(0);
-    if (a_.norm_h) put(a_.norm_h)[row.index] = of_h;
-    if (a_.norm_c && Cell::has_c) put(a_.norm_c)[row.index] = of_c;
-    return a_.clip > 0 ? std::hypot(of_h, of_c) : S(0);
+  // The norms of what was noted. Where the units are split, each member has squares of all rows, and makes norms of some.
+  void put_norms(Noted& noted, const Range& range, Barrier* barrier) const {
+    const int64_t lanes = kLanes<double>, pitch = Squares<S>::kSize, stride = squares_of_member();
+    const int64_t blocks = (noted.count + lanes - 1) / lanes, parts = range.by_units ? range.members : 1;
+    const int64_t begin = range.by_units ? blocks * range.member / parts : 0;
+    const int64_t end = range.by_units ? blocks * (range.member + 1) / parts : blocks;
+    const double* squares = range.by_units ? squares_.data() : noted.squares;
+    void* const members_of_state[] = {a_.norm_h, a_.norm_c};
+    for (void* to : members_of_state) {
+      for (int64_t first = begin * lanes; to && first < end * lanes; first += lanes) {
+        const Vector<double> norms = Squares<S>::norms(squares + first * pitch, pitch, parts, stride);
+        for (int64_t i = 0; i < lanes && first + i < noted.count; ++i) put(to)[noted.index[first + i]] = static_cast<S>(norms[i]);
+      }
+      squares += squares_rows_ * pitch;
+    }
+    if (barrier) barrier->wait();  // all have read what is cleared now
+    for (int member = 0; member < 1 + Cell::has_c; ++member)
+      zero(noted.squares + member * squares_rows_ * pitch, noted.count * pitch);
+    noted.count = 0;
   }
 
   // dL/d(state) in full, recorded and held under the threshold.
@@ -278,34 +313,20 @@ template <class Cell, class S, int NU> class Backward {
     if (Cell::has_c)
       for_each_vector<S>(0, H, [&](int64_t unit, auto lane) { lane.put(d_c + unit, arriving_c(row, unit, lane)); });
     if (!a_.norm_h && !(a_.clip > 0)) return;
-    const S together = note(row, d_c), limit = static_cast<S>(a_.clip);
+    const S of_h = norm(row.total, P), of_c = Cell::has_c ? norm(d_c, H) : S(0);
+    if (a_.norm_h) put(a_.norm_h)[row.index] = of_h;
+    if (a_.norm_c && Cell::has_c) put(a_.norm_c)[row.index] = of_c;
+    const S together = std::hypot(of_h, of_c), limit = static_cast<S>(a_.clip);
     if (!(a_.clip > 0) || together <= limit) return;
     const S scale = limit / together;
     for (int64_t i = 0; i < P; ++i) row.total[i] *= scale;
     for (int64_t i = 0; i < (Cell::has_c ? H : 0); ++i) d_c[i] *= scale;
   }
 
-  // Scaled by the largest entry where the plain sum of squares leaves the range of S.
   static S norm(const S* values, int64_t count) {
-    Vector<S> squares{};  // a sum for each lane: in a single one every addition would wait for the one before
-    for_each_vector<S>(0, count, [&](int64_t i, auto lane) {
-      const Vector<S> some = lane.get(values + i);
-      squares += some * some;
-    });
-    S lanes[kLanes<S>], peak = 0;
-    store<S>(lanes, squares);
-    for (int half = kLanes<S> / 2; half > 0; half /= 2)
-      for (int i = 0; i < half; ++i) lanes[i] += lanes[i + half];
-    S sum = lanes[0];
-    if (sum > S(1e-30) && sum < S(1e30)) return std::sqrt(sum);
-    for (int64_t i = 0; i < count; ++i) {
-      if (std::isnan(values[i])) return values[i];
-      if (std::abs(values[i]) > peak) peak = std::abs(values[i]);
-    }
-    if (peak == 0 || std::isinf(peak)) return peak;
-    sum = 0;
-    for (int64_t i = 0; i < count; ++i) sum += values[i] / peak * (values[i] / peak);
-    return peak * std::sqrt(sum);
+    double sums[Squares<S>::kSize] = {};
+    for_each_vector<S>(0, count, [&](int64_t i, auto lane) { Squares<S>::add(sums, lane.get(values + i)); });
+    return static_cast<S>(Squares<S>::norms(sums, 0, 1, 0)[0]);
   }
 
   // dL/du_t = W_hrᵀ dL/dh_t, then the pointwise part.
@@ -334,7 +355,7 @@ template <class Cell, class S, int NU> class Backward {
       c = lane.get(get(p_.c) + at);
       c_before = lane.get(row.before.c + unit);
       d_c = apart_ ? lane.get(carried_c_.data() + row.b * H + unit) : arriving_c(row, unit, lane);
-      if (row.total_c) lane.put(row.total_c + unit, d_c);
+      if (row.squares_c) Squares<S>::add(row.squares_c, d_c);
     }
     Cell::template backward<S>(kept, h, h_before, c, c_before, d_h, d_c, e, direct, d_c_before);
     for (int i = 0; i < E; ++i) lane.put(errors_.data() + (row.index * E + i) * H + unit, e[i]);
@@ -462,7 +483,7 @@ template <class Cell, class S, int NU> class Backward {
 
 template <class Cell, class S> void backward(const tt_backward_arguments& arguments, int64_t threads) {
   const tt_problem& p = arguments.problem;
-  const bool whole_rows = p.weight_hr || arguments.clip > 0 || arguments.norm_h;
+  const bool whole_rows = p.weight_hr || arguments.clip > 0;
   const Plan plan = plan_for(p, Cell::gates * p.hidden * p.output, sizeof(S), threads, !whole_rows);
   if (plan.rows <= 2) Backward<Cell, S, 4>(arguments, plan);
   else Backward<Cell, S, 2>(arguments, plan);

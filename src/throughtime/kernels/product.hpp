@@ -29,6 +29,14 @@ template <class S, bool full> struct Lane {
     if constexpr (full) store<S>(to, v);
     else store<S>(to, v, count);
   }
+  // Zero in the lanes of no unit: a product may have left NaN there, an infinite error times a weight of zero.
+  Vector<S> only(Vector<S> v) const {
+    if constexpr (full) return v;
+    typedef Integer<S> Places __attribute__((vector_size(TT_VECTOR_BYTES)));
+    Places places;
+    for (int i = 0; i < kLanes<S>; ++i) places[i] = i;
+    return places < count ? v : Vector<S>{};
+  }
 };
 
 template <class S, class Body> void with_lane(int64_t units_left, Body&& body) {

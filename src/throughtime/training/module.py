@@ -50,7 +50,7 @@ class SequenceTraining(LightningModule):
         self.latest: UpdateRow | None = None
         self.latest_loss = math.nan
         self._rescue = Rescue(settings.nonfinite)
-        self._open_tap = tap_of(model)
+        self._tapping = tap_of(model)
         self._tap = Tap()
         self._carried = Carried()
         self._entered: tuple[Chunk, Carried] | None = None
@@ -69,7 +69,7 @@ class SequenceTraining(LightningModule):
         before = Carried() if batch.first else self._carried
         if batch.warm_up is not None:
             before = advanced(self.model, before, batch.warm_up, again)
-        with self._open_tap() as self._tap:
+        with self._tapping as self._tap:
             loss, state = self._chunk_loss(batch, before)
         self._carried = advanced(self.model, before, batch.inputs, again) if again else Carried(None, state)
         self._entered = batch, before

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -73,6 +73,7 @@ class GradientMonitor(Callback):
         self.sentences: list[str] = []
         self._rescue = Rescue(nonfinite, keep_every)
         self._diagnose, self._diagnose_every = diagnose, diagnose_every
+        self._tapping: AbstractContextManager[Tap] = nullcontext(Tap())
         self._open = ExitStack()
         self._taps: list[Tap] = []
         self._window: dict[str, list[LayerTap]] = {}
@@ -83,12 +84,13 @@ class GradientMonitor(Callback):
         """Refuse what cannot be watched."""
         _check(trainer, pl_module)
         self._updates = trainer.global_step
+        self._tapping = tap(pl_module)
         layers = [one for one in pl_module.modules() if isinstance(one, Tappable)]
         self._clips = any(one.gradient.clip_step is not None for one in layers)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Open the tap; what is run from now on is recorded by its backward pass."""
-        self._taps.append(self._open.enter_context(tap(pl_module)))
+        self._taps.append(self._open.enter_context(self._tapping))
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
         """Close the tap behind the forward pass."""
@@ -129,8 +131,9 @@ class GradientMonitor(Callback):
         self._taps = []
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Close the tap, and let go of what was recorded."""
+        """Close the tap, and let go of the module and of what was recorded."""
         self._open.close()
+        self._tapping = nullcontext(Tap())
         self._taps = []
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """A training's own view of a tap: which models offer one, and the norms by step."""
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -16,9 +15,9 @@ def untapped(model: nn.Module) -> list[str]:
     return [name for name, one in modules if isinstance(one, Tappable) and not one.gradient.taps]
 
 
-def tap_of(model: nn.Module) -> Callable[[], AbstractContextManager[Tap]]:
-    """What opens the model's tap; one that stays empty where a layer's method offers none."""
-    return (lambda: nullcontext(Tap())) if untapped(model) else (lambda: tap(model))
+def tap_of(model: nn.Module) -> AbstractContextManager[Tap]:
+    """The model's tap, to be entered for every update; one that stays empty where a layer's method offers none."""
+    return nullcontext(Tap()) if untapped(model) else tap(model)
 
 
 def mean_squares(*layers: LayerTap) -> Float[Tensor, " time"]:

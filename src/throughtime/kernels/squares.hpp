@@ -1,0 +1,67 @@
+// Norms of rows, from sums of squares that stay in range for every number of S.
+#pragma once
+
+#include "product.hpp"
+
+namespace TT_ISA {
+
+// What the sums of one row are kept in: kSums vectors of double, their lanes to be added. The square of any float is
+// within the range of double. Those of doubles are summed as they are, and of the numbers scaled down and up: of these
+// one is in range where the plain sum is not.
+template <class S> struct Squares {
+  static constexpr int kSums = sizeof(S) == 4 ? 1 : 3, kLane = kLanes<double>;
+  static constexpr int64_t kSize = kSums * kLane;
+
+  static void add(double* sums, const Vector<S>& x) {
+    if constexpr (sizeof(S) == 4) {
+      typedef S Half __attribute__((vector_size(TT_VECTOR_BYTES / 2)));
+      Half halves[2];
+      std::memcpy(halves, &x, sizeof x);
+      const Vector<double> low = __builtin_convertvector(halves[0], Vector<double>);
+      const Vector<double> high = __builtin_convertvector(halves[1], Vector<double>);
+      store<double>(sums, load<double>(sums) + low * low + high * high);
+    } else {
+      const Vector<double> down = x * kDown, up = x * kUp;
+      store<double>(sums, load<double>(sums) + x * x);
+      store<double>(sums + kLane, load<double>(sums + kLane) + down * down);
+      store<double>(sums + 2 * kLane, load<double>(sums + 2 * kLane) + up * up);
+    }
+  }
+
+  // The norms of kLane rows, whose sums lie `pitch` apart; each is itself in `parts` parts, `stride` apart.
+  static Vector<double> norms(const double* sums, int64_t pitch, int64_t parts, int64_t stride) {
+    const auto sum = [&](int k) { return over_lanes<kLane>(sums + k * kLane, pitch, parts, stride); };
+    const Vector<double> plain = sum(0);
+    if constexpr (sizeof(S) == 4) return root(plain);
+    const Vector<double> large = root(sum(kSums / 2)) * kUp, small = root(sum(kSums - 1)) * kDown;
+    const Vector<double> within = plain > broadcast<double>(0x1p-900) ? root(plain) : small;
+    return plain < broadcast<double>(0x1p900) ? within : large;  // NaN: large, which is NaN too
+  }
+
+ private:
+  static constexpr double kUp = 0x1p600, kDown = 0x1p-600;
+
+  // Lane r: the sum over the lanes of row r. Two rows at a time, neighbouring lanes are added, then pairs of pairs.
+  template <int rows>
+  static Vector<double> over_lanes(const double* sums, int64_t pitch, int64_t parts, int64_t stride) {
+    if constexpr (rows == 1) {
+      Vector<double> whole = load<double>(sums);
+      for (int64_t part = 1; part < parts; ++part) whole += load<double>(sums + part * stride);
+      return whole;
+    } else {
+      typedef std::int64_t Places __attribute__((vector_size(TT_VECTOR_BYTES)));
+      Places even, odd;
+      for (int lane = 0; lane < kLane; ++lane) even[lane] = 2 * lane, odd[lane] = 2 * lane + 1;
+      const Vector<double> one = over_lanes<rows / 2>(sums, pitch, parts, stride);
+      const Vector<double> other = over_lanes<rows / 2>(sums + rows / 2 * pitch, pitch, parts, stride);
+      return __builtin_shuffle(one, other, even) + __builtin_shuffle(one, other, odd);
+    }
+  }
+
+  static Vector<double> root(Vector<double> x) {
+    for (int lane = 0; lane < kLane; ++lane) x[lane] = __builtin_sqrt(x[lane]);
+    return x;
+  }
+};
+
+}  // namespace TT_ISA
