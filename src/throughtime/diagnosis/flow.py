@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from throughtime.diagnosis.capture import CapturedLayer, capture, clipped_shares, joint_norms
+from throughtime.diagnosis.capture import CapturedLayer, capture, clipped_steps, joint_norms
 from throughtime.diagnosis.gains import gain_map
 from throughtime.diagnosis.horizons import horizons_of
 from throughtime.diagnosis.lag_curves import profiles_of
@@ -211,8 +211,8 @@ def gradient_flow(
         model is changed: its methods, gradients, buffers, mode and hooks are as before.
 
     Raises:
-        ArgumentError: where the model has no recurrent layer of ours, or calls one twice or none, where there are no
-            steps or rows, the loss is no scalar, or an option is out of its range.
+        ArgumentError: where the model has no recurrent layer of ours, or one of torch.nn's beside it, or calls one twice
+            or none, where there are no steps or rows, the loss is no scalar, or an option is out of its range.
 
     Cost: 2 + samples / B backward passes, O(T·B·S²) each; the shares T²·S² for as many rows as a fixed budget allows
     (`diagnosis.shares`); the gain map T·200·S². With T = 1000, H = 256, B = 16 and all parts 1 to 5 s on one core.
@@ -230,7 +230,7 @@ def gradient_flow(
     _check(wanted_lag, samples, parts, seed)
     began = time.perf_counter()
     captured = capture(model, loss, x, y)
-    clipped = clipped_shares(model, loss, x, y)
+    clipped = clipped_steps(model, loss, x, y)
     options = Options(samples, exact_gains, torch.Generator().manual_seed(seed))
     layout, device = captured.layers[0].call.layout, captured.layers[0].call.outputs.device
     with without_autocast(device):
@@ -268,12 +268,13 @@ def _filled(layer: CapturedLayer, parts: Collection[str], options: Options) -> d
     return filled
 
 
-def _by_step(layer: CapturedLayer, clipped: dict[str, float]) -> list[LayerFlow]:
+def _by_step(layer: CapturedLayer, clipped: dict[str, int]) -> list[LayerFlow]:
     """What is known of each recurrence from the full backward pass."""
     flows = []
     for name, run in layer.runs.items():
         assert run.tap is not None
-        rows = valid_steps(len(run.sequence.x), layer.lengths).sum(1).clamp(min=1)
+        there = valid_steps(len(run.sequence.x), layer.lengths)
+        rows, valid = there.sum(1).clamp(min=1), int(there.sum())
         flows.append(
             LayerFlow(
                 name,
@@ -282,7 +283,7 @@ def _by_step(layer: CapturedLayer, clipped: dict[str, float]) -> list[LayerFlow]
                 sum(run.cell.state_sizes.values()),
                 _root_mean_square(joint_norms(run), rows),
                 {member: _root_mean_square(norms, rows) for member, norms in run.tap.norms.items()},
-                clipped.get(name, 0.0),
+                clipped.get(name, 0) / max(1, valid),
             )
         )
     return flows
