@@ -228,7 +228,7 @@ def _cotangents(value: Tensor, calls: list[LayerCall]) -> list[tuple[Tensor, ...
 
 
 def clipped_steps(model: nn.Module, loss: Callable[[Tensor, Any], Tensor], x: Any, y: Any) -> dict[str, int]:
-    """By name the number of steps, of all rows, at which the layers' own per-step clipping takes hold; {} where none clips.
+    """By name at how many steps, of all rows, the layers' own per-step clipping takes hold; {} where none clips.
 
     That needs a pass of its own, in which every layer has its own method: clipping changes what reaches earlier steps.
     """

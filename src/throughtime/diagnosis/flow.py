@@ -211,7 +211,7 @@ def gradient_flow(
         model is changed: its methods, gradients, buffers, mode and hooks are as before.
 
     Raises:
-        ArgumentError: where the model has no recurrent layer of ours, or one of torch.nn's beside it, or calls one twice
+        ArgumentError: where the model has no recurrent layer of ours, one of torch.nn's beside it, or calls one twice
             or none, where there are no steps or rows, the loss is no scalar, or an option is out of its range.
 
     Cost: 2 + samples / B backward passes, O(T·B·S²) each; the shares T²·S² for as many rows as a fixed budget allows
