@@ -229,18 +229,19 @@ def gradient_flow(
     """
     _check(wanted_lag, samples, parts, seed)
     began = time.perf_counter()
-    captured = capture(model, loss, x, y)
-    clipped = clipped_steps(model, loss, x, y)
-    options = Options(samples, exact_gains, torch.Generator().manual_seed(seed))
-    layout, device = captured.layers[0].call.layout, captured.layers[0].call.outputs.device
-    with without_autocast(device):
-        nonfinite = first_nonfinite(model, captured)
-        layers = [
-            replace(one, **filled.get(one.name, {}))
-            for layer in captured.layers
-            for filled in [_filled(layer, parts, options)]
-            for one in _by_step(layer, clipped)
-        ]
+    with torch.inference_mode(False):  # in it there would be no graph
+        captured = capture(model, loss, x, y)
+        clipped = clipped_steps(model, loss, x, y)
+        options = Options(samples, exact_gains, torch.Generator().manual_seed(seed))
+        layout, device = captured.layers[0].call.layout, captured.layers[0].call.outputs.device
+        with without_autocast(device):
+            nonfinite = first_nonfinite(model, captured)
+            layers = [
+                replace(one, **filled.get(one.name, {}))
+                for layer in captured.layers
+                for filled in [_filled(layer, parts, options)]
+                for one in _by_step(layer, clipped)
+            ]
     wanted = max(1, layout.steps // 2) if wanted_lag is None else wanted_lag
     flow = Flow(None, layout.steps, layout.rows, captured.loss, wanted, layers, nonfinite, None, 0.0)
     return GradientFlow(replace(flow, finding=judge(flow), seconds=time.perf_counter() - began))

@@ -57,7 +57,8 @@ class Suggestion(Enum):
     )
     LOWER_RADIUS = (
         "Lower the gain: multiply {weight} by {factor}, which brings its spectral radius from {radius} to 1: a large "
-        "network of random weights is chaotic above that (Sompolinsky, Crisanti & Sommers 1988)."
+        "network of random weights is chaotic above that (Sompolinsky, Crisanti & Sommers 1988), less so the more its "
+        "inputs drive it, so measure again."
     )
     SMALLER_INPUTS = (
         "Make what the activations are applied to smaller: its root mean square is {preactivation}, where tanh is "

@@ -38,7 +38,8 @@ def judge(flow: Flow) -> Finding:
     least gradient at the wanted lag, and without a gradient the one nearest to the loss; one that is too short only
     where all are, else the sentence names it):
 
-    1. Something is NaN or infinite: NON_FINITE, where it was met first, for the whole model.
+    1. Something is NaN or infinite: NON_FINITE, where it was met first, for the whole model. No row has a step:
+       TOO_SHORT.
     2. ‖∂L/∂s_t‖ is 0 at all steps, or the weights' gradient is by way of every lag: NO_GRADIENT.
     3. T is 1, or no loss has a step before it: TOO_SHORT.
     4. The gradient grows. λ1 > 0 by more than twice its error, by so much that e^(λ1 (T - 1)) ≥ 10, and the lag curve
@@ -94,6 +95,8 @@ def _badness(judged: tuple[Verdict, Evidence]) -> tuple[int, float]:
 
 
 def _verdict(evidence: Evidence) -> Verdict:
+    if evidence.has_no_step:
+        return Verdict.TOO_SHORT
     if _silent(evidence.layer):
         return Verdict.NO_GRADIENT
     if evidence.has_no_lag:
