@@ -124,8 +124,31 @@ def test_full_activations_are_given_smaller_inputs():
     assert _said(replace(sick, units=units(0.9, 0.9))) == [Suggestion.GATES]
 
 
+@pytest.mark.parametrize(("weight", "inputs", "kind"), [(1e4, 0.5, "LOWER_RADIUS"), (1.5, 40.0, "SMALLER_INPUTS")])
+def test_what_fills_the_activations_is_what_is_made_smaller(weight, inputs, kind):
+    """Done as it is said, fewer of them are full, and more of the gradient is left; the other would do little."""
+    torch.manual_seed(0)
+    rnn = tt.RNN(3, 24, dtype=torch.float64, bias=False)
+    torch.nn.init.orthogonal_(rnn.weight_hh_l0, weight), torch.nn.init.normal_(rnn.weight_ih_l0, 0, inputs)
+    x, losses = torch.randn(30, 4, 3, dtype=torch.float64), torch.randn(30, 4, 24, dtype=torch.float64)
+    numbers = []
+    for _ in range(2):
+        finding = tt.gradient_flow(rnn, lambda y, w: (w * y).sum(), x, losses, wanted_lag=8).finding
+        numbers.append(finding.numbers)
+        if len(numbers) == 1:
+            assert finding.verdict is Verdict.SATURATED and finding.suggestions[0].startswith(
+                Suggestion[kind].value.split("{")[0]
+            )
+            (name,) = re.findall(r"model\.(\w+)", finding.suggestions[0])
+            by = re.findall(r"(?:by|by about) ([\d.]+)[,.]", finding.suggestions[0])
+            with torch.no_grad():
+                rnn.get_parameter(name).mul_(float(by[0]) if kind == "LOWER_RADIUS" else 1 / float(by[-1].rstrip(".")))
+    before, after = numbers
+    assert after["saturated"] < 0.5 * before["saturated"] and after["at_wanted_lag"] > 1e3 * before["at_wanted_lag"]
+
+
 def test_a_gradient_of_0_asks_for_the_loss_or_for_live_units():
-    assert "at all 2 steps" in _only(Suggestion.CONNECT_LOSS, layer(by_step=(0.0, 0.0)))
+    assert "at every step of 2" in _only(Suggestion.CONNECT_LOSS, layer(by_step=(0.0, 0.0)))
     dead = layer(shares=[LagShare(0, 3, 0.0)], activations=[RELU], units=units(0.0, 0.0, dead=5))
     assert _said(dead) == [Suggestion.DEAD_UNITS]
 

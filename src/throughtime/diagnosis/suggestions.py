@@ -6,7 +6,7 @@ from enum import Enum
 
 from throughtime.diagnosis.evidence import Evidence
 from throughtime.diagnosis.sentences import figure, percent, place, plural
-from throughtime.records import LayerFlow, NonFinite, Source, Verdict
+from throughtime.records import LayerFlow, MatrixSpectrum, NonFinite, Source, Verdict
 
 GROWN = 1e3
 """A gradient that overflows on its way back has grown by more than this before, in whatever precision."""
@@ -74,8 +74,8 @@ class Suggestion(Enum):
         "training."
     )
     CONNECT_LOSS = (
-        "Connect the loss: ‖∂L/∂s_t‖ is 0 at all {steps} steps. Look for .detach(), torch.no_grad(), argmax, or a mask "
-        "that is 0 throughout between the output of {layer} and the loss."
+        "Connect the loss: ‖∂L/∂s_t‖ is 0 at every step of {steps}. Look for .detach(), torch.no_grad(), argmax, or a "
+        "mask that is 0 throughout between the output of {layer} and the loss."
     )
     LONGER_SEQUENCES = (
         "Give longer sequences: of {steps}, with a loss at the last, a diagnosis shows the lags up to T - 1 = {lags}."
@@ -238,19 +238,33 @@ def _clip_peaks(evidence: Evidence) -> Iterator[str]:
 
 
 def _lower_gain(evidence: Evidence) -> Iterator[str]:
-    weight, blocks = _parameter(evidence, "weight_hh"), evidence.layer.spectrum
-    radius = blocks.weights["weight_hh"].radius if blocks and "weight_hh" in blocks.weights else math.nan
-    if evidence.layer.cell == "ElmanCell" and evidence.saturated is not None and radius > 1:
-        yield Suggestion.LOWER_RADIUS.of(weight=weight, factor=1 / radius, radius=radius)
+    weight, matrix = _parameter(evidence, "weight_hh"), _recurrent(evidence)
+    if matrix is not None and evidence.saturated is not None and matrix.radius > 1:
+        yield Suggestion.LOWER_RADIUS.of(weight=weight, factor=1 / matrix.radius, radius=matrix.radius)
     elif evidence.exponent is not None and evidence.exponent > 0:
         yield Suggestion.LOWER_GAIN.of(weight=weight, factor=math.exp(-evidence.exponent), exponent=evidence.exponent)
 
 
+def _recurrent(evidence: Evidence) -> MatrixSpectrum | None:
+    """Of the weights of an Elman layer."""
+    spectrum = evidence.layer.spectrum
+    return None if spectrum is None or evidence.layer.cell != "ElmanCell" else spectrum.weights.get("weight_hh")
+
+
 def _smaller_inputs(evidence: Evidence) -> Iterator[str]:
-    units = evidence.layer.units
-    if units is not None and units.preactivation > 1:
-        weight_ih = _parameter(evidence, "weight_ih")
-        yield Suggestion.SMALLER_INPUTS.of(preactivation=units.preactivation, weight_ih=weight_ih)
+    """Where W_hh h, of the size of ‖W_hh‖_F rms(h) / √H, is most of what is applied, it is that which is too large."""
+    units, matrix = evidence.layer.units, _recurrent(evidence)
+    if units is None or not units.preactivation > 1:
+        return
+    sizes = [size for size in units.state_norms if not math.isnan(size)]
+    if matrix is not None and matrix.radius > 1 and sizes:
+        fed_back = math.hypot(*matrix.singular_values) * max(sizes) / math.sqrt(units.units)
+        if 2 * fed_back >= units.preactivation:
+            weight = _parameter(evidence, "weight_hh")
+            yield Suggestion.LOWER_RADIUS.of(weight=weight, factor=1 / matrix.radius, radius=matrix.radius)
+            return
+    weight_ih = _parameter(evidence, "weight_ih")
+    yield Suggestion.SMALLER_INPUTS.of(preactivation=units.preactivation, weight_ih=weight_ih)
 
 
 def _flossing(evidence: Evidence) -> Iterator[str]:
