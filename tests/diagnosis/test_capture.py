@@ -5,7 +5,7 @@ from layers.comparison import normal
 from torch import nn
 
 import throughtime as tt
-from throughtime.diagnosis.capture import capture, clipped_shares
+from throughtime.diagnosis.capture import capture, clipped_steps
 from throughtime.errors import ArgumentError
 
 
@@ -94,9 +94,17 @@ def test_the_share_of_clipped_steps_is_that_of_the_layers_own_passes():
     expected = record.layers["rnn.l0"].clipped.double().mean().item()
     assert 0 < expected < 1
     loss = lambda y, w: (w * y**2).sum()  # noqa: E731
-    assert clipped_shares(model, loss, x, weights) == {"rnn.l0": expected, "other.l0": 0.0}
+    assert clipped_steps(model, loss, x, weights) == {"rnn.l0": expected * T * B, "other.l0": 0}
     assert [one.clipped for one in tt.gradient_flow(model, loss, x, weights).record.layers] == [expected, 0.0]
-    assert clipped_shares(other, loss, x, weights) == {}
+    assert clipped_steps(other, loss, x, weights) == {}
+
+
+def test_padding_is_no_step_that_could_have_been_clipped():
+    x, weights = data(H)
+    rnn = layer("RNN", bidirectional=True, gradient=tt.BPTT(clip_step=1e-9))
+    model = Model(rnn, lengths=[T, 0, 1, 6])
+    flow = tt.gradient_flow(model, lambda y, w: (w * y[0][..., :H] ** 2).sum(), x, weights, parts=[])
+    assert [one.clipped for one in flow.record.layers] == [1.0, 0.0]
 
 
 class _Twice(nn.Module):
@@ -119,6 +127,11 @@ class _Never(_Twice):
         ({"model": _Twice()}, "layer 'rnn' is called twice in one forward pass"),
         ({"model": _Never()}, "model never called its recurrent layers: 'rnn'"),
         ({"model": nn.Sequential(nn.LSTM(INPUT, H))}, "'0' is torch.nn's.*throughtime.LSTM.from_torch"),
+        ({"model": nn.Sequential(tt.RNN(INPUT, H), nn.LSTM(H, 2))}, "layer '1' is torch.nn's LSTM.*LSTM.from_torch"),
+        (
+            {"model": nn.Sequential(tt.RNN(INPUT, H), nn.GRUCell(H, 2))},
+            "layer '1' is torch.nn's GRUCell.*throughtime's",
+        ),
         ({"model": nn.GRU(INPUT, H)}, "its model is torch.nn's.*throughtime.GRU.from_torch"),
         ({"model": nn.Linear(INPUT, H)}, "Linear without a recurrent layer of throughtime"),
         ({"model": lambda x: x}, "model is a function; it must be a torch.nn.Module"),

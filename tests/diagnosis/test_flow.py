@@ -57,6 +57,19 @@ def test_by_step_is_the_root_mean_square_over_the_rows_that_have_the_step(kind, 
     assert flow.record.loss == every_step(model(x)[0], weights).item()
 
 
+def test_it_is_measured_inside_inference_mode_too():
+    model, (x, weights) = Model(layer("GRU")), data(H)
+    expected = tt.gradient_flow(model, every_step, x, weights).by_lag
+    with torch.inference_mode():
+        assert tt.gradient_flow(model, every_step, x, weights).by_lag == expected
+
+
+def test_rows_without_steps_are_too_short_and_no_loss_that_is_cut_off():
+    model, (x, weights) = Model(layer("LSTM"), lengths=[0] * B), data(H)
+    finding = tt.gradient_flow(model, every_step, x, weights).finding
+    assert finding.verdict is Verdict.TOO_SHORT and finding.suggestions[0].startswith("Give longer sequences")
+
+
 @pytest.mark.parametrize("train", [True, False])
 def test_nothing_about_the_model_is_changed(train):
     model, (x, y) = _Language().train(train), _batch()

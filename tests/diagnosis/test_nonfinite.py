@@ -49,6 +49,21 @@ def test_an_input_of_the_second_direction_in_its_own_order():
     assert _flow(model, x, features=2 * H).record.nonfinite == NonFinite(Source.WEIGHTS, "rnn.h_0", -1, -1)
 
 
+@pytest.mark.parametrize("bad", [NAN, INF])
+def test_a_state_that_is_handed_in(bad):
+    """tanh of an infinity is finite, so that no later state shows it."""
+    rnn, x = tt.LSTM(INPUT, H, 2, bias=False, dtype=torch.float64), data(H)[0]
+    start = [torch.zeros(2, B, H, dtype=torch.float64) for _ in "hc"]
+    start[1][1, 2, 3] = bad
+    start[0][0, 1, 0] = NAN
+    model = Model(rnn)
+    model.forward = lambda x: rnn(x, tuple(start), lengths=[T, 0, 6, 1])  # row 1 has no step
+    flow = tt.gradient_flow(model, lambda y, _: y[0][:3].square().sum(), x, None)
+    assert flow.record.nonfinite == NonFinite(Source.INPUT, "rnn.l1", -1, 2)
+    assert "rnn.l1 begins with, handed in as hx, holds a NaN or an infinity in row 2" in flow.finding.sentence
+    assert "Look at the state that is handed in as hx: that of row 2" in flow.finding.suggestions[0]
+
+
 def test_an_input_that_a_module_between_makes():
     model = nn.ModuleDict({"below": tt.RNN(INPUT, H), "above": tt.GRU(H, 2)})
     model.forward = lambda x: model["above"](model["below"](x)[0].masked_fill(broken, INF))[0]

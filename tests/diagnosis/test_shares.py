@@ -37,6 +37,16 @@ def test_the_parts_of_all_lags_are_the_gradient(kind, how):
             assert relative(sum(part[own] for part in parts), whole) <= 1e-12
 
 
+@pytest.mark.parametrize("scale", [2.0**-1000, 2.0**1000])
+def test_a_loss_whose_gradients_have_no_squares_has_its_shares_in_proportion(scale):
+    model, (x, weights) = Model(layer("LSTM")), data(H)
+    usual, scaled = (
+        tt.gradient_flow(model, lambda y, w, s=s: s * every_step(y, w), x, weights, parts=["shares"]).record.layers[0]
+        for s in (1.0, scale)
+    )
+    assert [one.norm / scale for one in scaled.shares] == pytest.approx([one.norm for one in usual.shares], rel=1e-9)
+
+
 def test_lags_of_a_linear_recurrence_add_in_closed_form():
     """L = h_T of h_t = w h_{t-1} + x_t with x_1 = 1 alone: ∂L/∂w_ih is w^{T-1}, by way of the lag T - 1."""
     rnn = tt.RNN(1, 1, nonlinearity="identity", bias=False, dtype=torch.float64)

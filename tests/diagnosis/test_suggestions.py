@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from diagnosis.records_of import activation, curve, decay, flow, horizon, layer, lyapunov, units
+from diagnosis.records_of import activation, curve, decay, flow, horizon, layer, lyapunov, spectrum, units
 
 import throughtime as tt
 from throughtime.diagnosis import Suggestion, judge
@@ -117,12 +117,38 @@ def test_full_activations_are_given_smaller_inputs():
     sick = layer(by_lag=decay(0.3), activations=[activation(full=0.8)], units=units(0.9, 0.9, preactivation=7.5))
     assert _said(sick) == [Suggestion.SMALLER_INPUTS, Suggestion.GATES]
     sentence = _only(Suggestion.SMALLER_INPUTS, sick)
-    assert "root mean square is 7.5" in sentence and "model.recurrent.weight_ih_l0, by about 7.5" in sentence
+    assert (
+        "root mean square is 7.5" in sentence
+        and "model.recurrent.weight_ih_l0, and what biases there are by about 7.5" in sentence
+    )
     assert _said(replace(sick, units=units(0.9, 0.9))) == [Suggestion.GATES]
 
 
+@pytest.mark.parametrize(("weight", "inputs", "kind"), [(1e4, 0.5, "LOWER_RADIUS"), (1.5, 40.0, "SMALLER_INPUTS")])
+def test_what_fills_the_activations_is_what_is_made_smaller(weight, inputs, kind):
+    """Done as it is said, fewer of them are full, and more of the gradient is left; the other would do little."""
+    torch.manual_seed(0)
+    rnn = tt.RNN(3, 24, dtype=torch.float64, bias=False)
+    torch.nn.init.orthogonal_(rnn.weight_hh_l0, weight), torch.nn.init.normal_(rnn.weight_ih_l0, 0, inputs)
+    x, losses = torch.randn(30, 4, 3, dtype=torch.float64), torch.randn(30, 4, 24, dtype=torch.float64)
+    numbers = []
+    for _ in range(2):
+        finding = tt.gradient_flow(rnn, lambda y, w: (w * y).sum(), x, losses, wanted_lag=8).finding
+        numbers.append(finding.numbers)
+        if len(numbers) == 1:
+            assert finding.verdict is Verdict.SATURATED and finding.suggestions[0].startswith(
+                Suggestion[kind].value.split("{")[0]
+            )
+            (name,) = re.findall(r"model\.(\w+)", finding.suggestions[0])
+            by = re.findall(r"(?:by|by about) ([\d.]+)[,.]", finding.suggestions[0])
+            with torch.no_grad():
+                rnn.get_parameter(name).mul_(float(by[0]) if kind == "LOWER_RADIUS" else 1 / float(by[-1].rstrip(".")))
+    before, after = numbers
+    assert after["saturated"] < 0.5 * before["saturated"] and after["at_wanted_lag"] > 1e3 * before["at_wanted_lag"]
+
+
 def test_a_gradient_of_0_asks_for_the_loss_or_for_live_units():
-    assert "at all 2 steps" in _only(Suggestion.CONNECT_LOSS, layer(by_step=(0.0, 0.0)))
+    assert "at every step of 2" in _only(Suggestion.CONNECT_LOSS, layer(by_step=(0.0, 0.0)))
     dead = layer(shares=[LagShare(0, 3, 0.0)], activations=[RELU], units=units(0.0, 0.0, dead=5))
     assert _said(dead) == [Suggestion.DEAD_UNITS]
 
@@ -144,13 +170,60 @@ def test_a_sequence_that_is_too_short_should_be_longer():
         (Source.INPUT, [Suggestion.CHECK_DATA], "step 3, row 2 of l0"),
         (Source.STATE, [Suggestion.SMALLER_STATE, Suggestion.LEARNING_RATE], "step 3, row 2 of l0"),
         (Source.LOSS, [Suggestion.CHECK_LOSS], "which is inf"),
-        (Source.GRADIENT, [Suggestion.CLIP_NON_FINITE, Suggestion.LEARNING_RATE], "step 3, row 2 of l0"),
+        (Source.GRADIENT, [Suggestion.CHECK_DERIVATIVE], "step 3, row 2 of l0"),
     ],
 )
 def test_what_is_not_finite_is_looked_for_where_it_began(source, kinds, place):
     nonfinite = NonFinite(source, "l0", 3, 2)
     assert _said(nonfinite=nonfinite, loss=math.inf) == kinds
     assert all(place in one for one in judge(flow(nonfinite=nonfinite, loss=math.inf)).suggestions)
+
+
+def test_a_gradient_that_overflowed_is_clipped_and_one_that_came_so_is_looked_for_in_the_loss():
+    nonfinite = NonFinite(Source.GRADIENT, "l0", 1, 2)
+    grown = layer("l0", by_step=[math.nan, math.inf, 1e30, 1e15, 1.0], by_lag=decay(1.3))
+    clip, rate = judge(flow(grown, nonfinite=nonfinite)).suggestions
+    assert "BPTT(clip_step=5)" in clip and rate.startswith("Go back")  # ten times 0.5, see `curve`
+    assert "BPTT(clip_step=10)" in judge(flow(replace(grown, by_lag=None), nonfinite=nonfinite)).suggestions[0]
+    for by_step in ([math.nan, math.nan, 2.0, 3.0, 1.0], [1.0, math.nan]):
+        assert _said(replace(grown, by_step=by_step), nonfinite=nonfinite) == [Suggestion.CHECK_DERIVATIVE]
+
+
+@pytest.mark.parametrize(
+    ("name", "weight", "call"),
+    [
+        ("l0", "model.weight_hh_l0", "floss(model, x, count=1)"),
+        ("rnn.l2", "model.rnn.weight_hh_l2", "floss(model.rnn, x, count=1, depth=2)"),
+        ("layers.1.rnn.l0", "model.layers[1].rnn.weight_hh_l0", "floss(model.layers[1].rnn, x, count=1)"),
+        ("0.l0_reverse", "model[0].weight_hh_l0_reverse", None),
+    ],
+)
+def test_what_is_named_can_be_written_so_in_python(name, weight, call):
+    sick = layer(name, by_lag=decay(0.5), lyapunov=lyapunov(-0.6931, 0.01), activations=[activation()])
+    assert f"orthogonal_({weight})" in _only(Suggestion.ORTHOGONAL_START, sick)
+    if call is None:  # a direction that flossing does not look at
+        assert Suggestion.FLOSSING not in _said(sick)
+    else:
+        assert f"throughtime.{call} " in _only(Suggestion.FLOSSING, sick)
+
+
+def test_an_exponent_that_explains_nothing_is_not_moved():
+    sick = layer(by_lag=decay(0.5), lyapunov=lyapunov(0.004, 0.001), activations=[activation()])
+    assert judge(flow(sick)).verdict is Verdict.VANISHING and Suggestion.FLOSSING not in _said(sick)
+
+
+def test_a_chaotic_elman_layer_is_brought_to_a_radius_of_1():
+    sick = layer(
+        by_lag=decay(1.3),
+        lyapunov=lyapunov(0.25, 0.01),
+        units=STILL,
+        activations=[activation()],
+        spectrum=spectrum(4.0),
+    )
+    sentence = _only(Suggestion.LOWER_RADIUS, sick)
+    assert "model.recurrent.weight_hh_l0 by 0.25" in sentence and "from 4 to 1" in sentence
+    assert Suggestion.LOWER_GAIN in _said(replace(sick, spectrum=spectrum(0.9)))
+    assert Suggestion.LOWER_GAIN in _said(replace(sick, activations=[RELU]))
 
 
 def test_the_gain_is_that_of_the_curve_up_to_where_it_is_0_and_else_of_the_exponent():

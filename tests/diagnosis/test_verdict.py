@@ -252,6 +252,18 @@ def test_one_step_is_too_short():
     assert _verdict(layer(by_step=[0.0]), steps=1) is Verdict.NO_GRADIENT
 
 
+def test_a_direction_without_lags_is_named_beside_the_others_and_decides_nothing():
+    """What the reverse direction puts out at the last step it has made of that step alone."""
+    last = layer("recurrent.l0_reverse", by_lag=replace(curve(1.0, math.nan), samples=[7, 0]))
+    for layers in ((HEALTHY, last), (last, HEALTHY)):
+        finding = judge(flow(*layers))
+        assert (finding.verdict, finding.layer) == (Verdict.HEALTHY, HEALTHY.name)
+        assert finding.sentence.endswith("(no loss of recurrent.l0_reverse has a step before it)")
+        assert finding.suggestions[-1].startswith("Read the final state of recurrent.l0_reverse")
+    finding = judge(flow(last))
+    assert finding.verdict is Verdict.TOO_SHORT and len(finding.suggestions) == 1
+
+
 @pytest.mark.parametrize(
     ("source", "name", "step", "row", "said"),
     [

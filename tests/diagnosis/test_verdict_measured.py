@@ -171,6 +171,9 @@ HEALTHY = {
     "LSTM in both directions": Case(
         lambda: Model(remembering(tt.LSTM, 50, bidirectional=True)), Verdict.HEALTHY, layer=""
     ),
+    "LSTM in both directions, of which the last output sees one step": Case(
+        lambda: Model(remembering(tt.LSTM, 50, bidirectional=True), last=True), Verdict.HEALTHY
+    ),
     "GRU with an update bias": Case(lambda: Model(remembering(tt.GRU, 50)), Verdict.HEALTHY, wanted=49),
     "GRU of two layers": Case(lambda: Model(remembering(tt.GRU, 50, num_layers=2)), Verdict.HEALTHY, layer=""),
     "leaky function": Case(lambda: Model(leaky()), Verdict.HEALTHY),

@@ -122,9 +122,11 @@ def capture(model: nn.Module, loss: Callable[[Tensor, Any], Tensor], x: Any, y: 
 
     Raises:
         ArgumentError: where the model has no recurrent layer, runs none, or one twice or without a graph, where there
-            are no steps or rows, or where the loss is no scalar.
+            are no steps or rows, where one of torch.nn's recurrent layers stands beside ours, or where the loss is no
+            scalar.
     """
     layers = {name: layer for name, layer in recurrent_layers(model).items() if isinstance(layer, RecurrentLayer)}
+    _check_all_ours(model)
     calls: dict[str, LayerCall] = {}
     with unchanged(model), torch.enable_grad():
         with _watched(layers, model, calls):
@@ -136,6 +138,17 @@ def capture(model: nn.Module, loss: Callable[[Tensor, Any], Tensor], x: Any, y: 
             CapturedLayer(call, given, call.runs(given)) for call, given in zip(calls.values(), cotangents, strict=True)
         ]
     return Capture(value.item(), captured)
+
+
+def _check_all_ours(model: nn.Module) -> None:
+    for name, module in model.named_modules():
+        if isinstance(module, nn.RNNBase | nn.RNNCellBase):
+            kind = type(module).__name__
+            way = "use throughtime's own" if kind.endswith("Cell") else f"convert it with throughtime.{kind}.from_torch"
+            raise ArgumentError(
+                f"layer {quoted(name)} is torch.nn's {kind}, which cannot be looked into, so the diagnosis would leave "
+                f"it out; {way}"
+            )
 
 
 @contextmanager
@@ -214,8 +227,8 @@ def _cotangents(value: Tensor, calls: list[LayerCall]) -> list[tuple[Tensor, ...
     return [tuple(next(gradients) for _ in some) for some in ends]
 
 
-def clipped_shares(model: nn.Module, loss: Callable[[Tensor, Any], Tensor], x: Any, y: Any) -> dict[str, float]:
-    """By name the share of steps at which the layers' own per-step clipping takes hold; {} where none clips.
+def clipped_steps(model: nn.Module, loss: Callable[[Tensor, Any], Tensor], x: Any, y: Any) -> dict[str, int]:
+    """By name at how many steps, of all rows, the layers' own per-step clipping takes hold; {} where none clips.
 
     That needs a pass of its own, in which every layer has its own method: clipping changes what reaches earlier steps.
     """
@@ -229,7 +242,7 @@ def clipped_shares(model: nn.Module, loss: Callable[[Tensor, Any], Tensor], x: A
         if parameters and value.requires_grad:
             torch.autograd.grad(value, parameters, allow_unused=True)
     taken = {name: one.clipped for name, one in record.layers.items() if one.clipped is not None}
-    return {name: clipped.double().mean().item() for name, clipped in taken.items()}
+    return {name: int(clipped.sum()) for name, clipped in taken.items()}
 
 
 def joint_norms(run: RecordedRun) -> Float[Tensor, "time batch"]:

@@ -97,6 +97,12 @@ class Evidence:
         return self.end is not None and self.end_lag > 0
 
     @property
+    def has_no_step(self) -> bool:
+        """Whether every row has the length 0."""
+        units = self.layer.units
+        return units is not None and bool(units.state_norms) and all(map(math.isnan, units.state_norms))
+
+    @property
     def has_no_lag(self) -> bool:
         """Whether no loss has a step before it: there is one step, or the losses lie at the first ones."""
         by_lag = self.layer.by_lag

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from throughtime.cells.base import check_size
-from throughtime.diagnosis.capture import CapturedLayer, capture, clipped_shares, joint_norms
+from throughtime.diagnosis.capture import CapturedLayer, capture, clipped_steps, joint_norms
 from throughtime.diagnosis.gains import gain_map
 from throughtime.diagnosis.horizons import horizons_of
 from throughtime.diagnosis.lag_curves import profiles_of
@@ -212,8 +212,8 @@ def gradient_flow(
         model is changed: its methods, gradients, buffers, mode and hooks are as before.
 
     Raises:
-        ArgumentError: where the model has no recurrent layer of ours, or calls one twice or none, where there are no
-            steps or rows, the loss is no scalar, or an option is out of its range.
+        ArgumentError: where the model has no recurrent layer of ours, one of torch.nn's beside it, or calls one twice
+            or none, where there are no steps or rows, the loss is no scalar, or an option is out of its range.
 
     Cost: 2 + samples / B backward passes, O(T·B·S²) each; the shares T²·S² for as many rows as a fixed budget allows
     (`diagnosis.shares`); the gain map T·200·S². With T = 1000, H = 256, B = 16 and all parts 1 to 5 s on one core.
@@ -230,18 +230,19 @@ def gradient_flow(
     """
     _check(wanted_lag, samples, parts, seed)
     began = time.perf_counter()
-    captured = capture(model, loss, x, y)
-    clipped = clipped_shares(model, loss, x, y)
-    options = Options(samples, exact_gains, torch.Generator().manual_seed(seed))
-    layout, device = captured.layers[0].call.layout, captured.layers[0].call.outputs.device
-    with without_autocast(device):
-        nonfinite = first_nonfinite(model, captured)
-        layers = [
-            replace(one, **filled.get(one.name, {}))
-            for layer in captured.layers
-            for filled in [_filled(layer, parts, options)]
-            for one in _by_step(layer, clipped)
-        ]
+    with torch.inference_mode(False):  # in it there would be no graph
+        captured = capture(model, loss, x, y)
+        clipped = clipped_steps(model, loss, x, y)
+        options = Options(samples, exact_gains, torch.Generator().manual_seed(seed))
+        layout, device = captured.layers[0].call.layout, captured.layers[0].call.outputs.device
+        with without_autocast(device):
+            nonfinite = first_nonfinite(model, captured)
+            layers = [
+                replace(one, **filled.get(one.name, {}))
+                for layer in captured.layers
+                for filled in [_filled(layer, parts, options)]
+                for one in _by_step(layer, clipped)
+            ]
     wanted = max(1, layout.steps // 2) if wanted_lag is None else wanted_lag
     flow = Flow(None, layout.steps, layout.rows, captured.loss, wanted, layers, nonfinite, None, 0.0)
     return GradientFlow(replace(flow, finding=judge(flow), seconds=time.perf_counter() - began))
@@ -269,12 +270,13 @@ def _filled(layer: CapturedLayer, parts: Collection[str], options: Options) -> d
     return filled
 
 
-def _by_step(layer: CapturedLayer, clipped: dict[str, float]) -> list[LayerFlow]:
+def _by_step(layer: CapturedLayer, clipped: dict[str, int]) -> list[LayerFlow]:
     """What is known of each recurrence from the full backward pass."""
     flows = []
     for name, run in layer.runs.items():
         assert run.tap is not None
-        rows = valid_steps(len(run.sequence.x), layer.lengths).sum(1).clamp(min=1)
+        there = valid_steps(len(run.sequence.x), layer.lengths)
+        rows, valid = there.sum(1).clamp(min=1), int(there.sum())
         flows.append(
             LayerFlow(
                 name,
@@ -283,7 +285,7 @@ def _by_step(layer: CapturedLayer, clipped: dict[str, float]) -> list[LayerFlow]
                 sum(run.cell.state_sizes.values()),
                 _root_mean_square(joint_norms(run), rows),
                 {member: _root_mean_square(norms, rows) for member, norms in run.tap.norms.items()},
-                clipped.get(name, 0.0),
+                clipped.get(name, 0) / max(1, valid),
             )
         )
     return flows

@@ -14,14 +14,18 @@ from throughtime.records import NonFinite, Source
 def first_nonfinite(model: nn.Module, captured: Capture) -> NonFinite | None:
     """The first NaN or infinity in the order of the computation; None where all is finite.
 
-    Weights come first, by name; then, layer by layer, what is read and the states; the loss; and then, from the last
-    layer and step to the first, the gradient. Steps count in the recurrence's own order, rows in that of the input.
+    Weights come first, by name; then, layer by layer, the state that was handed in (an input without a step), what is
+    read and the states; the loss; and then, from the last layer and step to the first, the gradient. Steps count in
+    the recurrence's own order, rows in that of the input.
     """
     for name, parameter in model.named_parameters():
         if not parameter.detach().isfinite().all():
             return NonFinite(Source.WEIGHTS, name, -1, -1)
     for layer in captured.layers:
         for name, run in layer.runs.items():
+            row = _first_row(run)
+            if row is not None:
+                return NonFinite(Source.INPUT, name, -1, layer.call.layout.row_of(row))
             for source, steps in ((Source.INPUT, run.sequence.x), (Source.STATE, states_of(run))):
                 place = _first(steps)
                 if place is not None:
@@ -50,6 +54,14 @@ def _first(steps: Float[Tensor, "time batch size"]) -> tuple[int, int] | None:
     """(step, row) of the first entry that is not finite."""
     bad = (~steps.isfinite().all(-1)).nonzero()
     return (int(bad[0, 0]), int(bad[0, 1])) if len(bad) else None
+
+
+def _first_row(run: RecordedRun) -> int | None:
+    """The first row that has steps and begins with a state that is not finite."""
+    there = torch.ones_like(run.entering[0][0, :, 0], dtype=torch.bool)
+    there = there if run.sequence.lengths is None else run.sequence.lengths > 0
+    bad = (there & ~torch.cat([member[0] for member in run.entering], dim=-1).isfinite().all(-1)).nonzero()
+    return int(bad[0, 0]) if len(bad) else None
 
 
 def _in_the_gradient(captured: Capture) -> NonFinite | None:

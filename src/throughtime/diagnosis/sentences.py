@@ -11,6 +11,10 @@ class Sentence(Enum):
     """What a finding says; the numbers are filled in."""
 
     WEIGHTS = "non-finite: there is a NaN or an infinity in the weights {layer}"
+    INITIAL_STATE = (
+        "non-finite: the state that {layer} begins with, handed in as hx, holds a NaN or an infinity in row {row} "
+        "(counted from 0)"
+    )
     INPUT = "non-finite: the input holds a NaN or an infinity at {place} (counted from 0), and nothing before it does"
     STATE = "non-finite: the state becomes NaN or infinite at {place} (counted from 0), from a finite input"
     LOSS = "non-finite: the loss is {loss}, though all states are finite"

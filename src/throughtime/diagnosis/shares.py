@@ -3,6 +3,7 @@
 import math
 
 import torch
+from torch import Tensor
 
 from throughtime.gradients.lags import RecordedRun
 from throughtime.records import LagShare
@@ -28,8 +29,16 @@ def shares_of(run: RecordedRun) -> list[LagShare]:
     largest = max(member.abs().max().item() for member in part.own)
     with torch.no_grad():
         gradients = part.exact(bands, least=largest * torch.finfo(part.own[0].dtype).eps)
-    norms = [math.hypot(*(float(torch.linalg.vector_norm(g.double())) for g in one.values())) for one in gradients]
+    norms = [_norm(list(one.values())) for one in gradients]
     return [LagShare(band.start, band.stop, norm) for band, norm in zip(bands, norms, strict=True)]
+
+
+def _norm(gradients: list[Tensor]) -> float:
+    """‖·‖ of all of them together, whose squares may not be numbers: each is taken in parts of its largest entry."""
+    largest = max((gradient.abs().max().item() for gradient in gradients if gradient.numel()), default=0.0)
+    if not 0 < largest < math.inf:
+        return largest
+    return largest * math.hypot(*(float(torch.linalg.vector_norm(one.double() / largest)) for one in gradients))
 
 
 def affordable(run: RecordedRun, budget: float) -> RecordedRun:

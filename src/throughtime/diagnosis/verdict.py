@@ -4,7 +4,7 @@ import math
 
 from throughtime.diagnosis.evidence import ERRORS, GONE, Evidence
 from throughtime.diagnosis.sentences import Sentence, notes, place, sentence
-from throughtime.diagnosis.suggestions import after, after_nonfinite
+from throughtime.diagnosis.suggestions import after, after_nonfinite, after_too_short
 from throughtime.errors import ArgumentError
 from throughtime.records import Finding, Flow, LayerFlow, NonFinite, Source, Verdict
 
@@ -25,8 +25,8 @@ SEVERITY = (
     Verdict.TRANSIENT,
     Verdict.SATURATED,
     Verdict.VANISHING,
-    Verdict.TOO_SHORT,
     Verdict.HEALTHY,
+    Verdict.TOO_SHORT,
 )
 """The worst first: what stops training, what makes it diverge, what makes it slow, what says nothing."""
 
@@ -35,9 +35,11 @@ def judge(flow: Flow) -> Finding:
     """Decide what the gradient's flow is like, from its record alone, whose `finding` is not read.
 
     In this order, for each layer; the worst layer decides (`SEVERITY`; among equals the one with the greatest or
-    least gradient at the wanted lag, and without a gradient the one nearest to the loss):
+    least gradient at the wanted lag, and without a gradient the one nearest to the loss; one that is too short only
+    where all are, else the sentence names it):
 
-    1. Something is NaN or infinite: NON_FINITE, where it was met first, for the whole model.
+    1. Something is NaN or infinite: NON_FINITE, where it was met first, for the whole model. No row has a step:
+       TOO_SHORT.
     2. ‖∂L/∂s_t‖ is 0 at all steps, or the weights' gradient is by way of every lag: NO_GRADIENT.
     3. T is 1, or no loss has a step before it: TOO_SHORT.
     4. The gradient grows. λ1 > 0 by more than twice its error, by so much that e^(λ1 (T - 1)) ≥ 10, and the lag curve
@@ -70,12 +72,15 @@ def judge(flow: Flow) -> Finding:
             return _nonfinite(flow, NonFinite(Source.GRADIENT, layer.name, step, -1))
     judged = [(_verdict(one), one) for one in (Evidence.of(flow, layer) for layer in flow.layers)]
     verdict, evidence = min(judged[::-1], key=_badness)
+    too_short = [one.layer.name for here, one in judged if here is Verdict.TOO_SHORT]
+    short = too_short if len(too_short) < len(judged) else []
+    said = [*notes(verdict, evidence), *(f"no loss of {name} has a step before it" for name in short)]
     return Finding(
         verdict=verdict,
         layer="" if verdict is Verdict.TOO_SHORT else evidence.layer.name,
         numbers=evidence.numbers(),
-        sentence=sentence(verdict, evidence) + "".join(f" ({note})" for note in notes(verdict, evidence)),
-        suggestions=after(verdict, evidence),
+        sentence=sentence(verdict, evidence) + "".join(f" ({note})" for note in said),
+        suggestions=after(verdict, evidence) + [one for name in short for one in after_too_short(name)],
     )
 
 
@@ -90,6 +95,8 @@ def _badness(judged: tuple[Verdict, Evidence]) -> tuple[int, float]:
 
 
 def _verdict(evidence: Evidence) -> Verdict:
+    if evidence.has_no_step:
+        return Verdict.TOO_SHORT
     if _silent(evidence.layer):
         return Verdict.NO_GRADIENT
     if evidence.has_no_lag:
@@ -131,8 +138,11 @@ def _vanishes(evidence: Evidence) -> bool:
 
 
 def _nonfinite(flow: Flow, found: NonFinite) -> Finding:
-    said = Sentence[found.source.name].of(layer=found.layer or "the model", loss=flow.loss, place=place(found))
+    handed_in = found.source is Source.INPUT and found.step < 0 <= found.row
+    kind = Sentence.INITIAL_STATE if handed_in else Sentence[found.source.name]
+    said = kind.of(layer=found.layer or "the model", loss=flow.loss, place=place(found), row=found.row)
+    layer = next((one for one in flow.layers if one.name == found.layer), None)
     numbers = {"step": float(found.step), "row": float(found.row)} if found.step >= 0 else {}
     return Finding(
-        Verdict.NON_FINITE, found.layer, numbers | {"loss": flow.loss}, said, after_nonfinite(found, flow.loss)
+        Verdict.NON_FINITE, found.layer, numbers | {"loss": flow.loss}, said, after_nonfinite(found, flow.loss, layer)
     )
