@@ -205,7 +205,7 @@ def json_bytes(numbers: Mapping[str, Any]) -> bytes:
 
 
 def _sections(run: RunRecords) -> list[Section]:
-    curves = losses(run.metrics, run.record.baselines, run.stream)
+    curves = losses(run.metrics, run.updates, run.record.baselines, run.stream)
     sections = [Section("loss", "Loss", [], [curves])]
     heat = over_training(run.step_norms) if run.step_norms else None
     if run.flows:
