@@ -1,4 +1,5 @@
 import json
+import sys
 
 import pytest
 
@@ -16,7 +17,9 @@ def test_a_run_is_diagnosed_on_its_held_out_text_and_its_report_written_anew(com
     flow = read_flows(trained)[-1]
     assert (flow.steps, flow.rows, flow.wanted_lag) == (30, 4, 3)
     assert flow.update == before[-1].update and len(read_flows(trained)) == len(before), "it takes the other's place"
-    assert flow.finding is not None and f"Verdict {flow.finding.sentence}" in out
+    assert flow.finding is not None
+    said = flow.finding.sentence
+    assert f"Verdict {said[0].upper()}{said[1:].rstrip('.')}.\n" in out, "a sentence, as on the page"
     page = (trained / "report.html").read_text()
     assert flow.finding.verdict.value in page and str(trained / "report.html") in out
     assert json.loads((trained / "report.json").read_text())["diagnoses"][-1]["wanted_lag"] == 3
@@ -34,6 +37,26 @@ def test_a_text_is_diagnosed_with_a_model_that_has_learned_nothing(command, text
     assert flow["finding"]["verdict"] == Verdict.VANISHING.value, "an untrained GRU forgets within a dozen steps"
     assert "--cell gru" in page.read_text() and "--seed 3" in page.read_text(), "how to make it again"
     assert command(*words)[1] == out, "the same seed, the same words"
+
+
+@pytest.mark.parametrize("spoilt", ['{"x', '{"format": 99, "diagnoses": []}'])
+def test_diagnoses_that_cannot_be_read_are_replaced(command, trained, spoilt):
+    (trained / "diagnosis.json").write_text(spoilt)
+    code, out, err = command("diagnose", trained, *QUICK)
+    assert (code, err) == (0, "") and "This diagnosis replaces it." in out
+    assert len(read_flows(trained)) == 1
+
+
+def test_a_page_that_cannot_be_is_refused_before_any_work(command, text_file):
+    code, out, err = command("diagnose", text_file, *QUICK, *SMALL_MODEL, "--output", "page.json")
+    assert (code, out) == (2, "") and "--output is page.json" in err and ".html" in err
+
+
+def test_without_what_draws_the_page_the_verdict_is_told(command, trained, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    code, out, err = command("diagnose", trained, *QUICK)
+    assert code == 1 and "Verdict " in out and "pip install 'throughtime[report]'" in err
+    assert read_flows(trained)[-1].steps == 30, "and it is kept"
 
 
 def test_another_text_than_the_runs_own(command, trained, text_file, tmp_path):
@@ -84,4 +107,4 @@ def test_what_is_no_run_and_no_text_is_refused(command, text_file, tmp_path):
 def test_one_step_is_too_short_and_the_page_says_so(command, text_file, tmp_path):
     page = tmp_path / "page.html"
     code, out, _ = command("diagnose", text_file, "--output", page, "--steps", "1", "--rows", "3", *SMALL_MODEL)
-    assert code == 0 and "Verdict too short" in out and "too short" in page.read_text()
+    assert code == 0 and "Verdict Too short" in out and "too short" in page.read_text()

@@ -1,6 +1,7 @@
 import pytest
 
 from throughtime.commands._parser import config_first, one_sentence
+from throughtime.errors import RunFolderError
 
 
 @pytest.mark.parametrize(
@@ -36,3 +37,20 @@ def test_a_message_of_several_lines_becomes_one_sentence():
         "--cell is c; it must be one of a, b."
     )
     assert one_sentence("something\n  else.") == "something else; --help lists what there is."
+
+
+def test_what_is_missing_is_named_as_the_help_has_it():
+    message = "the following arguments are required: diagnose.run_or_data"
+    assert one_sentence(message) == "RUN OR DATA is missing; --help says what to give."
+    message = "the following arguments are required: evaluate.run, evaluate.file"
+    assert one_sentence(message) == "RUN and FILE are missing; --help says what to give."
+
+
+@pytest.mark.parametrize("content", [b"x: [1", b"\x00\xff", b"- a list"])
+def test_the_config_of_a_run_to_go_on_with_is_named_where_it_is_damaged(trained, content):
+    (trained / "config.yaml").write_bytes(content)
+    with pytest.raises(RunFolderError, match="config.yaml is damaged"):
+        config_first(["train", "--resume", str(trained)])
+    (trained / "config.yaml").unlink()
+    with pytest.raises(RunFolderError, match=r"has no config.yaml"):
+        config_first(["train", "--resume", str(trained)])

@@ -124,7 +124,7 @@ def test_a_run_in_the_way_is_kept_unless_overwrite_is_given(command, refused, te
 def test_a_finished_run_says_so(command, trained):
     code, out, err = command("train", "--resume", trained)
     assert (code, err) == (0, "")
-    assert out == f"{trained} is complete: 1 epochs, finished; to train on, give --epochs above 1.\n"
+    assert out == f"{trained} is complete: 1 epoch, finished; to train on, give --epochs above 1.\n"
     code, out, err = command("train", "--resume", trained, "--epochs", 2)
     assert (code, err) == (0, "")
     assert read_record(trained).results.epochs == 2

@@ -102,3 +102,9 @@ def test_another_version_is_refused(tmp_path):
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 2}))
     with pytest.raises(RunFolderError, match="has format 2 .* throughtime diagnose"):
         read_flows(tmp_path)
+
+
+def test_a_damaged_diagnosis_can_be_made_anew(tmp_path):
+    (tmp_path / DIAGNOSES).write_text("{")
+    with pytest.raises(RunFolderError, match=f"make it anew, with throughtime diagnose {tmp_path}"):
+        read_flows(tmp_path)

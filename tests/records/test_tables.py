@@ -25,3 +25,10 @@ def test_a_table_of_another_kind_is_refused(tmp_path):
 def test_a_missing_table_is_named(tmp_path):
     with pytest.raises(RunFolderError, match="has no step_norms.csv"):
         read_table(tmp_path, STEP_NORMS, StepNormRow)
+
+
+@pytest.mark.parametrize("text", ["", '{"x": [1', "update,layer,step\n1,rnn.l0,2\n"])
+def test_a_table_without_its_heading_is_damaged_not_empty(tmp_path, text):
+    (tmp_path / STEP_NORMS).write_text(text)
+    with pytest.raises(RunFolderError, match="damaged: .*delete it, and what it holds is left out, or restore it"):
+        read_table(tmp_path, STEP_NORMS, StepNormRow)

@@ -176,7 +176,7 @@ def flow(layers=2, update=900, decay=0.12, cell="LSTMCell", steps=35) -> Flow:
     finding = Finding(
         Verdict.VANISHING,
         "recurrent.l0",
-        {"horizon_1_percent": 4.6 / decay, "wanted_lag": 34.0},
+        {"horizon": 4.6 / decay, "wanted_lag": 34.0, "of_tomorrow": 1.5},
         f"The gradient vanishes in recurrent.l0: after {4.6 / decay:.1f} steps 1 % is left of it, and 34 are wanted.",
         [
             "Raise the forget gate's bias to 1: its median time constant is 6 steps.",

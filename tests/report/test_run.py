@@ -11,6 +11,7 @@ import pytest
 from report.pages import read_page, section_of, table_of
 from report.records_of import flow, metrics, record, step_norms, updates, write_run
 
+from throughtime.diagnosis.evidence import Evidence
 from throughtime.errors import ArgumentError, RunFolderError, UnsupportedError
 from throughtime.records import (
     CONFIG,
@@ -19,6 +20,7 @@ from throughtime.records import (
     Baselines,
     Finding,
     Flow,
+    Horizon,
     MetricsRow,
     NonFinite,
     Outcome,
@@ -34,7 +36,7 @@ from throughtime.records import (
 from throughtime.records.plain import from_plain
 from throughtime.report import report_of_run
 from throughtime.report.maps import NormMap
-from throughtime.report.sentences import Absent, LookFor, Says
+from throughtime.report.sentences import Absent, Figure, LookFor, Says
 
 
 @pytest.fixture
@@ -61,11 +63,35 @@ def test_the_verdict_comes_first(rich_page):
     )
     assert [one.text for one in verdict.all("li")] == flow().finding.suggestions
     assert table_of(rich_page, "What decided it in recurrent.l0")[1:] == [
-        ["horizon 1 percent", "38.33"],
-        ["wanted lag", "34"],
+        ["lag at which 1 % is left (steps)", "38.33"],
+        ["steps back that are wanted", "34"],
+        ["of tomorrow", "1.5"],
     ]
     history = table_of(rich_page, "The diagnoses, one after the other")
     assert [row[0] for row in history[1:]] == ["1", "900"] and history[2][4:] == ["5.556", "25.56"]
+
+
+def test_every_figure_of_a_verdict_has_words():
+    measured = Evidence(flow().layers[0], 25, 200, 1.0, 0, 0.5, 199, 0.1, 25, 64, Horizon(0.01, 4.0, 3.0, 5.0, 199),
+                        -0.1, 0.01, 1.0, 0.5, 6.0)  # fmt: skip
+    assert set(Figure.__members__) == {name.upper() for name in (*measured.numbers(), "step", "row", "loss")}
+
+
+def test_a_device_is_not_replaced_by_a_page(bare, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(ArgumentError, match="output is .*pipe, but .*pipe is not an ordinary file; give another name"):
+        report_of_run(bare, pipe)
+    assert pipe.is_fifo()
+    pipe.rename(tmp_path / "page.json")
+    with pytest.raises(ArgumentError, match="page.json is not an ordinary file"):
+        report_of_run(bare, tmp_path / "page.html")
+
+
+def test_a_config_that_cannot_be_read_is_named(bare):
+    (bare / "config.yaml").mkdir()
+    with pytest.raises(RunFolderError, match=r"config.yaml cannot be read: Is a directory\."):
+        report_of_run(bare)
 
 
 def test_the_summary_says_what_was_trained(rich_page):

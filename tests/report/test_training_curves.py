@@ -17,7 +17,7 @@ def _drawn(exhibit):
 
 
 def test_the_losses_stand_beside_the_baselines():
-    exhibit = losses(metrics(), BASELINES, stream=False)
+    exhibit = losses(metrics(), [], BASELINES, stream=False)
     axes = _drawn(exhibit)
     assert [text.get_text() for text in axes.texts] == ["bigram", "unigram", "uniform"]
     lines = {line.get_label(): list(line.get_ydata()) for line in axes.get_lines() if line.get_label()[0] != "_"}
@@ -28,14 +28,31 @@ def test_the_losses_stand_beside_the_baselines():
     assert "validation from 3.875 to 1.919; bigram 2.4, unigram 3.1, uniform 4.5." in exhibit.panels[0].alt
 
 
+def test_the_training_curve_has_every_update_where_they_were_recorded():
+    exhibit = losses(metrics(1), updates(7), BASELINES, stream=False)
+    lines = {line.get_label(): line.get_xydata().tolist() for line in _drawn(exhibit).get_lines()}
+    assert lines["training"] == [[row.update, row.loss] for row in updates(7)]
+    assert lines["validation"] == [[100, 3.875]], "a run of one epoch has one validation, and still a curve"
+    assert "training from 4.5 to 4.473, validation from 3.875" in exhibit.panels[0].alt
+
+
+def test_of_many_updates_the_mean_of_neighbours_is_drawn():
+    rows = [*updates(479), UpdateRow(480, math.nan, math.inf, 0.0, math.nan)]
+    lines = {line.get_label(): line for line in _drawn(losses([], rows, BASELINES, stream=False)).get_lines()}
+    assert "validation" not in lines, "there was none yet"
+    drawn = lines["training, mean of 2 updates"].get_xydata().tolist()
+    assert len(drawn) == 240 and drawn[1] == pytest.approx([4, (rows[2].loss + rows[3].loss) / 2])
+    assert drawn[-1] == pytest.approx([480, rows[478].loss]), "what is not finite is left out of the mean"
+
+
 def test_baselines_that_coincide_share_a_line():
-    axes = _drawn(losses(metrics(), Baselines(3.0, 3.0, 3.0), stream=True))
+    axes = _drawn(losses(metrics(), [], Baselines(3.0, 3.0, 3.0), stream=True))
     assert [text.get_text() for text in axes.texts] == ["bigram\nunigram\nuniform"]
     assert sum(line.get_label() == "loss on unseen bytes" for line in axes.get_lines()) == 1
 
 
 def test_without_a_validation_a_sentence_stands():
-    assert losses([], BASELINES, stream=False).panels[0].instead == Absent.NO_VALIDATION.value
+    assert losses([], [], BASELINES, stream=False).panels[0].instead == Absent.NO_VALIDATION.value
 
 
 def test_what_clipping_did_is_counted():

@@ -72,6 +72,14 @@ def test_restore_returns_weights_and_moments_but_not_the_learning_rate_and_its_c
     assert rescue.rescues == 2
 
 
+def test_one_update_ago_is_one():
+    model, optimizer = _model()
+    rescue = Rescue("restore")
+    rescue.check(model, optimizer, None)
+    model.bias.grad[0] = math.nan
+    assert rescue.check(model, optimizer, None).sentence.endswith("are again those of 1 update ago.")
+
+
 def test_restore_has_nothing_to_go_back_to_at_first():
     with pytest.raises(NonFiniteError, match="no earlier update with a finite gradient"):
         Rescue("restore").check(*_model(math.nan), None)

@@ -167,7 +167,7 @@ def test_a_finished_run_has_nothing_to_resume_but_takes_more_epochs(small_run, t
     said = []
     start(with_options(small_run, epochs=1), tmp_path / "run", False, silent)
     assert resume(with_options(small_run, epochs=1), tmp_path / "run", said.append) is None
-    assert said == [f"{tmp_path / 'run'} is complete: 1 epochs, finished; to train on, give --epochs above 1."]
+    assert said == [f"{tmp_path / 'run'} is complete: 1 epoch, finished; to train on, give --epochs above 1."]
     record = resume(with_options(small_run, epochs=3), tmp_path / "run", silent)
     assert record is not None and record.results.updates == 3 * UPDATES_PER_EPOCH
     assert [row.epoch for row in read_metrics(tmp_path / "run")] == [1.0, 2.0, 3.0]
@@ -220,6 +220,29 @@ def test_weights_that_became_nan_just_before_a_validation_are_not_written(small_
     state = torch.load(read_checkpoint(tmp_path / "run"), weights_only=True)["state_dict"]
     assert all(torch.isfinite(value).all() for value in state.values())
     assert read_record(tmp_path / "run").results.updates == 37
+
+
+@pytest.mark.parametrize("policy", ["raise", "skip"])
+def test_no_checkpoint_is_promised_before_the_first(small_run, tmp_path, monkeypatch, policy):
+    def poison(module):
+        module.model.readout.weight.data[2, 3] = float("nan")
+
+    at_update(monkeypatch, 3, poison)
+    with pytest.raises(NonFiniteError, match="there is no checkpoint yet; a smaller --learning-rate") as caught:
+        start(with_options(small_run, nonfinite=policy), tmp_path / "run", False, silent)
+    assert not (tmp_path / "run" / "last.ckpt").exists()
+    assert ("--nonfinite skip" in str(caught.value)) == (policy == "raise"), "no way out that was taken already"
+
+
+def test_a_first_validation_that_is_not_finite_promises_no_checkpoint(small_run, tmp_path, monkeypatch):
+    def poison(self):
+        self.model.readout.bias.data.fill_(float("inf"))
+
+    monkeypatch.setattr(training_module.SequenceTraining, "on_validation_epoch_start", poison)
+    monkeypatch.setattr(training_module.SequenceTraining, "validation_step", lambda self, batch: None)
+    monkeypatch.setattr(training_module.SequenceTraining, "held_out_loss", 1.0)
+    with pytest.raises(NonFiniteError, match="readout.bias hold NaN or infinity; .* holds no checkpoint yet"):
+        start(small_run, tmp_path / "run", False, silent)
 
 
 def test_a_changed_text_is_not_the_text_of_the_run(small_run, text_file, tmp_path, monkeypatch):

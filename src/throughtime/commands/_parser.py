@@ -9,10 +9,12 @@ from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
 from throughtime import __version__
 from throughtime.records import CONFIG, read_record
+from throughtime.records.files import content, damaged
 
 _ABOUT = "Train recurrent networks, and look at how their gradients flow through time."
 _WRONG_VALUE = re.compile(r'Parser key "(?P<key>\w+)":\s+Expected an? (?P<kind>.*?)\. Got value: (?P<value>.*)', re.S)
 _KEY = re.compile(r'Parser key "(\w+)":')
+_MISSING = re.compile(r"the following arguments are required: (?P<names>.*)", re.S)
 _KINDS = {"<class 'int'>": "a whole number", "<class 'float'>": "a number", "<class 'str'>": "text"}
 
 
@@ -63,6 +65,9 @@ def one_sentence(message: str) -> str:
         if kind.startswith("typing.Literal["):
             kind = "one of " + kind.removeprefix("typing.Literal[").removesuffix("]").replace("'", "")
         return f"--{wrong['key'].replace('_', '-')} is {wrong['value']}; it must be {kind}."
+    if missing := _MISSING.fullmatch(text):
+        names = [name.rpartition(".")[2].upper().replace("_", " ") for name in missing["names"].split(", ")]
+        return f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} missing; --help says what to give."
     text = _KEY.sub(lambda key: f"--{key[1].replace('_', '-')}:", text)
     return " ".join(text.split()).rstrip(".") + "; --help lists what there is."
 
@@ -73,5 +78,18 @@ def _settings_of_run(words: list[str]) -> list[str]:
         if word.startswith("--resume") and folder:
             read_record(Path(folder))
             config = Path(folder) / CONFIG
-            return ["--config", str(config)] if config.exists() else []
+            _check_yaml(config)
+            return ["--config", str(config)]
     return []
+
+
+def _check_yaml(config: Path) -> None:
+    """Refuse what jsonargparse would refuse in the words of a reader of YAML."""
+    import yaml
+
+    try:
+        whole = isinstance(yaml.safe_load(content(config.parent, config.name)), dict)
+    except (yaml.YAMLError, UnicodeError):
+        whole = False
+    if not whole:
+        raise damaged(config)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from throughtime.commands._terminal import say
-from throughtime.errors import ArgumentError, InputFileError
+from throughtime.errors import ArgumentError, InputFileError, RunFolderError
 from throughtime.report.losses import plural
 from throughtime.training.settings import DataSettings, ModelSettings, RunSettings, options
 
@@ -31,7 +31,7 @@ text: a new model, as throughtime train would start it, is diagnosed on it befor
 def add_arguments(parser: "ArgumentParser") -> None:
     """Declare the options of `throughtime diagnose`."""
     parser.description = f"{HELP} {_MORE}"
-    parser.add_argument("subject", type=str, metavar="RUN|DATA", help="A run folder, or a file of text (or pydoc).")
+    parser.add_argument("run_or_data", type=str, metavar="RUN|DATA", help="A run folder, or a file of text (or pydoc).")
     parser.add_argument("--text", type=str, default="", help="With RUN: another text than the run's own.")
     parser.add_argument(
         "--skip-unknown", action="store_true", help="With RUN: leave out characters that the model never saw."
@@ -64,46 +64,68 @@ def run(arguments: "Namespace") -> int:
             raise ArgumentError(f"--{name} is {getattr(arguments, name)}; it must be at least 1.")
     if not 0 <= arguments.lag <= arguments.steps:
         raise ArgumentError(f"--lag is {arguments.lag}; it must be at most --steps, {arguments.steps}, or 0.")
-    return _run_folder(arguments) if Path(arguments.subject).is_dir() else _data(arguments)
+    subject = Path(arguments.run_or_data)
+    if not (subject.exists() or arguments.run_or_data == "pydoc"):
+        raise InputFileError(
+            f"RUN or DATA is {subject}, which does not exist; give a run folder, a file of text, or the word pydoc."
+        )
+    return _run_folder(arguments) if subject.is_dir() else _data(arguments)
 
 
 def _run_folder(arguments: "Namespace") -> int:
-    from throughtime.records import DIAGNOSES, read_flows, write_flows
+    from throughtime.records import write_flows
     from throughtime.report import report_of_run
     from throughtime.training.checkpoints import load_run
 
     _refuse(arguments, ["output", *_model_options()], "for a new model, and RUN has one of its own")
-    folder = Path(arguments.subject)
+    folder = Path(arguments.run_or_data)
     model, vocabulary, record = load_run(folder)
     codes, settings = _text_of_run(folder, arguments, vocabulary, record)
+    earlier = _earlier(folder)
     update = record.results.best_update
     flow = replace(_diagnosed(model, codes, arguments, settings), update=update)
-    earlier = read_flows(folder) if (folder / DIAGNOSES).exists() else []
     write_flows(
         folder, sorted([*(one for one in earlier if one.update != update), flow], key=lambda one: one.update or 0)
     )
-    _tell(flow, report_of_run(folder).page)
+    _tell(flow)
+    say(f"Page    {report_of_run(folder).page}")
     return 0
+
+
+def _earlier(folder: Path) -> "list[Flow]":
+    """The diagnoses that the run has; those that cannot be read are replaced by the one that is asked for."""
+    from throughtime.records import DIAGNOSES, read_flows
+
+    if not (folder / DIAGNOSES).exists():
+        return []
+    try:
+        return read_flows(folder)
+    except RunFolderError as error:
+        say(f"Note    {error} This diagnosis replaces it.")
+        return []
 
 
 def _data(arguments: "Namespace") -> int:
     import torch
 
     from throughtime.report import page_of_flow
+    from throughtime.report.run import page_paths
     from throughtime.training.material import read_symbols
     from throughtime.training.model import SequenceModel
 
     if arguments.text:
-        raise ArgumentError(f"--text goes with RUN, and {arguments.subject} is no folder: leave it out.")
+        raise ArgumentError(f"--text goes with RUN, and {arguments.run_or_data} is no folder: leave it out.")
     given = vars(arguments)
-    defaults = RunSettings(arguments.subject).flat()
+    defaults = RunSettings(arguments.run_or_data).flat()
     settings = RunSettings.from_flat({name: given.get(name, value) for name, value in defaults.items()} | {
-        "file": arguments.subject, "seed": arguments.seed
+        "file": arguments.run_or_data, "seed": arguments.seed
     })  # fmt: skip
     file, vocabulary, codes = read_symbols(settings)
     page = Path(arguments.output or f"diagnosis-{Path(file.name).stem}.html")
-    if page.is_dir() or not page.parent.is_dir():
-        raise ArgumentError(f"--output {page}: not a file in a folder that exists; name one.")
+    try:
+        page_paths(page)
+    except ArgumentError as error:
+        raise ArgumentError(f"--{error}") from None
     torch.manual_seed(settings.optimization.seed)
     model = SequenceModel(len(vocabulary), settings.model)
     flow = replace(_diagnosed(model, codes, arguments, settings.optimization), update=0)
@@ -111,8 +133,9 @@ def _data(arguments: "Namespace") -> int:
         entry.name.replace("_", " "): str(getattr(settings.model, entry.name)) for entry, _ in options(ModelSettings)
     }
     about = {"Text": {"file": file.name, "bytes": f"{len(file.content):,}", "SHA-256": file.sha256}, "Model": shape}
+    _tell(flow)
     written = page_of_flow(flow, page, f"A new model on {Path(file.name).name}", about, _command(arguments))
-    _tell(flow, written.page)
+    say(f"Page    {written.page}")
     return 0
 
 
@@ -130,7 +153,7 @@ def _text_of_run(
             1
         ], settings.optimization
     if not record.data.sha256:
-        raise ArgumentError(f"RUN {folder} learned from a stream, of which nothing is left: give a text with --text.")
+        raise ArgumentError(f"RUN {folder} learned online, with no text held out: name a text with --text.")
     file, codes, _ = read_known(record.data.file, vocabulary, record.data.encoding, arguments.skip_unknown)
     if file.sha256 != record.data.sha256:
         raise InputFileError(
@@ -144,7 +167,7 @@ def _command(arguments: "Namespace") -> str:
     """The command that makes the same page again."""
     given = [name for name in ("steps", "rows", "lag", "seed", *_model_options()) if name in arguments]
     words = [f"--{name.replace('_', '-')} {shlex.quote(str(getattr(arguments, name)))}" for name in given]
-    return " ".join(["throughtime diagnose", shlex.quote(arguments.subject), *words])
+    return " ".join(["throughtime diagnose", shlex.quote(arguments.run_or_data), *words])
 
 
 def _model_options() -> list[str]:
@@ -157,13 +180,14 @@ def _refuse(arguments: "Namespace", names: list[str], reason: str) -> None:
             raise ArgumentError(f"--{name.replace('_', '-')} is {reason}: leave it out.")
 
 
-def _tell(flow: "Flow", page: Path) -> None:
+def _tell(flow: "Flow") -> None:
+    from throughtime.report.sections import as_sentence
+
     finding = flow.finding
     assert finding is not None
-    say(f"Verdict {finding.sentence}")
+    say(f"Verdict {as_sentence(finding.sentence)}")
     for suggestion in finding.suggestions:
         say(f"Try     {suggestion}")
-    say(f"Page    {page}")
 
 
 def _diagnosed(

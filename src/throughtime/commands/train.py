@@ -20,7 +20,8 @@ HELP = "Train a recurrent network on a file of text."
 _EXAMPLES = """\
 The text is cut into streams that are read side by side; the weights are updated every --update-every steps and the
 state is carried on. Ctrl-C saves and stops; --resume goes on. What is written: config.yaml, model.safetensors,
-last.ckpt, metrics.csv, updates.csv, step_norms.csv (the gradient by step), diagnosis.json, record.json."""
+last.ckpt, metrics.csv, updates.csv, step_norms.csv (the gradient by step), diagnosis.json, samples.json, record.json,
+and report.html with its numbers, report.json."""
 
 
 def add_arguments(parser: "ArgumentParser") -> None:
@@ -105,13 +106,14 @@ def _default_folder(file: str) -> str:
 
 def _tell(folder: Path, record: "Record", settings: RunSettings) -> None:
     from throughtime.records import read_flows, read_metrics, write_samples
+    from throughtime.report.sections import as_sentence
     from throughtime.training.sentences import closing_lines
 
     for line in closing_lines(record, settings.optimization.epochs, read_metrics(folder)):
         _say(line)
     finding = read_flows(folder)[-1].finding
     if finding is not None:
-        _say(f"Gradient {finding.sentence}")
+        _say(f"Gradient {as_sentence(finding.sentence)}")
     sample = f"throughtime sample {folder} --temperature 0.8"
     text = _sample(folder)
     _say(f"A sample ({sample}):")

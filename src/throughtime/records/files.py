@@ -5,6 +5,8 @@ from pathlib import Path
 
 from throughtime.errors import RunFolderError
 
+RECORD = "record.json"
+"""What every run folder holds from its first second on."""
 ASIDE = ".partial"
 """What the name of a file that is being written ends in."""
 
@@ -25,9 +27,10 @@ def write_aside(path: Path, content: bytes) -> None:
     except OSError as error:
         _remove_quietly(aside)
         kept = f"the previous {path.name} is kept" if path.exists() else "nothing is left half-written"
+        resume = f" or go on with: throughtime train --resume {path.parent}"
         raise RunFolderError(
             f"Writing {path} failed ({error.strerror or error}); {kept}: make room or mend the folder, then repeat "
-            f"the command or go on with: throughtime train --resume {path.parent}"
+            f"the command{resume if (path.parent / RECORD).exists() else ''}."
         ) from error
 
 
@@ -44,9 +47,9 @@ def content(folder: Path, name: str) -> bytes:
         raise RunFolderError(f"{folder / name} cannot be read: {error.strerror}.") from None
 
 
-def damaged(path: Path) -> RunFolderError:
+def damaged(path: Path, way_out: str = "restore the file, or train anew") -> RunFolderError:
     """The error for a file that is not what throughtime writes."""
-    return RunFolderError(f"{path} is damaged: it is not what throughtime writes; train anew or restore the file.")
+    return RunFolderError(f"{path} is damaged: it is not what throughtime writes; {way_out}.")
 
 
 def _remove_quietly(path: Path) -> None:

@@ -293,13 +293,13 @@ def read_flows(folder: Path) -> list[Flow]:
         plain = json.loads(content(folder, DIAGNOSES))
         version = plain["format"]
     except (ValueError, KeyError, TypeError):
-        raise damaged(folder / DIAGNOSES) from None
+        raise damaged(folder / DIAGNOSES, f"make it anew, with throughtime diagnose {folder}") from None
     if version != FLOW_FORMAT:
         raise RunFolderError(
             f"{folder / DIAGNOSES} has format {version!r} and this throughtime reads format {FLOW_FORMAT}: diagnose "
-            f"the run anew, with throughtime diagnose {folder}"
+            f"the run anew, with throughtime diagnose {folder}."
         )
     try:
         return from_plain(list[Flow], plain["diagnoses"])
     except (ValueError, KeyError, TypeError):
-        raise damaged(folder / DIAGNOSES) from None
+        raise damaged(folder / DIAGNOSES, f"make it anew, with throughtime diagnose {folder}") from None

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from throughtime.errors import RunFolderError
-from throughtime.records.files import ASIDE, content, damaged, write_aside
+from throughtime.records.files import ASIDE, RECORD, content, damaged, write_aside
 from throughtime.records.flow import DIAGNOSES
 from throughtime.records.tables import METRICS, STEP_NORMS, UPDATES
 
@@ -22,7 +22,6 @@ FORMAT = 1
 CONFIG = "config.yaml"
 WEIGHTS = "model.safetensors"
 CHECKPOINT = "last.ckpt"
-RECORD = "record.json"
 SAMPLES = "samples.json"
 REPORT = "report.html"
 REPORT_NUMBERS = "report.json"
@@ -132,7 +131,7 @@ def read_samples(folder: Path) -> dict[str, str]:
         samples = json.loads(content(folder, SAMPLES))
         return {str(name): str(text) for name, text in samples.items()}
     except (ValueError, AttributeError):
-        raise damaged(folder / SAMPLES) from None
+        raise damaged(folder / SAMPLES, "delete it, and the report goes without, or restore it") from None
 
 
 def read_record(folder: Path) -> Record:

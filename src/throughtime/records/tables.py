@@ -78,9 +78,12 @@ def read_table(folder: Path, name: str, kind: type[Row]) -> list[Row]:
     kinds: dict[str, Any] = {entry.name: entry.type for entry in fields(kind)}
     with io.StringIO(content(folder, name).decode("utf-8", "replace"), newline="") as text:
         try:
-            return [kind(**{key: kinds[key](value) for key, value in row.items()}) for row in csv.DictReader(text)]
-        except (KeyError, TypeError, ValueError):
-            raise damaged(folder / name) from None
+            lines = csv.DictReader(text)
+            if list(lines.fieldnames or []) != list(kinds):
+                raise KeyError(name)
+            return [kind(**{key: kinds[key](value) for key, value in line.items()}) for line in lines]
+        except (KeyError, TypeError, ValueError, csv.Error):
+            raise damaged(folder / name, "delete it, and what it holds is left out, or restore it") from None
 
 
 def write_metrics(folder: Path, rows: Iterable[MetricsRow]) -> None:

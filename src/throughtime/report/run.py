@@ -26,6 +26,7 @@ from throughtime.records import (
     read_table,
     write_aside,
 )
+from throughtime.records.files import content
 from throughtime.records.plain import to_plain
 from throughtime.report.exhibit import Section
 from throughtime.report.losses import OUTCOMES, plural, verdict_parts
@@ -84,9 +85,9 @@ def report_of_run(
     run = read_run(Path(folder))
     page_path, numbers_path = page_paths(run.folder / REPORT if output is None else Path(output))
     page = page_of_run(run, read_samples(run.folder) | dict(samples or {}))
-    content = render(page)
+    drawn = render(page)
     write_aside(numbers_path, numbers_of_run(run, page))
-    write_aside(page_path, content)
+    write_aside(page_path, drawn)
     return Written(page_path, numbers_path, " ".join(page.verdict))
 
 
@@ -96,6 +97,9 @@ def page_paths(output: Path) -> tuple[Path, Path]:
         raise ArgumentError(
             f"output is {output}, which is a folder; give the name of a file, such as {output / REPORT}."
         )
+    for path in (output, output.with_suffix(".json")):
+        if path.exists() and not path.is_file():  # a rename would put a file in the place of a device
+            raise ArgumentError(f"output is {output}, but {path} is not an ordinary file; give another name.")
     if output.suffix == ".json":
         raise ArgumentError(f"output is {output}, where the page's numbers would go; give a name that ends in .html.")
     if not output.parent.is_dir():
@@ -117,7 +121,7 @@ def read_run(folder: Path) -> RunRecords:
         updates=read_table(folder, UPDATES, UpdateRow) if there(UPDATES) else [],
         step_norms=norm_maps(read_table(folder, STEP_NORMS, StepNormRow)) if there(STEP_NORMS) else {},
         flows=read_flows(folder) if there(DIAGNOSES) else [],
-        config=(folder / CONFIG).read_text(encoding="utf-8", errors="replace") if there(CONFIG) else "",
+        config=content(folder, CONFIG).decode("utf-8", "replace") if there(CONFIG) else "",
     )
 
 
@@ -202,7 +206,7 @@ def json_bytes(numbers: Mapping[str, Any]) -> bytes:
 
 
 def _sections(run: RunRecords) -> list[Section]:
-    curves = losses(run.metrics, run.record.baselines, run.stream)
+    curves = losses(run.metrics, run.updates, run.record.baselines, run.stream)
     sections = [Section("loss", "Loss", [], [curves])]
     heat = over_training(run.step_norms) if run.step_norms else None
     if run.flows:

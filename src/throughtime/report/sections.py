@@ -7,7 +7,7 @@ from throughtime.report import activations, flow_curves, maps, spectra
 from throughtime.report.exhibit import Exhibit, Section, Table, shown, table
 from throughtime.report.flow_curves import horizon_phrase
 from throughtime.report.losses import plural
-from throughtime.report.sentences import Absent, Says
+from throughtime.report.sentences import Absent, Figure, Says
 
 
 def flow_sections(flows: Sequence[Flow], over_training: Exhibit | None = None) -> list[Section]:
@@ -60,8 +60,13 @@ def decided(flow: Flow) -> Table | None:
     if finding is None or not finding.numbers:
         return None
     about = f" in {finding.layer}" if finding.layer else ""
-    rows = [[name.replace("_", " "), value] for name, value in finding.numbers.items()]
+    rows = [[_label(name), value] for name, value in finding.numbers.items()]
     return table(f"What decided it{about}", ["figure", "value"], rows)
+
+
+def _label(name: str) -> str:
+    """What a figure of a verdict is; the name of one that another version knows."""
+    return Figure[name.upper()].value if name.upper() in Figure.__members__ else name.replace("_", " ")
 
 
 def history(flows: Sequence[Flow]) -> Table | None:

@@ -15,8 +15,9 @@ class LookFor(Enum):
         "of counting single bytes and pairs, which learn from the same stream."
     )
     BY_STEP = (
-        "The total gradient that reaches the state at each step, on a logarithmic scale. A level curve is healthy; a "
-        "fall towards the left means that early steps hardly learn, a rise that the gradient explodes on its way back."
+        "The total gradient that reaches the state at each step, on a logarithmic scale. A fall towards the left means "
+        "that early steps hardly learn, a rise that the gradient explodes on its way back. Where every step has a loss "
+        "of its own, as in a text, the nearest losses keep the curve level: how far they reach is in “By lag”."
     )
     BY_LAG = (
         "How much is left of the gradient of one step's loss after so many steps back; 1 at lag 0. Bands hold the "
@@ -112,6 +113,29 @@ class Says(Enum):
     CLIPPED = "{share} of the updates were rescaled, {skipped}."
     CLIPPED_STEPS = "Per-step clipping took hold at {share} of the steps."
     WITHOUT_GRADIENT = "{count} came without a finite gradient."
+
+
+class Figure(Enum):
+    """What the figures of a verdict are, by the upper case of their names there; shares of the gradient at lag 0."""
+
+    WANTED_LAG = "steps back that are wanted"
+    PEAK = "most of the gradient at any lag (1: as at lag 0)"
+    PEAK_LAG = "… at this lag (steps)"
+    END = "what is left of it at the last lag (1: as at lag 0)"
+    END_LAG = "… at this lag (steps)"
+    AT_WANTED_LAG = "what is left at the wanted lag (1: as at lag 0)"
+    SAMPLES = "samples of the gradient"
+    HORIZON = "lag at which 1 % is left (steps)"
+    HORIZON_LOW = "… at least, with 90 % confidence (steps)"
+    HORIZON_HIGH = "… at most (steps)"
+    LYAPUNOV = "largest Lyapunov exponent λ₁ (per step)"
+    LYAPUNOV_ERROR = "… its standard error (per step)"
+    STATE_GROWTH = "size of the state, second half over first"
+    SATURATED = "share of the content that is saturated (1: all)"
+    TIME_CONSTANT = "median time constant (steps)"
+    STEP = "step, counted from 0"
+    ROW = "row, counted from 0"
+    LOSS = "loss"
 
 
 def why_empty(values: list[float]) -> str:

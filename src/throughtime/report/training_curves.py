@@ -15,11 +15,17 @@ _BINS = 240
 """Updates are drawn one by one up to here; beyond, the largest and the middle of as many groups."""
 
 
-def losses(rows: Sequence[MetricsRow], baselines: Baselines, stream: bool) -> Exhibit:
+Line = tuple[Sequence[int], Sequence[float]]
+"""Updates, and a value at each."""
+
+
+def losses(rows: Sequence[MetricsRow], updates: Sequence[UpdateRow], baselines: Baselines, stream: bool) -> Exhibit:
     """Training and validation loss with the baselines; of a stream, the one loss that there is."""
-    lines = {"loss on unseen bytes": [row.train_loss for row in rows]} if stream else {
-        "training": [row.train_loss for row in rows],
-        "validation": [row.validation_loss for row in rows],
+    validated = [row.update for row in rows]
+    trained = validated, [row.train_loss for row in rows]
+    lines = {"loss on unseen bytes": trained} if stream else {
+        **(dict([_of_updates(updates)]) if updates else {"training": trained}),
+        "validation": (validated, [row.validation_loss for row in rows]),
     }  # fmt: skip
     heads = ["update", "epoch", "training", "validation", "learning rate", "norm", "% clipped", "symbols/s", "s"]
     cells = [
@@ -31,16 +37,27 @@ def losses(rows: Sequence[MetricsRow], baselines: Baselines, stream: bool) -> Ex
     ]  # fmt: skip
     told = [table("Losses in nats per symbol", heads, cells)] if rows else []
     what = LookFor.STREAM_LOSSES if stream else LookFor.LOSSES
-    return Exhibit("Loss by update", what.value, [_losses_panel([row.update for row in rows], lines, baselines)], told)
+    drawn = {name: line for name, line in lines.items() if line[0]}
+    return Exhibit("Loss by update", what.value, [_losses_panel(drawn, baselines)], told)
 
 
-def _losses_panel(updates: list[int], lines: dict[str, list[float]], baselines: Baselines) -> Panel:
-    if not updates:
+def _of_updates(updates: Sequence[UpdateRow]) -> tuple[str, Line]:
+    """The training loss of every update or, of many, its mean over each group of neighbours, and what that is."""
+    size = math.ceil(len(updates) / _BINS)
+    groups = [updates[start : start + size] for start in range(0, len(updates), size)]
+    known = [finite([row.loss for row in group]) for group in groups]
+    means = [sum(values) / len(values) if values else math.nan for values in known]
+    name = "training" if size == 1 else f"training, mean of {size} updates"
+    return name, ([group[len(group) // 2].update for group in groups], means)
+
+
+def _losses_panel(lines: dict[str, Line], baselines: Baselines) -> Panel:
+    if not lines:
         return Panel("", "", None, Absent.NO_VALIDATION.value)
-    every = [value for values in lines.values() for value in values]
+    every = [value for _, values in lines.values() for value in values]
     if not finite(every):
         return Panel("", "", None, why_empty(every))
-    told = [f"{name} from {shown(values[0])} to {shown(values[-1])}" for name, values in lines.items()]
+    told = [f"{name} from {shown(values[0])} to {shown(values[-1])}" for name, (_, values) in lines.items()]
     alt = (
         f"Losses in nats: {', '.join(told)}; "
         + ", ".join(f"{name.replace(chr(10), ', ')} {shown(x)}" for name, x in _levels(baselines))
@@ -53,7 +70,7 @@ def _losses_panel(updates: list[int], lines: dict[str, list[float]], baselines: 
             axes.axhline(loss, color=palette.muted, linewidth=0.9, linestyle=(0, (4, 3)))
             place = {"xycoords": axes.get_yaxis_transform(), "ha": "left", "va": "center", "fontsize": 10}
             axes.annotate(name, (1.015, loss), color=palette.ink, **place)  # outside, where no curve is
-        for index, (name, values) in enumerate(lines.items()):
+        for index, (name, (updates, values)) in enumerate(lines.items()):
             seen = [value if math.isfinite(value) else math.nan for value in values]
             axes.plot(updates, seen, label=name, marker=points(values), markersize=4, **palette.line(index))
         axes.xaxis.get_major_locator().set_params(integer=True, nbins=6)

@@ -116,10 +116,10 @@ class SequenceTraining(LightningModule):
             self.history.take(update, layers, before.steps)
 
     def _at_update(self, sentence: str) -> str:
-        way_out = (
-            "the last checkpoint is kept; a smaller --learning-rate, or --clip-step, keeps the numbers in range, and "
-            "--nonfinite skip passes over such updates"
-        )
+        kept = "the last checkpoint is kept" if self.progress.rows else "there is no checkpoint yet"
+        way_out = f"{kept}; a smaller --learning-rate, or --clip-step, keeps the numbers in range"
+        if self._rescue.policy == "raise":
+            way_out += ", and --nonfinite skip passes over such updates"
         return f"Update {self.progress.updates + 1}: {sentence.rstrip('.')}; {way_out}."
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:

@@ -5,7 +5,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from throughtime.errors import NonFiniteError
@@ -13,6 +12,7 @@ from throughtime.records import CHECKPOINT, Outcome, Record, write_metrics, writ
 from throughtime.training.checkpoints import save_weights
 from throughtime.training.interruption import InterruptedRunError, Interruption
 from throughtime.training.module import SequenceTraining
+from throughtime.training.rescue import first_nonfinite_weights
 
 
 class Recorder(Callback):
@@ -120,14 +120,12 @@ def _training(module: LightningModule) -> SequenceTraining:
 
 
 def _check_finite(module: SequenceTraining, loss: float, folder: Path) -> None:
-    for name, parameter in module.model.named_parameters():
-        if not torch.isfinite(parameter).all():
-            raise NonFiniteError(
-                f"After update {module.progress.updates} the weights {name} hold NaN or infinity; {folder} keeps the "
-                "last good checkpoint; a smaller --learning-rate or --clip-norm keeps the numbers in range."
-            )
-    if not math.isfinite(loss):
-        raise NonFiniteError(
-            f"After update {module.progress.updates} the validation loss is {loss}; {folder} keeps the last good "
-            "checkpoint; a smaller --learning-rate or --clip-norm keeps the numbers in range."
-        )
+    name = first_nonfinite_weights(module.model)
+    found = f"the weights {name} hold NaN or infinity" if name is not None else f"the validation loss is {loss}"
+    if name is None and math.isfinite(loss):
+        return
+    kept = "keeps the last good checkpoint" if (folder / CHECKPOINT).exists() else "holds no checkpoint yet"
+    raise NonFiniteError(
+        f"After update {module.progress.updates} {found}; {folder} {kept}; a smaller --learning-rate or --clip-norm "
+        "keeps the numbers in range."
+    )

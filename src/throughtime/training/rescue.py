@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 
 from throughtime.clipping import ClipReport, FirstNonFinite, clip_gradients
 from throughtime.errors import ArgumentError, NonFiniteError
+from throughtime.report.losses import plural
 
 POLICIES = ("raise", "stop", "skip", "rescale", "restore")
 MOST_IN_A_ROW = 10
@@ -98,7 +99,8 @@ class Rescue:
             scale = self._rescale(model, clip_norm)
             done = f"these entries were set to 0 and the rest multiplied by {scale:.3g}"
         elif self.policy == "restore":
-            done = f"weights and optimiser are again those of {self._restore(model, optimizer, sentence)} updates ago"
+            gone = plural(self._restore(model, optimizer, sentence), "update")
+            done = f"weights and optimiser are again those of {gone} ago"
         if scale == 0:
             drop_gradients(model.parameters())
         self.rescues += 1

@@ -107,8 +107,9 @@ def resume(settings: RunSettings, folder: Path, say: Say, diagnose: Diagnose | N
     record, before = read_record(folder), read_config(folder)
     _check_same_run(settings, before, record)
     if _complete(record, settings.optimization, before.optimization):
+        passes = "epoch" if record.results.epochs == 1 else "epochs"
         say(
-            f"{folder} is complete: {record.results.epochs:g} epochs, {record.outcome.value}; to train on, give "
+            f"{folder} is complete: {record.results.epochs:g} {passes}, {record.outcome.value}; to train on, give "
             f"--epochs above {before.optimization.epochs}."
         )
         return None
