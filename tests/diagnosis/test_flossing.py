@@ -147,3 +147,17 @@ def test_what_cannot_be_flossed_is_refused(arguments, message):
     given = {"layer": tt.GRU(INPUT, 5), "x": torch.randn(T, B, INPUT), "count": 2}
     with pytest.raises(ArgumentError, match=message):
         floss(**(given | arguments))
+
+
+def test_a_layer_is_flossed_where_no_gradients_are_taken_otherwise():
+    rnn, x = tt.RNN(3, 5, dtype=torch.float64), torch.randn(20, 2, 3, dtype=torch.float64)
+    with torch.no_grad():
+        losses = tt.floss(rnn, x, count=2, steps=3)
+    assert losses[2] < losses[0]
+
+
+def test_where_all_is_lost_at_once_no_count_is_recommended():
+    rnn = tt.RNN(3, 5)
+    torch.nn.init.zeros_(rnn.weight_hh_l0)
+    with pytest.raises(ArgumentError, match="direction 1 is lost at step 0 .* start from weights that keep"):
+        tt.floss(rnn, torch.randn(20, 2, 3), count=1)

@@ -95,3 +95,14 @@ def test_a_long_sequence_has_a_grid_from_its_first_step_to_its_last():
     assert found.spectral is None
     for i, t in enumerate(found.to_steps):
         assert found.gain[i][: i + 1] == pytest.approx([0.99 ** (t - r) for r in found.from_steps[: i + 1]], rel=1e-9)
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_a_gain_beyond_the_numbers_is_infinite_and_one_whose_square_is_none_is_not(exact):
+    rnn = tt.RNN(1, 4, nonlinearity="identity", bias=False)
+    torch.nn.init.orthogonal_(rnn.weight_hh_l0, 10.0)
+    flow = tt.gradient_flow(rnn, lambda y, _: y[:5].sum(), torch.zeros(45, 2, 1), None, exact_gains=exact)
+    gains = flow.jacobian_norms["l0"]
+    for rows in (gains.gain, gains.spectral) if exact else (gains.gain,):
+        assert rows[30][0] == pytest.approx(1e30, rel=1e-4) and rows[44][0] == float("inf") == rows[44][3]
+        assert rows[44][10] == pytest.approx(1e34, rel=1e-4)

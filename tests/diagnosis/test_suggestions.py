@@ -157,6 +157,7 @@ def test_a_healthy_flow_whose_end_is_alive_may_reach_further():
     sentence = _only(Suggestion.LONGER_HORIZON, layer(by_lag=decay(0.98)))
     assert "further back than 30 steps" in sentence and "has 55 % of its norm" in sentence
     assert _said(layer(by_lag=decay(0.9))) == []
+    assert "further back than 1 step, take" in _only(Suggestion.LONGER_HORIZON, layer(by_lag=decay(0.5, 1)))
 
 
 def test_a_sequence_that_is_too_short_should_be_longer():

@@ -69,9 +69,10 @@ def flossing_loss(
     lost = logs.detach().isinf().nonzero()
     if len(lost):
         step, row, direction = lost[0].tolist()
+        way = f"give a count of at most {direction}" if direction else "start from weights that keep some of the state"
         raise ArgumentError(
             f"count is {count}, but direction {direction + 1} is lost at step {step} of row {row} (counted from 0): "
-            f"its exponent is -inf and has no derivative; give a count of at most {direction}"
+            f"its exponent is -inf and has no derivative; {way}"
         )
     return (logs[counted].mean(0) - target).square().sum().to(sequence.initial[0].dtype)
 
@@ -112,7 +113,8 @@ def floss(
     try:
         for _ in range(steps):
             optimizer.zero_grad()
-            loss = flossing_loss(layer, x, hx, count=count, target=target, depth=depth)
+            with torch.enable_grad():
+                loss = flossing_loss(layer, x, hx, count=count, target=target, depth=depth)
             loss.backward()
             optimizer.step()
             losses.append(loss.item())

@@ -39,13 +39,26 @@ def gain_map(run: RecordedRun, generator: torch.Generator, exact: bool = False) 
     gain, spectral = ([[math.nan] * len(steps) for _ in steps] for _ in range(2))
     with torch.no_grad():
         for j, carried in _lines(part, steps, _probes(part, len(steps), count, generator)):
-            gain_of = carried.square().sum((1, 3)).mean(1).div(size).sqrt().tolist()
-            norms_of = torch.linalg.matrix_norm(carried.transpose(1, 2), ord=2).amax(1).tolist() if exact else []
+            gain_of, norms_of = _gains(carried.double(), exact)
             for i, value in enumerate(gain_of, start=j):
                 gain[i][j] = value
             for i, value in enumerate(norms_of, start=j):
                 spectral[i][j] = value
     return GainMap(steps, list(steps), gain, spectral if exact else None)
+
+
+def _gains(carried: Float[Tensor, "steps count rows size"], exact: bool) -> tuple[list[float], list[float]]:
+    """Of each step the gain, and the largest spectral norm of a row where all unit vectors were carried.
+
+    Both are infinite where a product is beyond the numbers.
+    """
+    beyond = ~carried.isfinite().all(-1).all(1).all(1)
+    finite = carried.masked_fill(beyond[:, None, None, None], 0)
+    gains = finite.square().sum((1, 3)).mean(1).div(carried.shape[-1]).sqrt().masked_fill(beyond, math.inf)
+    if not exact:
+        return gains.tolist(), []
+    norms = torch.linalg.matrix_norm(finite.transpose(1, 2), ord=2).amax(1)
+    return gains.tolist(), norms.masked_fill(beyond, math.inf).tolist()
 
 
 def _probes(

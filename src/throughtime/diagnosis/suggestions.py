@@ -48,7 +48,7 @@ class Suggestion(Enum):
         "the 90 % quantile over the steps of ‖∂L/∂s_t‖, whose largest is {largest}."
     )
     LONGER_HORIZON = (
-        "If the task reaches further back than {end_lag} steps, take longer chunks (a longer x, or a larger "
+        "If the task reaches further back than {end_lag}, take longer chunks (a longer x, or a larger "
         "update_every or horizon): at that lag, the longest seen, the gradient still has {end} of its norm."
     )
     LOWER_GAIN = (
@@ -296,4 +296,4 @@ def _longer_sequences(evidence: Evidence) -> Iterator[str]:
 
 def _longer_horizon(evidence: Evidence) -> Iterator[str]:
     if evidence.has_growth and evidence.end is not None and evidence.end >= 1 / math.e:
-        yield Suggestion.LONGER_HORIZON.of(end_lag=evidence.end_lag, end=percent(evidence.end))
+        yield Suggestion.LONGER_HORIZON.of(end_lag=plural(evidence.end_lag, "step"), end=percent(evidence.end))
