@@ -36,7 +36,10 @@ def test_a_model_comes_back_from_weights_and_record_alone(run):
 def test_a_run_without_weights_is_named(run):
     folder, _ = run
     (folder / "model.safetensors").unlink()
-    with pytest.raises(RunFolderError, match="has no model.safetensors.*stopped before the first validation"):
+    with pytest.raises(RunFolderError, match="stopped before the first validation; .* --config .*config.yaml, or"):
+        load_run(folder)
+    (folder / "last.ckpt").touch()
+    with pytest.raises(RunFolderError, match="has no model.safetensors.*; go on with throughtime train --resume"):
         load_run(folder)
 
 

@@ -172,7 +172,7 @@ def test_restore_goes_back_to_the_latest_copy(keep_every, back_to):
     module, monitor = Plain({4}), GradientMonitor("restore", keep_every=keep_every)
     _fit(module, monitor)
     _same(module.seen[5], module.seen[back_to])
-    assert f"those of {4 - back_to} updates ago" in monitor.sentences[0]
+    assert f"those of {4 - back_to} update{'' if back_to == 3 else 's'} ago" in monitor.sentences[0]
 
 
 def test_restore_mends_weights_that_are_not_finite_and_skip_says_that_it_cannot():

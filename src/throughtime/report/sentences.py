@@ -42,7 +42,8 @@ class LookFor(Enum):
     )
     POWERS = (
         "‖Wᵏ‖ of each block of recurrent weights. A hill before the fall is transient growth, which eigenvalues do not "
-        "show: a non-normal matrix whose eigenvalues all lie inside the circle can still explode for a while."
+        "show: a non-normal matrix whose eigenvalues all lie inside the circle can still explode for a while. In a "
+        "gated cell the gates decide how much of this is felt: the Lyapunov exponents tell."
     )
     LYAPUNOV = (
         "Mean logarithmic growth per step along the trajectory, largest first, with standard errors. 0 keeps, below 0 "
@@ -119,11 +120,11 @@ class Figure(Enum):
     """What the figures of a verdict are, by the upper case of their names there; shares of the gradient at lag 0."""
 
     WANTED_LAG = "steps back that are wanted"
-    PEAK = "most of the gradient at any lag (1: as at lag 0)"
+    PEAK = "gradient at its peak (1: as at lag 0)"
     PEAK_LAG = "… at this lag (steps)"
-    END = "what is left of it at the last lag (1: as at lag 0)"
+    END = "what is left of it at the last lag (1: all)"
     END_LAG = "… at this lag (steps)"
-    AT_WANTED_LAG = "what is left at the wanted lag (1: as at lag 0)"
+    AT_WANTED_LAG = "what is left at the wanted lag (1: all)"
     SAMPLES = "samples of the gradient"
     HORIZON = "lag at which 1 % is left (steps)"
     HORIZON_LOW = "… at least, with 90 % confidence (steps)"

@@ -76,9 +76,11 @@ def _fill(model: SequenceModel, path: Path) -> None:
         weights = safetensors.torch.load(path.read_bytes())
         model.load_state_dict(weights)
     except FileNotFoundError:
+        begun = (path.parent / CHECKPOINT).exists()
+        way_out = f"--resume {path.parent}" if begun else f"--config {path.parent}/config.yaml"
         raise RunFolderError(
             f"RUN {path.parent} has no {path.name}: its training stopped before the first validation; go on with "
-            f"throughtime train --resume {path.parent}, or train anew."
+            f"throughtime train {way_out}, or train anew."
         ) from None
     except OSError as error:
         raise RunFolderError(f"{path} cannot be read: {error.strerror}.") from None

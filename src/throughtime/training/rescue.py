@@ -86,16 +86,18 @@ class Rescue:
     def _act(self, model: nn.Module, optimizer: Optimizer, sentence: str, clip_norm: float | None) -> tuple[float, str]:
         """Do what the policy says; returns the scale, and what was done."""
         if self.policy == "raise":
-            raise NonFiniteError(sentence)
+            raise NonFiniteError(f"{sentence}.")
         culprit = first_nonfinite_weights(model)
         if culprit is not None and self.policy != "restore":
-            raise NonFiniteError(f"{sentence}; the weights {culprit} hold NaN or infinity, which only restore can mend")
+            raise NonFiniteError(
+                f"{sentence}; the weights {culprit} hold NaN or infinity, which only restore can mend."
+            )
         if self._in_a_row >= MOST_IN_A_ROW:
-            raise NonFiniteError(f"{sentence}; so it was in the {MOST_IN_A_ROW} updates before")
+            raise NonFiniteError(f"{sentence}; so it was in the {MOST_IN_A_ROW} updates before.")
         scale, done = 0.0, "the update was skipped"
         if self.policy == "rescale":
             if self._norm is None:
-                raise NonFiniteError(f"{sentence}; no finite gradient came before it, whose norm it could be given")
+                raise NonFiniteError(f"{sentence}; no finite gradient came before it, whose norm it could be given.")
             scale = self._rescale(model, clip_norm)
             done = f"these entries were set to 0 and the rest multiplied by {scale:.3g}"
         elif self.policy == "restore":
@@ -123,7 +125,7 @@ class Rescue:
 
     def _restore(self, model: nn.Module, optimizer: Optimizer, sentence: str) -> int:
         if self._kept is None:
-            raise NonFiniteError(f"{sentence}; there is no earlier update with a finite gradient to go back to")
+            raise NonFiniteError(f"{sentence}; there is no earlier update with a finite gradient to go back to.")
         model.load_state_dict(self._kept["model"])
         # The learning rates stay those of the schedule; copied, because the optimiser goes on in what it is given.
         optimizer.load_state_dict({**optimizer.state_dict(), "state": deepcopy(self._kept["optimizer"])})
