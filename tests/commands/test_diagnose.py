@@ -82,6 +82,7 @@ def test_a_text_that_has_changed_is_refused(command, trained, text_file):
         (("--cell", "rnn"), "--cell is for a new model, and RUN has one of its own: leave it out."),
         (("--output", "x.html"), "--output is for a new model"),
         (("--steps", "0"), "--steps is 0; it must be at least 1."),
+        (("--seed", "3"), "--seed is for a new model"),
         (("--lag", "31"), "--lag is 31; it must be at most --steps, 30, or 0."),
     ],
 )
@@ -101,7 +102,7 @@ def test_what_is_no_run_and_no_text_is_refused(command, text_file, tmp_path):
     code, _, err = command("diagnose", text_file, *QUICK, *SMALL_MODEL, "--output", tmp_path / "no" / "page.html")
     assert code == 2 and "--output" in err
     code, _, err = command("diagnose", text_file, "--text", text_file)
-    assert code == 2 and "--text goes with RUN" in err
+    assert code == 2 and "--text is for a run" in err
 
 
 def test_one_step_is_too_short_and_the_page_says_so(command, text_file, tmp_path):

@@ -67,9 +67,9 @@ def test_the_median_may_already_be_gone_before_the_wanted_lag_was_seen():
 
 
 @pytest.mark.parametrize(("full", "verdict"), [(0.5, Verdict.SATURATED), (0.49, Verdict.VANISHING)])
-def test_it_is_saturated_where_half_of_the_content_is_full(full, verdict):
+def test_it_is_saturated_where_half_of_a_content_activation_is_full(full, verdict):
     gates = activation("forget gate", Role.KEEP, 0.0, 1.0, full=1.0)  # takes no part
-    sick = layer(by_lag=decay(0.5), activations=[gates, activation(full=full + 0.2), activation(full=full - 0.2)])
+    sick = layer(by_lag=decay(0.5), activations=[gates, activation(full=full - 0.2), activation(full=full)])
     assert _verdict(sick) is verdict
     if verdict is Verdict.SATURATED:
         assert "50 % of what it writes lies within a twentieth" in judge(flow(sick)).sentence

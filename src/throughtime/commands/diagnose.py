@@ -46,7 +46,7 @@ def add_arguments(parser: "ArgumentParser") -> None:
         "mean reach of a loss in training.",
     )
     parser.add_argument("--output", type=str, default="", help="With DATA: the page. Default: diagnosis-NAME.html.")
-    parser.add_argument("--seed", type=int, default=0, help="With DATA: seed of the new model's weights. (%(default)s)")
+    parser.add_argument("--seed", type=int, default=SUPPRESS, help="With DATA: seed of the new model's weights. (0)")
     for title, kind in (("data", DataSettings), ("model", ModelSettings)):
         group = parser.add_argument_group(f"{title} (with DATA only)")
         for entry, hint in options(kind):
@@ -77,7 +77,7 @@ def _run_folder(arguments: "Namespace") -> int:
     from throughtime.report import report_of_run
     from throughtime.training.checkpoints import load_run
 
-    _refuse(arguments, ["output", *_model_options()], "for a new model, and RUN has one of its own")
+    _refuse(arguments, ["output", "seed", *_model_options()], "for a new model, and RUN has one of its own")
     folder = Path(arguments.run_or_data)
     model, vocabulary, record = load_run(folder)
     codes, settings = _text_of_run(folder, arguments, vocabulary, record)
@@ -113,12 +113,11 @@ def _data(arguments: "Namespace") -> int:
     from throughtime.training.material import read_symbols
     from throughtime.training.model import SequenceModel
 
-    if arguments.text:
-        raise ArgumentError(f"--text goes with RUN, and {arguments.run_or_data} is no folder: leave it out.")
+    _refuse(arguments, ["text", "skip_unknown"], f"for a run, and {arguments.run_or_data} is no folder")
     given = vars(arguments)
     defaults = RunSettings(arguments.run_or_data).flat()
     settings = RunSettings.from_flat({name: given.get(name, value) for name, value in defaults.items()} | {
-        "file": arguments.run_or_data, "seed": arguments.seed
+        "file": arguments.run_or_data, "seed": given.get("seed", 0)
     })  # fmt: skip
     file, vocabulary, codes = read_symbols(settings)
     page = Path(arguments.output or f"diagnosis-{Path(file.name).stem}.html")
@@ -176,7 +175,8 @@ def _model_options() -> list[str]:
 
 def _refuse(arguments: "Namespace", names: list[str], reason: str) -> None:
     for name in names:
-        if getattr(arguments, name, ""):
+        value = getattr(arguments, name, "")
+        if value != "" and value is not False:
             raise ArgumentError(f"--{name.replace('_', '-')} is {reason}: leave it out.")
 
 

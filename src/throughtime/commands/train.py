@@ -1,11 +1,11 @@
 """throughtime train FILE: from a file of text to a trained model."""
 
-import sys
 from argparse import SUPPRESS
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from throughtime.commands._terminal import say
 from throughtime.errors import ArgumentError, UnsupportedError
 from throughtime.training.settings import GROUPS, RunSettings, options
 
@@ -72,12 +72,12 @@ def run(arguments: "Namespace") -> int:
         from throughtime.training.online import start_online
 
         folder = Path(arguments.output or _default_folder(settings.file))
-        start_online(settings, folder, arguments.overwrite, arguments.follow, _say)
+        start_online(settings, folder, arguments.overwrite, arguments.follow, say)
         return 0
     from throughtime.training.run import start
 
     folder = Path(arguments.output or _default_folder(settings.file))
-    record = start(settings, folder, arguments.overwrite, _say, diagnose=_diagnose(settings))
+    record = start(settings, folder, arguments.overwrite, say, diagnose=_diagnose(settings))
     _tell(folder, record, settings)
     return 0
 
@@ -91,9 +91,9 @@ def _resume(settings: RunSettings, arguments: "Namespace") -> int:
     if settings.optimization.online:
         from throughtime.training.online import resume_online
 
-        resume_online(settings, folder, arguments.follow, _say)
+        resume_online(settings, folder, arguments.follow, say)
         return 0
-    record = resume(settings, folder, _say, _diagnose(settings))
+    record = resume(settings, folder, say, _diagnose(settings))
     if record is not None:
         _tell(folder, record, settings)
     return 0
@@ -110,15 +110,15 @@ def _tell(folder: Path, record: "Record", settings: RunSettings) -> None:
     from throughtime.training.sentences import closing_lines
 
     for line in closing_lines(record, settings.optimization.epochs, read_metrics(folder)):
-        _say(line)
+        say(line)
     finding = read_flows(folder)[-1].finding
     if finding is not None:
-        _say(f"Gradient {as_sentence(finding.sentence)}")
+        say(f"Gradient {as_sentence(finding.sentence)}")
     sample = f"throughtime sample {folder} --temperature 0.8"
     text = _sample(folder)
-    _say(f"A sample ({sample}):")
-    _say("\n".join(f"  | {line}" for line in text.splitlines()))
-    _say("")
+    say(f"A sample ({sample}):")
+    say("\n".join(f"  | {line}" for line in text.splitlines()))
+    say("")
     write_samples(folder, {sample: text})
     for line in (
         *_report(folder),
@@ -127,7 +127,7 @@ def _tell(folder: Path, record: "Record", settings: RunSettings) -> None:
         f"  throughtime evaluate {folder} FILE",
         f"  throughtime train --resume {folder} --epochs {settings.optimization.epochs * 2}",
     ):
-        _say(line)
+        say(line)
 
 
 def _sample(folder: Path, length: int = 240) -> str:
@@ -157,10 +157,3 @@ def _report(folder: Path) -> list[str]:
     except UnsupportedError as error:  # what it is drawn with is not installed
         return [f"Report  {error}"]
     return [f"Report  {written.page}"]
-
-
-def _say(line: str) -> None:
-    # Characters that the terminal's encoding lacks must not end a run that has just been trained.
-    encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(line.encode(encoding, "replace").decode(encoding) + "\n")
-    sys.stdout.flush()

@@ -33,7 +33,7 @@ class Evidence:
         exponent, error: λ1 and its standard error, which may be nan.
         state_growth: the mean size of the state in the second half of the steps over that in the first.
         saturated: where all content activations have ranges with two ends, so that the state stays bounded, the share
-            of their values that lie within a twentieth of either end.
+            of values that lie within a twentieth of either end, of that activation with the largest.
         kept: the median time constant of what keeps the state, in steps.
     """
 
@@ -221,7 +221,7 @@ def _saturated(layer: LayerFlow) -> float | None:
     content = [one for one in layer.activations if one.role is Role.CONTENT]
     if not content or not all(math.isfinite(one.high - one.low) for one in content):
         return None
-    return sum(one.at_low + one.at_high for one in content) / len(content)
+    return max(one.at_low + one.at_high for one in content)  # whatever is full stands in the gradient's way
 
 
 def _kept(layer: LayerFlow) -> float | None:

@@ -5,6 +5,7 @@ from enum import Enum
 
 from throughtime.diagnosis.evidence import FEW, Evidence
 from throughtime.records import NonFinite, Verdict
+from throughtime.report.losses import plural
 
 
 class Sentence(Enum):
@@ -165,8 +166,3 @@ def place(nonfinite: NonFinite) -> str:
 def percent(share: float) -> str:
     """A share in percent, such as "1.5 %"."""
     return f"{100 * share:.2g} %" if share < 0.995 else f"{100 * share:.0f} %"
-
-
-def plural(count: int, noun: str) -> str:
-    """A count with its noun, such as "1 step" or "2 steps"."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -49,7 +49,7 @@ def judge(flow: Flow) -> Finding:
     5. The curve's median peaks at a lag above 0 with at least 3, and it has fallen to 1/e of its peak at the end, or
        the peak is 10 or more, or λ1 is certainly below 0: TRANSIENT.
     6. Less than 1 % is left at the wanted lag (or at the last lag seen before it; without a curve, by λ1 for certain):
-       SATURATED where half of the content activations' values lie within a twentieth of the ends of their range, else
+       SATURATED where half of the values of a content activation lie within a twentieth of the ends of its range, else
        VANISHING.
     7. HEALTHY. Gates that stay open, or a growth below 3, are no illness.
 
