@@ -50,7 +50,8 @@ class Sequence:
     @property
     def shape(self) -> tuple[int, int]:
         """Steps T and rows B."""
-        return len(self.x) if self.batch_sizes is None else len(self.batch_sizes), self.initial[0].shape[0]
+        steps = self.x if self.batch_sizes is None else self.batch_sizes
+        return steps.shape[0], self.initial[0].shape[0]
 
     @property
     def is_plain(self) -> bool:

@@ -112,8 +112,13 @@ class Tappable(ABC, nn.Module):
     """A module whose backward pass can be tapped, and the method of that pass."""
 
     gradient: "GradientMethod"
-    tap: Tap | None = None
-    tap_prefix: str = ""
+    tapped: tuple[Tap, str] | None = None
+    """The tap that is open, and what the names of this module's layers begin with there."""
+
+    @property
+    def tap(self) -> Tap | None:
+        """The tap that is open."""
+        return self.tapped and self.tapped[0]
 
 
 class Tapping(AbstractContextManager[Tap]):
@@ -122,22 +127,20 @@ class Tapping(AbstractContextManager[Tap]):
     def __init__(self, model: nn.Module) -> None:
         named = [(name, module) for name, module in model.named_modules() if isinstance(module, Tappable)]
         self._layers = [(module, f"{name}." if name else "") for name, module in named]
-        self._outer: list[list[tuple[Tap | None, str]]] = []
+        self._outer: list[tuple[Tap, str] | None] = []
 
     def __enter__(self) -> Tap:
         record = Tap()
-        self._outer.append([(module.tap, module.tap_prefix) for module, _ in self._layers])
-        # Past nn.Module's own way to set an attribute, which asks of each whether it is a parameter: a tap is opened
+        # Past nn.Module's own way to set an attribute, which asks of each whether it is a parameter: a tap is entered
         # for every update.
         for module, prefix in self._layers:
-            own = vars(module)
-            own["tap"], own["tap_prefix"] = record, prefix
+            self._outer.append(module.tapped)
+            module.__dict__["tapped"] = record, prefix
         return record
 
     def __exit__(self, *_: object) -> None:
-        for (module, _), (record, prefix) in zip(self._layers, self._outer.pop(), strict=True):
-            own = vars(module)
-            own["tap"], own["tap_prefix"] = record, prefix
+        for module, _prefix in reversed(self._layers):
+            module.__dict__["tapped"] = self._outer.pop()
 
 
 def tap(model: nn.Module) -> Tapping:

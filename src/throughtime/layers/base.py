@@ -197,7 +197,7 @@ class RecurrentLayer(Tappable, ABC):
 
     def _run_one(self, one: _Pass, x: Tensor, batch: Batch, start: State, rest: State) -> tuple[Tensor, State]:
         sequence = self._sequence(one, x, batch, start, rest)
-        record = self.tap and self.tap.layer(f"{self.tap_prefix}{one.suffix}", tuple(self._state_sizes))
+        record = self.tapped and self.tapped[0].layer(self.tapped[1] + one.suffix, tuple(self._state_sizes))
         return run(self.gradient, one.cell, one.parameters(self), sequence, record)
 
     def _sequence(self, one: _Pass, x: Tensor, batch: Batch, start: State, rest: State) -> Sequence:
