@@ -227,3 +227,11 @@ def test_a_flow_has_its_page_and_its_picture(tmp_path):
     assert page == tmp_path / "flow.html" and "<h1>A flow</h1>" in page.read_text(encoding="utf-8")
     assert flow.verdict.value in page.read_text(encoding="utf-8") and (tmp_path / "flow.json").exists()
     assert {axes.get_title(loc="left").split("\n")[0] for axes in flow.plot().axes} >= {"By step", "By lag"}
+
+
+def test_it_says_what_it_is_at():
+    said = []
+    tt.gradient_flow(Model(layer("GRU", num_layers=2)), every_step, *data(H), parts=["lags"], say=said.append)
+    assert said == ["rnn.l0, rnn.l1: lags"]
+    tt.gradient_flow(Model(layer("GRU")), every_step, *data(H), parts=["gains", "spectrum"], say=said.append)
+    assert said[1:] == ["rnn.l0: gains", "rnn.l0: spectrum"]

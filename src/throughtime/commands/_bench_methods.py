@@ -3,13 +3,12 @@
 from typing import TYPE_CHECKING, Any
 
 from throughtime.benchmark.grid import GATES, Shape
-from throughtime.commands._terminal import say
+from throughtime.commands._terminal import progress, say
 from throughtime.commands.bench import (
     can_plot,
     checked_targets,
     choice,
     chosen_instruction_set,
-    progress,
     write_json,
     write_plot,
 )

@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from throughtime.benchmark.grid import GATES, GRID, GRID_ITSELF, QUICK, VARIANT_SHAPES, VARIANTS, Case, Shape
-from throughtime.commands._terminal import say
+from throughtime.commands._terminal import progress, say
 from throughtime.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -235,10 +234,3 @@ def _aside(option: str, path: Path) -> Iterator[Path]:
         raise ArgumentError(
             f"--{option} {path}: could not be written ({error.strerror}); name a file in a folder that has room."
         ) from error
-
-
-def progress(text: str) -> None:
-    """One line that is overwritten, for somebody who is watching."""
-    if sys.stderr.isatty():
-        sys.stderr.write(f"\r\033[K{text}")
-        sys.stderr.flush()

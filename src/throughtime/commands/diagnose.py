@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from throughtime.commands._terminal import say
+from throughtime.commands._terminal import progress, say
 from throughtime.errors import ArgumentError, InputFileError, RunFolderError
 from throughtime.report.losses import plural
 from throughtime.training.settings import DataSettings, ModelSettings, RunSettings, options
@@ -198,4 +198,7 @@ def _diagnosed(
     chunk = windows(codes, arguments.steps, arguments.rows)
     steps, rows = chunk.inputs.shape
     say(f"Follows the gradient through {plural(steps, 'step')} of {plural(rows, 'row')} ...")
-    return diagnose(model, chunk, arguments.lag or reach(settings))
+    try:
+        return diagnose(model, chunk, arguments.lag or reach(settings), progress)
+    finally:
+        progress("")

@@ -40,6 +40,7 @@ class Options:
     samples: int
     exact_gains: bool
     generator: torch.Generator
+    say: Callable[[str], None]
 
 
 def _lags(layer: CapturedLayer, options: Options) -> dict[str, dict[str, Any]]:
@@ -186,6 +187,7 @@ def gradient_flow(
     parts: Collection[str] = PARTS,
     exact_gains: bool = False,
     seed: int = 0,
+    say: Callable[[str], None] | None = None,
 ) -> GradientFlow:
     """How the gradient of loss(model(x), y) flows through time, in every recurrent layer of ours.
 
@@ -205,6 +207,7 @@ def gradient_flow(
         exact_gains: form the products of Jacobians instead of estimating their norms, and give their spectral norms
             too; for small states.
         seed: for what is drawn: samples, intervals, probes. torch's own generators are left alone.
+        say: is told of each layer and part before it is measured, such as "rnn.l0: lyapunov", for long work.
 
     Returns:
         The flow by layer, named as a tap names them ("rnn.l0", "rnn.l0_reverse"). A number that is not finite raises
@@ -233,7 +236,7 @@ def gradient_flow(
     with torch.inference_mode(False):  # in it there would be no graph
         captured = capture(model, loss, x, y)
         clipped = clipped_steps(model, loss, x, y)
-        options = Options(samples, exact_gains, torch.Generator().manual_seed(seed))
+        options = Options(samples, exact_gains, torch.Generator().manual_seed(seed), say or (lambda _: None))
         layout, device = captured.layers[0].call.layout, captured.layers[0].call.outputs.device
         with without_autocast(device):
             nonfinite = first_nonfinite(model, captured)
@@ -262,10 +265,12 @@ def _filled(layer: CapturedLayer, parts: Collection[str], options: Options) -> d
     """For each recurrence what the parts fill in; nothing for one that computed something that is no finite number."""
     filled: dict[str, dict[str, Any]] = {name: {} for name, run in layer.runs.items() if is_finite(run)}
     for part in (part for part in OF_A_LAYER if part in parts and filled):
+        options.say(f"{', '.join(filled)}: {part}")
         for name, values in OF_A_LAYER[part](layer, options).items():
             filled.get(name, {}).update(values)
     for part in (part for part in OF_A_RUN if part in parts):
         for name, values in filled.items():
+            options.say(f"{name}: {part}")
             values |= OF_A_RUN[part](layer.runs[name], options)
     return filled
 

@@ -135,12 +135,12 @@ class Tapping(AbstractContextManager[Tap]):
         # for every update.
         for module, prefix in self._layers:
             self._outer.append(module.tapped)
-            module.__dict__["tapped"] = record, prefix
+            vars(module)["tapped"] = record, prefix
         return record
 
     def __exit__(self, *_: object) -> None:
         for module, _prefix in reversed(self._layers):
-            module.__dict__["tapped"] = self._outer.pop()
+            vars(module)["tapped"] = self._outer.pop()
 
 
 def tap(model: nn.Module) -> Tapping:

@@ -23,7 +23,7 @@ def losses(rows: Sequence[MetricsRow], updates: Sequence[UpdateRow], baselines: 
     """Training and validation loss with the baselines; of a stream, the one loss that there is."""
     validated = [row.update for row in rows]
     trained = validated, [row.train_loss for row in rows]
-    lines = {"loss on unseen bytes": trained} if stream else {
+    lines: dict[str, Line] = {"loss on unseen bytes": trained} if stream else {
         **(dict([_of_updates(updates)]) if updates else {"training": trained}),
         "validation": (validated, [row.validation_loss for row in rows]),
     }  # fmt: skip

@@ -1,5 +1,7 @@
 """A diagnosis of the model of a text: the flow of its gradient on windows of that text."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -41,15 +43,16 @@ def reach(settings: OptimizationSettings) -> int:
     return settings.horizon or max(1, settings.update_every // 2)
 
 
-def diagnose(model: SequenceModel, chunk: Chunk, wanted_lag: int) -> Flow:
+def diagnose(model: SequenceModel, chunk: Chunk, wanted_lag: int, say: Callable[[str], None] | None = None) -> Flow:
     """Follow the gradient of the mean loss over a chunk, from a zero state and without dropout; nothing is changed.
 
     Args:
         model: the model of a text.
         chunk: windows of it.
         wanted_lag: how many steps back the gradient is wanted; no more than the chunk has.
+        say: see `gradient_flow`.
     """
     device = next(model.parameters()).device
     with undisturbed(model):
         x, y = chunk.inputs.to(device), chunk.targets.to(device)
-        return gradient_flow(model, cross_entropy, x, y, wanted_lag=min(wanted_lag, len(x))).record
+        return gradient_flow(model, cross_entropy, x, y, wanted_lag=min(wanted_lag, len(x)), say=say).record
