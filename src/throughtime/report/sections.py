@@ -71,15 +71,16 @@ def _label(name: str) -> str:
 
 def history(flows: Sequence[Flow]) -> Table | None:
     """The verdicts in the order of the diagnoses, where there are several."""
-    heads = ["update", "loss", "verdict", "layer", "shortest 1/e horizon", "shortest 1 % horizon"]
-    return table("The diagnoses, one after the other", heads, [_history(one) for one in flows]) if flows[1:] else None
+    heads = ["update", "loss", "verdict", "1/e", "1 %"]
+    caption = "The diagnoses, one after the other; last, the shortest horizons in steps"
+    return table(caption, heads, [_history(one) for one in flows]) if flows[1:] else None
 
 
 def _history(flow: Flow) -> list[str | int | float]:
     update = "–" if flow.update is None else f"{flow.update:,}"
     finding: Finding | None = flow.finding
-    verdict = ("–", "") if finding is None else (finding.verdict.value, finding.layer or "all")
-    return [update, flow.loss, *verdict, *(_shortest(flow.layers, place) for place in (0, 1))]
+    verdict = "–" if finding is None else finding.verdict.value
+    return [update, flow.loss, verdict, *(_shortest(flow.layers, place) for place in (0, 1))]
 
 
 def _shortest(layers: Sequence[LayerFlow], place: int) -> str:
