@@ -54,7 +54,7 @@ def test_the_version(command):
         (["train", "x", "--config", "absent.yaml"], "--config: File does not exist"),
         (["train", "x", "--config"], "expected one argument"),
         (["train"], "FILE is missing"),
-        (["sample"], "run"),
+        (["sample"], "RUN is missing"),
     ],
 )
 def test_wrong_arguments_are_named_in_one_sentence_and_exit_with_2(refused, words, said):
