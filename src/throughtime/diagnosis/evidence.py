@@ -130,7 +130,7 @@ class Evidence:
         fallen = [one for one in _curve(self.layer) if 0 < one[0] <= max(1, self.left_lag) and 0 < one[1] < math.inf]
         if fallen:
             return fallen[-1][1] ** (1 / fallen[-1][0])
-        return None if self.exponent is None else _exp(self.exponent)
+        return None if self.exponent is None else factor_of(self.exponent)
 
     def numbers(self) -> dict[str, float]:
         """All of them that are known, by name."""
@@ -153,7 +153,8 @@ class Evidence:
         return {"wanted_lag": float(self.wanted)} | {k: float(v) for k, v in known.items() if v is not None}
 
 
-def _exp(exponent: float) -> float:
+def factor_of(exponent: float) -> float:
+    """By what a norm changes per step, e^λ, as far as that is a number."""
     return math.exp(min(exponent, 700.0))
 
 

@@ -3,7 +3,7 @@
 import math
 from enum import Enum
 
-from throughtime.diagnosis.evidence import FEW, Evidence
+from throughtime.diagnosis.evidence import FEW, Evidence, factor_of
 from throughtime.records import NonFinite, Verdict
 from throughtime.report.losses import plural
 
@@ -85,7 +85,7 @@ def _growth(evidence: Evidence) -> str:
     """ "by a factor of 1.2 per step (λ1 = 0.182 ± 0.001), 95.4-fold by lag 25"."""
     parts = []
     if evidence.exponent is not None and evidence.sign > 0:
-        factor = math.exp(min(evidence.exponent, 700.0))
+        factor = factor_of(evidence.exponent)
         parts.append(f"by a factor of {factor:.3g} per step (λ1 = {_exponent(evidence)})")
     if evidence.has_growth:
         parts.append(f"{evidence.end:.3g}-fold by lag {evidence.end_lag} in the median")
@@ -119,7 +119,7 @@ def _fall(evidence: Evidence) -> str:
         return f"has {percent(evidence.left)} of its norm after {after_lag}, and {evidence.wanted} are wanted"
     exponent = evidence.exponent or 0.0
     return (
-        f"shrinks by a factor of {math.exp(exponent):.3g} per step (λ1 = {_exponent(evidence)}), and "
+        f"shrinks by a factor of {factor_of(exponent):.3g} per step (λ1 = {_exponent(evidence)}), and "
         f"{plural(evidence.wanted, 'step')} are wanted"
     )
 

@@ -13,6 +13,7 @@ from throughtime.data.text import TextVocabulary
 from throughtime.errors import NonFiniteError, RunFolderError
 from throughtime.records import CHECKPOINT, WEIGHTS, Record, read_record, write_aside
 from throughtime.training.model import SequenceModel
+from throughtime.training.rescue import first_nonfinite_weights
 from throughtime.training.settings import ModelSettings
 
 
@@ -88,11 +89,11 @@ def _fill(model: SequenceModel, path: Path) -> None:
         raise RunFolderError(
             f"{path} does not hold the weights of this run's model ({_first_line(error)}); train anew or restore it."
         ) from None
-    for name, parameter in model.named_parameters():
-        if not torch.isfinite(parameter).all():
-            raise NonFiniteError(
-                f"{path}: the weights {name} hold NaN or infinity, so the model predicts nothing; train anew."
-            )
+    name = first_nonfinite_weights(model)
+    if name is not None:
+        raise NonFiniteError(
+            f"{path}: the weights {name} hold NaN or infinity, so the model predicts nothing; train anew."
+        )
 
 
 def _first_line(error: Exception) -> str:

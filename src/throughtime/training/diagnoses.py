@@ -10,7 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from throughtime.data.streams import Chunk
 from throughtime.records import DIAGNOSES, Flow, read_flows, write_flows
 from throughtime.training.model import SequenceModel
-from throughtime.training.module import SequenceTraining
+from throughtime.training.module import SequenceTraining, sequence_training
 from throughtime.training.undisturbed import undisturbed
 
 Diagnose: TypeAlias = Callable[[SequenceModel, Chunk], Flow]
@@ -36,7 +36,7 @@ class Diagnoses(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Diagnose what has not been trained; drop what a run that died had found after its last checkpoint."""
-        module = _training(pl_module)
+        module = sequence_training(pl_module)
         if (self._folder / DIAGNOSES).exists():
             found = read_flows(self._folder)
             self._flows = [flow for flow in found if flow.update is not None and flow.update <= module.progress.updates]
@@ -46,11 +46,11 @@ class Diagnoses(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Diagnose, if it is time."""
-        self._look_if_due(_training(pl_module))
+        self._look_if_due(sequence_training(pl_module))
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Diagnose what has been trained."""
-        self._look(_training(pl_module))
+        self._look(sequence_training(pl_module))
 
     def _look_if_due(self, module: SequenceTraining) -> None:
         update = module.progress.updates
@@ -64,9 +64,3 @@ class Diagnoses(Callback):
         with undisturbed(module.model):
             self._flows.append(replace(self._diagnose(module.model, self._chunk), update=update))
         write_flows(self._folder, self._flows)
-
-
-def _training(module: LightningModule) -> SequenceTraining:
-    if not isinstance(module, SequenceTraining):
-        raise TypeError(f"this callback serves SequenceTraining; it was given {type(module).__name__}")
-    return module

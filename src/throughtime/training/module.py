@@ -178,6 +178,13 @@ class SequenceTraining(LightningModule):
         set_random_state(self._random_state)
 
 
+def sequence_training(module: LightningModule) -> SequenceTraining:
+    """The module of a run, for the callbacks that serve no other."""
+    if not isinstance(module, SequenceTraining):
+        raise TypeError(f"this callback serves SequenceTraining; it was given {type(module).__name__}")
+    return module
+
+
 def random_state() -> dict[str, Tensor]:
     """Return the states of torch's generators: "cpu", and "cuda" where there is one."""
     states = {"cpu": torch.get_rng_state()}

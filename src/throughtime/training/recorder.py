@@ -11,7 +11,7 @@ from throughtime.errors import NonFiniteError
 from throughtime.records import CHECKPOINT, Outcome, Record, write_metrics, write_record
 from throughtime.training.checkpoints import save_weights
 from throughtime.training.interruption import InterruptedRunError, Interruption
-from throughtime.training.module import SequenceTraining
+from throughtime.training.module import SequenceTraining, sequence_training
 from throughtime.training.rescue import first_nonfinite_weights
 
 
@@ -40,7 +40,7 @@ class Recorder(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock; end at once where a run died between its last checkpoint and its last record."""
         self._began = self._mark = time.perf_counter()
-        module = _training(pl_module)
+        module = sequence_training(pl_module)
         if module.progress.updates >= module.total_updates:
             self._stop(trainer, Outcome.FINISHED)
             self._write_numbers(module, self.outcome)
@@ -53,7 +53,7 @@ class Recorder(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """End the run where it is over (Lightning then validates once more), or where it was interrupted."""
-        module = _training(pl_module)
+        module = sequence_training(pl_module)
         module.progress.window.seconds += time.perf_counter() - self._batch_began
         self._tick(module)
         if module.progress.updates >= module.total_updates:
@@ -66,7 +66,7 @@ class Recorder(Callback):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write everything; the weights only when this is the best validation so far."""
-        module = _training(pl_module)
+        module = sequence_training(pl_module)
         loss = module.held_out_loss
         _check_finite(module, loss, self.folder)
         self._tick(module)
@@ -111,12 +111,6 @@ class Recorder(Callback):
         now = time.perf_counter()
         module.progress.seconds += now - self._mark
         self._mark = now
-
-
-def _training(module: LightningModule) -> SequenceTraining:
-    if not isinstance(module, SequenceTraining):
-        raise TypeError(f"this callback serves SequenceTraining; it was given {type(module).__name__}")
-    return module
 
 
 def _check_finite(module: SequenceTraining, loss: float, folder: Path) -> None:
