@@ -24,7 +24,7 @@ def test_annotated_shapes_hold_over_the_contracts():
 def test_the_check_would_notice_a_wrong_shape():
     script = (
         "import sys; sys.path.insert(0, 'tests'); import conftest, torch, jaxtyping\n"
-        "from throughtime.gradients.direction import reversed_resets\n"
+        "from throughtime.sequences.direction import reversed_resets\n"
         "try: reversed_resets(torch.zeros(3, dtype=torch.bool), None)\n"
         "except jaxtyping.TypeCheckError: print('noticed')\n"
     )

@@ -9,9 +9,10 @@ from examples_of import APPROXIMATIONS, CELLS, INPUT, METHODS, parameters_of, st
 from oracles import relative, unrolled
 
 import throughtime as tt
-from throughtime.cells import GRUCell
+from throughtime.cells import GRUCell, Recurrence
 from throughtime.errors import UnsupportedError
-from throughtime.gradients import DoubleSum, Sequence, run
+from throughtime.gradients import DoubleSum, run
+from throughtime.sequences import Sequence
 
 T, B = 7, 4
 LENGTHS = [7, 0, 1, 4]
@@ -35,7 +36,7 @@ def _both(cell, method, dtype, lengths, resets, steps=T):
     initial, reset_state = states_of(cell, B, dtype), states_of(cell, B, dtype)
     ends = None if lengths is None else torch.tensor(lengths)
     mask = resets if resets is None or ends is None else resets & (torch.arange(steps)[:, None] < ends)
-    h, final = run(method, cell, parameters, Sequence(x, initial, reset_state, ends, mask))
+    h, final = run(method, Recurrence(cell, parameters, Sequence(x, initial, reset_state, ends, mask)))
     expected, expected_final, _ = unrolled(
         lambda row, state: cell.step(parameters, row, state), x, initial, reset_state, lengths, resets
     )
@@ -106,7 +107,7 @@ def test_two_layers_have_the_gradient_of_the_double_sum(cell, method, masks):
     def gradients(method):
         h = x
         for one, parameters, initial, reset_state in layers:
-            h, _ = run(method, one, parameters, Sequence(h, initial, reset_state, ends, resets))
+            h, _ = run(method, Recurrence(one, parameters, Sequence(h, initial, reset_state, ends, resets)))
         return torch.autograd.grad((weights * h).sum(), wanted, materialize_grads=True)
 
     try:
@@ -126,7 +127,9 @@ def test_second_derivatives_are_those_of_the_unrolled_loop(cell, method):
     initial, reset_state = states_of(cell, 3), states_of(cell, 3)
     resets = torch.zeros(4, 3, dtype=torch.bool)
     resets[2, 1] = resets[1, 2] = True
-    h, final = run(method, cell, parameters, Sequence(x, initial, reset_state, torch.tensor([4, 3, 2]), resets))
+    h, final = run(
+        method, Recurrence(cell, parameters, Sequence(x, initial, reset_state, torch.tensor([4, 3, 2]), resets))
+    )
     expected, expected_final, _ = unrolled(
         lambda row, state: cell.step(parameters, row, state), x, initial, reset_state, [4, 3, 2], resets
     )

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from throughtime.diagnosis.directions import counted_steps, resolved
-from throughtime.gradients.sequence import Sequence
+from throughtime.sequences.sequence import Sequence
 
 
 def test_after_a_start_and_after_every_reset_the_first_steps_only_align():

@@ -7,8 +7,9 @@ import torch
 from examples_of import INPUT, parameters_of, states_of
 from torch import Tensor
 
-from throughtime.cells import Cell
-from throughtime.gradients import GradientMethod, Sequence, run
+from throughtime.cells import Cell, Recurrence
+from throughtime.gradients import GradientMethod, run
+from throughtime.sequences import Sequence
 
 LENGTHS = (7, 0, 1, 4)
 
@@ -34,7 +35,7 @@ class Problem:
 
     def gradients(self, method: GradientMethod) -> dict[str, Tensor]:
         """By name."""
-        h, final = run(method, self.cell, self.parameters, self.sequence)
+        h, final = run(method, Recurrence(self.cell, self.parameters, self.sequence))
         loss = sum((w * one).sum() for w, one in zip(self.weights, (h, *final), strict=True))
         found = torch.autograd.grad(loss, list(self.wanted.values()), materialize_grads=True)
         return dict(zip(self.wanted, found, strict=True))

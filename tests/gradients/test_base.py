@@ -6,7 +6,9 @@ import torch
 from examples_of import APPROXIMATIONS, METHODS
 
 import throughtime as tt
-from throughtime.gradients import Sequence, run
+from throughtime.cells import Recurrence
+from throughtime.gradients import run
+from throughtime.sequences import Sequence
 
 
 def test_a_finished_graph_leaves_nothing_behind():
@@ -49,7 +51,9 @@ def test_no_steps_at_all_pass_the_state_through(method):
     cell = tt.cells.ElmanCell(3, 5) if isinstance(method, tt.RFLO) else tt.cells.LSTMCell(3, 5)
     parameters = {name: value.requires_grad_() for name, value in cell.initial_parameters(dtype=torch.float64).items()}
     initial = tuple(torch.randn(2, 5, dtype=torch.float64, requires_grad=True) for _ in cell.state_sizes)
-    h, final = run(method, cell, parameters, Sequence(torch.zeros(0, 2, 3, dtype=torch.float64), initial, initial))
+    h, final = run(
+        method, Recurrence(cell, parameters, Sequence(torch.zeros(0, 2, 3, dtype=torch.float64), initial, initial))
+    )
     assert h.shape == (0, 2, 5)
     weights = [torch.randn_like(member) for member in final]
     gradients = torch.autograd.grad(final, [*initial, *parameters.values()], weights)

@@ -5,11 +5,11 @@ from oracles import central_differences, complex_step, elman_double_sum, relativ
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import throughtime as tt
-from throughtime.cells import Cell, ElmanCell
+from throughtime.cells import Cell, ElmanCell, Loop, Recurrence
 from throughtime.errors import ArgumentError
-from throughtime.gradients import BPTT, Sequence, run
-from throughtime.gradients.loop import LOOP
+from throughtime.gradients import BPTT, run
 from throughtime.kernels import Kernel
+from throughtime.sequences import Sequence
 
 T, B = 6, 2
 
@@ -21,7 +21,7 @@ def _elman():
 
 
 def _state_sequence(cell, parameters, x, initial):
-    h, _ = run(BPTT(), cell, parameters, Sequence(x, initial, initial))
+    h, _ = run(BPTT(), Recurrence(cell, parameters, Sequence(x, initial, initial)))
     return h
 
 
@@ -75,7 +75,7 @@ class _CountProducts(TorchDispatchMode):
 
 def _products_of_the_backward_pass(cell, steps: int) -> list[tuple[int, ...]]:
     parameters, x = parameters_of(cell), torch.randn(steps, B, INPUT, dtype=torch.float64)
-    h, _ = run(BPTT(), cell, parameters, Sequence(x, states_of(cell, B), states_of(cell, B)))
+    h, _ = run(BPTT(), Recurrence(cell, parameters, Sequence(x, states_of(cell, B), states_of(cell, B))))
     with _CountProducts() as count:
         h.sum().backward()
     return count.shapes
@@ -98,21 +98,22 @@ class _Counting(Kernel):
     """The loop, with a count of its calls: what a fused kernel is to a cell."""
 
     def __init__(self, serves: bool):
-        self._serves, self.calls = serves, []
+        self._serves, self.calls, self._loop = serves, [], Loop(ElmanCell(INPUT, 4))
 
-    def serves(self, cell, sequence):
+    def serves(self, sequence):
+        self.calls.append("serves")
         return self._serves
 
     def forward(self, *arguments):
         self.calls.append("forward")
-        return LOOP.forward(*arguments)
+        return self._loop.forward(*arguments)
 
     def backward(self, *arguments):
         self.calls.append("backward")
-        return LOOP.backward(*arguments)
+        return self._loop.backward(*arguments)
 
     def entering(self, *arguments):
-        return LOOP.entering(*arguments)
+        return self._loop.entering(*arguments)
 
 
 def _cell_with(kernel_of_the_class: Kernel) -> Cell:
@@ -125,13 +126,13 @@ def _cell_with(kernel_of_the_class: Kernel) -> Cell:
 def test_a_cell_opts_into_a_kernel_with_one_line():
     kernel = _Counting(serves=True)
     tt.Recurrent(_cell_with(kernel))(torch.randn(T, B, INPUT))[0].sum().backward()
-    assert kernel.calls == ["forward", "backward"]
+    assert kernel.calls == ["serves", "forward", "backward"], "a runner is chosen once"
 
 
 def test_a_kernel_that_does_not_serve_is_passed_over():
     kernel = _Counting(serves=False)
     tt.Recurrent(_cell_with(kernel))(torch.randn(T, B, INPUT))[0].sum().backward()
-    assert kernel.calls == []
+    assert kernel.calls == ["serves"]
 
 
 def test_under_create_graph_the_loop_takes_over_from_the_kernel():
@@ -140,7 +141,7 @@ def test_under_create_graph_the_loop_takes_over_from_the_kernel():
     x = torch.randn(T, B, INPUT, dtype=torch.float64, requires_grad=True)
     (first,) = torch.autograd.grad(rnn(x)[0].sum(), x, create_graph=True)
     first.sum().backward()
-    assert kernel.calls == ["forward"]
+    assert kernel.calls == ["serves", "forward"]
 
 
 def test_without_gradients_nothing_is_kept():
@@ -149,10 +150,10 @@ def test_without_gradients_nothing_is_kept():
     states = tuple(state.detach() for state in states_of(cell, B))
     x = torch.randn(T, B, INPUT, dtype=torch.float64)
     with torch.no_grad():  # as `run` calls it
-        outputs, _, trace = BPTT().forward(cell, parameters, Sequence(x, states, states), keep=False)
-    assert trace == ()
-    assert run(BPTT(), cell, parameters, Sequence(x, states, states))[0].grad_fn is None
-    assert torch.equal(run(BPTT(), cell, parameters, Sequence(x, states, states))[0], outputs)
+        result = BPTT().forward(Recurrence(cell, parameters, Sequence(x, states, states)), keep=False)
+    assert result.trace.tensors == () and result.trace.save is None
+    assert run(BPTT(), Recurrence(cell, parameters, Sequence(x, states, states)))[0].grad_fn is None
+    assert torch.equal(run(BPTT(), Recurrence(cell, parameters, Sequence(x, states, states)))[0], result.outputs)
 
 
 @pytest.mark.parametrize("clip_step", [0, -1.0, float("nan"), float("inf")])

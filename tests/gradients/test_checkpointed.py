@@ -9,13 +9,12 @@ from oracles import relative
 from torch.autograd.graph import saved_tensors_hooks
 
 import throughtime as tt
-from throughtime.cells import ElmanCell, LSTMCell
+from throughtime.cells import ElmanCell, Loop, LSTMCell, Recurrence
 from throughtime.errors import ArgumentError
-from throughtime.gradients import BPTT, CheckpointedBPTT, Sequence, run
-from throughtime.gradients.choice import recurrence_for
-from throughtime.gradients.loop import LOOP
-from throughtime.gradients.tap import LayerTap
+from throughtime.gradients import BPTT, CheckpointedBPTT, run
 from throughtime.kernels import Kernel
+from throughtime.sequences import Sequence
+from throughtime.sequences.tap import LayerTap
 
 T, B = 13, 5
 LENGTHS = torch.tensor([13, 1, 0, 8, 5])
@@ -45,7 +44,7 @@ def _tight(cell, levels: str, dtype=torch.float64) -> CheckpointedBPTT:
 def _everything(method, cell, parameters, sequence):
     """Outputs, final state, all gradients and the tap's norms."""
     tap = LayerTap(tuple(cell.state_sizes))
-    h, final = run(method, cell, parameters, sequence, tap)
+    h, final = run(method, Recurrence(cell, parameters, sequence), tap)
     generator = torch.Generator().manual_seed(5)
     weights = [torch.randn(one.shape, generator=generator, dtype=one.dtype) for one in (h, *final)]
     loss = sum((w * one).sum() for w, one in zip(weights, (h, *final), strict=True))
@@ -98,10 +97,14 @@ def test_after_the_forward_pass_nothing_is_held_but_the_states_that_the_plan_kee
     method = CheckpointedBPTT(segments=4) if levels == "all" else _tight(cell, "1")
     parameters, sequence = parameters_of(cell), _sequence(cell, "plain")
     given = {one.data_ptr() for one in (sequence.x, *sequence.initial, *parameters.values())}
-    kept = [one for one in _saved(lambda: run(method, cell, parameters, sequence)) if one.data_ptr() not in given]
+    kept = [
+        one
+        for one in _saved(lambda: run(method, Recurrence(cell, parameters, sequence)))
+        if one.data_ptr() not in given
+    ]
     assert all(one.untyped_storage().nbytes() == one.nbytes for one in kept), "a view holds what it is a view of"
-    plan, marks = method.plan(cell, T, B, torch.float64), 24
-    assert sum(one.nbytes for one in kept) - marks == min(plan.slots + 1, plan.segments - 1) * plan.state_bytes > 0
+    plan = method.plan(cell, T, B, torch.float64)
+    assert sum(one.nbytes for one in kept) == min(plan.slots + 1, plan.segments - 1) * plan.state_bytes > 0
 
 
 @pytest.mark.parametrize("name", ["Elman-tanh", "LSTM", "LSTM-proj", "GRU", "function"])
@@ -109,7 +112,7 @@ def test_the_bytes_of_a_step_are_those_of_the_trace(name):
     cell = CELLS[name]
     parameters, sequence = parameters_of(cell), _sequence(cell, "plain")
     with torch.no_grad():
-        trace = recurrence_for(cell, sequence).forward(cell, parameters, sequence, "gates")[2]
+        trace = Recurrence(cell, parameters, sequence).forward("gates").trace.tensors
     given = {one.untyped_storage().data_ptr() for one in (sequence.x, *sequence.initial)}
     storages = {one.untyped_storage().data_ptr(): one.untyped_storage().nbytes() for one in trace}
     held = sum(size for place, size in storages.items() if place not in given)
@@ -121,26 +124,26 @@ def test_the_bytes_of_a_step_are_those_of_the_trace(name):
 class _Counting(Kernel):
     """The loop, with a count of the steps that it runs forwards."""
 
-    def __init__(self):
-        self.steps = 0
+    def __init__(self, cell):
+        self.steps, self._loop = 0, Loop(cell)
 
-    def serves(self, cell, sequence):
+    def serves(self, sequence):
         return sequence.is_plain
 
-    def forward(self, cell, parameters, sequence, save):
+    def forward(self, parameters, sequence, save):
         self.steps += len(sequence.x)
-        return LOOP.forward(cell, parameters, sequence, save)
+        return self._loop.forward(parameters, sequence, save)
 
     def backward(self, *arguments):
-        return LOOP.backward(*arguments)
+        return self._loop.backward(*arguments)
 
     def entering(self, *arguments):
-        return LOOP.entering(*arguments)
+        return self._loop.entering(*arguments)
 
 
 @pytest.mark.parametrize("method", [CheckpointedBPTT(), CheckpointedBPTT(segments=4), "0", "1", "2"], ids=str)
 def test_as_many_steps_are_run_as_the_plan_says(method):
-    counting = _Counting()
+    counting = _Counting(LSTMCell(INPUT, 4))
 
     class Counted(LSTMCell):
         kernel = counting
@@ -173,7 +176,7 @@ def test_the_goal_of_little_memory():
 
 
 def test_a_memory_too_small_is_refused_before_any_work():
-    counting = _Counting()
+    counting = _Counting(ElmanCell(INPUT, 4))
 
     class Counted(ElmanCell):
         kernel = counting

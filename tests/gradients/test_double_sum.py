@@ -3,14 +3,16 @@ import torch
 from examples_of import CELLS, INPUT, parameters_of, states_of
 from oracles import relative
 
+from throughtime.cells import Recurrence
 from throughtime.errors import ArgumentError
-from throughtime.gradients import BPTT, DoubleSum, Sequence, run
+from throughtime.gradients import BPTT, DoubleSum, run
+from throughtime.sequences import Sequence
 
 T, B = 6, 3
 
 
 def _gradients(method, cell, parameters, sequence, weights):
-    h, final = run(method, cell, parameters, sequence)
+    h, final = run(method, Recurrence(cell, parameters, sequence))
     loss = sum((w * one).sum() for w, one in zip(weights, (h, *final), strict=True))
     return torch.autograd.grad(loss, [sequence.x, *sequence.initial, *sequence.reset_state, *parameters.values()])
 
@@ -23,7 +25,7 @@ def test_clipped_paths_sum_to_the_clipped_recursion(cell):
     resets = torch.zeros(T, B, dtype=torch.bool)
     resets[3, 1] = True
     sequence = Sequence(x, states_of(cell, B), states_of(cell, B), torch.tensor([6, 6, 4]), resets)
-    h, final = run(BPTT(), cell, parameters, sequence)
+    h, final = run(BPTT(), Recurrence(cell, parameters, sequence))
     weights = [torch.randn_like(one) for one in (h, *final)]
     exact = _gradients(BPTT(), cell, parameters, sequence, weights)
     clipped = _gradients(BPTT(clip_step=1.1), cell, parameters, sequence, weights)

@@ -8,8 +8,10 @@ from oracles import relative
 
 import throughtime as tt
 from throughtime.benchmark.memory import peak_bytes
+from throughtime.cells import Recurrence
 from throughtime.errors import ArgumentError, UnsupportedError
-from throughtime.gradients import Sequence, run
+from throughtime.gradients import run
+from throughtime.sequences import Sequence
 
 FORWARD = {
     "RTRL": tt.RTRL(),
@@ -42,9 +44,11 @@ def test_padding_changes_nothing_not_even_an_approximation(method, name):
     expected = short.gradients(method)
     h, final = run(
         method,
-        long.cell,
-        long.parameters,
-        Sequence(padded, long.sequence.initial, long.sequence.reset_state, torch.tensor([4, 4, 4, 4])),
+        Recurrence(
+            long.cell,
+            long.parameters,
+            Sequence(padded, long.sequence.initial, long.sequence.reset_state, torch.tensor([4, 4, 4, 4])),
+        ),
     )
     loss = sum((w * one).sum() for w, one in zip(long.weights, (h, *final), strict=True))
     ours = torch.autograd.grad(loss, list(short.wanted.values()), materialize_grads=True)
@@ -62,7 +66,7 @@ def test_local_methods_pass_on_to_x_what_the_step_alone_gives(method):
     g = g.clone()
     for t, row in ends:
         g[t, row] += given.weights[1][row]
-    h, _ = run(tt.BPTT(), given.cell, given.parameters, sequence)
+    h, _ = run(tt.BPTT(), Recurrence(given.cell, given.parameters, sequence))
     entering = torch.cat((sequence.initial[0][None], h[:-1])).detach()
     for t in range(len(g)):
         _, d_x, _ = given.cell.step_vjp(given.parameters, sequence.x[t], (entering[t],), (g[t],))
@@ -83,7 +87,7 @@ def test_memory_does_not_grow_with_time(method):
     for steps in (5, 25):
         x = torch.randn(steps, 2, INPUT, dtype=torch.float64)
         state = (torch.randn(2, 5, dtype=torch.float64, requires_grad=True),)
-        h, _ = run(method, cell, parameters, Sequence(x, state, state))
+        h, _ = run(method, Recurrence(cell, parameters, Sequence(x, state, state)))
         weights = torch.randn_like(h)
         needed.append(peak_bytes(lambda h=h, w=weights: torch.autograd.grad(h, list(parameters.values()), w)))
     assert needed[1] == needed[0] > 1000, needed
@@ -93,7 +97,9 @@ def test_no_steps_at_all_pass_the_state_through():
     cell = CELLS["LSTM"]
     parameters = problem(cell).parameters
     state = tuple(torch.randn(2, 5, dtype=torch.float64, requires_grad=True) for _ in range(2))
-    h, final = run(tt.RTRL(), cell, parameters, Sequence(torch.zeros(0, 2, INPUT, dtype=torch.float64), state, state))
+    h, final = run(
+        tt.RTRL(), Recurrence(cell, parameters, Sequence(torch.zeros(0, 2, INPUT, dtype=torch.float64), state, state))
+    )
     weights = [torch.randn_like(member) for member in final]
     gradients = torch.autograd.grad(final, [*state, *parameters.values()], weights)
     assert h.shape == (0, 2, 5)

@@ -7,9 +7,11 @@ from oracles import relative
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import throughtime as tt
+from throughtime.cells import Recurrence
+from throughtime.cells.loop import Loop
 from throughtime.errors import ArgumentError, UnsupportedError
-from throughtime.gradients import BPTT, ParallelScan, Sequence, parallel_scan, run
-from throughtime.gradients.loop import LOOP
+from throughtime.gradients import BPTT, ParallelScan, parallel_scan, run
+from throughtime.sequences import Sequence
 
 T, B = 9, 5
 
@@ -31,10 +33,11 @@ def _sequence(cell):
 def test_a_linear_cell_runs_forward_without_a_loop(name, monkeypatch):
     cell = CELLS[name]
     parameters, sequence = parameters_of(cell), _sequence(cell)
-    expected, final, _ = LOOP.forward(cell, parameters, sequence, None)
+    loop = Loop(cell).forward(parameters, sequence, None)
+    expected, final = loop.outputs, loop.final
     steps = []
     monkeypatch.setattr(type(cell), "advance", _counting(type(cell).advance, steps))
-    ours, our_final = run(ParallelScan(), cell, parameters, sequence)
+    ours, our_final = run(ParallelScan(), Recurrence(cell, parameters, sequence))
     ours.sum().backward()
     assert set(steps) <= {T * B, (T - 1) * B, int(sequence.lengths.sum()), 2}  # 2 in the check of a function
     assert relative(ours, expected) <= 1e-13
@@ -124,4 +127,4 @@ def test_a_diagonal_cell_is_not_warned_of(monkeypatch):
     cell = CELLS["function-diagonal"]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        run(ParallelScan(), cell, parameters_of(cell), _sequence(cell))[0].sum().backward()
+        run(ParallelScan(), Recurrence(cell, parameters_of(cell), _sequence(cell)))[0].sum().backward()

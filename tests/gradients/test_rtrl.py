@@ -4,6 +4,8 @@ from examples_of import CELLS
 from gradients.forward_problems import LENGTHS, away, problem
 
 import throughtime as tt
+from throughtime.cells import Recurrence
+from throughtime.gradients import run
 
 
 @pytest.mark.parametrize("layer", [tt.RNN, tt.LSTM, tt.GRU])
@@ -31,7 +33,7 @@ def test_it_is_not_backward_recursion_under_another_name(monkeypatch):
     """Where no input needs a gradient, none runs."""
     given = problem(CELLS["GRU"], "lengths resets")
     exact = given.gradients(tt.BPTT())
-    monkeypatch.setattr(tt.BPTT, "backward", lambda *_: pytest.fail("backward recursion"))
+    monkeypatch.setattr(Recurrence, "backward", lambda *_: pytest.fail("backward recursion"))
     given.sequence.x.requires_grad_(False)
     for name in given.wanted:
         if name != "x":
@@ -40,6 +42,6 @@ def test_it_is_not_backward_recursion_under_another_name(monkeypatch):
 
 
 def _gradient_of(given, name):
-    h, final = tt.gradients.run(tt.RTRL(), given.cell, given.parameters, given.sequence)
+    h, final = run(tt.RTRL(), Recurrence(given.cell, given.parameters, given.sequence))
     loss = sum((w * one).sum() for w, one in zip(given.weights, (h, *final), strict=True))
     return torch.autograd.grad(loss, given.wanted[name])

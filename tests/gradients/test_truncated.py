@@ -4,8 +4,10 @@ from examples_of import CELLS, INPUT, parameters_of, states_of
 from oracles import relative, unrolled
 
 import throughtime as tt
+from throughtime.cells import Recurrence
 from throughtime.errors import ArgumentError, UnsupportedError
-from throughtime.gradients import Sequence, run
+from throughtime.gradients import run
+from throughtime.sequences import Sequence
 
 T, B = 7, 5
 LENGTHS = torch.tensor([7, 0, 1, 4, 7])
@@ -27,7 +29,7 @@ def _problem(cell, masks):
 
 
 def _gradients(method, cell, parameters, sequence, weights, wanted):
-    h, final = run(method, cell, parameters, sequence)
+    h, final = run(method, Recurrence(cell, parameters, sequence))
     loss = sum((w * one).sum() for w, one in zip(weights, (h, *final), strict=True))
     return torch.autograd.grad(loss, list(wanted.values()), materialize_grads=True)
 
@@ -142,7 +144,7 @@ def test_the_truncated_gradient_can_be_differentiated(cell):
     def first(x, create_graph):
         """Of a linear loss: what the loss itself owes to h would be differentiated in windows again."""
         moved = Sequence(x, sequence.initial, sequence.reset_state, sequence.lengths, sequence.resets)
-        h, final = run(tt.TruncatedBPTT(2), cell, parameters, moved)
+        h, final = run(tt.TruncatedBPTT(2), Recurrence(cell, parameters, moved))
         loss = sum((w * one).sum() for w, one in zip(weights, (h, *final), strict=True))
         gradients = torch.autograd.grad(loss, list(parameters.values()), create_graph=create_graph)
         return sum((g**2).sum() for g in gradients)

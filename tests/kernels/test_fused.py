@@ -8,14 +8,10 @@ import torch
 from examples_of import parameters_of, states_of
 from oracles import relative
 
-from throughtime.cells import ElmanCell, GRUCell, LSTMCell
+from throughtime.cells import ElmanCell, GRUCell, Loop, LSTMCell, Recurrence
 from throughtime.errors import ArgumentError
-from throughtime.gradients import Sequence
-from throughtime.gradients.choice import recurrence_for
-from throughtime.gradients.loop import LOOP
-from throughtime.gradients.norms import StepNorms
-from throughtime.gradients.tap import LayerTap
 from throughtime.kernels import native
+from throughtime.sequences import Cotangents, LayerTap, Sequence, StepNorms
 
 pytestmark = pytest.mark.skipif(native.library() is None, reason="the compiled kernels are not installed")
 
@@ -48,20 +44,20 @@ def _sequence(cell, shape, masks, dtype):
     return Sequence(x, *detached, lengths, resets)
 
 
-def _everything(recurrence, cell, parameters, sequence, clip_step=None, save="gates"):
+def _everything(runner, cell, parameters, sequence, clip_step=None, save="gates"):
     """Outputs, final state, gradients and norms of one forward and one backward pass, by name."""
     names = tuple(cell.state_sizes)
     given = sequence
-    sequence = sequence.plain() if recurrence is LOOP else sequence
-    outputs, final, trace = recurrence.forward(cell, parameters, sequence, save)
+    sequence = sequence.plain() if isinstance(runner, Loop) else sequence
+    result = runner.forward(parameters, sequence, save)
+    outputs, final = result.outputs, result.final
     generator = torch.Generator().manual_seed(3)
     d_outputs = torch.randn(*given.shape, outputs.shape[-1], generator=generator, dtype=outputs.dtype)
     d_outputs = given.from_plain(d_outputs) if sequence is given else d_outputs
     d_final = [torch.randn(one.shape, generator=generator, dtype=one.dtype) for one in final]
     tap = _tap(cell, sequence)
-    g = recurrence.backward(
-        cell, parameters, sequence, trace, d_outputs, tuple(d_final), save, not given.one_hot, StepNorms(clip_step, tap)
-    )
+    cotangents = Cotangents(d_outputs, tuple(d_final), not given.one_hot)
+    g = runner.backward(parameters, sequence, result.trace, cotangents, StepNorms(clip_step, tap))
     steps = [outputs] if given.one_hot else [outputs, g.x]
     steps = [one if sequence is given else given.from_plain(one) for one in steps]
     results = {
@@ -84,9 +80,9 @@ def _parameters(cell, dtype=torch.float64):
 def _assert_equal_to_the_loop(cell, shape, masks, dtype, clip_step=None, save="gates", sequence=None):
     parameters = _parameters(cell, dtype)
     sequence = _sequence(cell, shape, masks, dtype) if sequence is None else sequence
-    assert cell.kernel.serves(cell, sequence)
+    assert cell.kernel.serves(sequence)
     ours = _everything(cell.kernel, cell, parameters, sequence, clip_step, save)
-    loop = _everything(LOOP, cell, parameters, sequence, clip_step)
+    loop = _everything(Loop(cell), cell, parameters, sequence, clip_step)
     assert set(ours) >= set(loop) - {name for name in loop if name.startswith("d_reset")}
     if dtype is torch.float32:  # a gradient of one number may cancel to nothing: rounding shows in all of them together
         ours, loop = ({"all": torch.cat([one[name].flatten() for name in sorted(loop)])} for one in (ours, loop))
@@ -135,13 +131,13 @@ def test_every_form_of_a_sequence_is_its_plain_form(kind, form):
 def test_lengths_beyond_the_steps_are_refused_in_both_passes(length):
     cell = KINDS["GRU"](3, 4)
     parameters, sequence = _parameters(cell), _sequence(cell, (5, 2, 3, 4), "plain", torch.float64)
-    outputs, final, trace = cell.kernel.forward(cell, parameters, sequence, "gates")
+    result = cell.kernel.forward(parameters, sequence, "gates")
     wrong = replace(sequence, lengths=torch.tensor([length, 2]))
     message = rf"lengths lie in {min(length, 2)} … {max(length, 2)}; they must lie in 0 … 5"
     with pytest.raises(ArgumentError, match=message):
-        cell.kernel.forward(cell, parameters, wrong, "gates")
+        cell.kernel.forward(parameters, wrong, "gates")
     with pytest.raises(ArgumentError, match=message):
-        cell.kernel.backward(cell, parameters, wrong, trace, outputs, final, "gates", True, StepNorms())
+        cell.kernel.backward(parameters, wrong, result.trace, Cotangents(result.outputs, result.final), StepNorms())
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -170,8 +166,8 @@ def test_what_is_kept_is_what_the_documentation_says(kind, gates, states):
     cell = KINDS[kind](3, 19)
     sequence = _sequence(cell, (6, 5, 3, 19), "plain", torch.float64)
     for save, numbers in (("gates", gates), ("states", states)):
-        trace = cell.kernel.forward(cell, _parameters(cell), sequence, save)[2]
-        assert sum(member.numel() for member in trace) == numbers * 19 * 6 * 5
+        trace = cell.kernel.forward(_parameters(cell), sequence, save).trace
+        assert sum(member.numel() for member in trace.tensors) == numbers * 19 * 6 * 5
 
 
 @pytest.mark.parametrize("threads", [2, 3])
@@ -197,8 +193,9 @@ def test_the_tap_changes_no_bit(kind, threads):
         for shape, dtype in itertools.product([(5, 1, 3, 200), (4, 40, 3, 40)], TOLERANCE):
             cell = KINDS[kind](shape[2], shape[3])
             parameters, sequence = _parameters(cell, dtype), _sequence(cell, shape, "lengths-and-resets", dtype)
-            outputs, final, trace = cell.kernel.forward(cell, parameters, sequence, "gates")
-            given = cell, parameters, sequence, trace, torch.randn_like(outputs), final, "gates", True
+            result = cell.kernel.forward(parameters, sequence, "gates")
+            cotangents = Cotangents(torch.randn_like(result.outputs), result.final)
+            given = parameters, sequence, result.trace, cotangents
             closed, opened = (cell.kernel.backward(*given, StepNorms(tap=tap)) for tap in (None, _tap(cell, sequence)))
             members = [(g.x, *g.parameters.values(), *g.initial, *g.reset_state) for g in (closed, opened)]
             assert all(map(torch.equal, *members))
@@ -220,12 +217,12 @@ def test_norms_whose_squares_leave_the_range_are_those_of_the_scaled_gradient(dt
     """∂L/∂s_t is linear in ∂L/∂h_t: times a power of 2, the norms are too, to the last bit or two."""
     cell = KINDS["LSTM"](3, 19)
     parameters, sequence = _parameters(cell, dtype), _sequence(cell, (6, 5, 3, 19), "resets", dtype)
-    outputs, final, trace = cell.kernel.forward(cell, parameters, sequence, "gates")
-    d_outputs, found = torch.randn_like(outputs), []
+    result = cell.kernel.forward(parameters, sequence, "gates")
+    d_outputs, found = torch.randn_like(result.outputs), []
     for factor in (1.0, 2.0**power):
         tap, clip = _tap(cell, sequence), clip_step and clip_step * factor
-        d = d_outputs * factor, tuple(member * factor for member in final)
-        cell.kernel.backward(cell, parameters, sequence, trace, *d, "gates", True, StepNorms(clip, tap))
+        cotangents = Cotangents(d_outputs * factor, tuple(member * factor for member in result.final))
+        cell.kernel.backward(parameters, sequence, result.trace, cotangents, StepNorms(clip, tap))
         found.append(torch.stack(list(tap.norms.values())))
     assert (found[0] > 0).any() and torch.isfinite(found[1]).all()
     torch.testing.assert_close(found[1] / 2.0**power, found[0], rtol=4 * torch.finfo(dtype).eps, atol=0)
@@ -237,11 +234,12 @@ def test_a_norm_is_what_is_not_finite_in_its_row_alone(dtype, bad):
     """19 units leave lanes of a vector empty, in which an infinite error times a weight of zero is NaN."""
     cell = KINDS["Elman-identity"](3, 19)
     parameters, sequence = _parameters(cell, dtype), _sequence(cell, (6, 5, 3, 19), "plain", dtype)
-    outputs, final, trace = cell.kernel.forward(cell, parameters, sequence, "gates")
-    d_outputs, tap = torch.ones_like(outputs), _tap(cell, sequence)
+    result = cell.kernel.forward(parameters, sequence, "gates")
+    d_outputs, tap = torch.ones_like(result.outputs), _tap(cell, sequence)
     parameters["weight_hh"].abs_()  # an infinity times a weight stays one: no sum of two of them is NaN
     d_outputs[4, 2, 7] = bad
-    cell.kernel.backward(cell, parameters, sequence, trace, d_outputs, final, "gates", True, StepNorms(tap=tap))
+    cotangents = Cotangents(d_outputs, result.final)
+    cell.kernel.backward(parameters, sequence, result.trace, cotangents, StepNorms(tap=tap))
     norms, rows = tap.norms["h"], torch.arange(5) != 2
     assert torch.isfinite(norms[:, rows]).all() and torch.isfinite(norms[5:]).all()
     assert torch.equal(
@@ -270,9 +268,9 @@ def test_without_a_backward_pass_nothing_is_kept_and_the_outputs_are_the_same(ki
         cell = KINDS[kind](3, 19)
         parameters = _parameters(cell)
         sequence = _sequence(cell, (6, 5, 3, 19), masks, torch.float64)
-        kept, bare = (cell.kernel.forward(cell, parameters, sequence, save) for save in ("gates", None))
-        assert bare[2] == () and kept[2] != ()
-        for one, other in zip((bare[0], *bare[1]), (kept[0], *kept[1]), strict=True):
+        kept, bare = (cell.kernel.forward(parameters, sequence, save) for save in ("gates", None))
+        assert bare.trace.tensors == () and kept.trace.tensors != ()
+        for one, other in zip((bare.outputs, *bare.final), (kept.outputs, *kept.final), strict=True):
             assert torch.equal(one, other)
 
 
@@ -285,13 +283,13 @@ def test_arguments_of_any_strides_are_read_as_what_they_say():
     turned = Sequence(dense.x.transpose(0, 1).contiguous().transpose(0, 1), dense.initial, dense.reset_state)
     expected, actual = (_everything(cell.kernel, cell, p, s) for p, s in ((parameters, dense), (strided, turned)))
     assert all(relative(actual[name], value) <= 1e-13 for name, value in expected.items() if name != "clipped")
-    outputs, final, trace = cell.kernel.forward(cell, parameters, dense, "gates")
+    result = cell.kernel.forward(parameters, dense, "gates")
     one = torch.ones((), dtype=torch.float64)
     gradients = [
-        cell.kernel.backward(cell, parameters, dense, trace, d, final, "gates", False, StepNorms()).parameters[
-            "weight_hh"
-        ]
-        for d in (one.expand_as(outputs), torch.ones_like(outputs))
+        cell.kernel.backward(
+            parameters, dense, result.trace, Cotangents(d, result.final, False), StepNorms()
+        ).parameters["weight_hh"]
+        for d in (one.expand_as(result.outputs), torch.ones_like(result.outputs))
     ]
     assert torch.equal(*gradients)
 
@@ -301,11 +299,9 @@ def test_bias_gradients_do_not_share_memory():
     for cell in (ElmanCell(3, 5), LSTMCell(3, 5), GRUCell(3, 5)):
         parameters = _parameters(cell)
         sequence = _sequence(cell, (4, 2, 3, 5), "plain", torch.float64)
-        _, final, trace = cell.kernel.forward(cell, parameters, sequence, "gates")
-        d_outputs = torch.randn(4, 2, 5, dtype=torch.float64)
-        g = cell.kernel.backward(
-            cell, parameters, sequence, trace, d_outputs, final, "gates", False, StepNorms()
-        ).parameters
+        result = cell.kernel.forward(parameters, sequence, "gates")
+        cotangents = Cotangents(torch.randn(4, 2, 5, dtype=torch.float64), result.final, False)
+        g = cell.kernel.backward(parameters, sequence, result.trace, cotangents, StepNorms()).parameters
         shared = g["bias_ih"].data_ptr() == g["bias_hh"].data_ptr()
         assert not shared or g["bias_ih"] is g["bias_hh"]
 
@@ -314,7 +310,7 @@ def test_bias_gradients_do_not_share_memory():
 def test_other_dtypes_are_left_to_the_loop(dtype):
     cell = GRUCell(3, 5)
     sequence = Sequence(torch.zeros(2, 1, 3, dtype=dtype), (torch.zeros(1, 5, dtype=dtype),), ())
-    assert not cell.kernel.serves(cell, sequence)
+    assert not cell.kernel.serves(sequence)
 
 
 def test_a_subclass_with_another_step_does_not_inherit_the_kernel():
@@ -324,5 +320,5 @@ def test_a_subclass_with_another_step_does_not_inherit_the_kernel():
 
     sequence = _sequence(ElmanCell(3, 5), (4, 2, 3, 5), "plain", torch.float64)
     with torch.no_grad():
-        assert recurrence_for(Doubled(3, 5), sequence) is LOOP
-        assert recurrence_for(ElmanCell(3, 5), sequence) is ElmanCell.kernel
+        assert Recurrence(Doubled(3, 5), {}, sequence).runner == Loop(Doubled(3, 5))
+        assert Recurrence(ElmanCell(3, 5), {}, sequence).runner == ElmanCell(3, 5).kernel

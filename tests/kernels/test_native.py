@@ -16,12 +16,10 @@ from examples_of import parameters_of, states_of
 from oracles import relative
 
 import throughtime as tt
-from throughtime.cells import ElmanCell, GRUCell, LSTMCell
+from throughtime.cells import ElmanCell, GRUCell, Loop, LSTMCell
 from throughtime.errors import ArgumentError
-from throughtime.gradients import Sequence
-from throughtime.gradients.loop import LOOP
-from throughtime.gradients.norms import StepNorms
 from throughtime.kernels import native
+from throughtime.sequences import Cotangents, Sequence, StepNorms
 
 ROOT = Path(__file__).parents[2]
 HEADER = ROOT / "src" / "throughtime" / "kernels" / "throughtime.h"
@@ -54,7 +52,7 @@ def no_library(monkeypatch):
     native.library.cache_clear()
 
 
-def _results(recurrence, cell, dtype):
+def _results(runner, cell, dtype):
     """Outputs, final state and all gradients of one sequence with lengths and resets, in one vector."""
     torch.manual_seed(5)
     steps, rows = 7, 5
@@ -63,10 +61,17 @@ def _results(recurrence, cell, dtype):
     lengths = torch.tensor([3, 7, 0, 1, 6])
     resets = (torch.rand(steps, rows) < 0.3) & (torch.arange(steps)[:, None] < lengths)
     sequence = Sequence(torch.randn(steps, rows, cell.input_size, dtype=dtype), initial, rest, lengths, resets)
-    outputs, final, trace = recurrence.forward(cell, parameters, sequence, "gates")
-    d_outputs, *d_final = (torch.randn(one.shape, dtype=dtype) for one in (outputs, *final))
-    g = recurrence.backward(cell, parameters, sequence, trace, d_outputs, tuple(d_final), "gates", True, StepNorms())
-    found = (outputs, *final, g.x, *g.initial, *g.reset_state, *(g.parameters[name] for name in sorted(parameters)))
+    result = runner.forward(parameters, sequence, "gates")
+    d_outputs, *d_final = (torch.randn(one.shape, dtype=dtype) for one in (result.outputs, *result.final))
+    g = runner.backward(parameters, sequence, result.trace, Cotangents(d_outputs, tuple(d_final)), StepNorms())
+    found = (
+        result.outputs,
+        *result.final,
+        g.x,
+        *g.initial,
+        *g.reset_state,
+        *(g.parameters[name] for name in sorted(parameters)),
+    )
     return torch.cat([one.flatten() for one in found])
 
 
@@ -85,14 +90,14 @@ def _fields_in_c(structure):
 @pytest.mark.parametrize(
     ("mirror", "structure"),
     [
-        (native.Problem, "tt_problem"),
-        (native.Forward, "tt_forward_arguments"),
-        (native.Backward, "tt_backward_arguments"),
+        (native.Inputs, "tt_problem"),
+        (native.ForwardArguments, "tt_forward_arguments"),
+        (native.BackwardArguments, "tt_backward_arguments"),
     ],
 )
 def test_the_structures_are_those_of_the_header(mirror, structure):
     in_c = {ctypes.c_int64: "int64_t", ctypes.c_double: "double", ctypes.c_void_p: "void *"}
-    in_c[native.Problem] = "tt_problem"
+    in_c[native.Inputs] = "tt_problem"
     assert [(in_c[kind], name) for name, kind in mirror._fields_] == _fields_in_c(structure)
 
 
@@ -129,7 +134,7 @@ def test_a_forced_instruction_set_agrees_with_the_loop(kind, name, dtype, instru
         pytest.skip(f"this machine does not run {name}")
     instruction_set(name)
     cell = CELLS[kind]()
-    assert relative(_results(cell.kernel, cell, dtype), _results(LOOP, cell, dtype)) <= TOLERANCE[dtype]
+    assert relative(_results(cell.kernel, cell, dtype), _results(Loop(cell), cell, dtype)) <= TOLERANCE[dtype]
 
 
 @INSTALLED
@@ -187,7 +192,7 @@ def test_without_the_library_everything_runs_on_the_loop_and_says_so_once(kind, 
         for _ in range(3):
             layer(torch.randn(4, 2, 3, requires_grad=True))[0].sum().backward()
         x = torch.zeros(2, 1, cell.input_size)
-        assert not cell.kernel.serves(cell, Sequence(x, states_of(cell, 1, x.dtype), ()))
+        assert not cell.kernel.serves(Sequence(x, states_of(cell, 1, x.dtype), ()))
     assert len(said) == 1 and "without its compiled kernels (libnowhere.so)" in str(said[0].message)
 
 
@@ -218,8 +223,8 @@ def test_without_the_library_that_is_described_and_no_instruction_set_can_be_use
 @pytest.mark.parametrize(("status", "error"), [(1, MemoryError), (2, ArgumentError)])
 def test_a_status_that_is_not_ok_is_an_error(status, error):
     with pytest.raises(error):
-        native.call(lambda *_: status, native.Forward())
-    native.call(lambda *_: 0, native.Forward())
+        native.call(lambda *_: status, native.ForwardArguments())
+    native.call(lambda *_: 0, native.ForwardArguments())
 
 
 def test_without_a_compiler_the_wheel_is_python_alone_and_runs(tmp_path):

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import throughtime as tt
+from throughtime.cells import Recurrence
 from throughtime.gradients.base import run
 
 T, B, INPUT, H = 9, 4, 3, 5
@@ -22,7 +23,7 @@ def test_the_last_layer_gives_the_outputs_of_the_stack(kind, bidirectional, opti
     x, hx = torch.randn(T, B, INPUT, dtype=torch.float64), hx if members == 2 else hx[0]
     sequence = stack.sequence_at(2, x, hx, **OPTIONS[options])
     assert sequence.is_plain and sequence.shape == (T, B)
-    outputs, _ = run(stack.gradient, *stack.cell_and_parameters(2), sequence)
+    outputs, _ = run(stack.gradient, Recurrence(*stack.cell_and_parameters(2), sequence))
     assert torch.equal(outputs, stack(x, hx, **OPTIONS[options])[0][..., :H])
 
 

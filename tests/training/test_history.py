@@ -4,8 +4,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from throughtime.gradients.tap import LayerTap
 from throughtime.records import StepNormRow, UpdateRow, read_table
+from throughtime.sequences.tap import LayerTap
 from throughtime.training import history as module
 from throughtime.training.history import History
 

@@ -8,7 +8,8 @@ from torch.nn.functional import cross_entropy
 
 from throughtime.data.streams import ChunkLoader, training_streams
 from throughtime.errors import NonFiniteError
-from throughtime.gradients import BPTT, RTRL, tap
+from throughtime.gradients import BPTT, RTRL
+from throughtime.layers import tap
 from throughtime.training.model import SequenceModel
 from throughtime.training.module import SequenceTraining
 from throughtime.training.settings import ModelSettings, OptimizationSettings

@@ -1,7 +1,7 @@
 import torch
 
 import throughtime as tt
-from throughtime.gradients.tap import LayerTap
+from throughtime.sequences.tap import LayerTap
 from throughtime.training.step_norms import mean_squares, tap_of, untapped
 
 

@@ -12,7 +12,6 @@ from torch import nn
 import throughtime as tt
 from throughtime.errors import ArgumentError, NonFiniteError, UnsupportedError, WrongGradientError
 from throughtime.gradients import GradientMethod, Gradients
-from throughtime.gradients.loop import LOOP, split_by_step
 from throughtime.verification import Finding
 
 WRONG_AT = (3, 1)
@@ -40,11 +39,13 @@ class _OneStep(GradientMethod):
     def check(self, cell):
         """Every cell is served."""
 
-    def forward(self, cell, parameters, sequence, keep):
-        return LOOP.forward(cell, parameters, sequence, "states" if keep else None)
+    def forward(self, recurrence, keep):
+        return recurrence.forward("states" if keep else None)
 
-    def backward(self, cell, parameters, sequence, trace, d_outputs, d_final, needs_x, norms):
-        entering = [step[: len(d_final)] for step in split_by_step(trace, len(sequence.x))]
+    def backward(self, recurrence, trace, cotangents, norms):
+        cell, parameters, sequence = recurrence.cell, recurrence.parameters, recurrence.sequence
+        d_outputs, d_final = cotangents.outputs, cotangents.final
+        entering = list(zip(*recurrence.entering(trace), strict=True))
         nothing = tuple(torch.zeros_like(member) for member in d_final)
         d_parameters = {name: torch.zeros_like(value) for name, value in parameters.items()}
         d_x = torch.zeros_like(sequence.x)

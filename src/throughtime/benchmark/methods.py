@@ -15,9 +15,11 @@ from throughtime.benchmark.measurement import Timing
 from throughtime.benchmark.memory import peak_bytes
 from throughtime.benchmark.parity import relative
 from throughtime.benchmark.problem import OURS
+from throughtime.cells import Recurrence
 from throughtime.errors import UnsupportedError
-from throughtime.gradients import BPTT, GradientMethod, Sequence
+from throughtime.gradients import BPTT, GradientMethod
 from throughtime.layers.base import RecurrentLayer
+from throughtime.sequences import Sequence
 
 SHAPE = Shape(8, 32, 100)
 """What is measured unless another is given."""
@@ -161,7 +163,7 @@ def _in_double(method: GradientMethod, cell: str, shape: Shape) -> list[Tensor]:
     one, weights = run.layer.cell_and_parameters(0)
     x, start = run.x.requires_grad_(), [0.5 * run.cotangent[0].clone() for _ in one.state_sizes]
     initial = tuple(member.requires_grad_() for member in start)
-    h, _ = gradients.run(method, one, weights, Sequence(x, initial, initial))
+    h, _ = gradients.run(method, Recurrence(one, weights, Sequence(x, initial, initial)))
     d_x, *found = torch.autograd.grad(h, [x, *initial, *weights.values()], run.cotangent)
     d_weights = [g.flatten() for g in found[len(initial) :]]
     return [torch.cat(d_weights), d_x, *found[: len(initial)]]

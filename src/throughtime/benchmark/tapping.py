@@ -14,7 +14,8 @@ from throughtime.benchmark.measure import LargeProduct, Protocol, take_turns
 from throughtime.benchmark.measurement import Timing
 from throughtime.benchmark.methods import Run, measured_run
 from throughtime.benchmark.report import finite
-from throughtime.gradients import BPTT, tap
+from throughtime.gradients import BPTT
+from throughtime.layers import tap
 
 GOAL = 1.02
 """The most that a whole update may take with the tap open, over its time without."""

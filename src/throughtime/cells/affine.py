@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from throughtime.cells.base import Cell, check_size
+from throughtime.kernels.fused import Sizes
 from throughtime.types import Parameters, State
 
 
@@ -58,6 +59,12 @@ class AffineCell(Cell):
     @property
     def state_sizes(self) -> Mapping[str, int]:
         return {"h": self.output_size}
+
+    @property
+    def sizes(self) -> Sizes:
+        """All that a kernel has to know."""
+        has_c = len(self.state_sizes) > 1
+        return Sizes(self.input_size, self.hidden_size, self.output_size, self.gates, has_c, self.bias)
 
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         """The parameters' shapes by name, in torch.nn's order."""

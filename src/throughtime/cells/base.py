@@ -4,14 +4,14 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from throughtime.errors import ArgumentError
-from throughtime.kernels.base import Kernel
+from throughtime.sequences.runner import Runner
 from throughtime.types import Parameters, State
 
 
@@ -47,8 +47,13 @@ class Cell(ABC):
     J[b, i, j] = ∂s_t[i] / ∂s_{t-1}[j] for row b.
     """
 
-    kernel: ClassVar[Kernel | None] = None
-    """A fused recurrence that computes the same thing faster; a cell opts in with this one line."""
+    @property
+    def kernel(self) -> Runner | None:
+        """A fused recurrence that computes the same thing faster; None unless a cell's class defines it.
+
+        It counts for that class alone: a subclass may have another step.
+        """
+        return None
 
     input_size: int
     """Features of x_t."""

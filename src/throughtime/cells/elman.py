@@ -10,7 +10,6 @@ from torch import Tensor
 from throughtime.cells.affine import AffineCell
 from throughtime.cells.base import ActivationValues
 from throughtime.errors import ArgumentError
-from throughtime.kernels.base import Kernel
 from throughtime.kernels.fused import FusedKernel
 from throughtime.types import Parameters, State
 
@@ -26,7 +25,6 @@ class ElmanCell(AffineCell):
     nonlinearity: Nonlinearity = "tanh"
 
     gates: ClassVar[int] = 1
-    kernel: ClassVar[Kernel | None] = FusedKernel("elman", variant="nonlinearity")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -39,6 +37,10 @@ class ElmanCell(AffineCell):
     @property
     def linear(self) -> bool:
         return self.nonlinearity == "identity"
+
+    @property
+    def kernel(self) -> FusedKernel:
+        return FusedKernel(f"elman_{self.nonlinearity}", self.sizes)
 
     def update(self, a_x: Tensor, a_h: Tensor, state: State) -> tuple[State, tuple[Tensor, ...]]:
         a = a_x + a_h

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from throughtime.cells.affine import AffineCell
 from throughtime.cells.base import ActivationValues
-from throughtime.kernels.base import Kernel
 from throughtime.kernels.fused import FusedKernel
 from throughtime.types import Parameters, State
 
@@ -25,7 +24,10 @@ class GRUCell(AffineCell):
 
     gates: ClassVar[int] = 3
     gate_names: ClassVar[tuple[str, ...]] = ("reset gate", "update gate", "new")
-    kernel: ClassVar[Kernel | None] = FusedKernel("gru", keeps_a_h=True)
+
+    @property
+    def kernel(self) -> FusedKernel:
+        return FusedKernel("gru", self.sizes)
 
     def update(self, a_x: Tensor, a_h: Tensor, state: State) -> tuple[State, tuple[Tensor, ...]]:
         a_x_r_z, a_x_n = a_x.split([2 * self.hidden_size, self.hidden_size], dim=-1)

@@ -10,7 +10,6 @@ from torch import Tensor
 from throughtime.cells.affine import AffineCell
 from throughtime.cells.base import ActivationValues
 from throughtime.errors import ArgumentError
-from throughtime.kernels.base import Kernel
 from throughtime.kernels.fused import FusedKernel
 from throughtime.types import Parameters, State
 
@@ -31,7 +30,6 @@ class LSTMCell(AffineCell):
 
     gates: ClassVar[int] = 4
     gate_names: ClassVar[tuple[str, ...]] = ("input gate", "forget gate", "candidate", "output gate")
-    kernel: ClassVar[Kernel | None] = FusedKernel("lstm")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -44,6 +42,10 @@ class LSTMCell(AffineCell):
     @property
     def state_sizes(self) -> Mapping[str, int]:
         return {"h": self.output_size, "c": self.hidden_size}
+
+    @property
+    def kernel(self) -> FusedKernel:
+        return FusedKernel("lstm", self.sizes)
 
     def update(self, a_x: Tensor, a_h: Tensor, state: State) -> tuple[State, tuple[Tensor, ...]]:
         a_i_f, a_g, a_o = (a_x + a_h).split([2 * self.hidden_size, self.hidden_size, self.hidden_size], dim=-1)

@@ -15,11 +15,12 @@ from throughtime.diagnosis.layout import Layout
 from throughtime.errors import ArgumentError
 from throughtime.gradients.evaluated import recurrent_layers, scalar_loss
 from throughtime.gradients.lags import RecordedRun, Recording
-from throughtime.gradients.norms import row_norm
-from throughtime.gradients.sequence import valid_steps
-from throughtime.gradients.tap import LayerTap, Tap, tap
 from throughtime.gradients.unchanged import differentiated_by, unchanged
 from throughtime.layers.base import RecurrentLayer
+from throughtime.layers.tap import tap
+from throughtime.sequences.norms import row_norm
+from throughtime.sequences.sequence import valid_steps
+from throughtime.sequences.tap import LayerTap, Tap
 from throughtime.types import State
 
 

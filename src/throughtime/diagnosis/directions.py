@@ -7,7 +7,7 @@ from torch import Tensor
 from throughtime.cells.base import Cell, check_size
 from throughtime.diagnosis.finite import check_finite, checked_parameters
 from throughtime.errors import ArgumentError
-from throughtime.gradients.sequence import Sequence
+from throughtime.sequences.sequence import Sequence
 from throughtime.types import Parameters, State
 
 NUMBERS = 2**18

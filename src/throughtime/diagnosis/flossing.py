@@ -7,10 +7,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from throughtime.cells.base import check_size
+from throughtime.cells.loop import Loop
 from throughtime.diagnosis.directions import Follower, checked_discard, counted_steps
 from throughtime.diagnosis.lyapunov import check_layer
 from throughtime.errors import ArgumentError
-from throughtime.gradients.loop import LOOP
 from throughtime.layers.base import RecurrentLayer
 from throughtime.types import State
 
@@ -64,8 +64,8 @@ def flossing_loss(
     counted = counted_steps(sequence, checked_discard(sequence, discard))
     if not bool(counted.any()):
         raise ArgumentError("x has no step whose state comes from the one before; at least one is needed")
-    _, _, trace = LOOP.forward(cell, parameters, sequence, "states")
-    logs = follower.follow(sequence, LOOP.entering(cell, sequence, trace))
+    loop = Loop(cell)  # PyTorch differentiates the states
+    logs = follower.follow(sequence, loop.entering(sequence, loop.forward(parameters, sequence, "states").trace))
     lost = logs.detach().isinf().nonzero()
     if len(lost):
         step, row, direction = lost[0].tolist()

@@ -22,12 +22,12 @@ from throughtime.diagnosis.shares import shares_of
 from throughtime.diagnosis.spectra import spectrum_of
 from throughtime.diagnosis.verdict import judge
 from throughtime.errors import ArgumentError, NonFiniteError
-from throughtime.gradients.autocast import without_autocast
 from throughtime.gradients.lags import RecordedRun
-from throughtime.gradients.norms import row_norm
-from throughtime.gradients.sequence import valid_steps
 from throughtime.records import Finding, Flow, GainMap, Horizon, LagCurve, LayerFlow, Lyapunov, Spectrum, Verdict
 from throughtime.report import figure_of_flow, page_of_flow
+from throughtime.sequences.autocast import without_autocast
+from throughtime.sequences.norms import row_norm
+from throughtime.sequences.sequence import valid_steps
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,9 +7,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from throughtime.diagnosis.capture import CapturedLayer, is_reverse
-from throughtime.gradients.direction import reversed_in_time
 from throughtime.gradients.lags import RecordedRun
 from throughtime.records import LagCurve
+from throughtime.sequences.direction import reversed_in_time
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 PASSES = 16

@@ -7,13 +7,14 @@ import torch
 from torch import Tensor
 
 from throughtime.cells.base import Cell, check_size
+from throughtime.cells.recurrence import Recurrence
 from throughtime.diagnosis.batch_means import mean_with_error
 from throughtime.diagnosis.directions import Follower, checked_discard, counted_steps, moving
 from throughtime.errors import ArgumentError
-from throughtime.gradients.lags import STATES, RecordedRun
-from throughtime.gradients.sequence import Sequence
+from throughtime.gradients.lags import RecordedRun
 from throughtime.layers.base import RecurrentLayer
 from throughtime.records import Lyapunov
+from throughtime.sequences.sequence import Sequence
 from throughtime.types import Parameters, State
 
 NUMBERS = 2**18
@@ -130,12 +131,13 @@ def _record(logs: Tensor, sequence: Sequence, discard: int) -> Lyapunov:
 
 def _pieces(cell: Cell, parameters: Parameters, sequence: Sequence) -> Iterator[tuple[Sequence, State]]:
     """Stretches of the sequence that fit into memory, with the states that enter their steps."""
-    steps, state = sequence.shape[0], sequence.initial
+    steps, state, whole = sequence.shape[0], sequence.initial, Recurrence(cell, parameters, sequence)
     length = max(1, NUMBERS // max(1, sum(member.numel() for member in state)))
     for start in range(0, steps, length):
-        part = sequence.part(start, min(start + length, steps), state)
-        _, state, trace = STATES.forward(cell, parameters, part, keep=True)
-        yield part, STATES.entering(cell, part, trace)
+        part = whole.part(start, min(start + length, steps), state)
+        result = part.forward("states")
+        state = result.final
+        yield part.sequence, part.entering(result.trace)
 
 
 def _zeros(layer: RecurrentLayer, steps: int, hx: Tensor | State | None) -> Tensor:

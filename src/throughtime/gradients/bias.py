@@ -12,8 +12,8 @@ from throughtime.errors import ArgumentError
 from throughtime.gradients.base import GradientMethod
 from throughtime.gradients.evaluated import recurrent_layers, scalar_loss
 from throughtime.gradients.lags import RecordedRun, Recording
-from throughtime.gradients.tap import Tappable
 from throughtime.gradients.unchanged import differentiated_by, unchanged
+from throughtime.layers.base import RecurrentLayer
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def gradient_bias(
     return GradientBias(Agreement.of(estimate, exact), by_parameter, _by_lag(method, recording.runs, lags))
 
 
-def _checked_layers(method: GradientMethod, model: nn.Module) -> list[Tappable]:
+def _checked_layers(method: GradientMethod, model: nn.Module) -> list[RecurrentLayer]:
     if not isinstance(method, GradientMethod):
         raise ArgumentError(f"method is {method!r}; it must be a gradient method such as throughtime.TruncatedBPTT(8)")
     return list(recurrent_layers(model).values())
@@ -143,7 +143,7 @@ def _check_lags(lags: Ordered[int]) -> None:
 def _gradients(
     method: GradientMethod,
     model: nn.Module,
-    layers: list[Tappable],
+    layers: list[RecurrentLayer],
     loss: Callable[[Tensor, Any], Tensor],
     x: Any,
     y: Any,

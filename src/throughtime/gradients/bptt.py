@@ -7,13 +7,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from throughtime.cells.base import Cell
+from throughtime.cells.recurrence import Recurrence
 from throughtime.errors import ArgumentError
-from throughtime.gradients import operators
 from throughtime.gradients.base import GradientMethod
-from throughtime.gradients.choice import kernel_for, recurrence_for
-from throughtime.gradients.norms import StepNorms
-from throughtime.gradients.sequence import Sequence
-from throughtime.types import Gradients, Parameters, Save, State
+from throughtime.kernels import operators
+from throughtime.kernels.fused import FusedKernel
+from throughtime.sequences.norms import StepNorms
+from throughtime.sequences.runner import Cotangents, Pass, Trace
+from throughtime.types import Gradients, Save, State
 
 
 @dataclass(frozen=True)
@@ -40,37 +41,17 @@ class BPTT(GradientMethod):
     def check(self, cell: Cell) -> None:
         """Every cell is served."""
 
-    def forward(
-        self, cell: Cell, parameters: Parameters, sequence: Sequence, keep: bool
-    ) -> tuple[Float[Tensor, "time batch hidden"], State, tuple[Tensor, ...]]:
-        return recurrence_for(cell, sequence).forward(cell, parameters, sequence, self.save if keep else None)
+    def forward(self, recurrence: Recurrence, keep: bool) -> Pass:
+        return recurrence.forward(self.save if keep else None)
 
-    def backward(
-        self,
-        cell: Cell,
-        parameters: Parameters,
-        sequence: Sequence,
-        trace: tuple[Tensor, ...],
-        d_outputs: Float[Tensor, "time batch hidden"],
-        d_final: State,
-        needs_x: bool,
-        norms: StepNorms,
-    ) -> Gradients:
-        recurrence = recurrence_for(cell, sequence)
-        return recurrence.backward(cell, parameters, sequence, trace, d_outputs, d_final, self.save, needs_x, norms)
+    def backward(self, recurrence: Recurrence, trace: Trace, cotangents: Cotangents, norms: StepNorms) -> Gradients:
+        return recurrence.backward(trace, cotangents, norms)
 
-    def entering(self, cell: Cell, sequence: Sequence, trace: tuple[Tensor, ...]) -> State:
-        """For `save="states"`, the state that entered each step, each member [T, B, size]: see `Kernel`."""
-        return recurrence_for(cell, sequence).entering(cell, sequence, trace)
+    def takes(self, recurrence: Recurrence) -> bool:
+        return recurrence.is_fused or super().takes(recurrence)
 
-    def takes(self, cell: Cell, sequence: Sequence) -> bool:
-        return kernel_for(cell, sequence) is not None or super().takes(cell, sequence)
-
-    def traced(
-        self, cell: Cell, parameters: Parameters, sequence: Sequence, keep: bool
-    ) -> tuple[Float[Tensor, "time batch hidden"], State]:
-        kernel = operators.kernel_of(cell, sequence)
-        if kernel is not None:
-            save, name = self.save if keep else None, kernel.full_name(cell)
-            return operators.recurrence_of(name, parameters, sequence, save, self.clip_step)
-        return super().traced(cell, parameters, sequence, keep)
+    def traced(self, recurrence: Recurrence, keep: bool) -> tuple[Float[Tensor, "time batch hidden"], State]:
+        kernel, save = recurrence.runner, self.save if keep else None
+        if isinstance(kernel, FusedKernel):
+            return operators.recurrence_of(kernel, recurrence.parameters, recurrence.sequence, save, self.clip_step)
+        return super().traced(recurrence, keep)

@@ -14,7 +14,7 @@ from throughtime.gradients.checkpointed import check_division
 from throughtime.gradients.nest import map_nest, tensors_of
 from throughtime.gradients.pieces import Pieces, sliced, spooled, steps_of
 from throughtime.gradients.schedule import Plan, go_back, plan_for
-from throughtime.gradients.tap import Tappable
+from throughtime.layers.base import RecurrentLayer
 
 Reduction = Literal["mean", "sum"]
 Model = Callable[[Tensor, Any], tuple[Any, Any]]
@@ -120,7 +120,7 @@ def _check_direction(model: Model) -> None:
     if not isinstance(model, nn.Module):
         return
     for name, module in model.named_modules():
-        if isinstance(module, Tappable | nn.RNNBase) and vars(module).get("bidirectional"):
+        if isinstance(module, RecurrentLayer | nn.RNNBase) and vars(module).get("bidirectional"):
             raise UnsupportedError(
                 f"model's layer {name or 'itself'} is bidirectional; its second direction would begin anew at the end "
                 "of every segment: use CheckpointedBPTT as its gradient method"

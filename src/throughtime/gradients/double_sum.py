@@ -8,12 +8,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from throughtime.cells.base import Cell
+from throughtime.cells.loop import no_steps
+from throughtime.cells.recurrence import Recurrence
 from throughtime.errors import ArgumentError
 from throughtime.gradients.base import GradientMethod
-from throughtime.gradients.loop import LOOP, no_steps, split_by_step
-from throughtime.gradients.norms import StepNorms
-from throughtime.gradients.sequence import Sequence, blank, choose
-from throughtime.types import Gradients, Parameters, State
+from throughtime.sequences.norms import StepNorms
+from throughtime.sequences.runner import Cotangents, Pass, Trace
+from throughtime.sequences.sequence import blank, choose
+from throughtime.types import Gradients, State
 
 Order = Literal["backward", "forward"]
 
@@ -47,50 +49,34 @@ class DoubleSum(GradientMethod):
     def check(self, cell: Cell) -> None:
         """Every cell is served."""
 
-    def forward(
-        self, cell: Cell, parameters: Parameters, sequence: Sequence, keep: bool
-    ) -> tuple[Float[Tensor, "time batch hidden"], State, tuple[Tensor, ...]]:
-        return LOOP.forward(cell, parameters, sequence, "states" if keep else None)
+    def forward(self, recurrence: Recurrence, keep: bool) -> Pass:
+        return recurrence.looped().forward("states" if keep else None)  # an oracle shares nothing with the kernels
 
-    def backward(
-        self,
-        cell: Cell,
-        parameters: Parameters,
-        sequence: Sequence,
-        trace: tuple[Tensor, ...],
-        d_outputs: Float[Tensor, "time batch hidden"],
-        d_final: State,
-        needs_x: bool,
-        norms: StepNorms,
-    ) -> Gradients:
-        if not len(sequence.x):
-            return no_steps(parameters, sequence, d_final)
-        steps = _Steps(cell, parameters, sequence, trace, d_outputs, d_final)
+    def backward(self, recurrence: Recurrence, trace: Trace, cotangents: Cotangents, norms: StepNorms) -> Gradients:
+        if not len(recurrence.sequence.x):
+            return no_steps(recurrence.parameters, recurrence.sequence, cotangents.final)
+        steps = _Steps(recurrence, recurrence.looped().entering(trace), cotangents)
         totals, d_initial, d_reset = steps.sum_of_paths(norms)
         d_parameters = steps.backward_order(totals) if self.order == "backward" else steps.forward_order()
         return Gradients(
-            d_parameters, steps.d_x(totals) if needs_x else None, steps.split(d_initial), steps.split(d_reset)
+            d_parameters,
+            steps.d_x(totals) if cotangents.needs_x else None,
+            steps.split(d_initial),
+            steps.split(d_reset),
         )
 
 
 class _Steps:
     """The Jacobians and direct gradients of every step, with the state laid side by side: S = Σ sizes."""
 
-    def __init__(
-        self,
-        cell: Cell,
-        parameters: Parameters,
-        sequence: Sequence,
-        trace: tuple[Tensor, ...],
-        d_outputs: Tensor,
-        d_final: State,
-    ) -> None:
-        self.cell, self.parameters, self.sequence = cell, parameters, sequence
-        self.entering = [step[: len(d_final)] for step in split_by_step(trace, len(sequence.x))]
+    def __init__(self, recurrence: Recurrence, entering: State, cotangents: Cotangents) -> None:
+        self.cell, self.parameters = recurrence.cell, recurrence.parameters
+        self.sequence, d_final = recurrence.sequence, cotangents.final
+        self.entering = list(zip(*entering, strict=True))
         rest = torch.zeros_like(torch.cat(d_final[1:], dim=-1)) if len(d_final) > 1 else None
         self.direct = [
             g if rest is None else torch.cat((g, rest), dim=-1)
-            for g in (blank(sequence.padding_at(t), g) for t, g in enumerate(d_outputs))
+            for g in (blank(self.sequence.padding_at(t), g) for t, g in enumerate(cotangents.outputs))
         ]
         self.direct[-1] = self.direct[-1] + torch.cat(d_final, dim=-1)
 

@@ -6,10 +6,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from throughtime.errors import ArgumentError
-from throughtime.gradients.tap import Tappable
+from throughtime.layers.base import RecurrentLayer
 
 
-def recurrent_layers(model: nn.Module) -> dict[str, Tappable]:
+def recurrent_layers(model: nn.Module) -> dict[str, RecurrentLayer]:
     """The recurrent layers of ours in the model, by name ("" for the model itself).
 
     Raises:
@@ -17,7 +17,7 @@ def recurrent_layers(model: nn.Module) -> dict[str, Tappable]:
     """
     if not isinstance(model, nn.Module):
         raise ArgumentError(f"model is a {type(model).__name__}; it must be a torch.nn.Module with a recurrent layer")
-    layers = {name: module for name, module in model.named_modules() if isinstance(module, Tappable)}
+    layers = {name: module for name, module in model.named_modules() if isinstance(module, RecurrentLayer)}
     if not layers:
         theirs = {
             type(module).__name__: name for name, module in model.named_modules() if isinstance(module, nn.RNNBase)

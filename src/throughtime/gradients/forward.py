@@ -1,7 +1,7 @@
 """What the forward methods share: they carry the influence of the weights along with the state."""
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -9,15 +9,17 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from throughtime.cells.base import Cell
+from throughtime.cells.loop import no_steps
+from throughtime.cells.recurrence import Recurrence
 from throughtime.errors import ArgumentError, UnsupportedError
 from throughtime.gradients.base import GradientMethod
 from throughtime.gradients.bptt import BPTT
 from throughtime.gradients.influence import Influence, StartInfluence, check_room
-from throughtime.gradients.loop import no_steps
-from throughtime.gradients.norms import StepNorms
-from throughtime.gradients.sequence import Sequence, blank
 from throughtime.gradients.systems import CellStep, CellSystem, Step, System
-from throughtime.types import Gradients, Parameters, State
+from throughtime.sequences.norms import StepNorms
+from throughtime.sequences.runner import Cotangents, Pass, Trace
+from throughtime.sequences.sequence import blank
+from throughtime.types import Gradients, State
 
 
 @dataclass(frozen=True)
@@ -80,43 +82,30 @@ class ForwardMethod(GradientMethod):
             "an exact method, such as throughtime.BPTT()"
         )
 
-    def forward(
-        self, cell: Cell, parameters: Parameters, sequence: Sequence, keep: bool
-    ) -> tuple[Float[Tensor, "time batch hidden"], State, tuple[Tensor, ...]]:
-        if keep and parameters and self.dense(CellSystem(cell, parameters)):
-            check_room(CellSystem(cell, parameters), sequence.shape[1])
-        outputs, final, _ = BPTT().forward(cell, parameters, sequence, keep=False)
-        return outputs, final, ()
+    def forward(self, recurrence: Recurrence, keep: bool) -> Pass:
+        system = CellSystem(recurrence.cell, recurrence.parameters)
+        if keep and system.parameters and self.dense(system):
+            check_room(system, recurrence.sequence.shape[1])
+        return recurrence.forward(None)
 
-    def backward(
-        self,
-        cell: Cell,
-        parameters: Parameters,
-        sequence: Sequence,
-        trace: tuple[Tensor, ...],
-        d_outputs: Float[Tensor, "time batch hidden"],
-        d_final: State,
-        needs_x: bool,
-        norms: StepNorms,
-    ) -> Gradients:
-        if not len(sequence.x):
-            return no_steps(parameters, sequence, d_final)
-        sweep = _Sweep(self, cell, parameters, sequence)
-        gradients = sweep.run(d_outputs, d_final, needs_x and self.local)
-        if not needs_x or self.local:
+    def backward(self, recurrence: Recurrence, trace: Trace, cotangents: Cotangents, norms: StepNorms) -> Gradients:
+        if not len(recurrence.sequence.x):
+            return no_steps(recurrence.parameters, recurrence.sequence, cotangents.final)
+        local = replace(cotangents, needs_x=cotangents.needs_x and self.local)
+        gradients = _Sweep(self, recurrence).run(local)
+        if not cotangents.needs_x or self.local:
             return gradients
-        recursion = BPTT(save="states")
-        trace = recursion.forward(cell, parameters, sequence, keep=True)[2]
-        exact = recursion.backward(cell, parameters, sequence, trace, d_outputs, d_final, needs_x=True, norms=norms)
-        return Gradients(gradients.parameters, exact.x, gradients.initial, gradients.reset_state)
+        exact = recurrence.backward(recurrence.forward("states").trace, cotangents, norms)
+        return replace(gradients, x=exact.x)
 
 
 class _Sweep:
     """One pass over a sequence, forwards, with the gradient summed up on the way."""
 
-    def __init__(self, method: ForwardMethod, cell: Cell, parameters: Parameters, sequence: Sequence) -> None:
-        self._method, self._cell, self._sequence = method, cell, sequence
-        self._system = CellSystem(cell, parameters)
+    def __init__(self, method: ForwardMethod, recurrence: Recurrence) -> None:
+        self._method, self._cell, self._sequence = method, recurrence.cell, recurrence.sequence
+        self._system, sequence = CellSystem(recurrence.cell, recurrence.parameters), recurrence.sequence
+        parameters = recurrence.parameters
         like = sequence.initial[0]
         self._influence = method.influence(self._system, len(like)) if parameters else None
         self._initial = method.start_influence(self._system, like)
@@ -126,8 +115,9 @@ class _Sweep:
         self._d_initial, self._d_reset = like.new_zeros(len(like), size), like.new_zeros(len(like), size)
         self._initial.start(torch.ones(len(like), 1, dtype=torch.bool, device=like.device))
 
-    def run(self, d_outputs: Tensor, d_final: State, needs_x: bool) -> Gradients:
+    def run(self, cotangents: Cotangents) -> Gradients:
         sequence, state = self._sequence, self._sequence.initial
+        d_outputs, d_final, needs_x = cotangents.outputs, cotangents.final, cotangents.needs_x
         d_x = torch.zeros_like(sequence.x) if needs_x else None
         if sequence.lengths is not None:  # the final state of a row without steps is its initial one
             self._d_initial += blank((sequence.lengths > 0)[:, None], torch.cat(d_final, dim=-1))

@@ -11,8 +11,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from throughtime.errors import UnsupportedError
-from throughtime.gradients.sequence import blank
 from throughtime.gradients.systems import Step, System
+from throughtime.sequences.sequence import blank
 
 
 class Influence(ABC):

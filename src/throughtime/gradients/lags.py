@@ -8,10 +8,10 @@ from torch import Tensor
 from throughtime.cells.base import Cell
 from throughtime.gradients.base import GradientMethod
 from throughtime.gradients.bptt import BPTT
-from throughtime.gradients.norms import StepNorms
-from throughtime.gradients.sequence import Sequence
 from throughtime.gradients.steps import Steps, direct
-from throughtime.gradients.tap import LayerTap
+from throughtime.sequences.norms import StepNorms
+from throughtime.sequences.sequence import Sequence
+from throughtime.sequences.tap import LayerTap
 from throughtime.types import Gradients, Parameters, State
 
 STATES = BPTT(save="states")

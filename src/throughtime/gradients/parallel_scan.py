@@ -8,16 +8,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from throughtime.cells.base import Cell
+from throughtime.cells.loop import no_steps
+from throughtime.cells.recurrence import Recurrence
 from throughtime.errors import ArgumentError, UnsupportedError
 from throughtime.gradients.base import GradientMethod
 from throughtime.gradients.bptt import BPTT
 from throughtime.gradients.budget import bytes_of, in_words
-from throughtime.gradients.loop import no_steps
-from throughtime.gradients.norms import StepNorms
 from throughtime.gradients.scan import scan
-from throughtime.gradients.sequence import Sequence, blank
 from throughtime.gradients.steps import Steps, direct
-from throughtime.types import Gradients, Parameters, State
+from throughtime.sequences.norms import StepNorms
+from throughtime.sequences.runner import Cotangents, Pass, Trace
+from throughtime.sequences.sequence import blank
+from throughtime.types import Gradients, State
 
 STATES = BPTT(save="states")
 ROOM = 4
@@ -64,40 +66,32 @@ class ParallelScan(GradientMethod):
     def differentiable(self) -> GradientMethod:
         return BPTT()
 
-    def forward(
-        self, cell: Cell, parameters: Parameters, sequence: Sequence, keep: bool
-    ) -> tuple[Float[Tensor, "time batch hidden"], State, tuple[Tensor, ...]]:
+    def forward(self, recurrence: Recurrence, keep: bool) -> Pass:
+        cell, sequence = recurrence.cell, recurrence.sequence
         if (keep or cell.linear) and not cell.diagonal:
-            self._check_size(cell, sequence)
+            self._check_size(recurrence)
         if not cell.linear or not len(sequence.x):
-            return STATES.forward(cell, parameters, sequence, keep)
-        states = _scan_forward(cell, parameters, sequence)
+            return STATES.forward(recurrence, keep)
+        states = _scan_forward(recurrence)
         outputs = states[0] if sequence.padding is None else states[0].masked_fill(sequence.padding[..., None], 0)
-        return outputs, tuple(member[-1].clone() for member in states), states if keep else ()
+        trace = Trace(states, "states") if keep else Trace()
+        return Pass(outputs, tuple(member[-1].clone() for member in states), trace)
 
-    def backward(
-        self,
-        cell: Cell,
-        parameters: Parameters,
-        sequence: Sequence,
-        trace: tuple[Tensor, ...],
-        d_outputs: Float[Tensor, "time batch hidden"],
-        d_final: State,
-        needs_x: bool,
-        norms: StepNorms,
-    ) -> Gradients:
+    def backward(self, recurrence: Recurrence, trace: Trace, cotangents: Cotangents, norms: StepNorms) -> Gradients:
+        cell, sequence = recurrence.cell, recurrence.sequence
         if not len(sequence.x):
-            return no_steps(parameters, sequence, d_final)
-        entering = sequence.entered_by(trace) if cell.linear else STATES.entering(cell, sequence, trace)
-        own, unstepped = direct(sequence, d_outputs, d_final)
-        back = _jacobians(cell, parameters, sequence, entering, latest_first=True)
-        totals = scan(back if cell.diagonal else back.mT, torch.cat(own, dim=-1).flip(0)).flip(0)  # [MR] (8)
-        steps = Steps.of(cell, parameters, sequence, entering)
-        return steps.gradients(_members(cell, totals), unstepped, needs_x, norms)
+            return no_steps(recurrence.parameters, sequence, cotangents.final)
+        entering = sequence.entered_by(trace.tensors) if cell.linear else recurrence.entering(trace)
+        losses, unstepped = direct(sequence, cotangents)
+        back = _jacobians(recurrence, entering, latest_first=True)
+        totals = scan(back if cell.diagonal else back.mT, torch.cat(losses, dim=-1).flip(0)).flip(0)  # [MR] (8)
+        steps = Steps.of(recurrence, entering)
+        return steps.gradients(_members(cell, totals), unstepped, cotangents.needs_x, norms)
 
-    def _check_size(self, cell: Cell, sequence: Sequence) -> None:
+    def _check_size(self, recurrence: Recurrence) -> None:
         """Refuse what does not fit; say once where it fits and does not pay."""
-        (steps, rows), size = sequence.shape, sum(cell.state_sizes.values())
+        sequence = recurrence.sequence
+        (steps, rows), size = sequence.shape, sum(recurrence.cell.state_sizes.values())
         needed = ROOM * steps * rows * size * size * sequence.x.element_size()
         if needed > bytes_of(self.limit, "limit"):
             raise UnsupportedError(
@@ -109,15 +103,16 @@ class ParallelScan(GradientMethod):
             _warn_once(size)
 
 
-def _scan_forward(cell: Cell, parameters: Parameters, sequence: Sequence) -> State:
-    """The states that left the steps, each member [T, B, size]: h_t = J_t h_{t-1} + f(x_t, 0), padding stands still."""
+def _scan_forward(recurrence: Recurrence) -> State:
+    """Return the states that left the steps, each member [T, B, size]: J_t h_{t-1} + f(x_t, 0), but for padding."""
+    cell, sequence = recurrence.cell, recurrence.sequence
     steps, rows = sequence.shape
     nothing = tuple(member.new_zeros(steps, rows, member.shape[-1]) for member in sequence.initial)
     # Where a step's state is known it is given to the step itself, so that nothing has to be carried to there.
     known = sequence.entered_by(nothing)
     x, entering = sequence.x.flatten(0, 1), tuple(member.flatten(0, 1) for member in known)
-    terms = torch.cat(cell.step(parameters, x, entering), dim=-1).unflatten(0, (steps, rows))
-    factors = _jacobians(cell, parameters, sequence, known, latest_first=False)
+    terms = torch.cat(cell.step(recurrence.parameters, x, entering), dim=-1).unflatten(0, (steps, rows))
+    factors = _jacobians(recurrence, known, latest_first=False)
     padding = sequence.padding
     if padding is not None:
         at_once = torch.cat(known, dim=-1)  # a row without steps leaves the first one as it came
@@ -128,26 +123,27 @@ def _scan_forward(cell: Cell, parameters: Parameters, sequence: Sequence) -> Sta
     return _members(cell, scan(factors, terms))
 
 
-def _jacobians(
-    cell: Cell, parameters: Parameters, sequence: Sequence, entering: State, latest_first: bool
-) -> Float[Tensor, "links batch *size"]:
-    """J_t of every step but the first, [T - 1, B, S, S] or the diagonals [T - 1, B, S]; zero at resets, in padding."""
+def _jacobians(recurrence: Recurrence, entering: State, latest_first: bool) -> Float[Tensor, "links batch *size"]:
+    """Return J_t of all steps but the first, [T - 1, B, S, S] or diagonals [T - 1, B, S]; 0 at resets, in padding."""
+    cell, sequence = recurrence.cell, recurrence.sequence
     x, entering, masks = sequence.x[1:], tuple(member[1:] for member in entering), [sequence.resets, sequence.padding]
     masks = [mask[1:] for mask in masks if mask is not None]
     if latest_first:  # turned here, where they are small
         x, entering = x.flip(0), tuple(member.flip(0) for member in entering)
         masks = [mask.flip(0) for mask in masks]
     shape, x, entering = x.shape[:2], x.flatten(0, 1), tuple(member.flatten(0, 1) for member in entering)
-    jacobians = _diagonals(cell, parameters, x, entering) if cell.diagonal else None
-    if jacobians is None:
-        jacobians = cell.state_jacobian(parameters, x, entering)
+    if cell.diagonal:
+        jacobians = _diagonals(recurrence, x, entering)
+    else:
+        jacobians = cell.state_jacobian(recurrence.parameters, x, entering)
     for mask in masks:
         jacobians = blank(mask.flatten(), jacobians)
     return jacobians.unflatten(0, shape)
 
 
-def _diagonals(cell: Cell, parameters: Parameters, x: Tensor, entering: State) -> Float[Tensor, "rows size"]:
-    """Jᵀ times ones, which is the diagonal of a diagonal matrix."""
+def _diagonals(recurrence: Recurrence, x: Tensor, entering: State) -> Float[Tensor, "rows size"]:
+    """Return Jᵀ times ones, which is the diagonal of a diagonal matrix."""
+    cell, parameters = recurrence.cell, recurrence.parameters
     new, residuals = cell.advance(parameters, cell.project(parameters, x), entering)
     return torch.cat(cell.pull_back(parameters, residuals, tuple(map(torch.ones_like, new)))[1], dim=-1)
 

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from throughtime.cells.base import Cell
-from throughtime.gradients.norms import StepNorms
-from throughtime.gradients.sequence import Sequence, blank
-from throughtime.types import Gradients, Parameters, State
+from throughtime.cells.recurrence import Recurrence
+from throughtime.sequences.norms import StepNorms
+from throughtime.sequences.runner import Cotangents
+from throughtime.sequences.sequence import Sequence, blank
+from throughtime.types import Gradients, State
 
 
 @dataclass(frozen=True)
@@ -20,31 +21,31 @@ class Steps:
         residuals: what `Cell.pull_back` needs.
     """
 
-    cell: Cell
-    parameters: Parameters
-    sequence: Sequence
+    recurrence: Recurrence
     x: Tensor
     entering: State
     residuals: tuple[Tensor, ...]
 
     @classmethod
-    def of(cls, cell: Cell, parameters: Parameters, sequence: Sequence, entering: State) -> "Steps":
-        """From the states that entered the steps, each member [T, B, size]; all are advanced at once."""
+    def of(cls, recurrence: Recurrence, entering: State) -> "Steps":
+        """Advance all steps at once from the states that entered them, each member [T, B, size]."""
+        cell, parameters, sequence = recurrence.cell, recurrence.parameters, recurrence.sequence
         x, entering = sequence.rows(sequence.x), tuple(map(sequence.rows, entering))
         _, residuals = cell.advance(parameters, cell.project(parameters, x), entering)
-        return cls(cell, parameters, sequence, x, entering, residuals)
+        return cls(recurrence, x, entering, residuals)
 
     def pull_back(self, cotangents: State) -> tuple[tuple[Tensor, ...], State]:
         """Every step back at once: the errors [N, …], and J_tᵀ times the cotangents, each member [T, B, size]."""
-        rows = tuple(map(self.sequence.rows, cotangents))
-        errors, d_entering = self.cell.pull_back(self.parameters, self.residuals, rows)
-        return errors, tuple(map(self.sequence.from_rows, d_entering))
+        cell, sequence = self.recurrence.cell, self.recurrence.sequence
+        rows = tuple(map(sequence.rows, cotangents))
+        errors, d_entering = cell.pull_back(self.recurrence.parameters, self.residuals, rows)
+        return errors, tuple(map(sequence.from_rows, d_entering))
 
     def one_step_earlier(self, cotangents: State) -> State:
         """What the cotangents of the steps, each member [T, B, size], become at the steps before; resets cut."""
-        earlier = []
+        earlier, resets = [], self.recurrence.sequence.resets
         for member in self.pull_back(cotangents)[1]:
-            passing = member if self.sequence.resets is None else member.masked_fill(self.sequence.resets[..., None], 0)
+            passing = member if resets is None else member.masked_fill(resets[..., None], 0)
             earlier.append(torch.cat((passing[1:], torch.zeros_like(passing[:1]))))
         return tuple(earlier)
 
@@ -52,21 +53,22 @@ class Steps:
         """All that follows from the total ∂L/∂s_t, each member [T, B, size]; `unstepped` is added to the initial."""
         norms.note(totals)
         errors, d_entering = self.pull_back(totals)
-        d_parameters, d_x = self.cell.accumulate(self.parameters, self.x, self.entering, errors, needs_x)
-        resets, d_reset = self.sequence.resets, None
+        cell, sequence = self.recurrence.cell, self.recurrence.sequence
+        d_parameters, d_x = cell.accumulate(self.recurrence.parameters, self.x, self.entering, errors, needs_x)
+        resets, d_reset = sequence.resets, None
         if resets is not None:
             d_reset = tuple(member.masked_fill(~resets[..., None], 0).sum(0) for member in d_entering)
             d_entering = tuple(blank(resets[0], member[0])[None] for member in d_entering)
         d_initial = tuple(member[0] + rest for member, rest in zip(d_entering, unstepped, strict=True))
-        return Gradients(d_parameters, None if d_x is None else self.sequence.from_rows(d_x), d_initial, d_reset)
+        return Gradients(d_parameters, None if d_x is None else sequence.from_rows(d_x), d_initial, d_reset)
 
 
-def direct(sequence: Sequence, d_outputs: Tensor, d_final: State) -> tuple[State, State]:
-    """∂L/∂s_t not by way of later steps, each member [T, B, size], and what of `d_final` has no step to enter at.
+def direct(sequence: Sequence, cotangents: Cotangents) -> tuple[State, State]:
+    """Return ∂L/∂s_t not by way of later steps, each member [T, B, size], and what of ∂L/∂(final) has no step.
 
     The final state is that of a row's last step that is no padding; a row of length 0 has none.
     """
-    steps, rows = sequence.shape
+    (steps, rows), d_outputs, d_final = sequence.shape, cotangents.outputs, cotangents.final
     lengths = d_outputs.new_full((rows,), steps, dtype=torch.int64) if sequence.lengths is None else sequence.lengths
     at = (lengths - 1).clamp(min=0), torch.arange(rows, device=lengths.device)
     outputs = d_outputs if sequence.padding is None else d_outputs.masked_fill(sequence.padding[..., None], 0)

@@ -3,17 +3,16 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from throughtime.cells.base import Cell, check_size
+from throughtime.cells.recurrence import Recurrence
 from throughtime.errors import ArgumentError
 from throughtime.gradients.base import GradientMethod
 from throughtime.gradients.bptt import BPTT
-from throughtime.gradients.norms import StepNorms
-from throughtime.gradients.sequence import Sequence
 from throughtime.gradients.steps import Steps, direct
-from throughtime.types import Gradients, Parameters, State
+from throughtime.sequences.norms import StepNorms
+from throughtime.sequences.runner import Cotangents, Pass, Trace
+from throughtime.types import Gradients
 
 WHOLE, STATES = BPTT(), BPTT(save="states")
 
@@ -62,32 +61,20 @@ class TruncatedBPTT(GradientMethod):
     def exact(self) -> bool:
         return False
 
-    def forward(
-        self, cell: Cell, parameters: Parameters, sequence: Sequence, keep: bool
-    ) -> tuple[Float[Tensor, "time batch hidden"], State, tuple[Tensor, ...]]:
-        return self._method(sequence).forward(cell, parameters, sequence, keep)
+    def forward(self, recurrence: Recurrence, keep: bool) -> Pass:
+        return self._method(recurrence).forward(recurrence, keep)
 
-    def backward(
-        self,
-        cell: Cell,
-        parameters: Parameters,
-        sequence: Sequence,
-        trace: tuple[Tensor, ...],
-        d_outputs: Float[Tensor, "time batch hidden"],
-        d_final: State,
-        needs_x: bool,
-        norms: StepNorms,
-    ) -> Gradients:
-        if self._method(sequence) is WHOLE:
-            return WHOLE.backward(cell, parameters, sequence, trace, d_outputs, d_final, needs_x, norms)
-        steps = Steps.of(cell, parameters, sequence, STATES.entering(cell, sequence, trace))
-        reaching, unstepped = direct(sequence, d_outputs, d_final)
+    def backward(self, recurrence: Recurrence, trace: Trace, cotangents: Cotangents, norms: StepNorms) -> Gradients:
+        if self._method(recurrence) is WHOLE:
+            return WHOLE.backward(recurrence, trace, cotangents, norms)
+        steps = Steps.of(recurrence, recurrence.entering(trace))
+        reaching, unstepped = direct(recurrence.sequence, cotangents)
         totals = reaching
         for _ in range(self.horizon - 1):
             reaching = steps.one_step_earlier(reaching)  # W^j
             totals = tuple(map(torch.add, totals, reaching))
-        return steps.gradients(totals, unstepped, needs_x, norms)
+        return steps.gradients(totals, unstepped, cotangents.needs_x, norms)
 
-    def _method(self, sequence: Sequence) -> BPTT:
-        """What runs forward: nothing is cut where every loss reaches the first step."""
-        return WHOLE if self.horizon >= len(sequence.x) else STATES
+    def _method(self, recurrence: Recurrence) -> BPTT:
+        """Choose what runs forward: nothing is cut where every loss reaches the first step."""
+        return WHOLE if self.horizon >= recurrence.sequence.shape[0] else STATES

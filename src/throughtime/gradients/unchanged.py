@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from throughtime.gradients.base import GradientMethod
-from throughtime.gradients.tap import Tappable
+from throughtime.layers.base import RecurrentLayer
 
 
 @contextmanager
@@ -25,7 +25,7 @@ def unchanged(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def differentiated_by(layers: Iterable[Tappable], method: GradientMethod) -> Iterator[None]:
+def differentiated_by(layers: Iterable[RecurrentLayer], method: GradientMethod) -> Iterator[None]:
     """Let the layers use another gradient method inside the block."""
     before = [(layer, layer.gradient) for layer in layers]
     try:

@@ -10,8 +10,8 @@ from torch import Tensor
 from throughtime.cells.base import check_size
 from throughtime.gradients.forward import ForwardMethod
 from throughtime.gradients.influence import Influence, StartInfluence, keep_ended
-from throughtime.gradients.sequence import blank
 from throughtime.gradients.systems import CellSystem, Step, System
+from throughtime.sequences.sequence import blank
 
 
 @dataclass(frozen=True)

@@ -1,184 +1,203 @@
 """The fused recurrence of an affine cell: the compiled library does a whole pass in one call."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from throughtime.kernels import native
-from throughtime.kernels.base import Kernel
-from throughtime.kernels.layout import Layout
+from throughtime.sequences.norms import StepNorms
+from throughtime.sequences.runner import Cotangents, Pass, Runner, Trace
+from throughtime.sequences.sequence import Sequence
 from throughtime.types import Gradients, Parameters, Save, State
 
-if TYPE_CHECKING:  # a kernel is below the rooms whose objects it is handed
-    from throughtime.cells.affine import AffineCell
-    from throughtime.cells.base import Cell
-    from throughtime.gradients.norms import StepNorms
-    from throughtime.gradients.sequence import Sequence
-
-REAL = (Tensor, nn.Parameter, nn.Buffer)
-SUFFIX = {torch.float32: "float", torch.float64: "double"}
+PLAIN_TENSORS = (Tensor, nn.Parameter, nn.Buffer)
+"""The classes whose tensors have memory that may be looked into; a subclass may have none."""
 
 
 @dataclass(frozen=True)
-class FusedKernel(Kernel):
-    """A cell's recurrence in the compiled library, on the CPU, in float32 and float64.
+class Sizes:
+    """All that a kernel has to know of its cell.
+
+    Attributes:
+        input, hidden, output: I, H, and the size P of h, which is H without a projection.
+        gates: blocks of H rows in the weights.
+        has_c: whether the state has a second member c [B, H].
+        bias: whether b_ih and b_hh are among the weights.
+    """
+
+    input: int
+    hidden: int
+    output: int
+    gates: int
+    has_c: bool
+    bias: bool
+
+    @classmethod
+    def of_weights(cls, initial: list[Tensor], weights: list[Tensor]) -> "Sizes":
+        """Read the sizes off an initial state, and weights in the order of the layer's parameters."""
+        weight_ih, weight_hh = weights[:2]
+        output = weight_hh.shape[1]
+        hidden = initial[-1].shape[1]  # h without a projection, or c
+        bias = len(weights) >= 4
+        return cls(weight_ih.shape[1], hidden, output, weight_ih.shape[0] // hidden, len(initial) > 1, bias)
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The names of the weights in the order of the layer's parameters."""
+        biases = ("bias_ih", "bias_hh") if self.bias else ()
+        return ("weight_ih", "weight_hh", *biases, *(("weight_hr",) if self.output != self.hidden else ()))
+
+
+@dataclass(frozen=True)
+class FusedKernel(Runner):
+    """A recurrence in the compiled library, on the CPU, in float32 and float64.
+
+    The trace is h, then c where the cell has one, the gates and what else is kept, as throughtime.h has them.
 
     Args:
-        name: the cell's name in throughtime.h, or its first part.
-        variant: the attribute of the cell that is the second part; "" for none.
-        keeps_a_h: whether a^h of the last gate is kept beside the gates, and the gradients of the two biases differ,
-            as for the GRU.
+        name: the cell's name in throughtime.h.
+        sizes: those of the cell.
     """
 
     name: str
-    variant: str = ""
-    keeps_a_h: bool = False
+    sizes: Sizes
 
-    def serves(self, cell: AffineCell, sequence: Sequence) -> bool:
+    def serves(self, sequence: Sequence) -> bool:
         like = sequence.initial[0]
-        real = type(sequence.x) in REAL and type(like) in REAL  # a subclass may have no memory of its own to look into
-        return real and self.takes(like.device, like.dtype) and native.library() is not None
+        plain = type(sequence.x) in PLAIN_TENSORS and type(like) in PLAIN_TENSORS
+        return plain and self.takes(like.device, like.dtype)
 
     def takes(self, device: torch.device, dtype: torch.dtype) -> bool:
-        """Whether the library, if it is there, serves this device and dtype."""
-        return device.type == "cpu" and dtype in SUFFIX
+        """Whether the library is there and serves this device and dtype."""
+        return device.type == "cpu" and dtype in native.SUFFIXES and native.is_built()
 
-    def full_name(self, cell: Cell) -> str:
-        """The cell's name in throughtime.h."""
-        return f"{self.name}_{getattr(cell, self.variant)}" if self.variant else self.name
-
-    def kept_sizes(self, cell: AffineCell, save: Save | None) -> tuple[int, ...]:
-        """What is kept beside the outputs for the backward pass, [T, B, size] each: c, gates, extra."""
-        has_c, projects = len(cell.state_sizes) > 1, cell.proj_size > 0
-        return self.sizes(save, cell.hidden_size, cell.gates, has_c, projects)
-
-    def sizes(self, save: Save | None, hidden: int, gates: int, has_c: bool, projects: bool) -> tuple[int, ...]:
-        """The same from the numbers that it follows from."""
-        c = (hidden,) if save is not None and has_c else ()
-        if save != "gates" or gates == 1:
+    def kept_sizes(self, save: Save | None) -> tuple[int, ...]:
+        """Return what is kept of each step and row beside h: the sizes of c, gates, extra."""
+        sizes = self.sizes
+        c = (sizes.hidden,) if save is not None and sizes.has_c else ()
+        if save != "gates" or sizes.gates == 1:
             return c
-        return (*c, gates * hidden, *((hidden,) if self.keeps_a_h or projects else ()))
+        extra = native.biases_differ(self.name) or sizes.output != sizes.hidden
+        return (*c, sizes.gates * sizes.hidden, *((sizes.hidden,) if extra else ()))
 
-    def forward(
-        self, cell: AffineCell, parameters: Parameters, sequence: Sequence, save: Save | None
-    ) -> tuple[Tensor, State, tuple[Tensor, ...]]:
-        layout, like = Layout.of(sequence), sequence.initial[0]
-        sizes = (cell.output_size, *self.kept_sizes(cell, save))
-        trace = tuple(layout.room(like, size) for size in sizes)
-        kept = _Kept.of(trace, save is not None and len(cell.state_sizes) > 1)
+    def forward(self, parameters: Parameters, sequence: Sequence, save: Save | None) -> Pass:
+        inputs = _Inputs(self.sizes, parameters, sequence)
+        kept = tuple(inputs.room(size) for size in (self.sizes.output, *self.kept_sizes(save)))
+        inputs.hold(kept, self.sizes.has_c and save is not None)
         final = tuple(map(_room_for, sequence.initial))
-        problem = _Problem(cell, parameters, sequence, layout, kept)
-        self._call(cell, "forward", like.dtype, native.Forward(problem.fields, *_pair(final)))
-        return kept.h, final, () if save is None else trace
+        self._call(
+            "forward", native.ForwardArguments(problem=inputs.fields, **_members("final", final)), inputs.like.dtype
+        )
+        return Pass(kept[0], final, Trace(kept, save) if save else Trace())
 
     def backward(
-        self,
-        cell: AffineCell,
-        parameters: Parameters,
-        sequence: Sequence,
-        trace: tuple[Tensor, ...],
-        d_outputs: Tensor,
-        d_final: State,
-        save: Save,
-        needs_x: bool,
-        norms: StepNorms,
+        self, parameters: Parameters, sequence: Sequence, trace: Trace, cotangents: Cotangents, norms: StepNorms
     ) -> Gradients:
-        layout, like = Layout.of(sequence), sequence.initial[0]
-        kept = _Kept.of(trace, len(d_final) > 1)
-        d_outputs, d_final = _in_rows(d_outputs), tuple(map(_dense, d_final))
-        d_x = layout.room(like, cell.input_size) if needs_x else None
+        inputs = _Inputs(self.sizes, parameters, sequence)
+        inputs.hold(trace.tensors, self.sizes.has_c)
+        d_outputs, d_final = _in_rows(cotangents.outputs), tuple(map(_dense, cotangents.final))
+        d_x = inputs.room(self.sizes.input) if cotangents.needs_x else None
         d_parameters = {name: _room_for(value) for name, value in parameters.items()}
-        d_initial = tuple(torch.empty_like(member) for member in d_final)
-        d_reset = () if layout.resets is None else tuple(torch.empty_like(member) for member in d_final)
-        found = [layout.room(like) for _ in d_final] if norms.tap is not None else []
-        problem = _Problem(cell, parameters, sequence, layout, kept)
-        arguments = native.Backward(
-            problem.fields, d_outputs.data_ptr(), *_strides(d_outputs), *_pair(d_final), norms.clip_step or 0.0,
-            _at(d_x), *(_at(d_parameters.get(name)) for name in native.WEIGHTS),
-            *_pair(found), *_pair(d_initial), *_pair(d_reset),
-        )  # fmt: skip
-        self._call(cell, "backward", like.dtype, arguments)
-        if cell.bias and not self.keeps_a_h:
+        d_initial = tuple(map(torch.empty_like, d_final))
+        d_reset = () if sequence.resets is None else tuple(map(torch.empty_like, d_final))
+        measured = () if norms.tap is None else tuple(inputs.room() for _ in d_final)
+        step, row = _strides(d_outputs)
+        arguments = native.BackwardArguments(
+            problem=inputs.fields,
+            d_h=d_outputs.data_ptr(),
+            d_h_step=step,
+            d_h_row=row,
+            clip=norms.clip_step or 0.0,
+            d_x=None if d_x is None else d_x.data_ptr(),
+            **{f"d_{name}": value.data_ptr() for name, value in d_parameters.items()},
+            **_members("d_final", d_final),
+            **_members("norm", measured),
+            **_members("d_initial", d_initial),
+            **_members("d_reset", d_reset),
+        )
+        self._call("backward", arguments, inputs.like.dtype)
+        if self.sizes.bias and not native.biases_differ(self.name):
             # Equal, but not one tensor: whoever scales gradients in place would scale it twice.
             d_parameters["bias_hh"].copy_(d_parameters["bias_ih"])
         if norms.tap is not None:
-            norms.tap.fill([sequence.to_plain(norm) for norm in found], norms.clip_step)
+            norms.tap.fill([sequence.to_plain(norm) for norm in measured], norms.clip_step)
         return Gradients(d_parameters, d_x, d_initial, d_reset or None)
 
-    def entering(self, cell: AffineCell, sequence: Sequence, trace: tuple[Tensor, ...]) -> State:
-        return sequence.entered_by(trace[: len(cell.state_sizes)])  # the trace is h, then c
+    def entering(self, sequence: Sequence, trace: Trace) -> State:
+        return sequence.entered_by(trace.tensors[: 1 + self.sizes.has_c])
 
-    def _call(self, cell: AffineCell, what: str, dtype: torch.dtype, arguments: native.Arguments) -> None:
-        native.call(getattr(native.library(), f"tt_{self.full_name(cell)}_{what}_{SUFFIX[dtype]}"), arguments)
-
-
-@dataclass(frozen=True)
-class _Kept:
-    """What a forward pass leaves of every step and row: h, and c, gates and extra as throughtime.h has them."""
-
-    h: Tensor
-    c: Tensor | None = None
-    gates: Tensor | None = None
-    extra: Tensor | None = None
-
-    @classmethod
-    def of(cls, trace: tuple[Tensor, ...], has_c: bool) -> _Kept:
-        """From the tensors in the order of these attributes; h is the outputs themselves."""
-        h, *rest = trace
-        c = rest.pop(0) if has_c else None
-        gates, extra = (*rest, None, None)[:2]
-        return cls(h, c, gates, extra)
+    def _call(self, what: str, arguments: native.Arguments, dtype: torch.dtype) -> None:
+        native.call(native.entry_point(self.name, what, dtype), arguments)
 
 
-class _Problem:
+class _Inputs:
     """`tt_problem`, and the tensors that its addresses point into: of a temporary only the address would be left."""
 
-    def __init__(
-        self, cell: AffineCell, parameters: Parameters, sequence: Sequence, layout: Layout, kept: _Kept
-    ) -> None:
+    def __init__(self, sizes: Sizes, parameters: Parameters, sequence: Sequence) -> None:
+        self.sequence, self.like = sequence, sequence.initial[0]
+        self.shape = sequence.shape
         x = sequence.x.to(torch.int64).contiguous() if sequence.one_hot else _in_rows(sequence.x)
-        where = (None, 0, 0, x.data_ptr()) if sequence.one_hot else (x.data_ptr(), *_strides(x), None)
-        weights = [_dense(parameters[name]) if name in parameters else None for name in native.WEIGHTS]
-        initial = tuple(map(_dense, sequence.initial))
-        reset = () if layout.resets is None else tuple(map(_dense, sequence.reset_state))
-        self._held = (x, weights, initial, reset)
-        self.fields = native.Problem(
-            layout.steps, layout.batch, cell.input_size, cell.hidden_size, cell.output_size, layout.reverse,
-            layout.valid is not None, _at(layout.lengths), _at(layout.resets), *where,
-            *map(_at, weights), *_pair(initial), *_pair(reset),
-            _at(kept.h), _at(kept.c), _at(kept.gates), _at(kept.extra),
-        )  # fmt: skip
+        step, row = (0, 0) if sequence.one_hot else _strides(x)
+        weights = {name: _dense(value) for name, value in parameters.items()}
+        lengths = None if sequence.lengths is None else sequence.lengths.to(torch.int64).contiguous()
+        initial, reset, resets = tuple(map(_dense, sequence.initial)), (), None
+        if sequence.resets is not None:
+            resets = sequence.from_padded(sequence.resets).contiguous().view(torch.uint8)
+            reset = tuple(map(_dense, sequence.reset_state))
+        self._held = x, weights, lengths, resets, initial, reset
+        self.fields = native.Inputs(
+            steps=self.shape[0],
+            batch=self.shape[1],
+            input=sizes.input,
+            hidden=sizes.hidden,
+            output=sizes.output,
+            reverse=sequence.reverse,
+            packed=sequence.batch_sizes is not None,
+            lengths=None if lengths is None else lengths.data_ptr(),
+            resets=None if resets is None else resets.data_ptr(),
+            x_step=step,
+            x_row=row,
+            **{"index" if sequence.one_hot else "x": x.data_ptr()},
+            **{name: value.data_ptr() for name, value in weights.items()},
+            **_members("initial", initial),
+            **_members("reset", reset),
+        )
+
+    def room(self, *size: int) -> Tensor:
+        """Make room for [T, B, *size] or [N, *size]; zeros where a kernel writes nothing, after a row's end."""
+        if self.sequence.batch_sizes is not None:
+            return self.like.new_empty(len(self.sequence.x), *size)
+        shape = (*self.shape, *size)
+        return self.like.new_empty(shape) if self.sequence.lengths is None else self.like.new_zeros(shape)
+
+    def hold(self, kept: tuple[Tensor, ...], has_c: bool) -> None:
+        """Point at what a forward pass keeps: h, then c if it `has_c`, gates and extra as far as they are there."""
+        names = ("h", "c", "gates", "extra") if has_c else ("h", "gates", "extra")
+        for name, tensor in zip(names, kept, strict=False):
+            setattr(self.fields, name, tensor.data_ptr())
 
 
 def _in_rows(steps: Tensor) -> Tensor:
-    """[T, B, size] with each row's numbers side by side, whatever the other strides: no copy of a transposed batch."""
+    """Lay each row's numbers side by side, whatever the other strides: no copy of a transposed batch."""
     return (steps if steps.stride(-1) == 1 or steps.shape[-1] == 1 else steps.contiguous()).resolve_neg()
 
 
 def _strides(steps: Tensor) -> tuple[int, int]:
-    """From step to step and from row to row; packed rows have no steps."""
+    """Return the strides from step to step and from row to row; packed rows have no steps."""
     return (0, steps.stride(0)) if steps.dim() == 2 else (steps.stride(0), steps.stride(1))
 
 
 def _room_for(tensor: Tensor) -> Tensor:
-    """Room for something of that shape, dense whatever the tensor's own strides."""
+    """Make room for something of that shape, dense whatever the tensor's strides."""
     return torch.empty_like(tensor, memory_format=torch.contiguous_format)
 
 
 def _dense(tensor: Tensor) -> Tensor:
-    """Side by side in memory, and as it is: a view of a complex number's conjugate has its sign elsewhere."""
+    """Lay a tensor side by side in memory, with its signs: a view of a conjugate has its sign elsewhere."""
     return tensor.contiguous().resolve_neg()
 
 
-def _at(tensor: Tensor | None) -> int | None:
-    return None if tensor is None else tensor.data_ptr()
-
-
-def _pair(members: State | list[Tensor]) -> tuple[int | None, int | None]:
-    """The addresses of (h, c); None for what is not there."""
-    h, c = (*members, None, None)[:2]
-    return _at(h), _at(c)
+def _members(name: str, state: State) -> dict[str, int]:
+    """Return the addresses of a state's members, by their fields' names in throughtime.h; none of an empty state."""
+    return {f"{name}_{member}": tensor.data_ptr() for member, tensor in zip("hc", state, strict=False)}

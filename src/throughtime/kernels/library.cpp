@@ -6,26 +6,27 @@
 
 tt_parallel_for tt_threads_of_the_host = nullptr;
 
-#define TT_CELLS(X) X(elman_tanh) X(elman_relu) X(elman_identity) X(lstm) X(gru)
-
 #if defined(TT_WITH_AVX512)
 #define TT_SETS(X) X(avx512) X(avx2) X(baseline)
+#define TT_SETS_OF(cell) TT_FUNCTIONS(cell, avx512) TT_FUNCTIONS(cell, avx2) TT_FUNCTIONS(cell, baseline)
 #elif defined(TT_WITH_AVX2)
 #define TT_SETS(X) X(avx2) X(baseline)
+#define TT_SETS_OF(cell) TT_FUNCTIONS(cell, avx2) TT_FUNCTIONS(cell, baseline)
 #else
 #define TT_SETS(X) X(baseline)
+#define TT_SETS_OF(cell) TT_FUNCTIONS(cell, baseline)
 #endif
 
 #define TT_FUNCTIONS(cell, set)                                                \
   int tt_##cell##_forward_float_##set(const tt_forward_arguments*, int64_t);   \
   int tt_##cell##_forward_double_##set(const tt_forward_arguments*, int64_t);  \
   int tt_##cell##_backward_float_##set(const tt_backward_arguments*, int64_t); \
-  int tt_##cell##_backward_double_##set(const tt_backward_arguments*, int64_t);
+  int tt_##cell##_backward_double_##set(const tt_backward_arguments*, int64_t); \
+  int tt_##cell##_biases_differ_##set(void);
 
 extern "C" {
-#define TT_OF_SET(set) \
-  TT_FUNCTIONS(elman_tanh, set) TT_FUNCTIONS(elman_relu, set) TT_FUNCTIONS(elman_identity, set) TT_FUNCTIONS(lstm, set) TT_FUNCTIONS(gru, set)
-TT_SETS(TT_OF_SET)
+#define TT_OF_CELL(cell) TT_SETS_OF(cell)
+TT_CELLS(TT_OF_CELL)
 }
 
 namespace {
@@ -112,6 +113,7 @@ const char* tt_instruction_set(void) { return name_of(chosen); }
   TT_DISPATCH(cell, forward_float, tt_forward_arguments)  \
   TT_DISPATCH(cell, forward_double, tt_forward_arguments) \
   TT_DISPATCH(cell, backward_float, tt_backward_arguments) \
-  TT_DISPATCH(cell, backward_double, tt_backward_arguments)
+  TT_DISPATCH(cell, backward_double, tt_backward_arguments) \
+  int tt_##cell##_biases_differ(void) { return tt_##cell##_biases_differ_baseline(); }
 TT_CELLS(TT_ENTRIES)
 }

@@ -1,4 +1,4 @@
-"""The compiled library: found, loaded and told about torch's threads, once."""
+"""The compiled library: its C structures, and how it is found, loaded and called."""
 
 import ctypes
 import os
@@ -17,16 +17,19 @@ FILE = "libthroughtime.dylib" if sys.platform == "darwin" else "libthroughtime.s
 OUT_OF_MEMORY, BAD_LENGTHS = 1, 3
 """What an entry point of throughtime.h returns, if neither 0 nor for an argument that is out of range."""
 
+SUFFIXES = {torch.float32: "float", torch.float64: "double"}
+"""The dtypes that the library knows, and what the names of their entry points end with."""
+
 WEIGHTS = ("weight_ih", "bias_ih", "weight_hh", "bias_hh", "weight_hr")
 """The parameters of an affine cell in the order in which throughtime.h has them."""
 
 
 class Arguments(ctypes.Structure):
-    """What an entry point is handed."""
+    """The argument of an entry point."""
 
 
-class Problem(ctypes.Structure):
-    """`tt_problem` of throughtime.h."""
+class Inputs(ctypes.Structure):
+    """`tt_problem` of throughtime.h; always filled by keyword, a swap of two addresses would corrupt memory."""
 
     _fields_ = [
         *((name, ctypes.c_int64) for name in ("steps", "batch", "input", "hidden", "output", "reverse", "packed")),
@@ -39,17 +42,17 @@ class Problem(ctypes.Structure):
     ]
 
 
-class Forward(Arguments):
+class ForwardArguments(Arguments):
     """`tt_forward_arguments` of throughtime.h."""
 
-    _fields_ = [("problem", Problem), ("final_h", ctypes.c_void_p), ("final_c", ctypes.c_void_p)]
+    _fields_ = [("problem", Inputs), ("final_h", ctypes.c_void_p), ("final_c", ctypes.c_void_p)]
 
 
-class Backward(Arguments):
+class BackwardArguments(Arguments):
     """`tt_backward_arguments` of throughtime.h."""
 
     _fields_ = [
-        ("problem", Problem),
+        ("problem", Inputs),
         ("d_h", ctypes.c_void_p),
         *((name, ctypes.c_int64) for name in ("d_h_step", "d_h_row")),
         *((name, ctypes.c_void_p) for name in ("d_final_h", "d_final_c")),
@@ -62,7 +65,7 @@ class Backward(Arguments):
 
 @cache
 def library() -> ctypes.CDLL | None:
-    """The library, or None where it was not built; that is said once."""
+    """Load the library once; None, with one warning, where it was not built."""
     folders = [Path(folder) for folder in sys.modules["throughtime.kernels"].__path__]
     found = [folder / FILE for folder in folders if (folder / FILE).exists()]
     if not found:
@@ -81,8 +84,26 @@ def library() -> ctypes.CDLL | None:
     return loaded
 
 
+@torch.compiler.assume_constant_result
+def is_built() -> bool:
+    """Whether the library is there; a graph of torch.compile takes the answer as a constant."""
+    return library() is not None
+
+
+@cache
+def entry_point(cell: str, what: str, dtype: torch.dtype) -> Callable[..., int]:
+    """Return `tt_CELL_WHAT_TYPE` of the library, with `what` "forward" or "backward"."""
+    return getattr(library(), f"tt_{cell}_{what}_{SUFFIXES[dtype]}")
+
+
+@cache
+def biases_differ(cell: str) -> bool:
+    """Whether the two biases of a cell have different gradients, see `tt_CELL_biases_differ` of throughtime.h."""
+    return bool(getattr(library(), f"tt_{cell}_biases_differ")())
+
+
 def _torch_parallel_for() -> ctypes.c_void_p | None:
-    """torch's own thread pool (torch 2.10 and later export it); only OpenMP really runs all parts at once."""
+    """Find torch's thread pool, which torch 2.10 and later export; only OpenMP really runs all parts at once."""
     if "OpenMP" not in torch.__config__.parallel_info():
         return None
     try:
@@ -101,7 +122,7 @@ def use_instruction_set(name: str, loaded: ctypes.CDLL | None = None) -> None:
     loaded = loaded or library()
     if loaded is None or loaded.tt_use_instruction_set(name.encode()) != 0:
         have = "none, the kernels are not built" if loaded is None else loaded.tt_instruction_sets().decode()
-        raise ArgumentError(f"the instruction set is {name!r}; this machine and library have: {have}")
+        raise ArgumentError("instruction set", f"is {name!r}", f"this machine and library have: {have}")
 
 
 def call(function: Callable[..., int], arguments: Any) -> None:
@@ -112,13 +133,14 @@ def call(function: Callable[..., int], arguments: Any) -> None:
     if status == BAD_LENGTHS:
         problem = arguments.problem
         lengths = (ctypes.c_int64 * problem.batch).from_address(problem.lengths)
-        raise ArgumentError(f"lengths lie in {min(lengths)} … {max(lengths)}; they must lie in 0 … {problem.steps}")
+        came = f"lie in {min(lengths)} … {max(lengths)}"
+        raise ArgumentError("lengths", came, f"they must lie in 0 … {problem.steps}")
     if status:
-        raise ArgumentError("an argument of the kernel is out of range")
+        raise ArgumentError("an argument of the kernel", "is out of range", "sizes must be those of the weights")
 
 
 def describe() -> dict[str, str | int]:
-    """Which library, instruction set and threads the kernels use: what a run's record keeps."""
+    """Describe the library, instruction set and threads in use, for records and reports."""
     loaded = library()
     if loaded is None:
         return {"kernels": f"none: {FILE} is not installed", "threads": torch.get_num_threads()}

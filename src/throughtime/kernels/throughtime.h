@@ -81,17 +81,18 @@ int tt_use_instruction_set(const char *name);
 /* The one in use. */
 const char *tt_instruction_set(void);
 
-/* Each returns TT_OK or another status; `threads` is the most that may be used. */
+/* Every cell, the one list of them: a cell's C++ file ends with TT_REGISTER of its name here. */
+#define TT_CELLS(X) X(elman_tanh) X(elman_relu) X(elman_identity) X(lstm) X(gru)
+
+/* Each pass returns TT_OK or another status; `threads` is the most that may be used. The last function says whether the
+ * gradients of bias_ih and bias_hh differ, and `extra` keeps a^h of the last gate (GRU). */
 #define TT_DECLARE(cell)                                                                    \
   int tt_##cell##_forward_float(const tt_forward_arguments *arguments, int64_t threads);    \
   int tt_##cell##_forward_double(const tt_forward_arguments *arguments, int64_t threads);   \
   int tt_##cell##_backward_float(const tt_backward_arguments *arguments, int64_t threads);  \
-  int tt_##cell##_backward_double(const tt_backward_arguments *arguments, int64_t threads);
-TT_DECLARE(elman_tanh)
-TT_DECLARE(elman_relu)
-TT_DECLARE(elman_identity)
-TT_DECLARE(lstm)
-TT_DECLARE(gru)
+  int tt_##cell##_backward_double(const tt_backward_arguments *arguments, int64_t threads); \
+  int tt_##cell##_biases_differ(void);
+TT_CELLS(TT_DECLARE)
 #undef TT_DECLARE
 
 #ifdef __cplusplus

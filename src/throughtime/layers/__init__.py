@@ -6,3 +6,4 @@ from throughtime.layers.gru import GRU as GRU
 from throughtime.layers.lstm import LSTM as LSTM
 from throughtime.layers.recurrent import Recurrent as Recurrent
 from throughtime.layers.rnn import RNN as RNN
+from throughtime.layers.tap import tap as tap

@@ -1,4 +1,4 @@
-"""torch.nn's interface over a cell and a gradient method: stacking, directions and states, written once."""
+"""torch.nn's interface over a cell and a gradient method: stacking, directions and states."""
 
 import inspect
 import warnings
@@ -14,29 +14,46 @@ from torch.nn.functional import dropout as zero_some
 from torch.nn.utils.rnn import PackedSequence
 
 from throughtime.cells.base import Cell
+from throughtime.cells.recurrence import Recurrence, kernel_of, runner_for
 from throughtime.errors import ArgumentError
-from throughtime.gradients.autocast import autocasts
 from throughtime.gradients.base import GradientMethod, run
 from throughtime.gradients.bptt import BPTT
-from throughtime.gradients.sequence import Sequence
-from throughtime.gradients.tap import Tappable
 from throughtime.layers.inputs import Batch, read_batch
+from throughtime.sequences.autocast import autocasts
+from throughtime.sequences.runner import Runner
+from throughtime.sequences.sequence import Sequence
+from throughtime.sequences.tap import Tap
 from throughtime.types import Parameters, State
 
 
 @dataclass(frozen=True)
-class _Pass:
-    """One direction of one layer: its cell, and the suffix of its parameters' names ("l0", "l0_reverse", …)."""
+class Direction:
+    """One direction of one layer of a stack.
 
+    Attributes:
+        index: its place among all, layer by layer, which is also that of its states.
+        cell: the step.
+        kernel: the cell's, if it has one.
+        suffix: what its parameters' names end with: "l0", "l0_reverse", "l1", …
+        names: the cell's name of each parameter, and the layer's.
+        is_reverse: whether it runs from the last step to the first.
+    """
+
+    index: int
     cell: Cell
+    kernel: Runner | None
     suffix: str
-    names: tuple[str, ...]
+    names: tuple[tuple[str, str], ...]
+    is_reverse: bool
 
-    def parameters(self, owner: nn.Module) -> Parameters:
-        return {name: getattr(owner, f"{name}_{self.suffix}") for name in self.names}
+    def parameters(self, owner: nn.Module) -> dict[str, Tensor]:
+        """Gather the parameters by the cell's names."""
+        held = owner._parameters
+        # Past nn.Module.__getattr__, which takes longer; it knows parametrized weights and those of replicas.
+        return {name: held[full] if full in held else getattr(owner, full) for name, full in self.names}  # type: ignore[misc]
 
 
-class RecurrentLayer(Tappable, ABC):
+class RecurrentLayer(nn.Module, ABC):
     """Layers of cells, run over time in one or two directions. Subclasses say which cells.
 
     Args:
@@ -48,6 +65,9 @@ class RecurrentLayer(Tappable, ABC):
             zero at first) that is used where no state is passed in and that resets return to. Otherwise that is zero.
         gradient: how the gradient is obtained; BPTT() if None.
     """
+
+    tapped: tuple[Tap, str] | None = None
+    """The tap that is open, and what the names of this layer's records begin with."""
 
     def __init__(
         self,
@@ -70,34 +90,44 @@ class RecurrentLayer(Tappable, ABC):
         self.dropout = _checked_dropout(dropout, self.num_layers)
         self.learn_initial_state = bool(learn_initial_state)
         _check_stack(cells, 1 + self.bidirectional)
-        self._layers: list[list[_Pass]] = []
+        self._directions: list[Direction] = []
         for layer, cell in enumerate(cells):
             self.gradient.check(cell)
-            self._layers.append([self._add(cell, f"l{layer}{end}", device, dtype) for end in self._suffixes()])
-        self._passes = [one for layer in self._layers for one in layer]
+            for is_reverse in (False, True)[: 1 + self.bidirectional]:
+                self._add(cell, layer, is_reverse, device, dtype)
         self._state_sizes = dict(cells[0].state_sizes)
         for name, size in self._state_sizes.items() if self.learn_initial_state else ():
             like = next(self.parameters(), torch.empty(0, device=device, dtype=dtype))
             zeros = like.new_zeros(self.num_layers * (1 + self.bidirectional), size)
             self.register_parameter(f"{name}_0", nn.Parameter(zeros))
 
-    def _suffixes(self) -> tuple[str, ...]:
-        return ("", "_reverse") if self.bidirectional else ("",)
-
-    def _add(self, cell: Cell, suffix: str, device: torch.device | str | None, dtype: torch.dtype | None) -> _Pass:
-        values = cell.initial_parameters(device, dtype)
+    def _add(
+        self, cell: Cell, layer: int, is_reverse: bool, device: torch.device | str | None, dtype: torch.dtype | None
+    ) -> None:
+        suffix, values = f"l{layer}{'_reverse' if is_reverse else ''}", cell.initial_parameters(device, dtype)
         for name, value in values.items():
             self.register_parameter(f"{name}_{suffix}", nn.Parameter(value))
-        return _Pass(cell, suffix, tuple(values))
+        names = tuple((name, f"{name}_{suffix}") for name in values)
+        self._directions.append(Direction(len(self._directions), cell, kernel_of(cell), suffix, names, is_reverse))
+
+    @property
+    def tap(self) -> Tap | None:
+        """The tap that is open."""
+        return self.tapped and self.tapped[0]
+
+    def directions(self, depth: int) -> list[Direction]:
+        """Return the directions of a layer, counted from 0 at the input."""
+        count = 1 + self.bidirectional
+        return self._directions[depth * count : (depth + 1) * count]
 
     def reset_parameters(self) -> None:
         """Draw all parameters anew from torch's generator, as torch.nn does; a learned initial state returns to 0."""
         with torch.no_grad():
-            for one in self._passes:
-                parameters = one.parameters(self)
+            for direction in self._directions:
+                parameters = direction.parameters(self)
                 like = next(iter(parameters.values()), None)
                 if like is not None:  # drawn where and as they will be used, as torch.nn does
-                    for name, value in one.cell.initial_parameters(like.device, like.dtype).items():
+                    for name, value in direction.cell.initial_parameters(like.device, like.dtype).items():
                         parameters[name].copy_(value)
             for name in self._state_sizes if self.learn_initial_state else ():
                 getattr(self, f"{name}_0").zero_()
@@ -108,12 +138,12 @@ class RecurrentLayer(Tappable, ABC):
     @property
     def all_weights(self) -> list[list[Tensor]]:
         """The parameters of each layer and direction, as torch.nn has them."""
-        return [list(one.parameters(self).values()) for one in self._passes]
+        return [list(direction.parameters(self).values()) for direction in self._directions]
 
     def cell_and_parameters(self, depth: int) -> tuple[Cell, Parameters]:
-        """The cell of a layer, counted from 0 at the input, and its parameters by the cell's names for them."""
-        one = self._layers[depth][0]
-        return one.cell, one.parameters(self)
+        """Return the cell of a layer, counted from 0 at the input, and its parameters by the cell's names."""
+        direction = self.directions(depth)[0]
+        return direction.cell, direction.parameters(self)
 
     def forward(
         self,
@@ -144,8 +174,8 @@ class RecurrentLayer(Tappable, ABC):
         Raises:
             ArgumentError: where a shape, dtype or device does not fit.
         """
-        batch, initial, at_rest = self._read(input, hx, lengths, resets)
-        y, finals = self._run(batch, initial, at_rest, self.num_layers)
+        batch, weights, initial, at_rest = self._read(input, hx, lengths, resets)
+        y, finals = self._run(batch, weights, initial, at_rest, self.num_layers)
         final = tuple(batch.state_out(_stacked(members)) for members in zip(*finals, strict=True))
         return batch.output(y), final[0] if len(final) == 1 else final
 
@@ -162,63 +192,62 @@ class RecurrentLayer(Tappable, ABC):
 
         The arguments are those of `forward`. The layers below are run as they are: dropout acts in training mode.
         """
-        batch, initial, at_rest = self._read(input, hx, lengths, resets)
-        y = self._between(depth, self._run(batch, initial, at_rest, depth)[0])
-        first = self._layers[depth][0]
-        index = self._passes.index(first)
-        start, rest = (tuple(member[index] for member in states) for states in (initial, at_rest))
-        return self._sequence(first, y, batch, start, rest).plain()
+        batch, weights, initial, at_rest = self._read(input, hx, lengths, resets)
+        y = self._between(depth, self._run(batch, weights, initial, at_rest, depth)[0])
+        first = self.directions(depth)[0]
+        return _sequence(first, y, batch, initial[first.index], at_rest[first.index]).plain()
 
-    def _read(self, input: Any, hx: Any, lengths: Any, resets: Any) -> tuple[Batch, State, State]:
-        """The input, the initial state, and the state that resets return to."""
-        like = next(self.parameters(), None)
-        batch = read_batch(input, lengths, resets, self.batch_first, self._passes[0].cell.input_size, like)
+    def _read(
+        self, input: Any, hx: Any, lengths: Any, resets: Any
+    ) -> tuple[Batch, list[dict[str, Tensor]], list[State], list[State]]:
+        """Return the input; and by direction the weights, the initial state, and the state that resets return to."""
+        weights = [direction.parameters(self) for direction in self._directions]
+        like = next(iter(weights[0].values()), None)
+        batch = read_batch(input, lengths, resets, self.batch_first, self._directions[0].cell.input_size, like)
         at_rest = self._states_at_rest(batch)
-        return batch, at_rest if hx is None else self._read_states(batch, hx), at_rest
+        return batch, weights, at_rest if hx is None else self._read_states(batch, hx), at_rest
 
-    def _run(self, batch: Batch, initial: State, at_rest: State, layers: int) -> tuple[Tensor, list[State]]:
-        """The output of so many layers, from the first on, and their final states."""
+    def _run(
+        self, batch: Batch, weights: list[dict[str, Tensor]], initial: list[State], at_rest: list[State], layers: int
+    ) -> tuple[Tensor, list[State]]:
+        """Run so many layers, from the first on; return the last one's output, and all final states."""
         y, finals = batch.x, []
-        for depth, layer in enumerate(self._layers[:layers]):
-            y = self._between(depth, y)
-            outputs = []
-            for one in layer:
-                index = len(finals)
-                start, rest = (tuple(member[index] for member in states) for states in (initial, at_rest))
-                h, final = self._run_one(one, y, batch, start, rest)
-                outputs.append(h)
+        for depth in range(layers):
+            y, outputs = self._between(depth, y), []
+            for direction in self.directions(depth):
+                i = direction.index
+                sequence = _sequence(direction, y, batch, initial[i], at_rest[i])
+                output, final = self._run_direction(direction, weights[i], sequence)
+                outputs.append(output)
                 finals.append(final)
             y = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=-1)
         return y, finals
 
     def _between(self, depth: int, y: Tensor) -> Tensor:
-        """What enters a layer, from what left the one below."""
+        """Apply dropout to what enters any layer but the first."""
         return zero_some(y, self.dropout, self.training) if depth and self.dropout else y
 
-    def _run_one(self, one: _Pass, x: Tensor, batch: Batch, start: State, rest: State) -> tuple[Tensor, State]:
-        sequence = self._sequence(one, x, batch, start, rest)
-        record = self.tapped and self.tapped[0].layer(self.tapped[1] + one.suffix, tuple(self._state_sizes))
-        return run(self.gradient, one.cell, one.parameters(self), sequence, record)
+    def _run_direction(self, direction: Direction, weights: Parameters, sequence: Sequence) -> tuple[Tensor, State]:
+        record = self.tapped and self.tapped[0].layer(self.tapped[1] + direction.suffix, tuple(self._state_sizes))
+        runner = runner_for(direction.cell, direction.kernel, sequence)
+        return run(self.gradient, Recurrence(direction.cell, weights, sequence, runner), record)
 
-    def _sequence(self, one: _Pass, x: Tensor, batch: Batch, start: State, rest: State) -> Sequence:
-        masks = (batch.lengths, batch.resets, batch.batch_sizes)
-        one_hot = 0 if x.is_floating_point() else one.cell.input_size
-        return Sequence(x, start, rest, *masks, one.suffix.endswith("_reverse"), one_hot)
-
-    def _states_at_rest(self, batch: Batch) -> State:
-        """The initial state where none is passed in, each member [layers · directions, B, size]."""
-        count, rows = len(self._passes), batch.rows
+    def _states_at_rest(self, batch: Batch) -> list[State]:
+        """Return by direction the initial state where none is passed in, each member [B, size]."""
         if self.learn_initial_state:
-            return tuple(getattr(self, f"{name}_0")[:, None].expand(-1, rows, -1) for name in self._state_sizes)
-        return tuple(batch.x.new_zeros(count, rows, size, dtype=batch.dtype) for size in self._state_sizes.values())
+            learned = [getattr(self, f"{name}_0") for name in self._state_sizes]
+            return [tuple(row.expand(batch.rows, -1) for row in rows) for rows in zip(*learned, strict=True)]
+        # All share the same zeros, in which nobody writes.
+        zeros = tuple(batch.x.new_zeros(batch.rows, size, dtype=batch.dtype) for size in self._state_sizes.values())
+        return [zeros] * len(self._directions)
 
-    def _read_states(self, batch: Batch, hx: Any) -> State:
-        """The state passed in, checked and with a row for each row of the batch."""
+    def _read_states(self, batch: Batch, hx: Any) -> list[State]:
+        """Check the state passed in and return it by direction, each member [B, size]."""
         names = list(self._state_sizes)
         members = (hx,) if len(names) == 1 else hx
         if not isinstance(members, tuple | list) or len(members) != len(names):
             raise ArgumentError(f"hx is a {type(hx).__name__}; it must be a tuple of tensors ({', '.join(names)})")
-        count, rows = len(self._passes), batch.rows
+        count, rows = len(self._directions), batch.rows
         for (name, size), member in zip(self._state_sizes.items(), members, strict=True):
             allowed = (count, size) if batch.unbatched else (count, rows, size)
             came = tuple(member.shape) if isinstance(member, Tensor) else type(member).__name__
@@ -233,7 +262,8 @@ class RecurrentLayer(Tappable, ABC):
                     f"hx: {name} is {member.dtype} on {member.device}; the layer computes in {batch.dtype} on "
                     f"{batch.x.device}: convert it with .to(…)"
                 )
-        return tuple(batch.state_in(member.to(batch.dtype)) for member in members)
+        rows_of = (batch.state_in(member.to(batch.dtype)).unbind(0) for member in members)
+        return list(zip(*rows_of, strict=True))
 
     def extra_repr(self) -> str:
         options = {
@@ -242,8 +272,14 @@ class RecurrentLayer(Tappable, ABC):
             "bidirectional": self.bidirectional,
             "learn_initial_state": self.learn_initial_state,
         }
-        cells = [repr(layer[0].cell) for layer in self._layers]
+        cells = [repr(direction.cell) for direction in self._directions if not direction.is_reverse]
         return ", ".join([*cells, *(f"{name}={value}" for name, value in options.items() if value), f"{self.gradient}"])
+
+
+def _sequence(direction: Direction, x: Tensor, batch: Batch, initial: State, at_rest: State) -> Sequence:
+    masks = (batch.lengths, batch.resets, batch.batch_sizes)
+    one_hot = 0 if x.is_floating_point() else direction.cell.input_size
+    return Sequence(x, initial, at_rest, *masks, direction.is_reverse, one_hot)
 
 
 def _stacked(members: tuple[Tensor, ...]) -> Tensor:
@@ -280,7 +316,7 @@ def _checked_dropout(dropout: float, num_layers: int) -> float:
 
 
 def _frames_of_ours() -> int:
-    """The `stacklevel` that makes a warning point at the first line outside this package."""
+    """Find the `stacklevel` that makes a warning point at the first line outside this package."""
     package = str(Path(__file__).parent.parent)
     files = [frame.filename for frame in inspect.stack(context=0)]
     return next((level for level, file in enumerate(files) if level and not file.startswith(package)), 1)

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from throughtime.errors import ArgumentError
-from throughtime.gradients.autocast import autocasts
-from throughtime.gradients.sequence import check_indices, valid_steps
+from throughtime.sequences.autocast import autocasts
+from throughtime.sequences.sequence import check_indices, valid_steps
 
 
 @dataclass(frozen=True)

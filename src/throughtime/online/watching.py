@@ -5,17 +5,16 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from throughtime.cells.base import Cell
+from throughtime.cells.recurrence import Recurrence
 from throughtime.errors import ArgumentError, UnsupportedError
 from throughtime.gradients.bptt import BPTT
 from throughtime.gradients.evaluated import recurrent_layers
-from throughtime.gradients.norms import StepNorms
-from throughtime.gradients.sequence import Sequence
 from throughtime.layers.base import RecurrentLayer
+from throughtime.sequences.norms import StepNorms
+from throughtime.sequences.runner import Cotangents, Trace
 from throughtime.types import Gradients, Parameters, State
 
 
@@ -71,19 +70,10 @@ class Observed(BPTT):
 
     direct: dict[tuple[int, ...], State] = field(default_factory=dict, compare=False, repr=False)
 
-    def backward(
-        self,
-        cell: Cell,
-        parameters: Parameters,
-        sequence: Sequence,
-        trace: tuple[Tensor, ...],
-        d_outputs: Float[Tensor, "time batch hidden"],
-        d_final: State,
-        needs_x: bool,
-        norms: StepNorms,
-    ) -> Gradients:
-        self.direct[place_of(parameters)] = (d_outputs[0] + d_final[0], *d_final[1:])
-        return super().backward(cell, parameters, sequence, trace, d_outputs, d_final, needs_x, norms)
+    def backward(self, recurrence: Recurrence, trace: Trace, cotangents: Cotangents, norms: StepNorms) -> Gradients:
+        h, *others = cotangents.final
+        self.direct[place_of(recurrence.parameters)] = (cotangents.outputs[0] + h, *others)
+        return super().backward(recurrence, trace, cotangents, norms)
 
 
 def place_of(parameters: Parameters) -> tuple[int, ...]:

@@ -5,9 +5,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from throughtime.gradients.tap import LayerTap
 from throughtime.records import STEP_NORMS, UPDATES, StepNormRow, UpdateRow, write_table
 from throughtime.report.exhibit import picked_places
+from throughtime.sequences.tap import LayerTap
 from throughtime.training.step_norms import mean_squares
 
 LONGEST = 4096

@@ -11,9 +11,9 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from throughtime.data.streams import Chunk
 from throughtime.errors import NonFiniteError
-from throughtime.gradients.tap import Tap
 from throughtime.losses import cross_entropy
 from throughtime.records import UpdateRow
+from throughtime.sequences.tap import Tap
 from throughtime.training.carried import Carried, advanced
 from throughtime.training.gradient import steps_run_again
 from throughtime.training.history import History

@@ -13,8 +13,10 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from throughtime.errors import ArgumentError, UnsupportedError
-from throughtime.gradients.tap import LayerTap, Tap, Tappable, tap
+from throughtime.layers.base import RecurrentLayer
+from throughtime.layers.tap import tap
 from throughtime.records import Flow
+from throughtime.sequences.tap import LayerTap, Tap
 from throughtime.training.rescue import Rescue
 from throughtime.training.step_norms import mean_squares, untapped
 from throughtime.training.undisturbed import undisturbed
@@ -85,7 +87,7 @@ class GradientMonitor(Callback):
         _check(trainer, pl_module)
         self._updates = trainer.global_step
         self._tapping = tap(pl_module)
-        layers = [one for one in pl_module.modules() if isinstance(one, Tappable)]
+        layers = [one for one in pl_module.modules() if isinstance(one, RecurrentLayer)]
         self._clips = any(one.gradient.clip_step is not None for one in layers)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
@@ -178,7 +180,7 @@ class _Earliest:
 
 
 def _check(trainer: Trainer, module: LightningModule) -> None:
-    layers = {name: one for name, one in module.named_modules() if isinstance(one, Tappable)}
+    layers = {name: one for name, one in module.named_modules() if isinstance(one, RecurrentLayer)}
     without, found = untapped(module), None
     if not module.automatic_optimization:
         found = "manual optimisation, which it cannot step into: use automatic optimisation, or throughtime.tap"

@@ -6,13 +6,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from throughtime.gradients.tap import LayerTap, Tap, Tappable, tap
+from throughtime.layers.base import RecurrentLayer
+from throughtime.layers.tap import tap
+from throughtime.sequences.tap import LayerTap, Tap
 
 
 def untapped(model: nn.Module) -> list[str]:
     """The names of the recurrent layers whose gradient method never forms ∂L/∂s_t, which a tap would record."""
     modules = model.named_modules()
-    return [name for name, one in modules if isinstance(one, Tappable) and not one.gradient.taps]
+    return [name for name, one in modules if isinstance(one, RecurrentLayer) and not one.gradient.taps]
 
 
 def tap_of(model: nn.Module) -> AbstractContextManager[Tap]:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from layers.comparison import normal
 
-from throughtime.gradients.direction import reversed_in_time, reversed_resets
+from throughtime.sequences.direction import reversed_in_time, reversed_resets
 
 T = 7
 LENGTHS = [5, 7, 0, 1, 3]

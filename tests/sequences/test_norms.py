@@ -3,8 +3,10 @@ import torch
 from examples_of import CELLS, INPUT, parameters_of, states_of
 from oracles import relative
 
-from throughtime.gradients import BPTT, Sequence, run
-from throughtime.gradients.norms import row_norm
+from throughtime.cells import Recurrence
+from throughtime.gradients import BPTT, run
+from throughtime.sequences import Sequence
+from throughtime.sequences.norms import row_norm
 
 T, B, THRESHOLD = 6, 3, 0.9
 
@@ -15,7 +17,7 @@ def test_clip_step_is_the_recursion_with_every_total_held_under_the_threshold(ce
     parameters = parameters_of(cell)
     x, initial = torch.randn(T, B, INPUT, dtype=torch.float64, requires_grad=True), states_of(cell, B)
     direct = 2 * torch.randn(T, B, next(iter(cell.state_sizes.values())), dtype=torch.float64)
-    h, _ = run(BPTT(clip_step=THRESHOLD), cell, parameters, Sequence(x, initial, initial))
+    h, _ = run(BPTT(clip_step=THRESHOLD), Recurrence(cell, parameters, Sequence(x, initial, initial)))
     ours = torch.autograd.grad(h, [x, *initial, *parameters.values()], direct)
 
     with torch.no_grad():
@@ -47,7 +49,7 @@ def test_a_threshold_above_every_norm_changes_nothing_at_all():
     parameters, x, initial = parameters_of(cell), torch.randn(T, B, INPUT, dtype=torch.float64), states_of(cell, B)
     wanted = [*initial, *parameters.values()]
     exact, loose = (
-        torch.autograd.grad(run(method, cell, parameters, Sequence(x, initial, initial))[0].sum(), wanted)
+        torch.autograd.grad(run(method, Recurrence(cell, parameters, Sequence(x, initial, initial)))[0].sum(), wanted)
         for method in (BPTT(), BPTT(clip_step=1e6))
     )
     assert all(torch.equal(a, b) for a, b in zip(exact, loose, strict=True))
@@ -56,7 +58,7 @@ def test_a_threshold_above_every_norm_changes_nothing_at_all():
 def test_clipping_a_zero_gradient_stays_differentiable():
     cell = CELLS["GRU"]
     parameters, x, initial = parameters_of(cell), torch.randn(T, B, INPUT, dtype=torch.float64), states_of(cell, B)
-    h, _ = run(BPTT(clip_step=1.0), cell, parameters, Sequence(x, initial, initial))
+    h, _ = run(BPTT(clip_step=1.0), Recurrence(cell, parameters, Sequence(x, initial, initial)))
     first = torch.autograd.grad(h[0].pow(2).sum(), list(parameters.values()), create_graph=True)
     second = torch.autograd.grad(sum(g.sum() for g in first), list(parameters.values()))
     assert all(bool(torch.isfinite(g).all()) for g in second)

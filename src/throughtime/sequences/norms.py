@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from throughtime.gradients.sequence import blank
-from throughtime.gradients.tap import LayerTap
+from throughtime.sequences.sequence import blank
+from throughtime.sequences.tap import LayerTap
 from throughtime.types import State
 
 

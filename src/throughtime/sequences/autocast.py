@@ -1,4 +1,4 @@
-"""A recurrence computes in its parameters' precision: rounding errors made at every step would add up over time."""
+"""Mixed precision switched off inside recurrences, where rounding errors of all steps would add up."""
 
 from contextlib import AbstractContextManager, nullcontext
 
@@ -11,5 +11,5 @@ def autocasts(device: torch.device) -> bool:
 
 
 def without_autocast(device: torch.device) -> AbstractContextManager:
-    """A context in which it is off."""
+    """Return a context in which torch.autocast is off for this device."""
     return torch.autocast(device.type, enabled=False) if autocasts(device) else nullcontext()

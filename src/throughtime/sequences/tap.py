@@ -1,18 +1,12 @@
-"""The tap: what a backward pass leaves behind of ∂L/∂h_t, step by step."""
+"""Records of ‖∂L/∂h_t‖ that a backward pass fills, step by step."""
 
-from abc import ABC
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from throughtime.types import State
-
-if TYPE_CHECKING:  # which is below: a method hands its norms to a tap
-    from throughtime.gradients.base import GradientMethod
 
 
 class LayerTap:
@@ -106,57 +100,3 @@ class Tap:
                 step = int(steps[:, 0].max())
                 return name, step, int(steps[steps[:, 0] == step][0, 1])
         return None
-
-
-class Tappable(ABC, nn.Module):
-    """A module whose backward pass can be tapped, and the method of that pass."""
-
-    gradient: "GradientMethod"
-    tapped: tuple[Tap, str] | None = None
-    """The tap that is open, and what the names of this module's layers begin with there."""
-
-    @property
-    def tap(self) -> Tap | None:
-        """The tap that is open."""
-        return self.tapped and self.tapped[0]
-
-
-class Tapping(AbstractContextManager[Tap]):
-    """What `tap` returns: each time it is entered, the layers of the model record in a new `Tap`."""
-
-    def __init__(self, model: nn.Module) -> None:
-        named = [(name, module) for name, module in model.named_modules() if isinstance(module, Tappable)]
-        self._layers = [(module, f"{name}." if name else "") for name, module in named]
-        self._outer: list[tuple[Tap, str] | None] = []
-
-    def __enter__(self) -> Tap:
-        record = Tap()
-        # Past nn.Module's own way to set an attribute, which asks of each whether it is a parameter: a tap is entered
-        # for every update.
-        for module, prefix in self._layers:
-            self._outer.append(module.tapped)
-            vars(module)["tapped"] = record, prefix
-        return record
-
-    def __exit__(self, *_: object) -> None:
-        for module, _prefix in reversed(self._layers):
-            vars(module)["tapped"] = self._outer.pop()
-
-
-def tap(model: nn.Module) -> Tapping:
-    """Record ‖∂L/∂h_t‖ of every throughtime layer in `model`, for every forward pass made inside the block.
-
-    The records are filled by the backward pass of such a forward pass, wherever that happens, and hold the latest.
-    Inside the block of another tap the inner one records. What this returns can be entered again, for every update a
-    new record: the layers are looked for once, when `tap` is called.
-    Cost: O(T·B·H) per layer, and 4 bytes per step, row and member of the state; `throughtime bench --tap` measures it.
-
-    Examples:
-        >>> import throughtime as tt
-        >>> rnn = tt.RNN(3, 5)
-        >>> with tt.tap(rnn) as norms:
-        ...     rnn(torch.randn(7, 2, 3))[0].sum().backward()
-        >>> norms.layers["l0"].norms["h"].shape
-        torch.Size([7, 2])
-    """
-    return Tapping(model)

@@ -1,6 +1,6 @@
 import torch
 
-from throughtime.gradients import Sequence
+from throughtime.sequences import Sequence
 
 X = torch.arange(24.0).view(4, 3, 2)
 LENGTHS = torch.tensor([4, 0, 2])

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from throughtime.errors import ArgumentError
-from throughtime.gradients.direction import reversed_in_time, reversed_resets
+from throughtime.sequences.direction import reversed_in_time, reversed_resets
 from throughtime.types import State
 
 _assert_async: Any = torch._assert_async  # pyright: ignore[reportPrivateImportUsage]

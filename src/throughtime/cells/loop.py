@@ -1,56 +1,53 @@
-"""The recurrence step by step, in PyTorch's own operations: for every cell, dtype and device."""
+"""The recurrence step by step, in PyTorch's operations: for every cell, dtype and device."""
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from throughtime.cells.base import Cell
-from throughtime.gradients.norms import StepNorms
-from throughtime.gradients.sequence import Sequence, blank, choose, stack_steps
-from throughtime.kernels.base import Kernel
+from throughtime.sequences.norms import StepNorms
+from throughtime.sequences.runner import Cotangents, Pass, Runner, Trace
+from throughtime.sequences.sequence import Sequence, blank, choose, stack_steps
 from throughtime.types import Gradients, Parameters, Save, State
 
 
-class Loop(Kernel):
-    """The recurrence written out; what the kernels are tested against.
+@dataclass(frozen=True)
+class Loop(Runner):
+    """The recurrence written out; what the kernels are tested against. It takes plain sequences.
 
     `forward` is differentiable by PyTorch itself, forward and backward, and any transform of torch.func applies to it.
+    The trace is, step by step, the state that entered, and with `save="gates"` the residuals.
     """
 
-    def serves(self, cell: Cell, sequence: Sequence) -> bool:
-        return True
+    cell: Cell
 
-    def forward(
-        self, cell: Cell, parameters: Parameters, sequence: Sequence, save: Save | None
-    ) -> tuple[Tensor, State, tuple[Tensor, ...]]:
+    def serves(self, sequence: Sequence) -> bool:
+        return sequence.is_plain
+
+    def forward(self, parameters: Parameters, sequence: Sequence, save: Save | None) -> Pass:
+        cell = self.cell
         state = tuple(member.clone() for member in sequence.initial) if not len(sequence.x) else sequence.initial
         outputs: list[Tensor] = []
-        trace: list[Tensor] = []
+        kept: list[Tensor] = []
         for t, projected in enumerate(cell.project(parameters, sequence.x).unbind(0)):
             entering = sequence.entering(t, state)
             advanced, residuals = cell.advance(parameters, projected, entering)
             state = sequence.leaving(t, advanced, entering)
             outputs.append(sequence.output(t, state))
             if save is not None:
-                trace += (*entering, *(residuals if save == "gates" else ()))
-        return stack_steps(outputs, sequence.x, state[0].shape[-1]), state, tuple(trace)
+                kept += (*entering, *(residuals if save == "gates" else ()))
+        return Pass(stack_steps(outputs, sequence.x, state[0].shape[-1]), state, Trace(tuple(kept), save))
 
     def backward(
-        self,
-        cell: Cell,
-        parameters: Parameters,
-        sequence: Sequence,
-        trace: tuple[Tensor, ...],
-        d_outputs: Tensor,
-        d_final: State,
-        save: Save,
-        needs_x: bool,
-        norms: StepNorms,
+        self, parameters: Parameters, sequence: Sequence, trace: Trace, cotangents: Cotangents, norms: StepNorms
     ) -> Gradients:
+        cell, d_outputs, d_final = self.cell, cotangents.outputs, cotangents.final
         steps, members = len(sequence.x), len(d_final)
         if not steps:
             return no_steps(parameters, sequence, d_final)
         by_step = split_by_step(trace, steps)
-        if save == "states":
+        if trace.save == "states":
             projected = cell.project(parameters, sequence.x)
             by_step = [(*s, *cell.advance(parameters, a, s)[1]) for a, s in zip(projected, by_step, strict=True)]
         errors: list[tuple[Tensor, ...]] = []
@@ -75,25 +72,24 @@ class Loop(Kernel):
             sequence.rows(sequence.x),
             _stacked_rows(sequence, entering),
             _stacked_rows(sequence, errors),
-            needs_x,
+            cotangents.needs_x,
         )
         return Gradients(d_parameters, None if d_x is None else sequence.from_rows(d_x), carried, d_reset)
 
-    def entering(self, cell: Cell, sequence: Sequence, trace: tuple[Tensor, ...]) -> State:
-        return tuple(map(torch.stack, zip(*split_by_step(trace, len(sequence.x)), strict=True)))
+    def entering(self, sequence: Sequence, trace: Trace) -> State:
+        members = len(sequence.initial)
+        by_step = [step[:members] for step in split_by_step(trace, len(sequence.x))]
+        return tuple(map(torch.stack, zip(*by_step, strict=True)))
 
 
-LOOP = Loop()
-
-
-def split_by_step(trace: tuple[Tensor, ...], steps: int) -> list[tuple[Tensor, ...]]:
-    """The loop's trace, step by step: the state that entered, then the residuals."""
-    width = len(trace) // steps
-    return [trace[t * width : (t + 1) * width] for t in range(steps)]
+def split_by_step(trace: Trace, steps: int) -> list[tuple[Tensor, ...]]:
+    """Cut the loop's trace: for each step the state that entered, then the residuals."""
+    width = len(trace.tensors) // steps
+    return [trace.tensors[t * width : (t + 1) * width] for t in range(steps)]
 
 
 def _stacked_rows(sequence: Sequence, steps: list[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
-    """Each member's rows [N, …]; members that are the same tensors (∂L/∂a^x and ∂L/∂a^h, often) are stacked once."""
+    """Stack each member's rows [N, …]; the same tensors (∂L/∂a^x and ∂L/∂a^h, often) are stacked once."""
     rows: dict[tuple[int, ...], Tensor] = {}
     columns = list(zip(*steps, strict=True))
     keys = [tuple(map(id, column)) for column in columns]
@@ -104,6 +100,6 @@ def _stacked_rows(sequence: Sequence, steps: list[tuple[Tensor, ...]]) -> tuple[
 
 
 def no_steps(parameters: Parameters, sequence: Sequence, d_final: State) -> Gradients:
-    """The gradients of no steps at all: the final state is the initial one."""
+    """Return the gradients of no steps at all: the final state is the initial one."""
     zeros = {name: torch.zeros_like(value) for name, value in parameters.items()}
     return Gradients(zeros, torch.zeros_like(sequence.x), d_final, None)

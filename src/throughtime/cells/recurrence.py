@@ -1,0 +1,123 @@
+"""A recurrence as a value: a cell with its parameters, over a sequence, and what runs it."""
+
+from dataclasses import dataclass, replace
+from typing import cast
+
+from torch import Tensor
+
+from throughtime.cells.base import Cell
+from throughtime.cells.loop import Loop
+from throughtime.sequences.norms import StepNorms
+from throughtime.sequences.runner import Cotangents, Pass, Runner, Trace
+from throughtime.sequences.sequence import Sequence
+from throughtime.types import Gradients, Parameters, Save, State
+
+
+@dataclass(frozen=True)
+class Recurrence:
+    """s_t = f(x_t, s_{t-1}; θ) over a whole sequence ([Y], first display).
+
+    Args:
+        cell: f.
+        parameters: θ by the cell's names.
+        sequence: x, the states that rows start from, and which steps count.
+        runner: what runs it. None, the default: the cell's kernel where it serves the sequence, else the loop.
+    """
+
+    cell: Cell
+    parameters: Parameters
+    sequence: Sequence
+    runner: Runner = cast(Runner, None)
+
+    def __post_init__(self) -> None:
+        if self.runner is None:
+            object.__setattr__(self, "runner", runner_for(self.cell, kernel_of(self.cell), self.sequence))
+
+    @property
+    def is_fused(self) -> bool:
+        """Whether a kernel runs it."""
+        return not isinstance(self.runner, Loop)
+
+    def plain(self) -> "Recurrence":
+        """Return the same over the plain form of the sequence."""
+        if self.sequence.is_plain:
+            return self
+        # A kernel that did not serve the sequence as it came may serve its plain form.
+        runner = self.runner if self.is_fused else cast(Runner, None)
+        return Recurrence(self.cell, self.parameters, self.sequence.plain(), runner)
+
+    def looped(self) -> "Recurrence":
+        """Return the same over the plain form of the sequence, by operations that PyTorch can differentiate."""
+        return Recurrence(self.cell, self.parameters, self.sequence.plain(), Loop(self.cell))
+
+    def part(self, start: int, stop: int, entering: State) -> "Recurrence":
+        """Return the steps start … stop - 1 as a recurrence, from the state that left step start - 1."""
+        return replace(self, sequence=self.sequence.part(start, stop, entering))
+
+    def forward(self, save: Save | None) -> Pass:
+        """Run over time, keeping as much as `save` says."""
+        return self.runner.forward(self.parameters, self.sequence, save)
+
+    def backward(self, trace: Trace, cotangents: Cotangents, norms: StepNorms) -> Gradients:
+        """Differentiate, given what `forward` kept."""
+        return self.runner.backward(self.parameters, self.sequence, trace, cotangents, norms)
+
+    def entering(self, trace: Trace) -> State:
+        """Return the state that entered each step, each member [T, B, size], from what `forward("states")` kept."""
+        return self.runner.entering(self.sequence, trace)
+
+    def taken_apart(self) -> tuple["Form", tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """Return what remains without the tensors, those that may need a gradient, and the masks."""
+        sequence = self.sequence
+        reset_state = () if sequence.resets is None else sequence.reset_state
+        masks = (sequence.lengths, sequence.resets, sequence.batch_sizes)
+        form = Form(
+            self.cell,
+            self.runner,
+            tuple(self.parameters),
+            tuple(mask is not None for mask in masks),
+            sequence.reverse,
+            sequence.one_hot,
+            sequence.inert,
+        )
+        tensors = (sequence.x, *sequence.initial, *reset_state, *self.parameters.values())
+        return form, tensors, tuple(mask for mask in masks if mask is not None)
+
+
+@dataclass(frozen=True)
+class Form:
+    """A recurrence without its tensors, which autograd looks after between the two passes."""
+
+    cell: Cell
+    runner: Runner
+    names: tuple[str, ...]
+    has_masks: tuple[bool, ...]
+    reverse: bool
+    one_hot: int
+    inert: bool
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """How many tensors and how many masks `Recurrence.taken_apart` returns."""
+        members = len(self.cell.state_sizes)
+        return 1 + members * (1 + self.has_masks[1]) + len(self.names), sum(self.has_masks)
+
+    def put_together(self, tensors: tuple[Tensor, ...], masks: tuple[Tensor, ...]) -> Recurrence:
+        """Return the recurrence, made of what `Recurrence.taken_apart` returned."""
+        members, given = len(self.cell.state_sizes), iter(masks)
+        lengths, resets, batch_sizes = (next(given) if there else None for there in self.has_masks)
+        at = 1 + members * (1 + self.has_masks[1])
+        initial, reset_state = tensors[1 : 1 + members], tensors[1 + members : at]
+        marks = (lengths, resets, batch_sizes, self.reverse, self.one_hot, self.inert)
+        parameters = dict(zip(self.names, tensors[at:], strict=True))
+        return Recurrence(self.cell, parameters, Sequence(tensors[0], initial, reset_state, *marks), self.runner)
+
+
+def kernel_of(cell: Cell) -> Runner | None:
+    """Return the kernel that a cell's class defines, if it defines one."""
+    return cell.kernel if "kernel" in vars(type(cell)) else None
+
+
+def runner_for(cell: Cell, kernel: Runner | None, sequence: Sequence) -> Runner:
+    """Choose the kernel where it serves the sequence, else the loop."""
+    return kernel if kernel is not None and kernel.serves(sequence) else Loop(cell)
