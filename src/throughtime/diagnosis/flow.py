@@ -23,9 +23,9 @@ from throughtime.diagnosis.spectra import spectrum_of
 from throughtime.diagnosis.verdict import judge
 from throughtime.errors import ArgumentError, NonFiniteError
 from throughtime.gradients.autocast import without_autocast
-from throughtime.gradients.lags import RecordedRun
 from throughtime.gradients.norms import row_norm
 from throughtime.gradients.sequence import valid_steps
+from throughtime.models.recording import RecordedRun
 from throughtime.records import Finding, Flow, GainMap, Horizon, LagCurve, LayerFlow, Lyapunov, Spectrum, Verdict
 from throughtime.report import figure_of_flow, page_of_flow
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from throughtime.diagnosis.capture import CapturedLayer, is_reverse
 from throughtime.gradients.direction import reversed_in_time
-from throughtime.gradients.lags import RecordedRun
+from throughtime.models.recording import RecordedRun
 from throughtime.records import LagCurve
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)

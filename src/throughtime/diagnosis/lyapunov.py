@@ -10,9 +10,9 @@ from throughtime.cells.base import Cell, check_size
 from throughtime.diagnosis.batch_means import mean_with_error
 from throughtime.diagnosis.directions import Follower, checked_discard, counted_steps, moving
 from throughtime.errors import ArgumentError
-from throughtime.gradients.lags import STATES, RecordedRun
 from throughtime.gradients.sequence import Sequence
 from throughtime.layers.base import RecurrentLayer
+from throughtime.models.recording import RecordedRun, entering_states
 from throughtime.records import Lyapunov
 from throughtime.types import Parameters, State
 
@@ -134,8 +134,8 @@ def _pieces(cell: Cell, parameters: Parameters, sequence: Sequence) -> Iterator[
     length = max(1, NUMBERS // max(1, sum(member.numel() for member in state)))
     for start in range(0, steps, length):
         part = sequence.part(start, min(start + length, steps), state)
-        _, state, trace = STATES.forward(cell, parameters, part, keep=True)
-        yield part, STATES.entering(cell, part, trace)
+        entering, state = entering_states(cell, parameters, part)
+        yield part, entering
 
 
 def _zeros(layer: RecurrentLayer, steps: int, hx: Tensor | State | None) -> Tensor:

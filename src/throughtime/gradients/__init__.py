@@ -2,10 +2,8 @@
 
 from throughtime.gradients.base import GradientMethod as GradientMethod
 from throughtime.gradients.base import run as run
-from throughtime.gradients.bias import gradient_bias as gradient_bias
 from throughtime.gradients.bptt import BPTT as BPTT
 from throughtime.gradients.checkpointed import CheckpointedBPTT as CheckpointedBPTT
-from throughtime.gradients.checkpointed_backward import checkpointed_backward as checkpointed_backward
 from throughtime.gradients.double_sum import DoubleSum as DoubleSum
 from throughtime.gradients.eprop import EProp as EProp
 from throughtime.gradients.parallel_scan import ParallelScan as ParallelScan

@@ -15,7 +15,7 @@ from throughtime.errors import ArgumentError, NonFiniteError, UnsupportedError
 from throughtime.gradients.base import GradientMethod
 from throughtime.gradients.forward import ForwardMethod
 from throughtime.gradients.rtrl import RTRL
-from throughtime.gradients.unchanged import unchanged
+from throughtime.models.unchanged import unchanged
 from throughtime.online.carried import Carried
 from throughtime.online.engine import Engine, StepLoss
 from throughtime.online.window import Window

@@ -14,10 +14,10 @@ from torch.optim import Optimizer
 
 from throughtime.errors import ArgumentError, UnsupportedError
 from throughtime.gradients.tap import LayerTap, Tap, Tappable, tap
+from throughtime.models.unchanged import undisturbed
 from throughtime.records import Flow
 from throughtime.training.rescue import Rescue
 from throughtime.training.step_norms import mean_squares, untapped
-from throughtime.training.undisturbed import undisturbed
 
 
 class GradientMonitor(Callback):
