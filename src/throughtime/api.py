@@ -20,14 +20,14 @@ from throughtime.gradients import EProp as EProp
 from throughtime.gradients import ParallelScan as ParallelScan
 from throughtime.gradients import SnAp as SnAp
 from throughtime.gradients import TruncatedBPTT as TruncatedBPTT
-from throughtime.gradients.bias import gradient_bias as gradient_bias
-from throughtime.gradients.checkpointed_backward import checkpointed_backward as checkpointed_backward
 from throughtime.layers import GRU as GRU
 from throughtime.layers import LSTM as LSTM
 from throughtime.layers import RNN as RNN
 from throughtime.layers import FeedbackLinear as FeedbackLinear
 from throughtime.layers import Recurrent as Recurrent
 from throughtime.layers import tap as tap
+from throughtime.models import checkpointed_backward as checkpointed_backward
+from throughtime.models import gradient_bias as gradient_bias
 from throughtime.online import OnlineLearner as OnlineLearner
 from throughtime.verification import verify_gradients as verify_gradients
 

@@ -7,8 +7,8 @@ from examples_of import INPUT, parameters_of
 
 import throughtime as tt
 from throughtime.cells import Cell
-from throughtime.gradients.lags import RecordedRun, Recording
 from throughtime.layers import RecurrentLayer
+from throughtime.models.recording import RecordedRun, Recording
 
 T, B = 11, 4
 LENGTHS = [11, 0, 1, 6]

@@ -10,7 +10,7 @@ from torch import Tensor
 import throughtime as tt
 from throughtime.diagnosis.capture import capture
 from throughtime.diagnosis.gains import gain_map
-from throughtime.gradients.lags import RecordedRun
+from throughtime.models.recording import RecordedRun
 
 
 def _generator(seed: int = 2) -> torch.Generator:

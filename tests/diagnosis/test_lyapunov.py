@@ -94,7 +94,7 @@ def test_the_longest_rows_are_taken():
     cut.load_state_dict({f"{name}_l0": value for name, value in run.parameters.items()})
     alone = recorded(cut, x[:, [0, 3]].detach(), tuple(member[None, [0, 3]].detach() for member in hx), **options)
     entering = tuple(member[:, [0, 3]] for member in run.entering)
-    expected = lyapunov_of(type(run)(run.cell, run.parameters, alone.sequence, entering, alone.own), discard=0)
+    expected = lyapunov_of(type(run)(run.cell, run.parameters, alone.sequence, entering, alone.direct), discard=0)
     assert two.exponents == pytest.approx(expected.exponents, rel=1e-12)
 
 

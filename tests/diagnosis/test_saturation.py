@@ -8,7 +8,7 @@ import throughtime as tt
 from throughtime.cells import FunctionCell
 from throughtime.diagnosis import saturation
 from throughtime.diagnosis.saturation import activations_of, units_of
-from throughtime.gradients.lags import RecordedRun, Recording
+from throughtime.models.recording import RecordedRun, Recording
 from throughtime.records import Role
 
 T, B, INPUT, HIDDEN = 7, 5, 3, 4

@@ -10,7 +10,7 @@ import throughtime as tt
 from throughtime.diagnosis import shares
 from throughtime.diagnosis.capture import capture
 from throughtime.diagnosis.shares import affordable, shares_of
-from throughtime.gradients import lags
+from throughtime.models import lags
 
 LENGTHS = [6, 0, T, 1]
 
@@ -29,7 +29,7 @@ def test_the_parts_of_all_lags_are_the_gradient(kind, how):
         found = shares_of(run)
         bands = [range(one.start, one.stop) for one in found]
         assert bands == [range(0, 1), range(1, 2), range(2, 4), range(4, 8), range(8, T)]
-        parts = run.exact(bands)
+        parts = lags.exact_by_lag(run, bands)
         norms = [math.hypot(*(g.norm().item() for g in part.values())) for part in parts]
         assert [one.norm for one in found] == pytest.approx(norms, rel=1e-9)
         for own in run.parameters:
@@ -66,7 +66,9 @@ def test_where_all_is_too_dear_the_longest_rows_are_taken():
     weights = sum(value.numel() for value in run.parameters.values())
     two = affordable(run, 2 * T**2 * weights)
     assert two.sequence.shape == (T, 2) and two.sequence.lengths.tolist() == [T, 6]
-    assert torch.equal(two.own[0], run.own[0][:, [2, 0]]) and torch.equal(two.sequence.x, run.sequence.x[:, [2, 0]])
+    assert torch.equal(two.direct[0], run.direct[0][:, [2, 0]]) and torch.equal(
+        two.sequence.x, run.sequence.x[:, [2, 0]]
+    )
     assert torch.equal(two.sequence.resets, run.sequence.resets[:, [2, 0]])
     assert affordable(run, B * T**2 * weights) is run
 
@@ -81,9 +83,9 @@ def test_where_one_row_is_too_dear_its_last_steps_are_taken(monkeypatch):
         rnn.get_parameter(f"{name}_l0").data.copy_(value)
     last = slice(T - 6, T - 2)
     y, (_, c) = rnn(run.sequence.x[last, 2], tuple(member[T - 6, 2][None] for member in run.entering))
-    own = (y * run.own[0][last, 2]).sum() + (c * run.own[1][T - 3, 2]).sum()
+    own = (y * run.direct[0][last, 2]).sum() + (c * run.direct[1][T - 3, 2]).sum()
     expected = torch.autograd.grad(own, list(rnn.parameters()))
-    (parts,) = affordable(run, budget).exact([range(0, T)])
+    (parts,) = lags.exact_by_lag(affordable(run, budget), [range(0, T)])
     for (name, _), gradient in zip(rnn.named_parameters(), expected, strict=True):
         assert relative(parts[name.removesuffix("_l0")], gradient) <= 1e-12
     monkeypatch.setattr(shares, "BUDGET", budget)

@@ -1,5 +1,7 @@
 """Forward methods on a stream: with weights that stand still they give what they give on the whole sequence."""
 
+from dataclasses import dataclass
+
 import pytest
 import torch
 from online.streams import HIDDEN, INPUT, Model, learn, offline, stream
@@ -122,6 +124,28 @@ def test_several_recurrent_modules_are_one_recurrence():
     model, (x, y, resets) = _Two(), stream()
     _, optimizer = learn(model, tt.RTRL(), x, y, resets)
     _agree(optimizer.seen, offline(model, x, y, resets))
+
+
+@dataclass
+class _State:
+    h: torch.Tensor
+
+
+class _WithDataclass(Model):
+    def forward(self, x, state=None, resets=None):
+        y, h = super().forward(x, None if state is None else state.h, resets)
+        return y, _State(h)
+
+
+@pytest.mark.parametrize("below", [False, True], ids=["", "below"])
+@pytest.mark.parametrize("gradient", [tt.RTRL(), tt.EProp(), tt.BPTT()], ids=str)
+def test_a_state_may_be_a_dataclass(gradient, below):
+    model, (x, y, resets) = _WithDataclass(below=below), stream()
+    as_tensor = Model(below=below)
+    as_tensor.load_state_dict(model.state_dict())
+    learner, optimizer = learn(model, gradient, x, y, resets)
+    _agree(optimizer.seen, learn(as_tensor, gradient, x, y, resets)[1].seen)
+    assert isinstance(learner.state, _State)
 
 
 def test_whole_numbers_are_inputs_too():

@@ -212,21 +212,39 @@ def test_bad_arguments_are_refused_by_name(changed, error, words):
 
 
 def test_the_state_of_another_learner_is_refused():
-    with pytest.raises(ArgumentError, match=r"gradient = RTRL.*this one has SnAp"):
+    with pytest.raises(ArgumentError, match=r"state comes from a learner with gradient = RTRL.*here gradient = SnAp"):
         _learner(tt.SnAp(1)).load_state_dict(_learner(tt.RTRL()).state_dict())
-    with pytest.raises(ArgumentError, match="update_every = 1, this one has 2"):
+    with pytest.raises(ArgumentError, match="learner with update_every = 1; here update_every = 2"):
         _learner(update_every=2).load_state_dict(_learner().state_dict())
 
 
 def test_what_is_no_state_is_refused():
-    with pytest.raises(ArgumentError, match="the state lacks 'counts'"):
+    with pytest.raises(ArgumentError, match="state lacks 'counts'"):
         _learner().load_state_dict({"gradient": "RTRL"})
+
+
+class _Counting(torch.nn.Module):
+    """Its state holds a number that is no tensor."""
+
+    def __init__(self):
+        super().__init__()
+        self.rnn = tt.RNN(3, 5)
+
+    def forward(self, x, state=None):
+        y, h = self.rnn(x, state and state["h"])
+        return y, {"h": h, "steps": 1}
 
 
 @pytest.mark.parametrize(
     ("model", "x", "error", "words"),
     [
         (torch.nn.Sequential(tt.RNN(3, 5)), torch.randn(4, 3), UnsupportedError, "Sequential.forward takes no state"),
+        (
+            _Counting(),
+            torch.randn(4, 3),
+            UnsupportedError,
+            "model returned int in its state; it must be made of tensors",
+        ),
         (tt.RNN(1, 5), torch.randn(4), ArgumentError, r"x_t is \(4,\); it must be \[batch, 1\]"),
     ],
 )
@@ -406,7 +424,7 @@ def test_parameters_that_were_changed_behind_its_back_are_named(gradient):
         learner = _learner(gradient)
         learner.step(x[0], y[0])
         change(learner.model)
-        with pytest.raises(ArgumentError, match=r"parameter 'rnn.weight_hh_l0' has been replaced, frozen or set free"):
+        with pytest.raises(ArgumentError, match=r"parameter 'rnn.weight_hh_l0' that was replaced, frozen or set free"):
             learner.step(x[1], y[1])
         assert learner.steps == 1
     learner = _learner(gradient)

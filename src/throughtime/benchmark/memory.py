@@ -4,9 +4,10 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from torch import Tensor, UntypedStorage
+from torch import UntypedStorage
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+
+from throughtime.nests import tensors_of
 
 
 class LiveBytes(TorchDispatchMode):
@@ -23,13 +24,11 @@ class LiveBytes(TorchDispatchMode):
         self._alive: dict[int, int] = {}
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        for one in tree_leaves((args, kwargs)):
-            if isinstance(one, Tensor):  # there before, or counted already
-                self._count(one.untyped_storage(), 0)
+        for tensor in tensors_of((args, kwargs)):  # there before, or counted already
+            self._count(tensor.untyped_storage(), 0)
         result = function(*args, **(kwargs or {}))
-        for one in tree_leaves(result):
-            if isinstance(one, Tensor):
-                self._count(one.untyped_storage(), one.untyped_storage().nbytes())
+        for tensor in tensors_of(result):
+            self._count(tensor.untyped_storage(), tensor.untyped_storage().nbytes())
         self.peak = max(self.peak, sum(self._alive.values()))
         return result
 

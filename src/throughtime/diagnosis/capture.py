@@ -13,11 +13,11 @@ from torch.nn.utils.rnn import PackedSequence
 
 from throughtime.diagnosis.layout import Layout
 from throughtime.errors import ArgumentError
-from throughtime.gradients.evaluated import recurrent_layers, scalar_loss
-from throughtime.gradients.lags import RecordedRun, Recording
-from throughtime.gradients.unchanged import differentiated_by, unchanged
 from throughtime.layers.base import RecurrentLayer
 from throughtime.layers.tap import tap
+from throughtime.models.evaluated import recurrent_layers, scalar_loss
+from throughtime.models.recording import RecordedRun, Recording
+from throughtime.models.unchanged import differentiated_by, unchanged
 from throughtime.sequences.norms import row_norm
 from throughtime.sequences.sequence import valid_steps
 from throughtime.sequences.tap import LayerTap, Tap

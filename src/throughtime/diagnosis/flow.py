@@ -22,7 +22,7 @@ from throughtime.diagnosis.shares import shares_of
 from throughtime.diagnosis.spectra import spectrum_of
 from throughtime.diagnosis.verdict import judge
 from throughtime.errors import ArgumentError, NonFiniteError
-from throughtime.gradients.lags import RecordedRun
+from throughtime.models.recording import RecordedRun
 from throughtime.records import Finding, Flow, GainMap, Horizon, LagCurve, LayerFlow, Lyapunov, Spectrum, Verdict
 from throughtime.report import figure_of_flow, page_of_flow
 from throughtime.sequences.autocast import without_autocast

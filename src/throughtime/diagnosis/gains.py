@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from throughtime.gradients.lags import RecordedRun
+from throughtime.models.recording import RecordedRun
 from throughtime.records import GainMap
 
 GRID = 48
@@ -32,7 +32,7 @@ def gain_map(run: RecordedRun, generator: torch.Generator, exact: bool = False) 
     if not length:
         return None
     rows = torch.arange(run.sequence.shape[1]) if lengths is None else (lengths == length).nonzero()[:, 0]
-    part = run.part(rows[:ROWS].to(run.own[0].device))
+    part = run.part(rows[:ROWS].to(run.direct[0].device))
     steps = torch.linspace(0, length - 1, min(GRID, length)).round().long().tolist()
     size = sum(run.cell.state_sizes.values())
     count = size if exact else 1
@@ -66,7 +66,7 @@ def _probes(
 ) -> Float[Tensor, "steps count rows size"]:
     """The unit vectors, or with a count of 1 a random one of length √S for each step and row."""
     size = sum(run.cell.state_sizes.values())
-    rows, like = run.sequence.shape[1], run.own[0]
+    rows, like = run.sequence.shape[1], run.direct[0]
     if count > 1 or size == 1:
         units = torch.eye(size, dtype=like.dtype, device=like.device)
         return units[None, :, None].expand(steps, size, rows, size)

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from throughtime.diagnosis.capture import CapturedLayer, is_reverse
-from throughtime.gradients.lags import RecordedRun
+from throughtime.models.recording import RecordedRun
 from throughtime.records import LagCurve
 from throughtime.sequences.direction import reversed_in_time
 

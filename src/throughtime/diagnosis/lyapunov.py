@@ -11,8 +11,8 @@ from throughtime.cells.recurrence import Recurrence
 from throughtime.diagnosis.batch_means import mean_with_error
 from throughtime.diagnosis.directions import Follower, checked_discard, counted_steps, moving
 from throughtime.errors import ArgumentError
-from throughtime.gradients.lags import RecordedRun
 from throughtime.layers.base import RecurrentLayer
+from throughtime.models.recording import RecordedRun, entering_states
 from throughtime.records import Lyapunov
 from throughtime.sequences.sequence import Sequence
 from throughtime.types import Parameters, State
@@ -135,9 +135,8 @@ def _pieces(cell: Cell, parameters: Parameters, sequence: Sequence) -> Iterator[
     length = max(1, NUMBERS // max(1, sum(member.numel() for member in state)))
     for start in range(0, steps, length):
         part = whole.part(start, min(start + length, steps), state)
-        result = part.forward("states")
-        state = result.final
-        yield part.sequence, part.entering(result.trace)
+        entering, state = entering_states(part)
+        yield part.sequence, entering
 
 
 def _zeros(layer: RecurrentLayer, steps: int, hx: Tensor | State | None) -> Tensor:

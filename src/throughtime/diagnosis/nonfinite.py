@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from throughtime.diagnosis.capture import Capture
-from throughtime.gradients.lags import RecordedRun
+from throughtime.models.recording import RecordedRun
 from throughtime.records import NonFinite, Source
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from throughtime.cells import ActivationValues
-from throughtime.gradients.lags import RecordedRun
+from throughtime.models.recording import RecordedRun
 from throughtime.records import Activation, Role, Units
 from throughtime.types import State
 
@@ -65,7 +65,7 @@ def units_of(run: RecordedRun) -> Units:
                 applied += float(one.preactivation.double().square().sum())
                 count += one.preactivation.numel()
     return Units(
-        units=run.own[0].shape[-1],
+        units=run.direct[0].shape[-1],
         dead=extent.unchanged() if rows.sum() > 1 else 0,
         state_norms=(squares / rows).sqrt().tolist(),
         preactivation=math.sqrt(applied / count) if count else math.nan,

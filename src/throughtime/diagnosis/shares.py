@@ -5,7 +5,8 @@ import math
 import torch
 from torch import Tensor
 
-from throughtime.gradients.lags import RecordedRun
+from throughtime.models.lags import exact_by_lag
+from throughtime.models.recording import RecordedRun
 from throughtime.records import LagShare
 
 BUDGET = 2 * 10**11
@@ -20,15 +21,15 @@ def shares_of(run: RecordedRun) -> list[LagShare]:
     not allow one; the losses are then those of these rows and steps. It ends early where nothing above rounding
     reaches further; where the losses' own gradients are not finite, there are none.
     """
-    if not all(bool(member.isfinite().all()) for member in run.own):
+    if not all(bool(member.isfinite().all()) for member in run.direct):
         return []
     part = affordable(run, BUDGET)
     steps = len(part.sequence.x)
     ends = [*(2**i for i in range((steps - 1).bit_length())), steps]
     bands = [range(start, end) for start, end in zip([0, *ends], ends, strict=False)]
-    largest = max(member.abs().max().item() for member in part.own)
+    largest = max(member.abs().max().item() for member in part.direct)
     with torch.no_grad():
-        gradients = part.exact(bands, least=largest * torch.finfo(part.own[0].dtype).eps)
+        gradients = exact_by_lag(part, bands, least=largest * torch.finfo(part.direct[0].dtype).eps)
     norms = [_norm(list(one.values())) for one in gradients]
     return [LagShare(band.start, band.stop, norm) for band, norm in zip(bands, norms, strict=True)]
 
@@ -50,6 +51,6 @@ def affordable(run: RecordedRun, budget: float) -> RecordedRun:
         return run
     lengths = run.sequence.lengths
     longest = torch.arange(rows) if lengths is None else lengths.cpu().argsort(descending=True, stable=True)
-    chosen = longest[: max(1, count)].to(run.own[0].device)
+    chosen = longest[: max(1, count)].to(run.direct[0].device)
     stop = steps if lengths is None else int(lengths.max())
     return run.part(chosen, 0 if count else max(0, stop - max(1, math.isqrt(int(budget // weights)))))

@@ -12,7 +12,7 @@ from throughtime.cells.elman import ElmanCell
 from throughtime.diagnosis.directions import moving
 from throughtime.diagnosis.finite import check_finite, checked_parameters
 from throughtime.diagnosis.transient import power_norms, spectral_norm
-from throughtime.gradients.lags import RecordedRun
+from throughtime.models.recording import RecordedRun
 from throughtime.records import MatrixSpectrum, Spectrum
 from throughtime.types import Parameters
 

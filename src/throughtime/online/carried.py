@@ -1,4 +1,4 @@
-"""Learning with the influence of the weights carried along: RTRL and its approximations."""
+"""The engine that carries the influence of the weights along: RTRL and its approximations."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,31 +6,32 @@ from typing import Any
 import torch
 from jaxtyping import Bool
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
 from throughtime.errors import UnsupportedError
 from throughtime.gradients.bptt import BPTT
 from throughtime.gradients.forward import ForwardMethod
 from throughtime.gradients.influence import Influence
 from throughtime.gradients.systems import CellSystem, Step
-from throughtime.gradients.unchanged import differentiated_by
 from throughtime.layers.base import RecurrentLayer
+from throughtime.models.recording import Recording
+from throughtime.models.unchanged import differentiated_by
+from throughtime.nests import tensors_of
 from throughtime.online.engine import Engine, StepLoss
 from throughtime.online.stack import StackSystem
-from throughtime.online.watching import Observed, Visit, place_of, watched
+from throughtime.online.watching import Visit, place_of, watched
 from throughtime.online.whole_model import ModelSystem, side_by_side
 from throughtime.types import State
 
 
 @dataclass(frozen=True)
 class _Part:
-    """A recurrence whose influence is carried: some layers of a stack, or the whole model.
+    """A recurrence whose influence is carried: layers of a recurrent module, or the whole model.
 
     Attributes:
         influence: A_{t-1}.
-        layer: the name of the recurrent layer.
-        depths: which of its layers.
-        whole: the whole model as a system, in place of these two.
+        layer: the name of the recurrent module.
+        depths: the numbers of its layers.
+        whole: the whole model as a system, in place of `layer` and `depths`.
     """
 
     influence: Influence
@@ -39,24 +40,24 @@ class _Part:
     whole: ModelSystem | None = None
 
     def parameter(self, name: str) -> str:
-        """The model's name of one of the system's parameters."""
+        """Return the name in the model of a parameter of the system."""
         if self.whole is not None:
             return name
         name = name if len(self.depths) > 1 else f"{name}_l{next(iter(self.depths))}"
         return f"{self.layer}.{name}" if self.layer else name
 
     def state(self, members: State) -> State:
-        """The system's state, [B, size] each, from tensors [layers, B, size]."""
+        """Return the state of the system, [B, size] each, from tensors [layers, B, size]."""
         if self.whole is not None:
             return side_by_side(members)
         return tuple(member[depth] for depth in self.depths for member in members)
 
 
 class Carried(Engine):
-    """At each step the loss's gradient through that step alone, and the rest by the influence ([Y] (1)).
+    """The engine of forward methods: the gradient through the present step, and the past by the influence ([Y] (1)).
 
-    The influence is that of the weights at the steps where they acted. Between updates that is exact; over an
-    update it mixes the weights before and after, and is exact in the limit of a small learning rate.
+    The influence is that of the weights with which each step was taken. Between updates the influence is exact; over
+    an update it mixes the weights before and after, and is exact in the limit of a small learning rate.
     """
 
     def __init__(self, model: nn.Module, loss: StepLoss, method: ForwardMethod) -> None:
@@ -65,7 +66,7 @@ class Carried(Engine):
         self._parts: list[_Part] = []
         self._sum: dict[str, Tensor] = {}
         self._losses = 0
-        self._observed = Observed()
+        self._recording = Recording()
         self._tried: tuple[dict[str, Tensor] | None, list[Step], State, Tensor | None] | None = None
         for name, layer in self.layers.items():
             if layer.num_layers > 1 and layer.dropout:
@@ -82,7 +83,7 @@ class Carried(Engine):
             self._parts = self._divided(x, visits, leaves, new)
 
     def _divided(self, x: Tensor, visits: dict[str, Visit], leaves: State, new: Any) -> list[_Part]:
-        """What to carry an influence for: each layer by itself, each stack, or the whole model."""
+        """Choose what to carry an influence for: each layer, each stack, or the whole model."""
         above_parameters = any(visit.x.requires_grad for visit in visits.values())
         if not self._method.local and (above_parameters or len(self.layers) > 1):
             system = self._whole(x, new)
@@ -99,7 +100,7 @@ class Carried(Engine):
         return parts
 
     def _check_apart(self) -> None:
-        """Refuse layers that are the same but for their states: what arrives at each could not be told apart."""
+        """Refuse layers that share all weights: the gradients that arrive at each could not be told apart."""
         known: dict[tuple[int, ...], str] = {}
         for name, layer in self.layers.items():
             for depth in range(layer.num_layers):
@@ -162,12 +163,12 @@ class Carried(Engine):
         self._sum, self._losses = dict(memory["sum"]), memory["losses"]
 
     def _run(self, x: Tensor, leaves: State) -> tuple[dict[str, Visit], Tensor, Any]:
-        """One step of the model, with its graph."""
-        self._observed = Observed()
-        # Eagerly: a compiled layer would not tell what arrives at it.
+        """Run a step of the model, with its graph."""
+        self._recording = Recording()
+        # Eagerly, because a compiled layer does not run its backward pass in `Recording`.
         eagerly = torch.compiler.set_stance("force_eager")
-        observed = differentiated_by(self.layers.values(), self._observed)
-        with torch.enable_grad(), eagerly, observed, watched(self.layers) as visits:
+        recorded = differentiated_by(self.layers.values(), self._recording)
+        with torch.enable_grad(), eagerly, recorded, watched(self.layers) as visits:
             output, new = self.model(x[None], self.nest(leaves))
         used = [member for visit in visits.values() for member in visit.entering]
         if {id(member) for member in used} != {id(leaf) for leaf in leaves}:
@@ -190,12 +191,12 @@ class Carried(Engine):
         self, loss: Tensor, visits: dict[str, Visit], leaves: State, steps: list[Step], reset: Tensor | None
     ) -> dict[str, Tensor]:
         parameters = [self.model.get_parameter(name) for name in self.names]
-        found = torch.autograd.grad(loss, [*parameters, *leaves], allow_unused=True)
+        gradients = torch.autograd.grad(loss, [*parameters, *leaves], allow_unused=True)
+        d_parameters, d_leaves = gradients[: len(parameters)], gradients[len(parameters) :]
         d_leaf = {
-            id(leaf): torch.zeros_like(leaf) if d is None else d
-            for leaf, d in zip(leaves, found[len(parameters) :], strict=True)
+            id(leaf): torch.zeros_like(leaf) if d is None else d for leaf, d in zip(leaves, d_leaves, strict=True)
         }
-        gradient = {name: g for name, g in zip(self.names, found, strict=False) if g is not None}
+        gradient = {name: d for name, d in zip(self.names, d_parameters, strict=True) if d is not None}
         with torch.no_grad():
             self._add_carried(gradient, d_leaf, visits, leaves, steps, reset)
         return gradient
@@ -209,7 +210,7 @@ class Carried(Engine):
         steps: list[Step],
         reset: Tensor | None,
     ) -> None:
-        """What the weights' influence adds, from ∂L_t/∂s_{t-1} by the state's tensors."""
+        """Add the gradient by way of the influence; `d_leaf` is ∂L_t/∂s_{t-1} by the id of each state tensor."""
         for part, step in zip(self._parts, steps, strict=True):
             members = leaves if part.whole is not None else visits[part.layer].entering
             d_state = torch.cat(part.state(tuple(d_leaf[id(member)] for member in members)), dim=-1)
@@ -223,16 +224,16 @@ class Carried(Engine):
                     gradient[name] = gradient[name] + carried if name in gradient else carried
 
     def _direct(self, part: _Part, like: Tensor) -> Tensor:
-        """∂L_t/∂s_t of a part, zero where the loss does not reach it."""
+        """∂L_t/∂s_t [B, S] of a part, zero where the loss does not reach it."""
         place = place_of(self.layers[part.layer].cell_and_parameters(part.depths[0])[1])
-        direct = self._observed.direct.get(place)
-        return torch.zeros_like(like) if direct is None else torch.cat(direct, dim=-1)
+        runs = [run for run in self._recording.runs if place_of(run.parameters) == place]
+        return torch.cat([member[0] for member in runs[-1].direct], dim=-1) if runs else torch.zeros_like(like)
 
     def _whole(self, x: Tensor, new: Any) -> ModelSystem:
-        """The model as one recurrence, after a trial, so that what it cannot do shows before any work."""
+        """Make the whole model a system, and try it, so that what it cannot do shows before any work."""
         parameters = [self.model.get_parameter(name) for name in self.names]
         with torch.enable_grad():
-            total = torch.stack([leaf.sum() for leaf in tree_leaves(new)]).sum()
+            total = torch.stack([leaf.sum() for leaf in tensors_of(new)]).sum()
             acting = torch.autograd.grad(total, parameters, allow_unused=True)
         names = tuple(name for name, g in zip(self.names, acting, strict=True) if g is not None)
         system = ModelSystem(self.model, names, self.form, self.leaves, x)
@@ -241,13 +242,16 @@ class Carried(Engine):
 
 
 def _check_handed_on(visits: dict[str, Visit], leaves: State, new: Any) -> None:
-    """Refuse a model that returns another state than its layers left: their J_t would not be that of the model."""
+    """Refuse a model that returns another state than its layers left: the Jacobian would be another."""
+    # Each tensor of the state is known by its identity: it entered a single layer, which left a tensor in its place.
     left = {
-        id(entered): after for one in visits.values() for entered, after in zip(one.entering, one.leaving, strict=True)
+        id(before): after
+        for visit in visits.values()
+        for before, after in zip(visit.entering, visit.leaving, strict=True)
     }
-    for leaf, after in zip(leaves, tree_leaves(new), strict=True):
-        own = left[id(leaf)]
-        if after.data_ptr() != own.data_ptr() and not torch.equal(after, own):
+    for leaf, after in zip(leaves, tensors_of(new), strict=True):
+        of_layer = left[id(leaf)]
+        if after.data_ptr() != of_layer.data_ptr() and not torch.equal(after, of_layer):
             raise UnsupportedError(
                 "model returns another state than its recurrent layers left; a forward method could not follow its "
                 "influence: return it unchanged, and do in the next step what is to be done with it"

@@ -1,4 +1,4 @@
-"""How a learner comes by its gradient: the contract, and what both ways share."""
+"""The contract of an online engine: how a learner gets its gradient, and what both engines share."""
 
 import inspect
 from abc import ABC, abstractmethod
@@ -8,27 +8,34 @@ from typing import Any
 import torch
 from jaxtyping import Bool
 from torch import Tensor, nn
-from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 
 from throughtime.cells.base import Cell
 from throughtime.errors import ArgumentError, UnsupportedError
 from throughtime.gradients.base import GradientMethod
+from throughtime.nests import leaves_of, refill, tensors_of
 from throughtime.online.watching import check_vectors, streaming_layers
 from throughtime.types import State
 
 StepLoss = Callable[[Tensor, Tensor], Tensor]
-"""L(prediction, y): the predictions [B, …] and targets [B, …] of one step to a scalar."""
+"""L(prediction, y): from the predictions [B, …] and targets [B, …] of a step to a scalar."""
 
 
 class Engine(ABC):
     """The state of a model on a stream, and the gradient of the losses since the last update.
 
-    A step has two halves, so that what is refused has changed nothing: `try_step` computes, `commit` makes it so.
+    A step has two halves, `try_step` and `commit`, so that a step that is refused has changed nothing.
 
     Args:
         model: model(x, state) → (output, state).
-        loss: of one step.
+        loss: of a step.
         method: how to differentiate.
+
+    Attributes:
+        layers: the recurrent layers by name.
+        names: the parameters that require a gradient.
+        first_name: every name of a parameter → the first name of the same parameter, which is the name in `names`.
+        leaves: the tensors of the state after the latest step; empty before the first step.
+        form: a state in the form that the model gives it.
     """
 
     def __init__(self, model: nn.Module, loss: StepLoss, method: GradientMethod) -> None:
@@ -41,12 +48,11 @@ class Engine(ABC):
         self.first_name = {
             name: first.setdefault(id(value), name) for name, value in model.named_parameters(remove_duplicate=False)
         }
-        """Every name of a parameter → the first of those of the same one, by which it is in `names`."""
         self.leaves: State = ()
-        self.form: TreeSpec
+        self.form: Any = None
 
     def cells(self) -> Iterator[Cell]:
-        """The cell of every layer of every recurrent layer."""
+        """Iterate over the cells of all layers of all recurrent modules."""
         for layer in self.layers.values():
             for depth in range(layer.num_layers):
                 yield layer.cell_and_parameters(depth)[0]
@@ -55,41 +61,41 @@ class Engine(ABC):
     def try_step(
         self, x: Tensor, y: Tensor | None, reset: Bool[Tensor, " batch"] | None
     ) -> tuple[Tensor, Tensor | None]:
-        """The prediction for this step and its loss, if there is a target."""
+        """Compute the prediction for a step, and its loss where y is given; change nothing else."""
 
     @abstractmethod
     def commit(self) -> None:
-        """Take the step that was tried last."""
+        """Take the step that was tried last: its state becomes the state."""
 
     @abstractmethod
     def gradient(self) -> dict[str, Tensor] | None:
-        """∂(mean loss of the steps since the last call)/∂θ by name; None if none of them had a target."""
+        """Return ∂(mean loss of the steps since the last call)/∂θ by name; None if no step had a target."""
 
     @abstractmethod
     def memory(self) -> dict[str, Any]:
-        """All that the engine remembers beside the state, to be given back to `remember`."""
+        """Return everything that the engine keeps beside the state, for `remember`."""
 
     @abstractmethod
     def remember(self, memory: dict[str, Any]) -> None:
-        """Go on from there."""
+        """Restore what `memory` returned."""
 
     @abstractmethod
     def forget(self) -> None:
-        """Forget all steps that have been, but for the state."""
+        """Forget all past steps, except for the state."""
 
     @property
     def finite(self) -> bool:
-        """Whether the state is."""
+        """Whether all numbers of the state are finite."""
         return all(bool(leaf.isfinite().all()) for leaf in self.leaves)
 
     def start_anew_where_not_finite(self) -> None:
-        """Rows whose state is not finite return to zero, and what is remembered of the steps before is forgotten."""
+        """Set rows whose state is not finite to zero, and forget all past steps."""
         bad = torch.stack([~leaf.isfinite().all(dim=2).all(dim=0) for leaf in self.leaves]).any(dim=0)
         self.leaves = self.entering(bad)
         self.forget()
 
     def begin(self, x: Tensor) -> None:
-        """Learn from a first input what the state looks like, and start from zero."""
+        """Run the model on a first input to see the form of its state, and start from zero."""
         check_vectors(self.layers, x)
         if len(inspect.signature(self.model.forward).parameters) < 2 or isinstance(self.model, nn.Sequential):
             raise UnsupportedError(
@@ -102,34 +108,34 @@ class Engine(ABC):
             raise UnsupportedError(
                 "model(x, state) returned no pair; it must return the output and the state, which the next step gets"
             )
-        leaves, self.form = tree_flatten(result[1])
-        for leaf in leaves:
+        self.form = result[1]
+        for _, leaf in leaves_of(self.form):
             if not isinstance(leaf, Tensor) or leaf.dim() != 3 or leaf.shape[1] != len(x):
                 came = tuple(leaf.shape) if isinstance(leaf, Tensor) else type(leaf).__name__
                 raise UnsupportedError(
                     f"model returned {came} in its state; it must be made of tensors [layers, batch = {len(x)}, size]"
                 )
-        self.leaves = tuple(torch.zeros_like(leaf) for leaf in leaves)
+        self.leaves = tuple(map(torch.zeros_like, tensors_of(self.form)))
 
     def entering(self, reset: Bool[Tensor, " batch"] | None) -> State:
-        """The state before the next step, zero where a row starts anew."""
+        """Return the state before the next step, zero in the rows that `reset` marks."""
         if reset is None:
             return self.leaves
         return tuple(leaf.masked_fill(reset[None, :, None], 0) for leaf in self.leaves)
 
     def nest(self, leaves: State) -> Any:
-        """The state in the model's own form."""
-        return tree_unflatten(list(leaves), self.form)
+        """Put the tensors of a state into the form that the model gives it."""
+        return refill(self.form, leaves)
 
     def loss_of(self, prediction: Tensor, y: Tensor) -> Tensor:
-        """The loss of one step, which must be one number."""
+        """Compute the loss of a step, which must be a tensor without dimensions."""
         loss = self._loss(prediction, y)
         if not isinstance(loss, Tensor) or loss.dim():
             came = f"a tensor {tuple(loss.shape)}" if isinstance(loss, Tensor) else f"a {type(loss).__name__}"
-            raise ArgumentError(f"loss returned {came}; it must return a tensor of one number: take its mean")
+            raise ArgumentError("loss", f"returned {came}", "it must return a tensor of one number", "take its mean")
         return loss
 
     @staticmethod
     def flat(state: Any) -> State:
-        """The tensors in a state, without their history."""
-        return tuple(leaf.detach() for leaf in tree_flatten(state)[0])
+        """List the tensors of a state, without their graph."""
+        return tuple(map(Tensor.detach, tensors_of(state)))

@@ -1,4 +1,4 @@
-"""The learner: predicts, compares and learns at every step of a stream."""
+"""The online learner: predict, compare and learn at every step of a stream."""
 
 import copy
 import math
@@ -15,57 +15,57 @@ from throughtime.errors import ArgumentError, NonFiniteError, UnsupportedError
 from throughtime.gradients.base import GradientMethod
 from throughtime.gradients.forward import ForwardMethod
 from throughtime.gradients.rtrl import RTRL
-from throughtime.gradients.unchanged import unchanged
+from throughtime.models.unchanged import unchanged
 from throughtime.online.carried import Carried
 from throughtime.online.engine import Engine, StepLoss
-from throughtime.online.window import Window
+from throughtime.online.window import WindowEngine
 
 NonFinite = Literal["raise", "skip"]
 
 
 class OnlineStep(NamedTuple):
-    """What a step gave: the prediction, made before any learning from its target, and its loss (None without one)."""
+    """Result of a step: the prediction, made before learning from the target, and the loss (None without a target)."""
 
     prediction: Tensor
     loss: Tensor | None
 
 
 class OnlineLearner:
-    """Learning from streams, step by step, in memory that does not grow with their length ([T]: "every N steps").
+    """Learn from streams step by step, in memory that does not grow with their length ([T]: "every N steps").
 
     Each step predicts, takes the gradient of its loss, and carries the state on; every `update_every` steps the weights
     are updated with the mean gradient of the losses since the last update.
 
-    What the gradient is depends on the method. The forward ones (RTRL, SnAp, UORO, RFLO, EProp) carry the influence of
-    the weights on the state along, without end; where the weights change on the way it is that of the weights of then,
-    which is the gradient in the limit of a small learning rate. Layers stacked in one module, or in one model, are one
-    recurrence to RTRL, SnAp and UORO, so that RTRL stays exact; to RFLO and EProp each keeps to its own weights. If
-    parameters below the recurrent layers act on the state too (an embedding), `torch.func` differentiates the whole
-    model, which is slower. All other methods keep the latest steps and run them again at each update, under the
-    weights of then: TruncatedBPTT(horizon) with each loss reaching back `horizon` steps, whatever `update_every`
-    is; BPTT and its kin back to the last update.
+    The gradient depends on the method. Forward methods (RTRL, SnAp, UORO, RFLO, EProp) carry the influence of the
+    weights on the state along, without end. Each step adds to the influence under the weights at that step, so that
+    after updates the result is the gradient in the limit of a small learning rate. RTRL, SnAp and UORO treat all
+    recurrent layers of a model as a single recurrence, so that RTRL stays exact; RFLO and EProp treat each layer
+    alone. If parameters below the recurrent layers act on the state too (an embedding), `torch.func` differentiates
+    the whole model, which is slower. All other methods keep the latest steps and run them again at each update, under
+    the present weights: TruncatedBPTT(horizon) with each loss reaching back `horizon` steps, whatever `update_every`
+    is; BPTT and the other exact methods back to the last update.
 
     Args:
         model: model(x, state) → (output, state), with x [time, batch, …], output [time, batch, …] and a state made of
-            tensors [layers, batch, size], None for zero; any of throughtime's recurrent layers is one. Several steps in
-            one call must give what they give one by one, as a method that runs steps again relies on; with `reset` it
-            must then also take `resets` [time, batch] and pass it to its layers.
-        loss: of one step: (prediction [batch, …], target [batch, …]) → a scalar, such as torch.nn.functional.mse_loss.
+            tensors [layers, batch, size], None for zero; any recurrent layer of throughtime is such a model. Several
+            steps in a single call must give the same as step by step, for methods that run steps again; with `reset`
+            the model must then also take `resets` [time, batch] and pass it to its layers.
+        loss: of a step: (prediction [batch, …], target [batch, …]) → a scalar, such as torch.nn.functional.mse_loss.
         optimizer: over the model's parameters.
         gradient: the method; RTRL() by default.
         update_every: N, steps from update to update.
         clip: the largest norm of the whole gradient at an update; None for no clipping.
         nonfinite: if a loss or a gradient is NaN or infinite: "raise" an error, or "skip" that step or update and count
-            it in `skipped`. Either way no weight is changed by it. A row that was to be reset at a skipped step is at
-            the next. After a skipped update, or where the state was not finite, the learner forgets the steps before,
+            it in `skipped`. Either way no weight is changed by it. A reset that came with a skipped step acts at the
+            next step. After a skipped update, or where the state was not finite, the learner forgets the steps before,
             and rows whose state is not finite start anew.
 
     Attributes:
         steps, updates, skipped: counts.
-        clipping: what was found of the gradient at the latest update, its norm among it; None before the first.
+        clipping: the report on the gradient at the latest update, with its norm; None before the first update.
 
     Raises:
-        ArgumentError, UnsupportedError: before any work, by name; a step that is refused leaves the learner as it was.
+        ArgumentError, UnsupportedError: before any work; a step that is refused leaves the learner as it was.
 
     Examples:
         >>> import throughtime as tt
@@ -96,35 +96,35 @@ class OnlineLearner:
         self._engine: Engine = (
             Carried(model, loss, gradient)
             if isinstance(gradient, ForwardMethod)
-            else Window(model, loss, gradient, update_every)
+            else WindowEngine(model, loss, gradient, update_every)
         )
         self.clipping: ClipReport | None = None
         self._since = 0
-        self._own = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+        self._trained = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
         self._owed: Tensor | None = None
-        """The resets of steps that were skipped, which the next one takes."""
+        """The resets of skipped steps, which act at the next step."""
         self._like: tuple[Tensor, Tensor | None] | None = None
 
     @property
     def state(self) -> Any:
-        """The model's state after the latest step, as the model gives it; None before the first."""
+        """The model's state after the latest step, in the form that the model gives it; None before the first step."""
         return self._engine.nest(self._engine.leaves) if self._engine.leaves else None
 
     def prepare(self, x_t: Tensor) -> None:
-        """Refuse now what the first step would refuse, given its inputs; nothing is learned. A step does it by itself.
+        """Check the model with the inputs of a first step, and learn nothing; the first step does the same.
 
         Raises:
-            ArgumentError, UnsupportedError: by name.
+            ArgumentError, UnsupportedError: for what the first step would refuse.
         """
         if not self._engine.leaves:
             self._begin(x_t)
 
     def step(self, x_t: Tensor, y_t: Tensor | None = None, reset: Bool[Tensor, " batch"] | None = None) -> OnlineStep:
-        """Take one step.
+        """Predict, learn from the target if given, and carry the state on.
 
         Args:
             x_t: the inputs of this step, [batch, …].
-            y_t: their targets [batch, …]; None where there is none: the state goes on, nothing is learned.
+            y_t: the targets [batch, …]; without them (None) the state goes on and nothing is learned.
             reset: [batch], True where a stream starts anew: before this step its state returns to zero.
         """
         self._check_step(x_t, y_t, reset)
@@ -149,7 +149,7 @@ class OnlineLearner:
         return OnlineStep(prediction, loss)
 
     def update(self) -> None:
-        """Update the weights now, with the losses since the last update; at the end of a stream, say."""
+        """Update the weights now, with the losses since the last update; for the end of a stream."""
         gradient = self._engine.gradient()
         self._since = 0
         if gradient is None:
@@ -167,10 +167,10 @@ class OnlineLearner:
         self.updates += 1
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the next step depends on: the learner's own memory, model, optimiser and random state.
+        """Return everything that the next step depends on, with the state of model, optimiser and generator.
 
-        Loaded into a learner built in the same way, it goes on bit for bit. Tensors and plain values only, and none
-        that the learner will change.
+        A learner built in the same way that loads it goes on bit for bit. It has tensors and plain values only, and
+        no tensor that the learner will change.
         """
         return {
             "gradient": repr(self.gradient),
@@ -186,18 +186,21 @@ class OnlineLearner:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what `state_dict` gave.
+        """Restore what `state_dict` returned.
 
         Raises:
-            ArgumentError: it is that of a learner with another method or interval, or not a learner's at all.
+            ArgumentError: for the state of a learner with another method or interval, or of something else.
         """
         missing = sorted(self.state_dict().keys() - state.keys())
         if missing:
-            raise ArgumentError(f"the state lacks {missing[0]!r}; give what OnlineLearner.state_dict() returned")
-        for name, own in (("gradient", repr(self.gradient)), ("update_every", self.update_every)):
-            if state[name] != own:
+            raise ArgumentError("state", f"lacks {missing[0]!r}", "it must be what OnlineLearner.state_dict() returned")
+        for name, present in (("gradient", repr(self.gradient)), ("update_every", self.update_every)):
+            if state[name] != present:
                 raise ArgumentError(
-                    f"the state is that of a learner with {name} = {state[name]}, this one has {own}; build it alike"
+                    "state",
+                    f"comes from a learner with {name} = {state[name]}",
+                    f"here {name} = {present}",
+                    "build both learners alike",
                 )
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
@@ -221,13 +224,13 @@ class OnlineLearner:
             raise
 
     def _due(self, reset: Tensor | None) -> Tensor | None:
-        """This step's resets with those owed; None where there are none."""
+        """The resets of this step and of skipped steps; None where no row is reset."""
         due = [flags for flags in (reset, self._owed) if flags is not None]
         together = torch.stack(due).any(dim=0) if due else None
         return together if together is not None and bool(together.any()) else None
 
     def _refuse(self, sentence: str) -> None:
-        """Something is not finite: raise, or count it."""
+        """Raise for a number that is not finite, or count it as skipped."""
         if self.nonfinite == "raise":
             raise NonFiniteError(
                 f"{sentence}; no weight was changed by it: lower the learning rate, give clip=…, or nonfinite='skip' "
@@ -247,44 +250,55 @@ class OnlineLearner:
         if y_t is not None:
             _check_values("y_t", y_t, y_before)
             if y_t.dim() and len(y_t) != len(x_t):
-                raise ArgumentError(f"y_t has {len(y_t)} rows, x_t has {len(x_t)}; each row needs its target")
+                raise ArgumentError("y_t", f"has {len(y_t)} rows, x_t has {len(x_t)}", "each row needs its target")
         if reset is not None and (
             not isinstance(reset, Tensor) or reset.dtype != torch.bool or tuple(reset.shape) != (len(x_t),)
         ):
             came = f"{reset.dtype} {tuple(reset.shape)}" if isinstance(reset, Tensor) else type(reset).__name__
-            raise ArgumentError(f"reset is {came}; it must be a bool tensor ({len(x_t)},), one flag a row")
+            raise ArgumentError("reset", f"is {came}", f"it must be a bool tensor ({len(x_t)},), a flag for each row")
 
     def _check_parameters(self) -> None:
         now = list(self.model.named_parameters())
-        for (name, parameter), (own, wanted) in zip(now, self._own, strict=False):
-            if parameter is not own or parameter.requires_grad != wanted:
+        for (name, parameter), (before, wanted) in zip(now, self._trained, strict=False):
+            if parameter is not before or parameter.requires_grad != wanted:
                 raise ArgumentError(
-                    f"model's parameter {name!r} has been replaced, frozen or set free since the learner was built, "
-                    "which neither it nor the optimizer knows: build a new learner"
+                    "model",
+                    f"has a parameter {name!r} that was replaced, frozen or set free since the learner was built",
+                    "neither the learner nor the optimizer knows of that",
+                    "build a new learner",
                 )
-        if len(now) != len(self._own):
-            raise ArgumentError(f"model has {len(now)} parameters, and had {len(self._own)} when the learner was built")
+        if len(now) != len(self._trained):
+            raise ArgumentError(
+                "model",
+                f"has {len(now)} parameters, and had {len(self._trained)} when the learner was built",
+                "they must stay the same",
+                "build a new learner",
+            )
 
 
 def _ordinary(value: Tensor) -> Tensor:
-    """A tensor that can be saved for a backward pass."""
+    """The tensor, or a copy of an inference tensor, which could not be saved for a backward pass."""
     return value.clone() if value.is_inference() else value
 
 
 def _check_values(name: str, value: object, before: Tensor | None) -> None:
     if not isinstance(value, Tensor) or not value.dim() or not len(value):
         came = f"a tensor {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
-        raise ArgumentError(f"{name} is {came}; it must be a tensor [batch, …] with at least one row")
+        raise ArgumentError(name, f"is {came}", "it must be a tensor [batch, …] with at least 1 row")
     if before is not None and (value.shape != before.shape or value.dtype != before.dtype):
         raise ArgumentError(
-            f"{name} is {value.dtype} {tuple(value.shape)}, at the first step it was {before.dtype} "
-            f"{tuple(before.shape)}; the streams must stay the same: build a new learner for others"
+            name,
+            f"is {value.dtype} {tuple(value.shape)}, at the first step it was {before.dtype} {tuple(before.shape)}",
+            "the streams must stay the same",
+            "build a new learner for others",
         )
     if value.is_floating_point() and not bool(value.isfinite().all()):
         row = int((~value.isfinite()).flatten(1).any(dim=1).nonzero()[0]) if value.dim() > 1 else 0
         raise ArgumentError(
-            f"{name} has a value that is missing or infinite (row {row}); a stream needs numbers: fill it in, "
-            "leave the step out, or for a target pass y_t=None"
+            name,
+            f"has a value that is missing or infinite (row {row})",
+            "a stream needs finite numbers",
+            "fill the value in, leave the step out, or for a target pass y_t=None",
         )
 
 
@@ -298,26 +312,33 @@ def _check_arguments(
     nonfinite: object,
 ) -> None:
     if not isinstance(model, nn.Module):
-        raise ArgumentError(f"model is a {type(model).__name__}; it must be a torch.nn.Module")
+        raise ArgumentError("model", f"is a {type(model).__name__}", "it must be a torch.nn.Module")
     if not callable(loss):
-        raise ArgumentError(f"loss is a {type(loss).__name__}; it must be a function (prediction, target) → one number")
+        raise ArgumentError(
+            "loss", f"is a {type(loss).__name__}", "it must be a function (prediction, target) → a scalar"
+        )
     if not isinstance(optimizer, Optimizer):
-        raise ArgumentError(f"optimizer is a {type(optimizer).__name__}; it must be one of torch.optim's")
+        raise ArgumentError("optimizer", f"is a {type(optimizer).__name__}", "it must be an optimizer of torch.optim")
     if not isinstance(gradient, GradientMethod):
-        raise ArgumentError(f"gradient is {gradient!r}; it must be a gradient method such as throughtime.RTRL()")
+        raise ArgumentError("gradient", f"is {gradient!r}", "it must be a gradient method such as throughtime.RTRL()")
     check_size("update_every", update_every, least=1)
     if clip is not None and not (isinstance(clip, int | float) and clip > 0):
-        raise ArgumentError(f"clip is {clip!r}; it must be a norm above 0, or None for no clipping")
+        raise ArgumentError("clip", f"is {clip!r}", "it must be a norm above 0, or None for no clipping")
     if nonfinite not in get_args(NonFinite):
-        raise ArgumentError(f"nonfinite is {nonfinite!r}; it must be 'raise' or 'skip'")
-    own = {id(parameter): parameter.requires_grad for parameter in model.parameters()}
+        raise ArgumentError("nonfinite", f"is {nonfinite!r}", "it must be 'raise' or 'skip'")
+    of_model = {id(parameter): parameter.requires_grad for parameter in model.parameters()}
     held = {id(value) for group in optimizer.param_groups for value in group["params"]}
-    if not any(own.get(one) for one in held):
+    if not any(of_model.get(key) for key in held):
         raise ArgumentError(
-            "optimizer holds none of the model's parameters that require a gradient; build it with model.parameters()"
+            "optimizer",
+            "holds none of the model's parameters that require a gradient",
+            "it must hold some",
+            "build it with model.parameters()",
         )
-    if held - own.keys():
+    if held - of_model.keys():
         raise ArgumentError(
-            "optimizer holds tensors that are not the model's, and would never get a gradient; let the model be all "
-            "that learns, its readout too, and build the optimizer with model.parameters()"
+            "optimizer",
+            "holds tensors that are not the model's",
+            "they would never get a gradient",
+            "put all that learns into the model, the readout too, and build the optimizer with model.parameters()",
         )

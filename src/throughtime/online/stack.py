@@ -15,9 +15,13 @@ from throughtime.types import Parameters, State
 
 @dataclass(frozen=True)
 class StackSystem(System):
-    """Layers that each read the output of the one below at the same step; the state is that of all, the lowest first.
+    """Layers that each read the output of the layer below at the same step, as a single recurrence.
 
-    A weight of a lower layer acts on the layers above within the step, through ∂s_t/∂x_t of each.
+    The state joins those of all layers, the lowest first. A weight of a lower layer acts on the layers above within
+    the step, through ∂s_t/∂x_t of each.
+
+    Args:
+        layers: the lowest first.
     """
 
     layers: tuple[CellSystem, ...]
@@ -46,7 +50,7 @@ class StackSystem(System):
 
 @dataclass(frozen=True)
 class StackStep(Step):
-    """One step of a stack."""
+    """A step of a stack."""
 
     cells: tuple[Cell, ...]
     values: tuple[Parameters, ...]
@@ -54,14 +58,14 @@ class StackStep(Step):
     entering: State
 
     def jacobian(self) -> Float[Tensor, "batch size size"]:
-        """Block lower triangular: [J_0; X_1 J_0, J_1; …] with X_l = ∂s_l/∂h_{l-1}, all at step t."""
+        """Compute ∂s_t/∂s_{t-1}, block lower triangular: [J_0; X_1 J_0, J_1; …] with X_l = ∂s_l/∂h_{l-1} at step t."""
         total, rows = sum(self._sizes), []
         for depth, (cell, values, x, state) in enumerate(self._layers):
             below = self.x.new_zeros(len(self.x), self._sizes[depth], total)
             if depth:
                 below = self._link(depth) @ rows[-1][:, : self._width(depth - 1)]
-            own = slice(self._from(depth), self._from(depth + 1))
-            below[:, :, own] = cell.state_jacobian(values, x, state)
+            of_layer = slice(self._from(depth), self._from(depth + 1))
+            below[:, :, of_layer] = cell.state_jacobian(values, x, state)
             rows.append(below)
         return torch.cat(rows, dim=1)
 
@@ -69,23 +73,23 @@ class StackStep(Step):
         self, influence: Mapping[str, Tensor], mix: Float[Tensor, "batch rows size"] | None = None
     ) -> None:
         for depth, (cell, values, x, state) in enumerate(self._layers):
-            own = {name: influence[f"{name}_l{depth}"] for name in values}
+            of_layer = {name: influence[f"{name}_l{depth}"] for name in values}
             upwards = self._upwards(depth)
             if mix is not None:
                 reach = mix[..., self._from(depth) : self._from(depth + 1)]
                 if upwards is not None:
                     reach = reach + mix[..., self._from(depth + 1) :] @ upwards
-                cell.add_immediate(values, x, state, own, reach)
+                cell.add_immediate(values, x, state, of_layer, reach)
                 continue
             start, size = self._from(depth), self._sizes[depth]
-            cell.add_immediate(values, x, state, {n: v.narrow(1, start, size) for n, v in own.items()})
+            cell.add_immediate(values, x, state, {n: v.narrow(1, start, size) for n, v in of_layer.items()})
             if upwards is not None:
-                above = {n: v.narrow(1, start + size, upwards.shape[1]) for n, v in own.items()}
+                above = {n: v.narrow(1, start + size, upwards.shape[1]) for n, v in of_layer.items()}
                 cell.add_immediate(values, x, state, above, upwards)
 
     @cached_property
     def _layers(self) -> list[tuple[Cell, Parameters, Tensor, State]]:
-        """Each layer's cell, parameters, input and entering state."""
+        """The cell, parameters, input and entering state of each layer."""
         layers, x, rest = [], self.x, self.entering
         for cell, values in zip(self.cells, self.values, strict=True):
             state, rest = rest[: len(cell.state_sizes)], rest[len(cell.state_sizes) :]
@@ -98,7 +102,7 @@ class StackStep(Step):
         return [sum(cell.state_sizes.values()) for cell in self.cells]
 
     def _from(self, depth: int) -> int:
-        """Where a layer's part of the state begins."""
+        """The offset of a layer's part of the state."""
         return sum(self._sizes[:depth])
 
     def _width(self, depth: int) -> int:

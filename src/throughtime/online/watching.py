@@ -1,30 +1,26 @@
-"""What goes into and comes out of a model's recurrent layers while it takes a step."""
+"""Inputs and states of a model's recurrent layers during a step on a stream."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from throughtime.cells.recurrence import Recurrence
 from throughtime.errors import ArgumentError, UnsupportedError
-from throughtime.gradients.bptt import BPTT
-from throughtime.gradients.evaluated import recurrent_layers
 from throughtime.layers.base import RecurrentLayer
-from throughtime.sequences.norms import StepNorms
-from throughtime.sequences.runner import Cotangents, Trace
-from throughtime.types import Gradients, Parameters, State
+from throughtime.models.evaluated import recurrent_layers
+from throughtime.types import Parameters, State
 
 
 @dataclass(frozen=True)
 class Visit:
-    """One call of a recurrent layer for one step.
+    """A call of a recurrent layer for a step.
 
     Attributes:
-        x: what it read, [B, I].
-        entering, leaving: its states, each member [layers, B, size].
+        x: the input of the layer, [B, I].
+        entering, leaving: the states of the layer, each member [layers, B, size].
     """
 
     x: Tensor
@@ -37,15 +33,15 @@ def check_vectors(layers: dict[str, RecurrentLayer], x: Tensor) -> None:
     layer = layers.get("")
     if layer is not None and x.is_floating_point() and x.dim() != 2:
         size = layer.cell_and_parameters(0)[0].input_size
-        raise ArgumentError(f"x_t is {tuple(x.shape)}; it must be [batch, {size}], the layer's input_size")
+        raise ArgumentError("x_t", f"is {tuple(x.shape)}", f"it must be [batch, {size}], the layer's input_size")
 
 
 def streaming_layers(model: nn.Module) -> dict[str, RecurrentLayer]:
-    """The recurrent layers of a model that may learn online, by name.
+    """Find the recurrent layers of a model for online learning, by name.
 
     Raises:
-        ArgumentError: there is none.
-        UnsupportedError: one of them needs what a stream cannot give.
+        ArgumentError: where the model has none.
+        UnsupportedError: for a layer with an option that a stream cannot serve.
     """
     layers = {name: layer for name, layer in recurrent_layers(model).items() if isinstance(layer, RecurrentLayer)}
     for name, layer in layers.items():
@@ -60,30 +56,14 @@ def streaming_layers(model: nn.Module) -> dict[str, RecurrentLayer]:
     return layers
 
 
-@dataclass(frozen=True)
-class Observed(BPTT):
-    """BPTT of one step that leaves behind what arrived at it.
-
-    Attributes:
-        direct: where a layer's parameters lie in memory → ∂L_t/∂s_t, each member [B, size].
-    """
-
-    direct: dict[tuple[int, ...], State] = field(default_factory=dict, compare=False, repr=False)
-
-    def backward(self, recurrence: Recurrence, trace: Trace, cotangents: Cotangents, norms: StepNorms) -> Gradients:
-        h, *others = cotangents.final
-        self.direct[place_of(recurrence.parameters)] = (cotangents.outputs[0] + h, *others)
-        return super().backward(recurrence, trace, cotangents, norms)
-
-
 def place_of(parameters: Parameters) -> tuple[int, ...]:
-    """By what `Observed` knows a layer."""
+    """Return what identifies a layer of a recurrent module: where its parameters lie in memory."""
     return tuple(value.data_ptr() for value in parameters.values())
 
 
 @contextmanager
 def watched(layers: dict[str, RecurrentLayer]) -> Iterator[dict[str, Visit]]:
-    """Record each layer's one call inside the block."""
+    """Record the call of each layer inside the block; a second call of a layer is refused."""
     visits: dict[str, Visit] = {}
     with ExitStack() as hooks:
         for name, layer in layers.items():

@@ -1,4 +1,4 @@
-"""A whole model as one recurrence, for forward methods where not only the recurrent layers act on the state."""
+"""A whole model as a single recurrence, for models whose other layers act on the state too."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,28 +8,28 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call, jacrev, vmap
-from torch.utils._pytree import TreeSpec, tree_leaves, tree_unflatten
 
 from throughtime.errors import UnsupportedError
 from throughtime.gradients.systems import Step, System, random_like, redrawn
+from throughtime.nests import refill, tensors_of
 from throughtime.types import Parameters, State
 
 
 @dataclass(frozen=True)
 class ModelSystem(System):
-    """model(x, state) → (output, state) with everything below and between the recurrent layers, by `torch.func`.
+    """The recurrence model(x, state) → (output, state), differentiated by `torch.func`.
 
     Args:
         model: the model.
-        names: its parameters that act on the state.
-        form: the nest of tensors [layers, batch, size] that is its state.
-        like: one such state.
-        x: an input [batch, …], whose form random ones are drawn in.
+        names: the parameters that act on the state.
+        form: a state of the model, a nest of tensors [layers, batch, size].
+        like: the tensors of such a state.
+        x: an input [batch, …]; random inputs are drawn like it.
     """
 
     model: nn.Module
     names: tuple[str, ...]
-    form: TreeSpec
+    form: Any
     like: State
     x: Tensor
 
@@ -53,19 +53,19 @@ class ModelSystem(System):
         return ModelStep(self, values, x, entering)
 
     def new_state(self, values: Parameters, x: Tensor, flat: Float[Tensor, " size"]) -> Float[Tensor, " size"]:
-        """One row's step."""
+        """Take a step of a single row, with the state flattened before and after."""
         members = [
             part.unflatten(0, (member.shape[0], 1, member.shape[2]))
             for part, member in zip(flat.split(list(self.sizes)), self.like, strict=True)
         ]
-        state = tree_unflatten(members, self.form)
+        state = refill(self.form, members)
         _, new = functional_call(self.model, dict(values), (x[None, None], state))
-        return torch.cat([member.flatten() for member in tree_leaves(new)])
+        return torch.cat([member.flatten() for member in tensors_of(new)])
 
 
 @dataclass(frozen=True)
 class ModelStep(Step):
-    """One step of a model."""
+    """A step of a whole model."""
 
     system: ModelSystem
     values: Parameters
@@ -106,5 +106,5 @@ class ModelStep(Step):
 
 
 def side_by_side(members: State) -> State:
-    """Tensors [layers, batch, size] as [batch, layers · size]."""
+    """Reshape tensors [layers, batch, size] to [batch, layers · size]."""
     return tuple(member.transpose(0, 1).flatten(1) for member in members)

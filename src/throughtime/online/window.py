@@ -1,4 +1,4 @@
-"""Learning from a window of the latest steps: backpropagation through time, whole or truncated, on a stream."""
+"""The engine that keeps the latest steps: backpropagation through time, whole or truncated, on a stream."""
 
 import inspect
 from collections import deque
@@ -13,14 +13,14 @@ from throughtime.errors import UnsupportedError
 from throughtime.gradients.base import GradientMethod
 from throughtime.gradients.checkpointed import CheckpointedBPTT
 from throughtime.gradients.truncated import TruncatedBPTT
-from throughtime.gradients.unchanged import differentiated_by
+from throughtime.models.unchanged import differentiated_by
 from throughtime.online.engine import Engine, StepLoss
 from throughtime.types import State
 
 
 @dataclass(frozen=True)
 class _Moment:
-    """One step that has been: what came in, and the state it came into."""
+    """A past step: its inputs, targets and resets, and the state that entered it."""
 
     x: Tensor
     y: Tensor | None
@@ -28,14 +28,14 @@ class _Moment:
     entering: State
 
 
-class Window(Engine):
-    """The latest steps are kept, and run again at each update, under the weights of then.
+class WindowEngine(Engine):
+    """The engine of all other methods: the latest steps are kept, and run again at each update.
 
-    An update uses the losses since the one before. With TruncatedBPTT each of them reaches back through `horizon`
-    steps, also past earlier updates; with any other method back to the last update, where the window begins. The state
-    at the window's beginning is the one that was there at that time: of older weights, and constant.
+    An update uses the losses since the update before, under the present weights. With TruncatedBPTT each loss reaches
+    back through `horizon` steps, also past earlier updates; with any other method back to the last update, where the
+    window begins. The state that enters the window was computed with older weights, and is constant.
 
-    Cost: `update_every` + `horizon` - 1 steps in memory; each step is run once for its prediction and about
+    Cost: `update_every` + `horizon` - 1 steps in memory; each step is run a first time for its prediction and about
     (update_every + horizon) / update_every times for the gradient.
     """
 
@@ -50,20 +50,20 @@ class Window(Engine):
 
     def begin(self, x: Tensor) -> None:
         super().begin(x)
-        if isinstance(self.method, CheckpointedBPTT):  # whose memory may be too small: that shows before any work
+        if isinstance(self.method, CheckpointedBPTT):  # to refuse a memory that is too small before any work
             for cell in self.cells():
                 self.method.plan(cell, self._update_every, len(x), self.leaves[0].dtype)
 
     def try_step(
         self, x: Tensor, y: Tensor | None, reset: Bool[Tensor, " batch"] | None
     ) -> tuple[Tensor, Tensor | None]:
-        # A reset at the window's first step is in its state, and needs no telling.
+        # A reset at the first step of the window is already in the state that enters it.
         if reset is not None and not self._takes_resets and (self._since or self._before) and self._moments:
             raise UnsupportedError(
                 f"reset came, but {type(self.model).__name__}.forward takes no `resets`, with which {self.method} runs "
                 "the latest steps again: let forward(x, state, resets=None) pass it on to its recurrent layers"
             )
-        # Copies, because a stream's owner may well fill the same tensors with the next step.
+        # Copies, because the caller may fill the same tensors with the next step.
         kept = (None if value is None else value.detach().clone() for value in (x, y, reset))
         moment = _Moment(*kept, self.entering(reset))  # type: ignore[arg-type]  (x is never None)
         with torch.no_grad():
@@ -92,8 +92,8 @@ class Window(Engine):
             )
             loss = torch.stack([self.loss_of(output[t], window[t].y) for t in with_target]).mean()  # type: ignore[arg-type]
             parameters = [self.model.get_parameter(name) for name in self.names]
-            found = torch.autograd.grad(loss, parameters, allow_unused=True)
-        return {name: g for name, g in zip(self.names, found, strict=True) if g is not None}
+            gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+        return {name: g for name, g in zip(self.names, gradients, strict=True) if g is not None}
 
     def forget(self) -> None:
         self._moments.clear()
@@ -109,7 +109,7 @@ class Window(Engine):
 
     @staticmethod
     def _resets(window: list[_Moment]) -> dict[str, Tensor]:
-        """The resets inside the window; that of its first step is in its state already."""
+        """The resets inside the window; a reset at the first step is already in the state that enters it."""
         flags = [moment.reset for moment in window]
         flags[0] = None
         given = next((flag for flag in flags if flag is not None), None)

@@ -8,10 +8,10 @@ from typing import Any, TypeAlias
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from throughtime.data.streams import Chunk
+from throughtime.models.unchanged import undisturbed
 from throughtime.records import DIAGNOSES, Flow, read_flows, write_flows
 from throughtime.training.model import SequenceModel
 from throughtime.training.module import SequenceTraining, sequence_training
-from throughtime.training.undisturbed import undisturbed
 
 Diagnose: TypeAlias = Callable[[SequenceModel, Chunk], Flow]
 """Looks at a model on a chunk of text, whose initial state is zero."""

@@ -10,10 +10,10 @@ from throughtime.data.streams import Chunk
 from throughtime.diagnosis import gradient_flow
 from throughtime.errors import InputFileError
 from throughtime.losses import cross_entropy
+from throughtime.models.unchanged import undisturbed
 from throughtime.records import Flow
 from throughtime.training.model import SequenceModel
 from throughtime.training.settings import OptimizationSettings
-from throughtime.training.undisturbed import undisturbed
 
 STEPS, ROWS = 200, 16
 """The windows' length and number where nobody asks for others."""

@@ -15,11 +15,11 @@ from torch.optim import Optimizer
 from throughtime.errors import ArgumentError, UnsupportedError
 from throughtime.layers.base import RecurrentLayer
 from throughtime.layers.tap import tap
+from throughtime.models.unchanged import undisturbed
 from throughtime.records import Flow
 from throughtime.sequences.tap import LayerTap, Tap
 from throughtime.training.rescue import Rescue
 from throughtime.training.step_norms import mean_squares, untapped
-from throughtime.training.undisturbed import undisturbed
 
 
 class GradientMonitor(Callback):

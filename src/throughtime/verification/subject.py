@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from throughtime.errors import ArgumentError, NonFiniteError, UnsupportedError
-from throughtime.verification.nests import map_tensors
+from throughtime.nests import leaves_of, map_named_tensors, map_tensors
 
 _SAME = 1e-12
 """Two evaluations of the same may differ by this much of their size: sums in another order, on some devices."""
@@ -46,8 +46,8 @@ class Subject:
             self._take_module(self._call, parameters)
         else:
             self._take_parameters(dict(parameters or {}))
-        self._inputs = map_tensors(inputs, "inputs", self._take_input)
-        self._keywords = map_tensors(keywords, "keywords", lambda path, tensor: _double(tensor))
+        self._inputs = map_named_tensors(self._take_input, inputs, "inputs")
+        self._keywords = map_tensors(_double, keywords)
         if not self.tensors:
             raise ArgumentError(
                 "There is nothing to compare: no parameter that asks for a gradient and no floating tensor among the "
@@ -95,8 +95,8 @@ class Subject:
             for name, buffer in self._buffers.items():
                 buffer.copy_(self._kept[name])
         # Copies, so that a function that writes into its inputs finds them unchanged the next time.
-        inputs = map_tensors(self._inputs, "inputs", lambda path, tensor: tensor.clone())
-        keywords = map_tensors(self._keywords, "keywords", lambda path, tensor: tensor.clone())
+        inputs = map_tensors(Tensor.clone, self._inputs)
+        keywords = map_tensors(Tensor.clone, self._keywords)
         try:
             with torch.enable_grad():
                 output = self._call(*inputs, **keywords)
@@ -205,15 +205,11 @@ def _check(name: str, tensor: Tensor) -> None:
 
 def _floating(output: Any) -> list[tuple[str, Tensor]]:
     found: list[tuple[str, Tensor]] = []
-
-    def note(path: str, tensor: Tensor) -> Tensor:
-        if tensor.is_complex():
-            found.append((path, torch.view_as_real(tensor)))
-        elif tensor.is_floating_point() and tensor.numel():
-            found.append((path, tensor))
-        return tensor
-
-    map_tensors(output, "output", note)
+    for path, leaf in leaves_of(output, "output"):
+        if isinstance(leaf, Tensor) and leaf.is_complex():
+            found.append((path, torch.view_as_real(leaf)))
+        elif isinstance(leaf, Tensor) and leaf.is_floating_point() and leaf.numel():
+            found.append((path, leaf))
     if not found:
         raise ArgumentError("There is nothing to differentiate: the output holds no floating tensor with an element.")
     return found

@@ -4,7 +4,7 @@ from torch import nn
 
 import throughtime as tt
 from throughtime.errors import ArgumentError
-from throughtime.gradients.evaluated import recurrent_layers, scalar_loss
+from throughtime.models.evaluated import recurrent_layers, scalar_loss
 
 
 def test_layers_by_name_in_the_order_of_the_modules():

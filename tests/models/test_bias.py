@@ -6,8 +6,8 @@ from torch.nn.functional import mse_loss
 
 import throughtime as tt
 from throughtime.errors import ArgumentError, UnsupportedError
-from throughtime.gradients import lags
-from throughtime.gradients.bias import Agreement, gradient_bias
+from throughtime.models import lags
+from throughtime.models.bias import Agreement, gradient_bias
 
 T, B, INPUT, H = 11, 4, 3, 5
 LENGTHS = [11, 0, 1, 6]
@@ -64,13 +64,13 @@ def test_a_truncation_has_all_of_the_lags_below_its_horizon_and_none_beyond(mask
 @MASKS
 def test_the_exact_parts_of_all_lags_are_the_exact_gradient(masks, monkeypatch):
     seen = []
-    monkeypatch.setattr("throughtime.gradients.bias._by_lag", lambda method, runs, _: seen.extend(runs) or {})
+    monkeypatch.setattr("throughtime.models.bias._by_lag", lambda method, runs, _: seen.extend(runs) or {})
     model, (x, y) = _Model(masks), _data()
     gradient_bias(tt.TruncatedBPTT(1), model, mse_loss, x, y)
     mse_loss(model(x)[0], y).backward()
     assert len(seen) == 4  # two layers, two directions
     for run in seen:
-        parts = run.exact([range(0, 2), range(2, 3), range(3, 50)])
+        parts = lags.exact_by_lag(run, [range(0, 2), range(2, 3), range(3, 50)])
         for name, parameter in run.parameters.items():
             assert relative(sum(part[name] for part in parts), parameter.grad) <= 1e-13
 
@@ -89,11 +89,9 @@ def test_the_windows_are_run_in_chunks_with_the_same_result(monkeypatch):
     model, (x, y) = _Model("lengths-and-resets"), _data()
     at_once = gradient_bias(tt.TruncatedBPTT(3), model, mse_loss, x, y)
     rows = []
-    chunk = lags.RecordedRun._windows
-    monkeypatch.setattr(lags, "NUMBERS", 1)
-    monkeypatch.setattr(
-        lags.RecordedRun, "_windows", lambda run, length, t, row: rows.append(len(t)) or chunk(run, length, t, row)
-    )
+    chunk = lags._windows
+    monkeypatch.setattr(lags, "WINDOW_ELEMENTS", 1)
+    monkeypatch.setattr(lags, "_windows", lambda run, length, t, row: rows.append(len(t)) or chunk(run, length, t, row))
     few = gradient_bias(tt.TruncatedBPTT(3), model, mse_loss, x, y)
     assert max(rows) == B
     for lag, one in few.by_lag.items():
@@ -102,10 +100,8 @@ def test_the_windows_are_run_in_chunks_with_the_same_result(monkeypatch):
 
 def test_a_loss_at_the_last_step_only_makes_one_window_a_row(monkeypatch):
     model, (x, y), rows = _Model(layers=1), _data(), []
-    chunk = lags.RecordedRun._windows
-    monkeypatch.setattr(
-        lags.RecordedRun, "_windows", lambda run, length, t, row: rows.append(len(t)) or chunk(run, length, t, row)
-    )
+    chunk = lags._windows
+    monkeypatch.setattr(lags, "_windows", lambda run, length, t, row: rows.append(len(t)) or chunk(run, length, t, row))
     monkeypatch.setattr(model, "forward", lambda x: model.rnn(x)[0][-1, :, :2])
     bias = gradient_bias(tt.TruncatedBPTT(5), model, mse_loss, x, y[-1], lags=[5, T])
     assert rows == [B, B, B] and bias.by_lag[range(0, 5)].error <= 1e-12

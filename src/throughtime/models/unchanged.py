@@ -1,4 +1,4 @@
-"""A run that leaves a model as it was."""
+"""Runs that leave a model as it was: its buffers, gradient methods, modes and gradients, and torch's generators."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from throughtime.layers.base import RecurrentLayer
 
 @contextmanager
 def unchanged(model: nn.Module) -> Iterator[None]:
-    """Buffers and torch's generators are afterwards what they were before."""
+    """Restore the buffers of `model` and torch's generators after the block."""
     buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
     devices = {parameter.device for parameter in model.parameters() if parameter.device.type == "cuda"}
     try:
@@ -25,8 +25,29 @@ def unchanged(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
+def undisturbed(model: nn.Module) -> Iterator[None]:
+    """Evaluate `model` in the middle of its training: dropout off, gradients on.
+
+    After the block everything but the weights is restored: the mode of each module, `.grad`, and as in `unchanged`.
+    """
+    modes = {module: module.training for module in model.modules()}
+    gradients = [(parameter, parameter.grad) for parameter in model.parameters()]
+    model.eval()
+    for parameter, _ in gradients:
+        parameter.grad = None
+    try:
+        with unchanged(model), torch.enable_grad():
+            yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+        for parameter, gradient in gradients:
+            parameter.grad = gradient
+
+
+@contextmanager
 def differentiated_by(layers: Iterable[RecurrentLayer], method: GradientMethod) -> Iterator[None]:
-    """Let the layers use another gradient method inside the block."""
+    """Give the layers another gradient method for the block."""
     before = [(layer, layer.gradient) for layer in layers]
     try:
         for layer, _ in before:

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from throughtime.training.undisturbed import undisturbed
+from throughtime.models.unchanged import undisturbed
 
 
 def test_modes_gradients_buffers_and_random_numbers_are_as_before_even_after_an_error():

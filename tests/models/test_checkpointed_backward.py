@@ -1,6 +1,7 @@
 """The gradient of a whole model segment by segment, against backward() through all segments at once."""
 
 import gc
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -118,6 +119,27 @@ def test_the_state_given_gets_its_gradient_in_the_models_own_form():
     assert relative(result.d_state["gain"], expected[1]) <= 1e-12
     assert result.d_state["c"] is None and result.d_state["n"] is None and h.grad is None
     assert int(result.state["n"]) == 5 and lstm.weight_hh_l0.grad is not None
+
+
+@dataclass
+class _State:
+    h: torch.Tensor
+    note: str
+
+
+def test_a_state_may_be_a_dataclass():
+    gru, readout = tt.GRU(INPUT, 6, dtype=torch.float64), nn.Linear(6, K, dtype=torch.float64)
+
+    def model(x, state):
+        y, h = gru(x, state.h)
+        return readout(y), _State(h, state.note)
+
+    (x, y), h = _data(), torch.randn(1, B, 6, dtype=torch.float64).requires_grad_()
+    _reference(model, _loss(), x, y, [*range(0, T, 5), T], _State(h, "kept"))
+    expected = {"h": h.grad, **_gradients(gru)}
+    result = tt.checkpointed_backward(model, _loss(), x, y, state=_State(h, "kept"), segments=5)
+    _agree({"h": result.d_state.h, **_gradients(gru)}, expected)
+    assert result.d_state.note == "kept" and not result.state.h.requires_grad
 
 
 def test_a_state_that_nothing_depends_on_has_a_zero_gradient():
@@ -257,13 +279,13 @@ def test_arguments_that_do_not_fit_are_refused_by_name():
     _refused("y is a NoneType", y=False)
     _refused("x is a set", x={1, 2})
     _refused("y is None and chunk 0 of x is a Tensor", x=iter([x]), y=False)
-    _refused("chunk 1 of x has no steps", x=iter([x, x[:0]]))
-    _refused("chunk 0 of x has 23 steps, its y has 22", x=iter([(x, y[1:])]), y=False)
+    _refused("x has no steps in chunk 1", x=iter([x, x[:0]]))
+    _refused("x has 23 steps in chunk 0, y has 22", x=iter([(x, y[1:])]), y=False)
     _refused("x has 22 steps, y has 23", x=iter([x[1:]]))
     _refused("x is an iterator that gave no chunk", x=iter([]))
     _refused("x and y are both iterators", x=iter([x]), y=iter([y]))
     _refused("model returned a Tensor; it must return", model=lambda x, s: x)
-    _refused(r"loss returned \(11, 3, 5\); it must return a tensor with one number", loss=lambda o, y: o, segments=1)
+    _refused(r"loss returned a tensor \(11, 3, 5\); it must be a scalar tensor", loss=lambda o, y: o, segments=1)
 
 
 class _Wrapped(nn.Module):

@@ -1,0 +1,95 @@
+"""Gradients of recorded runs, sorted by lag: the steps between the use of a weight and the loss."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from throughtime.gradients.base import GradientMethod
+from throughtime.gradients.steps import Steps
+from throughtime.models.recording import RecordedRun
+from throughtime.sequences.norms import StepNorms
+from throughtime.sequences.runner import Cotangents
+from throughtime.sequences.sequence import Sequence
+from throughtime.types import Gradients
+
+WINDOW_ELEMENTS = 2**27
+"""The largest number of elements, about, of the windows run together, for a method that carries ∂s/∂θ along."""
+
+
+def exact_by_lag(run: RecordedRun, bands: list[range], least: float = 0.0) -> list[dict[str, Tensor]]:
+    """Compute the exact gradient by way of each band of lags, in the order of the bands ([HSK] (10)).
+
+    The sum ends at the lag from which on no entry of the losses' gradients is above `least`.
+    Cost: O(T·B·S²) for each lag.
+    """
+    steps = Steps.of(run.recurrence, run.entering)
+    nothing = tuple(torch.zeros_like(member[0]) for member in run.direct)
+    reaching, lag, gradients = run.direct, 0, []
+    for band in bands:
+        totals = tuple(map(torch.zeros_like, run.direct))
+        for _ in range(lag, min(band.stop, len(run.sequence.x))):
+            if not any(bool((member.abs() > least).any()) for member in reaching):
+                break
+            totals = tuple(map(torch.add, totals, reaching))
+            reaching = steps.one_step_earlier(reaching)
+            lag += 1
+        gradients.append(steps.gradients(totals, nothing, False, StepNorms()).parameters)
+    return gradients
+
+
+def estimate_by_lag(run: RecordedRun, method: GradientMethod, band: range) -> dict[str, Tensor]:
+    """Compute what `method` adds for a band of lags: each loss with `band.stop` steps before it, less `band.start`."""
+    losses = _losses(run, band.start)
+    gained = _over_windows(run, method, losses, band.stop)
+    if not band.start:
+        return gained
+    before = _over_windows(run, method, losses, band.start)
+    return {name: value - before[name] for name, value in gained.items()}
+
+
+def _losses(run: RecordedRun, lag: int) -> Tensor:
+    """[n, 2] step and row of every loss that has so many steps before it since its state last started anew."""
+    steps = torch.arange(len(run.sequence.x), device=run.sequence.x.device)[:, None]
+    resets = run.sequence.resets
+    started = torch.zeros_like(steps) if resets is None else (resets * steps).cummax(0).values
+    has_loss = torch.stack([member.ne(0).any(-1) for member in run.direct]).any(0)
+    return (has_loss & (steps - started >= lag)).nonzero()
+
+
+def _over_windows(run: RecordedRun, method: GradientMethod, losses: Tensor, horizon: int) -> dict[str, Tensor]:
+    """The sum over the losses of the gradient that `method` gives for the `horizon` steps that end at each."""
+    total = {name: torch.zeros_like(value) for name, value in run.parameters.items()}
+    length = min(horizon, len(run.sequence.x))
+    state = sum(member.shape[-1] for member in run.direct)
+    weights = sum(value.numel() for value in run.parameters.values())
+    of_a_window = length * (run.sequence.x.shape[-1] + 8 * state) + state * weights
+    for some in losses.split(max(run.sequence.shape[1], WINDOW_ELEMENTS // of_a_window)) if len(losses) else ():
+        added = _differentiate(run, method, *_windows(run, length, *some.unbind(1))).parameters
+        total = {name: value + added[name] for name, value in total.items()}
+    return total
+
+
+def _differentiate(run: RecordedRun, method: GradientMethod, sequence: Sequence, cotangents: Cotangents) -> Gradients:
+    """Compute the gradients that `method` gives for the run's cell over another sequence."""
+    recurrence = replace(run.recurrence, sequence=sequence)
+    trace = method.forward(recurrence, keep=True).trace
+    return method.backward(recurrence, trace, cotangents, StepNorms(method.clip_step))
+
+
+def _windows(run: RecordedRun, length: int, t: Tensor, row: Tensor) -> tuple[Sequence, Cotangents]:
+    """The windows as the rows of a sequence, with ∂L/∂s at the last step of each: as ∂L/∂h_t and ∂L/∂(final)."""
+    first = (t - length + 1).clamp(min=0)
+    steps = first + torch.arange(length, device=t.device)[:, None]
+    inside, steps = steps <= t, steps.minimum(t)
+    x = run.sequence.x[steps, row].masked_fill(~inside[..., None], 0)
+    resets = None if run.sequence.resets is None else run.sequence.resets[steps, row] & inside
+    initial = tuple(member[first, row] for member in run.entering)
+    reset_state = tuple(member[row] for member in run.sequence.reset_state)
+    at_the_end = tuple(member[t, row] for member in run.direct)
+    d_outputs = x.new_zeros(length, len(t), at_the_end[0].shape[-1])
+    d_outputs[t - first, torch.arange(len(t), device=t.device)] = at_the_end[0]
+    d_final = torch.zeros_like(at_the_end[0]), *at_the_end[1:]
+    lengths = None if bool(inside.all()) else t - first + 1
+    windows = Sequence(x, initial, reset_state, lengths, resets, inert=True)
+    return windows, Cotangents(d_outputs, d_final, needs_x=False)
