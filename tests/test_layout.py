@@ -1,7 +1,8 @@
-"""The shape of the house: imports flow one way, modules and functions stay short, every public name is documented."""
+"""The shape of the house: imports go down, files make no circle, modules and functions are short, names documented."""
 
 import ast
 import pathlib
+import re
 
 import pytest
 
@@ -9,106 +10,98 @@ import throughtime as tt
 from throughtime import api
 
 ROOT = pathlib.Path(tt.__file__).parent
+HOUSE = pathlib.Path(__file__).parents[1] / "docs" / "house.md"
 MODULES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
+TREES = {path: ast.parse((ROOT / path).read_text()) for path in MODULES}
 
-ALLOWED = {
-    "errors": set(),
-    "types": set(),
-    "kernels": {"types", "errors"},
-    "cells": {"kernels", "types", "errors"},
-    "gradients": {"cells", "kernels", "types", "errors"},
-    "nests": set(),
-    "layers": {"gradients", "cells", "types", "errors"},
-    "models": {"layers", "gradients", "cells", "nests", "types", "errors"},
-    "online": {"models", "layers", "gradients", "cells", "clipping", "nests", "types", "errors"},
-    "losses": {"errors", "types"},
-    "clipping": {"errors", "types"},
-    "notes": {"errors"},
-    "verification": {"nests", "errors", "types"},
-    "data": {"errors"},
-    "records": {"errors"},
-    "report": {"records", "errors"},
-    "diagnosis": {"models", "layers", "gradients", "cells", "records", "report", "types", "errors"},
-    "benchmark": {"layers", "kernels", "cells", "gradients", "nests", "errors", "types"},
-    "training": {
-        "kernels",
-        "models",
-        "layers",
-        "gradients",
-        "losses",
-        "online",
-        "clipping",
-        "data",
-        "diagnosis",
-        "report",
-        "records",
-        "errors",
-        "types",
-    },
-    "commands": {
-        "training",
-        "benchmark",
-        "diagnosis",
-        "report",
-        "kernels",
-        "notes",
-        "data",
-        "records",
-        "errors",
-        "types",
-    },
-    "api": {"cells", "clipping", "diagnosis", "gradients", "layers", "losses", "models", "online", "verification"},
+ONLY = {
+    "report": {"records"},
+    **dict.fromkeys(("losses", "clipping", "data", "records", "verification", "lecture_notes"), set()),
 }
-"""What each room may import; `throughtime.errors` and `throughtime.types` are everybody's."""
+"""Rooms that use less than what stands below them, beside the ground floor, whose rooms are everybody's."""
+
+
+def _floors() -> list[list[str]]:
+    """The rooms of docs/house.md, from the ground up."""
+    block = re.search(r"^```\n(.*?)^```", HOUSE.read_text(), re.MULTILINE | re.DOTALL)
+    assert block is not None
+    return [re.split(r"\s{2,}", line)[0].split() for line in block[1].splitlines()]
+
+
+FLOORS = _floors()
+FLOOR = {room: level for level, floor in enumerate(FLOORS) for room in floor}
+GROUND = {room for floor in FLOORS[:2] for room in floor}
 
 
 def _room(path: pathlib.Path) -> str:
     return path.parts[0].removesuffix(".py")
 
 
-def _imported_rooms(tree: ast.Module) -> set[str]:
-    """Rooms imported at run time: what stands under `if TYPE_CHECKING` is only for the reader."""
-    unread = {
-        id(node)
-        for block in ast.walk(tree)
-        if isinstance(block, ast.If) and "TYPE_CHECKING" in ast.unparse(block.test)
-        for node in ast.walk(block)
-    }
-    names = set()
-    for node in ast.walk(tree):
-        if id(node) in unread:
-            continue
+def _file(name: str) -> pathlib.Path | None:
+    """The file of a module or package of ours, relative to the root; None for what is no module."""
+    path = pathlib.Path(*name.split(".")[1:])
+    for candidate in (path.with_suffix(".py") if path.parts else None, path / "__init__.py"):
+        if candidate is not None and (ROOT / candidate).is_file():
+            return candidate
+    return None
+
+
+def _imports(path: pathlib.Path) -> set[pathlib.Path]:
+    """All files that a file imports, wherever the import stands: in a function or under `if TYPE_CHECKING` too."""
+    found = set()
+    for node in ast.walk(TREES[path]):
         if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
+            found |= {_file(alias.name) for alias in node.names if alias.name.split(".")[0] == "throughtime"}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are absolute"
-            names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    rooms = {name.split(".")[1] for name in names if name.startswith("throughtime.")}
-    return {room for room in rooms if (ROOT / room).is_dir() or (ROOT / f"{room}.py").is_file()}
+            module = node.module or ""
+            if module.split(".")[0] == "throughtime":
+                found |= {_file(f"{module}.{alias.name}") or _file(module) for alias in node.names}
+    return {file for file in found if file is not None and file != path}
+
+
+IMPORTS = {path: _imports(path) for path in MODULES}
+
+
+def test_the_map_has_every_room_once():
+    rooms = {_room(path) for path in MODULES} - {"__init__"}
+    assert sorted(room for floor in FLOORS for room in floor) == sorted(rooms)
+    table = re.findall(r"^\| (`.*?`) \|", HOUSE.read_text(), re.MULTILINE)
+    described = {name.strip("`/").removesuffix(".py") for cell in table for name in cell.split(", ")}
+    assert described == rooms - GROUND
 
 
 @pytest.mark.parametrize("path", MODULES, ids=str)
-def test_imports_flow_one_way(path):
+def test_imports_go_down(path):
     room = _room(path)
     if room == "__init__":
         return
-    reached = _imported_rooms(ast.parse((ROOT / path).read_text())) - {room}
-    assert reached <= ALLOWED[room], f"{path} imports {sorted(reached - ALLOWED[room])}"
+    above = [file for file in IMPORTS[path] if _room(file) not in ("__init__", room)]
+    assert {str(file) for file in above if FLOOR[_room(file)] >= FLOOR[room]} == set()
+    assert {_room(file) for file in above} <= ONLY.get(room, set(FLOOR)) | GROUND
+
+
+def test_no_files_make_a_circle():
+    """Files that import nothing that is left are taken away until none can be; what remains stands in a circle."""
+    left = {path: set(files) for path, files in IMPORTS.items()}
+    while free := {path for path, files in left.items() if not files & left.keys()}:
+        left = {path: files for path, files in left.items() if path not in free}
+    assert set(map(str, left)) == set()
 
 
 def test_the_library_core_knows_nothing_of_lightning():
     for path in MODULES:
-        if _room(path) not in {"training", "commands"}:
+        if _room(path) not in {"training", "runs", "benchmark", "commands"}:
             assert "import lightning" not in (ROOT / path).read_text(), path
 
 
 def _functions() -> list[tuple[str, int]]:
-    found = []
-    for path in MODULES:
-        for node in ast.walk(ast.parse((ROOT / path).read_text())):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                found.append((f"{path}:{node.name}", (node.end_lineno or node.lineno) - node.lineno + 1))
-    return found
+    return [
+        (f"{path}:{node.name}", (node.end_lineno or node.lineno) - node.lineno + 1)
+        for path, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
 
 
 def test_modules_are_short():
@@ -126,6 +119,18 @@ def test_every_public_name_is_listed_served_and_documented():
     for name in api.__all__:
         assert getattr(tt, name) is getattr(api, name)
         assert (getattr(api, name).__doc__ or "").strip(), name
+
+
+PUBLIC = """
+BPTT GRU LSTM RFLO RNN RTRL UORO AffineCell Cell CheckpointedBPTT DoubleSum EProp FeedbackLinear FunctionCell
+OnlineLearner ParallelScan Recurrent SnAp TruncatedBPTT checkpointed_backward clip_gradients diagnosis floss
+flossing_loss gradient_bias gradient_flow losses lyapunov_exponents tap verify_gradients
+""".split()
+
+
+def test_no_public_name_is_lost():
+    """Every name that version 0.1.0 had; new ones may join."""
+    assert set(PUBLIC) <= set(api.__all__)
 
 
 def test_an_unknown_name_is_an_attribute_error():

@@ -2,6 +2,8 @@
 
 import copy
 import io
+import pathlib
+import re
 
 import pytest
 import torch
@@ -10,9 +12,9 @@ from oracles import relative
 from torch import Tensor
 
 import throughtime as tt
+from throughtime.cells import ElmanCell, GRUCell, LSTMCell
 from throughtime.errors import ArgumentError, UnsupportedError
-from throughtime.gradients import operators
-from throughtime.kernels import native
+from throughtime.kernels import native, operators
 
 built = pytest.mark.skipif(native.library() is None, reason="the compiled kernels are not installed")
 
@@ -183,12 +185,28 @@ def test_under_amp_it_computes_in_the_parameters_precision(name: str):
     assert 0 < relative(y, expected) < 0.02
 
 
+FUSED = {
+    cell.kernel.name: cell
+    for cell in (
+        *(ElmanCell(INPUT, H, nonlinearity=phi) for phi in ("tanh", "relu", "identity")),
+        LSTMCell(INPUT, H, proj_size=2),
+        GRUCell(INPUT, H),
+    )
+}
+
+
+def test_every_cell_of_the_library_is_among_these():
+    header = pathlib.Path(operators.__file__).with_name("throughtime.h").read_text()
+    listed = re.search(r"^#define TT_CELLS\(X\) (.*)$", header, re.MULTILINE)
+    assert listed is not None and set(re.findall(r"X\((\w+)\)", listed[1])) == set(FUSED)
+
+
 @built
 @pytest.mark.parametrize("masks", MASKS)
 @pytest.mark.parametrize(("save", "reverse"), [("gates", False), ("states", True), ("", False)])
-@pytest.mark.parametrize("name", operators.CELLS)
+@pytest.mark.parametrize("name", FUSED)
 def test_the_operator_keeps_pytorchs_rules(name: str, save: str, reverse: bool, masks: str):
-    cell = operators.CELLS[name](INPUT, H, True, 2 if name == "lstm" else 0)
+    cell = FUSED[name]
     weights = [value.requires_grad_(bool(save)) for value in cell.initial_parameters(dtype=torch.float64).values()]
     states = [[normal(20 + i, B, size) for i, size in enumerate(cell.state_sizes.values())] for _ in range(2)]
     masks = MASKS[masks]()
