@@ -1,4 +1,4 @@
-"""Nests of tensors: tuples, lists, mappings, named tuples and dataclasses, one within another.
+"""Nests of tensors: tuples, lists, mappings, named tuples and dataclasses within each other.
 
 torch has no public functions for this: those of `torch.utils._pytree` are private, do not open dataclasses, and name
 the members of a PackedSequence otherwise than by index.
@@ -13,7 +13,9 @@ from torch import Tensor
 
 
 def leaves_of(nest: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Iterate over (path, leaf): everything in the nest that is no container, in order, tensors and other things.
+    """Iterate over the leaves of a nest with their paths, in order.
+
+    A leaf is everything that is no container, a tensor or something else.
 
     Args:
         nest: anything.
@@ -33,23 +35,23 @@ def tensors_of(nest: Any) -> list[Tensor]:
 
 
 def refill(nest: Any, leaves: Iterable[Any]) -> Any:
-    """Build the same nest with other leaves, given in the order of `leaves_of`; the nest itself stays as it is."""
+    """Build the same nest with other leaves, given in the order of `leaves_of`."""
     return _refill(nest, iter(leaves))
 
 
 def map_tensors(change: Callable[[Tensor], Any], nest: Any) -> Any:
-    """Build the same nest with `change(tensor)` in place of each tensor, called in order; other leaves stay."""
+    """Build the same nest with `change(tensor)` in place of each tensor."""
     return map_named_tensors(lambda _, tensor: change(tensor), nest, "")
 
 
 def map_named_tensors(change: Callable[[str, Tensor], Any], nest: Any, path: str) -> Any:
-    """Build the same nest with `change(path of the tensor, tensor)` in place of each: see `map_tensors`."""
+    """Build the same nest with `change(path, tensor)` in place of each tensor."""
     leaves = leaves_of(nest, path)
     return refill(nest, (change(where, leaf) if isinstance(leaf, Tensor) else leaf for where, leaf in leaves))
 
 
 def _members(nest: Any) -> list[tuple[str, Any]] | None:
-    """The members of a container, each with what it adds to the path; None for a leaf."""
+    """List the members of a container with their parts of the path; None for leaves."""
     if isinstance(nest, Tensor):
         return None
     if isinstance(nest, Mapping):

@@ -1,4 +1,4 @@
-"""Bias of a gradient method: its distance from the exact gradient, in total, by parameter and by lag."""
+"""Bias of a gradient method, in total, by parameter and by lag."""
 
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Sequence as Ordered
@@ -184,7 +184,7 @@ def _by_lag(method: GradientMethod, runs: list[RecordedRun], lags: Ordered[int] 
 
 
 def _summed(by_run: list[tuple[RecordedRun, list[dict[str, Tensor]]]]) -> list[list[Tensor]]:
-    """The gradient of every parameter for each band; a parameter that acts in several runs has the sum of all."""
+    """Sum the gradients of each parameter over the runs in which it acts, by band."""
     bands: list[dict[int, Tensor]] = [{} for _ in by_run[0][1]]
     for run, gradients in by_run:
         for band, by_name in zip(bands, gradients, strict=True):

@@ -1,4 +1,4 @@
-"""Boundaries between segments: the state of a model and of torch's generators, kept to run a segment again."""
+"""Boundaries between segments: the states of a model and of torch's random generators."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -38,7 +38,7 @@ class Shelf:
     larger than the gaps, could then not use the memory that the former ones leave behind.
 
     Args:
-        room: the largest number of boundaries that are kept at one time.
+        room: the largest number of boundaries that are kept at a time.
     """
 
     def __init__(self, room: int) -> None:
@@ -46,7 +46,10 @@ class Shelf:
         self._places: list[Boundary] | None = None
 
     def put(self, boundary: Boundary) -> Boundary:
-        """Copy a boundary into a free place; without one, or where the tensors have another form, into new memory."""
+        """Copy a boundary into a free place.
+
+        Without a free place, or where the tensors have another form, the copy is in new memory.
+        """
         if self._places is None:
             self._places = [boundary.copied() for _ in range(self._room)]
         place = self._places.pop() if self._places else boundary.copied()
@@ -63,7 +66,7 @@ class Shelf:
 
 
 def random_state() -> tuple[Tensor, ...]:
-    """Read the states of torch's generators: that of the CPU, and of all CUDA devices where CUDA is in use."""
+    """Read the states of torch's generators, for the CPU and, where in use, CUDA."""
     return (torch.get_rng_state(), *(torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else ()))
 
 
@@ -75,9 +78,9 @@ def draw_again(random: tuple[Tensor, ...]) -> None:
         torch.cuda.set_rng_state_all(cuda)
 
 
-def same_random_state(one: tuple[Tensor, ...], other: tuple[Tensor, ...]) -> bool:
+def same_random_state(first: tuple[Tensor, ...], second: tuple[Tensor, ...]) -> bool:
     """Compare the states of the generators at two times."""
-    return len(one) == len(other) and all(map(torch.equal, one, other))
+    return len(first) == len(second) and all(map(torch.equal, first, second))
 
 
 def _forms(boundary: Boundary) -> list[tuple[Any, ...]]:

@@ -1,4 +1,4 @@
-"""The exact gradient of a whole model over any number of steps, with only the states between segments kept."""
+"""The exact gradient of a whole model, with only the states between segments kept."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -115,7 +115,7 @@ def checkpointed_backward(
 
 
 def _check_direction(model: Model) -> None:
-    """Refuse recurrent layers that do not go through the segments from the first to the last."""
+    """Refuse layers that do not go through the segments from first to last."""
     if not isinstance(model, nn.Module):
         return
     for name, module in model.named_modules():

@@ -1,4 +1,4 @@
-"""What every evaluation of a model's gradient begins with: its recurrent layers, and its loss as a scalar."""
+"""Evaluation of a model: its recurrent layers, and its loss as a scalar."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +10,9 @@ from throughtime.layers.base import RecurrentLayer
 
 
 def recurrent_layers(model: nn.Module) -> dict[str, RecurrentLayer]:
-    """Find the recurrent layers of throughtime in the model, by name ("" for the model itself).
+    """Find the recurrent layers of throughtime in the model, by name.
+
+    The name of the model itself is "".
 
     Raises:
         ArgumentError: where the model has none.
@@ -38,7 +40,9 @@ def recurrent_layers(model: nn.Module) -> dict[str, RecurrentLayer]:
 
 
 def scalar_loss(model: nn.Module, loss: Callable[[Tensor, Any], Tensor], x: Any, y: Any) -> Tensor:
-    """Compute loss(model(x), y), where the model returns its output, or a tuple whose first element is the output.
+    """Compute loss(model(x), y).
+
+    The model returns its output, or a tuple whose first element is the output.
 
     Raises:
         ArgumentError: where the loss is no scalar.
@@ -48,7 +52,7 @@ def scalar_loss(model: nn.Module, loss: Callable[[Tensor, Any], Tensor], x: Any,
 
 
 def checked_loss(value: object) -> Tensor:
-    """Return what a loss function returned, if that is a tensor with one element.
+    """Return what a loss function returned, if that is a tensor with a single element.
 
     Raises:
         ArgumentError: for anything else.

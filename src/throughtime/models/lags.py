@@ -1,4 +1,4 @@
-"""Gradients of recorded runs, sorted by lag: the steps between the use of a weight and the loss."""
+"""Gradients of recorded runs by lag: the steps from a weight to the loss."""
 
 from dataclasses import replace
 
@@ -18,9 +18,9 @@ WINDOW_ELEMENTS = 2**27
 
 
 def exact_by_lag(run: RecordedRun, bands: list[range], least: float = 0.0) -> list[dict[str, Tensor]]:
-    """Compute the exact gradient by way of each band of lags, in the order of the bands ([HSK] (10)).
+    """Compute the exact gradient by way of each band of lags ([HSK] (10)).
 
-    The sum ends at the lag from which on no entry of the losses' gradients is above `least`.
+    The bands must be in order. The sum ends at the lag from which on no entry of the losses' gradients exceeds `least`.
     Cost: O(T·B·S²) for each lag.
     """
     steps = Steps.of(run.recurrence, run.entering)
@@ -39,7 +39,10 @@ def exact_by_lag(run: RecordedRun, bands: list[range], least: float = 0.0) -> li
 
 
 def estimate_by_lag(run: RecordedRun, method: GradientMethod, band: range) -> dict[str, Tensor]:
-    """Compute what `method` adds for a band of lags: each loss with `band.stop` steps before it, less `band.start`."""
+    """Compute the gradient that `method` adds for a band of lags.
+
+    That is its gradient of each loss over the `band.stop` steps that end there, less that over `band.start` steps.
+    """
     losses = _losses(run, band.start)
     gained = _over_windows(run, method, losses, band.stop)
     if not band.start:
@@ -49,7 +52,10 @@ def estimate_by_lag(run: RecordedRun, method: GradientMethod, band: range) -> di
 
 
 def _losses(run: RecordedRun, lag: int) -> Tensor:
-    """[n, 2] step and row of every loss that has so many steps before it since its state last started anew."""
+    """Step and row [n, 2] of every loss with at least `lag` steps before it.
+
+    Steps count since the start of the row or its last reset.
+    """
     steps = torch.arange(len(run.sequence.x), device=run.sequence.x.device)[:, None]
     resets = run.sequence.resets
     started = torch.zeros_like(steps) if resets is None else (resets * steps).cummax(0).values
@@ -58,7 +64,7 @@ def _losses(run: RecordedRun, lag: int) -> Tensor:
 
 
 def _over_windows(run: RecordedRun, method: GradientMethod, losses: Tensor, horizon: int) -> dict[str, Tensor]:
-    """The sum over the losses of the gradient that `method` gives for the `horizon` steps that end at each."""
+    """Sum the gradients of the losses by `method`, each over the last `horizon` steps."""
     total = {name: torch.zeros_like(value) for name, value in run.parameters.items()}
     length = min(horizon, len(run.sequence.x))
     state = sum(member.shape[-1] for member in run.direct)
@@ -78,7 +84,7 @@ def _differentiate(run: RecordedRun, method: GradientMethod, sequence: Sequence,
 
 
 def _windows(run: RecordedRun, length: int, t: Tensor, row: Tensor) -> tuple[Sequence, Cotangents]:
-    """The windows as the rows of a sequence, with ∂L/∂s at the last step of each: as ∂L/∂h_t and ∂L/∂(final)."""
+    """Gather windows as rows of a sequence, with ∂L/∂h_t and ∂L/∂(final) of each."""
     first = (t - length + 1).clamp(min=0)
     steps = first + torch.arange(length, device=t.device)[:, None]
     inside, steps = steps <= t, steps.minimum(t)

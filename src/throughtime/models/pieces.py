@@ -1,4 +1,4 @@
-"""Inputs and targets in pieces: slices of what is in memory or mapped, or chunks of an iterator kept in files."""
+"""Inputs and targets in pieces: slices, or chunks of an iterator kept in temporary files."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ from throughtime.errors import ArgumentError
 
 @dataclass(frozen=True)
 class Pieces:
-    """Steps bounds[i] … bounds[i + 1] - 1 of x and y as piece i, read when it is asked for."""
+    """Pieces of x and y; piece i begins at step bounds[i] and ends before bounds[i + 1]."""
 
     bounds: list[int]
     x: Callable[[int], Tensor]
@@ -60,7 +60,12 @@ def steps_of(x: Any, y: Any) -> int:
 
 
 def check_piece(name: str, piece: Tensor, where: str = "") -> None:
-    """Refuse a piece of x or y without steps or with a gradient; `where` is the chunk, such as " in chunk 3".
+    """Refuse a piece of x or y without steps or with a gradient.
+
+    Args:
+        name: "x" or "y".
+        piece: the piece.
+        where: the chunk, for the error, such as " in chunk 3".
 
     Raises:
         ArgumentError: for both.
@@ -77,7 +82,7 @@ def check_piece(name: str, piece: Tensor, where: str = "") -> None:
 
 
 def tensor_of(values: Any) -> Tensor:
-    """Return a tensor as it is, and an array as a tensor with a copy of its values: no file stays mapped."""
+    """Return a tensor as it is; copy an array, so that no file stays mapped."""
     return values if isinstance(values, Tensor) else torch.from_numpy(np.array(values))
 
 
@@ -93,7 +98,9 @@ def sliced(x: Any, y: Any, steps: int, length: int) -> Pieces:
 
 @contextmanager
 def spooled(chunks: Iterator[Any], y: Any) -> Iterator[Pieces]:
-    """Read an iterator to its end into temporary files (TMPDIR says where); each chunk is a piece.
+    """Read an iterator to its end into temporary files, each chunk as a piece.
+
+    The environment variable TMPDIR names the folder for the files.
 
     Raises:
         ArgumentError: for two iterators, no chunks, and chunks without steps or of other lengths than y.

@@ -1,4 +1,4 @@
-"""Recorded runs: backward passes through single recurrences, with the sequence, states and cotangents of each."""
+"""Recorded runs: backward passes through single recurrences, with all that acted in each."""
 
 from dataclasses import dataclass, field, replace
 
@@ -17,7 +17,7 @@ from throughtime.types import Gradients, Parameters, State
 
 @dataclass(frozen=True)
 class RecordedRun:
-    """One backward pass through one recurrence, with all that is needed to take its gradient apart.
+    """Record of a backward pass through a recurrence, from which its gradient can be divided.
 
     Attributes:
         recurrence: over a plain sequence.
@@ -47,7 +47,15 @@ class RecordedRun:
         return self.recurrence.sequence
 
     def part(self, rows: Tensor, start: int = 0) -> "RecordedRun":
-        """Restrict the run to some rows, by number, and to the steps from `start` on; the part has no tap."""
+        """Restrict the run to the given rows and to the steps from `start` on.
+
+        Args:
+            rows: the numbers of the rows.
+            start: the first step, counted from 0.
+
+        Returns:
+            The run of that part, without a tap.
+        """
         whole = self.sequence
         entering, to_each = (tuple(member[start:, rows] for member in state) for state in (self.entering, self.direct))
         initial, reset_state = (tuple(member[rows] for member in state) for state in (whole.initial, whole.reset_state))
@@ -62,7 +70,7 @@ class RecordedRun:
 
 @dataclass(frozen=True)
 class Recording(GradientMethod):
-    """BPTT that records every backward pass in `runs`; for the look at a model, not for its training.
+    """BPTT that records every backward pass in `runs`.
 
     Attributes:
         runs: in the order of the backward passes; runs without steps are left out.
@@ -84,6 +92,6 @@ class Recording(GradientMethod):
 
 
 def entering_states(recurrence: Recurrence) -> tuple[State, State]:
-    """Run forward and return the state that entered each step, each member [T, B, size], and the final state."""
+    """Return the state that entered each step, each member [T, B, size], and the final state."""
     result = recurrence.forward("states")
     return recurrence.entering(result.trace), result.final

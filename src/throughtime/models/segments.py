@@ -1,4 +1,4 @@
-"""A model and its loss run segment by segment, forward with no graph and again with one to go back through."""
+"""Segments of a model and its loss: run forward, run again, and gone back through."""
 
 from collections.abc import Callable
 from typing import Any
@@ -39,7 +39,12 @@ class SegmentRunner:
         self._d_leaving: list[Tensor | None] = []
 
     def run(self, pieces: Pieces, slots: int) -> None:
-        """Run all segments forward and back with `slots` boundaries kept, and add to `.grad` at the end."""
+        """Run all segments forward and back, and add to `.grad` at the end.
+
+        Args:
+            pieces: the inputs and targets of the segments.
+            slots: the number of boundaries that are kept at a time, beside the first.
+        """
         start = Boundary(self._state, random_state())
         shelf = Shelf(min(slots + 1, len(pieces) - 1))
 
@@ -58,7 +63,10 @@ class SegmentRunner:
                 leaf.grad = gradient if leaf.grad is None else leaf.grad.add_(gradient)
 
     def d_state(self) -> Any:
-        """Return ∂loss/∂(the state passed in), in its form, after `run`; None for tensors that require no gradient."""
+        """Return ∂loss/∂(the state passed in), in the form of that state, after `run`.
+
+        It has None for tensors that require no gradient.
+        """
         d_initial = iter(self._d_leaving)
 
         def of(tensor: Tensor) -> Tensor | None:
@@ -70,7 +78,7 @@ class SegmentRunner:
         return map_tensors(of, self._state)
 
     def saved_bytes(self, pieces: Pieces) -> tuple[int, int]:
-        """Try the first piece: return the bytes of the state after it, and of what autograd saves of it."""
+        """Measure the first piece: bytes of the state after it, and bytes saved by autograd."""
         storages: dict[int, int] = {}
 
         def note(tensor: Tensor) -> Tensor:
@@ -99,7 +107,7 @@ class SegmentRunner:
         draw_again(start.random)
         given = tensors_of(start.state)
         # The state passed in requires a gradient where its owner says so; the states between segments do.
-        wanted = iter([one.requires_grad if index == 0 else _differentiable(one) for one in given])
+        wanted = iter([tensor.requires_grad if index == 0 else _differentiable(tensor) for tensor in given])
         entering = map_tensors(lambda tensor: tensor.detach().requires_grad_(next(wanted)), start.state)
         with torch.enable_grad():
             value, leaving = self._value(pieces, index, entering)
@@ -132,7 +140,10 @@ class SegmentRunner:
         pairs = [(value, torch.full_like(value, weight)), *zip(leaving, d_leaving, strict=True)]
         pairs = [(root, cotangent) for root, cotangent in pairs if root.requires_grad and cotangent is not None]
         of_state = [tensor for tensor in entering if tensor.requires_grad]
-        leaves = [leaf for leaf in _leaves([root for root, _ in pairs]) if all(leaf is not one for one in of_state)]
+        # A tensor of the state may be a leaf of the graph; its gradient is that of the state.
+        leaves = [
+            leaf for leaf in _leaves([root for root, _ in pairs]) if all(leaf is not tensor for tensor in of_state)
+        ]
         gradients: list[Tensor | None] = [None] * len(of_state)
         if pairs:
             roots, cotangents = zip(*pairs, strict=True)
@@ -147,7 +158,10 @@ class SegmentRunner:
 
 
 class _Buffers:
-    """A module's buffers, which no forward pass may change: every segment is run more than once."""
+    """Buffers of a module, which no forward pass may change.
+
+    Every segment is run more than once, and must give the same.
+    """
 
     def __init__(self, model: Model) -> None:
         buffers = dict(model.named_buffers()) if isinstance(model, nn.Module) else {}

@@ -1,4 +1,4 @@
-"""Runs that leave a model as it was: its buffers, gradient methods, modes and gradients, and torch's generators."""
+"""Contexts that restore a model: its buffers, gradient methods, modes and gradients."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Learning from a stream, one step at a time."""
+"""Learning from a stream, step by step."""
 
 from throughtime.online.learner import OnlineLearner as OnlineLearner
 from throughtime.online.learner import OnlineStep as OnlineStep

@@ -54,10 +54,11 @@ class _Part:
 
 
 class Carried(Engine):
-    """The engine of forward methods: the gradient through the present step, and the past by the influence ([Y] (1)).
+    """Engine that carries the influence of the weights along ([Y] (1)).
 
-    The influence is that of the weights with which each step was taken. Between updates the influence is exact; over
-    an update it mixes the weights before and after, and is exact in the limit of a small learning rate.
+    The gradient of a loss is that by way of its step alone, and that by way of the past steps, from the influence. The
+    influence is that of the weights with which each step was taken. Between updates the influence is exact; over an
+    update it mixes the weights before and after, and is exact in the limit of a small learning rate.
     """
 
     def __init__(self, model: nn.Module, loss: StepLoss, method: ForwardMethod) -> None:
@@ -100,7 +101,7 @@ class Carried(Engine):
         return parts
 
     def _check_apart(self) -> None:
-        """Refuse layers that share all weights: the gradients that arrive at each could not be told apart."""
+        """Refuse layers that share all weights, as their gradients cannot be told apart."""
         known: dict[tuple[int, ...], str] = {}
         for name, layer in self.layers.items():
             for depth in range(layer.num_layers):
@@ -109,7 +110,7 @@ class Carried(Engine):
                 if other != here:
                     raise UnsupportedError(
                         f"model shares all weights between {other} and {here}, and {self._method} keeps each layer to "
-                        "itself: use RTRL, or leave one weight of them apart"
+                        "itself: use RTRL, or let them differ in at least 1 weight"
                     )
 
     def try_step(
@@ -173,7 +174,7 @@ class Carried(Engine):
         used = [member for visit in visits.values() for member in visit.entering]
         if {id(member) for member in used} != {id(leaf) for leaf in leaves}:
             raise UnsupportedError(
-                "model does not hand its state to its recurrent layers as it came, each member to one of them; a "
+                "model does not hand its state to its recurrent layers as it came, each member to one layer; a "
                 "forward method could not follow its influence: pass the state on unchanged"
             )
         return visits, output[0], new
@@ -210,7 +211,10 @@ class Carried(Engine):
         steps: list[Step],
         reset: Tensor | None,
     ) -> None:
-        """Add the gradient by way of the influence; `d_leaf` is ∂L_t/∂s_{t-1} by the id of each state tensor."""
+        """Add the gradient by way of the influence.
+
+        `d_leaf` has ∂L_t/∂s_{t-1} by the id of each tensor of the state.
+        """
         for part, step in zip(self._parts, steps, strict=True):
             members = leaves if part.whole is not None else visits[part.layer].entering
             d_state = torch.cat(part.state(tuple(d_leaf[id(member)] for member in members)), dim=-1)
@@ -230,7 +234,7 @@ class Carried(Engine):
         return torch.cat([member[0] for member in runs[-1].direct], dim=-1) if runs else torch.zeros_like(like)
 
     def _whole(self, x: Tensor, new: Any) -> ModelSystem:
-        """Make the whole model a system, and try it, so that what it cannot do shows before any work."""
+        """Make the whole model a system and try it, to refuse before any work."""
         parameters = [self.model.get_parameter(name) for name in self.names]
         with torch.enable_grad():
             total = torch.stack([leaf.sum() for leaf in tensors_of(new)]).sum()
@@ -242,7 +246,7 @@ class Carried(Engine):
 
 
 def _check_handed_on(visits: dict[str, Visit], leaves: State, new: Any) -> None:
-    """Refuse a model that returns another state than its layers left: the Jacobian would be another."""
+    """Refuse a model that returns another state than its layers left."""
     # Each tensor of the state is known by its identity: it entered a single layer, which left a tensor in its place.
     left = {
         id(before): after

@@ -1,4 +1,4 @@
-"""The contract of an online engine: how a learner gets its gradient, and what both engines share."""
+"""Contract of an online engine, which keeps a state and computes gradients."""
 
 import inspect
 from abc import ABC, abstractmethod
@@ -21,7 +21,7 @@ StepLoss = Callable[[Tensor, Tensor], Tensor]
 
 
 class Engine(ABC):
-    """The state of a model on a stream, and the gradient of the losses since the last update.
+    """State of a model on a stream, and gradients of the losses between updates.
 
     A step has two halves, `try_step` and `commit`, so that a step that is refused has changed nothing.
 
@@ -61,7 +61,7 @@ class Engine(ABC):
     def try_step(
         self, x: Tensor, y: Tensor | None, reset: Bool[Tensor, " batch"] | None
     ) -> tuple[Tensor, Tensor | None]:
-        """Compute the prediction for a step, and its loss where y is given; change nothing else."""
+        """Compute the prediction for a step, and its loss where y is given."""
 
     @abstractmethod
     def commit(self) -> None:
@@ -69,7 +69,11 @@ class Engine(ABC):
 
     @abstractmethod
     def gradient(self) -> dict[str, Tensor] | None:
-        """Return ∂(mean loss of the steps since the last call)/∂θ by name; None if no step had a target."""
+        """Return ∂(mean loss)/∂θ by name, over the steps since the last call.
+
+        Returns:
+            The gradients of the parameters that the losses depend on; None if no step had a target.
+        """
 
     @abstractmethod
     def memory(self) -> dict[str, Any]:
@@ -95,7 +99,7 @@ class Engine(ABC):
         self.forget()
 
     def begin(self, x: Tensor) -> None:
-        """Run the model on a first input to see the form of its state, and start from zero."""
+        """Run the model on a first input, and start from a state of zeros."""
         check_vectors(self.layers, x)
         if len(inspect.signature(self.model.forward).parameters) < 2 or isinstance(self.model, nn.Sequential):
             raise UnsupportedError(

@@ -24,17 +24,22 @@ NonFinite = Literal["raise", "skip"]
 
 
 class OnlineStep(NamedTuple):
-    """Result of a step: the prediction, made before learning from the target, and the loss (None without a target)."""
+    """Result of a step.
+
+    Attributes:
+        prediction: made before learning from the target.
+        loss: of the prediction; None without a target.
+    """
 
     prediction: Tensor
     loss: Tensor | None
 
 
 class OnlineLearner:
-    """Learn from streams step by step, in memory that does not grow with their length ([T]: "every N steps").
+    """Learn from streams step by step, in memory that does not grow with their length.
 
     Each step predicts, takes the gradient of its loss, and carries the state on; every `update_every` steps the weights
-    are updated with the mean gradient of the losses since the last update.
+    are updated with the mean gradient of the losses since the last update ([T]: "every N steps").
 
     The gradient depends on the method. Forward methods (RTRL, SnAp, UORO, RFLO, EProp) carry the influence of the
     weights on the state along, without end. Each step adds to the influence under the weights at that step, so that
@@ -107,11 +112,13 @@ class OnlineLearner:
 
     @property
     def state(self) -> Any:
-        """The model's state after the latest step, in the form that the model gives it; None before the first step."""
+        """The state of the model after the latest step; None before the first step."""
         return self._engine.nest(self._engine.leaves) if self._engine.leaves else None
 
     def prepare(self, x_t: Tensor) -> None:
-        """Check the model with the inputs of a first step, and learn nothing; the first step does the same.
+        """Check the model with the inputs of a first step, and learn nothing.
+
+        The first step does the same by itself.
 
         Raises:
             ArgumentError, UnsupportedError: for what the first step would refuse.
@@ -149,7 +156,7 @@ class OnlineLearner:
         return OnlineStep(prediction, loss)
 
     def update(self) -> None:
-        """Update the weights now, with the losses since the last update; for the end of a stream."""
+        """Update the weights now, with the losses since the last update."""
         gradient = self._engine.gradient()
         self._since = 0
         if gradient is None:
@@ -167,10 +174,10 @@ class OnlineLearner:
         self.updates += 1
 
     def state_dict(self) -> dict[str, Any]:
-        """Return everything that the next step depends on, with the state of model, optimiser and generator.
+        """Return everything that the next step depends on.
 
-        A learner built in the same way that loads it goes on bit for bit. It has tensors and plain values only, and
-        no tensor that the learner will change.
+        That includes the states of model, optimiser and random generator. A learner built in the same way that loads
+        it goes on bit for bit. It has tensors and plain values only, and no tensor that the learner will change.
         """
         return {
             "gradient": repr(self.gradient),
@@ -277,7 +284,7 @@ class OnlineLearner:
 
 
 def _ordinary(value: Tensor) -> Tensor:
-    """The tensor, or a copy of an inference tensor, which could not be saved for a backward pass."""
+    """Copy an inference tensor, which could not be saved for a backward pass."""
     return value.clone() if value.is_inference() else value
 
 

@@ -1,4 +1,4 @@
-"""The layers of a stack as one joint recurrence, so that a forward method stays exact across layers."""
+"""Stacked layers as a joint recurrence, so that forward methods stay exact across layers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from throughtime.types import Parameters, State
 
 @dataclass(frozen=True)
 class StackSystem(System):
-    """Layers that each read the output of the layer below at the same step, as a single recurrence.
+    """Stacked layers as a single recurrence, each reading the output of the layer below.
 
     The state joins those of all layers, the lowest first. A weight of a lower layer acts on the layers above within
     the step, through ∂s_t/∂x_t of each.
@@ -58,7 +58,10 @@ class StackStep(Step):
     entering: State
 
     def jacobian(self) -> Float[Tensor, "batch size size"]:
-        """Compute ∂s_t/∂s_{t-1}, block lower triangular: [J_0; X_1 J_0, J_1; …] with X_l = ∂s_l/∂h_{l-1} at step t."""
+        """Compute ∂s_t/∂s_{t-1}, which is block lower triangular.
+
+        Its rows are [J_0], [X_1 J_0, J_1], … with X_l = ∂s_l/∂h_{l-1} at step t.
+        """
         total, rows = sum(self._sizes), []
         for depth, (cell, values, x, state) in enumerate(self._layers):
             below = self.x.new_zeros(len(self.x), self._sizes[depth], total)

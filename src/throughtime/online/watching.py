@@ -63,7 +63,10 @@ def place_of(parameters: Parameters) -> tuple[int, ...]:
 
 @contextmanager
 def watched(layers: dict[str, RecurrentLayer]) -> Iterator[dict[str, Visit]]:
-    """Record the call of each layer inside the block; a second call of a layer is refused."""
+    """Record the call of each layer inside the block.
+
+    A second call of a layer raises `UnsupportedError`.
+    """
     visits: dict[str, Visit] = {}
     with ExitStack() as hooks:
         for name, layer in layers.items():

@@ -1,4 +1,4 @@
-"""A whole model as a single recurrence, for models whose other layers act on the state too."""
+"""A whole model as a single recurrence, where other layers act on the state too."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The engine that keeps the latest steps: backpropagation through time, whole or truncated, on a stream."""
+"""The engine that keeps the latest steps, for backpropagation through time on a stream."""
 
 import inspect
 from collections import deque
@@ -29,7 +29,7 @@ class _Moment:
 
 
 class WindowEngine(Engine):
-    """The engine of all other methods: the latest steps are kept, and run again at each update.
+    """Engine that keeps the latest steps, and runs them again at each update.
 
     An update uses the losses since the update before, under the present weights. With TruncatedBPTT each loss reaches
     back through `horizon` steps, also past earlier updates; with any other method back to the last update, where the
@@ -109,7 +109,10 @@ class WindowEngine(Engine):
 
     @staticmethod
     def _resets(window: list[_Moment]) -> dict[str, Tensor]:
-        """The resets inside the window; a reset at the first step is already in the state that enters it."""
+        """Stack the resets inside the window.
+
+        A reset at the first step is already in the state that enters it.
+        """
         flags = [moment.reset for moment in window]
         flags[0] = None
         given = next((flag for flag in flags if flag is not None), None)
