@@ -45,7 +45,7 @@ def test_a_part_is_the_run_of_some_rows_from_a_step_on():
     part = run.part(torch.tensor([2, 0]), start=2)
     assert torch.equal(part.sequence.x, run.sequence.x[2:, [2, 0]]) and part.sequence.lengths.tolist() == [2, 5]
     assert all(torch.equal(a, b[2:, [2, 0]]) for a, b in zip(part.direct, run.direct, strict=True))
-    entering, _ = entering_states(part.cell, part.parameters, part.sequence)
+    entering, _ = entering_states(part.recurrence)
     for ours, expected in zip(entering, part.entering, strict=True):
         torch.testing.assert_close(ours[:2], expected[:2], rtol=1e-12, atol=1e-15)
     again, _ = layer(x[2:, [2, 0]], tuple(member[0][None] for member in part.entering))

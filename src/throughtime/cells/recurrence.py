@@ -1,7 +1,6 @@
 """A recurrence as a value: a cell with its parameters, over a sequence, and what runs it."""
 
-from dataclasses import dataclass, replace
-from typing import cast
+from dataclasses import InitVar, dataclass, field
 
 from torch import Tensor
 
@@ -21,17 +20,21 @@ class Recurrence:
         cell: f.
         parameters: θ by the cell's names.
         sequence: x, the states that rows start from, and which steps count.
-        runner: what runs it. None, the default: the cell's kernel where it serves the sequence, else the loop.
+        given: what runs it. None, the default: the cell's kernel where it serves the sequence, else the loop.
+
+    Attributes:
+        runner: what runs it, chosen when the recurrence is made.
     """
 
     cell: Cell
     parameters: Parameters
     sequence: Sequence
-    runner: Runner = cast(Runner, None)
+    given: InitVar[Runner | None] = None
+    runner: Runner = field(init=False)
 
-    def __post_init__(self) -> None:
-        if self.runner is None:
-            object.__setattr__(self, "runner", runner_for(self.cell, kernel_of(self.cell), self.sequence))
+    def __post_init__(self, given: Runner | None) -> None:
+        runner = runner_for(self.cell, kernel_of(self.cell), self.sequence) if given is None else given
+        object.__setattr__(self, "runner", runner)
 
     @property
     def is_fused(self) -> bool:
@@ -43,8 +46,7 @@ class Recurrence:
         if self.sequence.is_plain:
             return self
         # A kernel that did not serve the sequence as it came may serve its plain form.
-        runner = self.runner if self.is_fused else cast(Runner, None)
-        return Recurrence(self.cell, self.parameters, self.sequence.plain(), runner)
+        return Recurrence(self.cell, self.parameters, self.sequence.plain(), self.runner if self.is_fused else None)
 
     def looped(self) -> "Recurrence":
         """Return the same over the plain form of the sequence, by operations that PyTorch can differentiate."""
@@ -52,7 +54,11 @@ class Recurrence:
 
     def part(self, start: int, stop: int, entering: State) -> "Recurrence":
         """Return the steps start … stop - 1 as a recurrence, from the state that left step start - 1."""
-        return replace(self, sequence=self.sequence.part(start, stop, entering))
+        return self.over(self.sequence.part(start, stop, entering))
+
+    def over(self, sequence: Sequence) -> "Recurrence":
+        """Return the same over another sequence, which the same runner must serve."""
+        return Recurrence(self.cell, self.parameters, sequence, self.runner)
 
     def forward(self, save: Save | None) -> Pass:
         """Run over time, keeping as much as `save` says."""

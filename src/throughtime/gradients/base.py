@@ -12,7 +12,7 @@ from torch import Tensor
 from throughtime.cells.base import Cell
 from throughtime.cells.recurrence import Recurrence
 from throughtime.errors import ArgumentError, UnsupportedError
-from throughtime.sequences.autocast import without_autocast
+from throughtime.sequences.autocast import autocasts, without_autocast
 from throughtime.sequences.norms import StepNorms
 from throughtime.sequences.runner import Cotangents, Pass, Trace
 from throughtime.sequences.tap import LayerTap
@@ -113,24 +113,34 @@ def run(
         raise UnsupportedError(
             f"{method} never forms the total ∂L/∂h_t that a tap records; run it outside of the tap's block, or use BPTT"
         )
-    with without_autocast(recurrence.sequence.x.device):
-        if torch.compiler.is_compiling() or _transformed():
-            return _run_in_torch(method, recurrence, tap)
-        if method.takes(recurrence):
-            return _run_eagerly(method, recurrence, tap)
-        outputs, final = _run_eagerly(method, recurrence.plain(), tap)
-        return recurrence.sequence.from_plain(outputs), final
+    device = recurrence.sequence.x.device
+    if autocasts(device):
+        with without_autocast(device):
+            return _run(method, recurrence, tap)
+    return _run(method, recurrence, tap)
+
+
+def _run(
+    method: GradientMethod, recurrence: Recurrence, tap: LayerTap | None
+) -> tuple[Float[Tensor, "*steps hidden"], State]:
+    if torch.compiler.is_compiling() or _transformed():
+        return _run_in_torch(method, recurrence, tap)
+    if method.takes(recurrence):
+        return _run_eagerly(method, recurrence, tap)
+    outputs, final = _run_eagerly(method, recurrence.plain(), tap)
+    return recurrence.sequence.from_plain(outputs), final
 
 
 def _run_eagerly(
     method: GradientMethod, recurrence: Recurrence, tap: LayerTap | None
 ) -> tuple[Float[Tensor, "*steps hidden"], State]:
-    form, tensors, masks = recurrence.taken_apart()
-    if not _differentiated(tensors):
-        result = method.forward(recurrence, keep=False)
-        return result.outputs, result.final
-    outputs, *final = _Node.apply(method, recurrence, form, masks, tap, *tensors)
-    return outputs, tuple(final)
+    if torch.is_grad_enabled():
+        form, tensors, masks = recurrence.taken_apart()
+        if _any_requires_grad(tensors):
+            outputs, *final = _Node.apply(method, recurrence, form, masks, tap, *tensors)
+            return outputs, tuple(final)
+    result = method.forward(recurrence, keep=False)
+    return result.outputs, result.final
 
 
 def _run_in_torch(
@@ -139,7 +149,8 @@ def _run_in_torch(
     if tap is not None:
         raise UnsupportedError("a tap records backward() only: leave torch.func and torch.compile out of its block")
     if torch.compiler.is_compiling():
-        return method.traced(recurrence, _differentiated(recurrence.taken_apart()[1]))
+        keep = torch.is_grad_enabled() and _any_requires_grad(recurrence.taken_apart()[1])
+        return method.traced(recurrence, keep)
     return method.in_torch(recurrence)
 
 
@@ -197,5 +208,5 @@ def _transformed() -> bool:
     return forward_ad._current_level >= 0 or torch._C._are_functorch_transforms_active()
 
 
-def _differentiated(tensors: tuple[Tensor, ...]) -> bool:
-    return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+def _any_requires_grad(tensors: tuple[Tensor, ...]) -> bool:
+    return any([tensor.requires_grad for tensor in tensors])  # a list: quicker than a generator for so few

@@ -140,7 +140,7 @@ def _bytes_of_a_step(recurrence: Recurrence) -> int:
     def kept(steps: int) -> int:
         initial = tuple(like.new_zeros(1, size) for size in cell.state_sizes.values())
         sequence = Sequence(like.new_zeros(steps, 1, cell.input_size), initial, initial)
-        trace = replace(recurrence, sequence=sequence).forward("gates").trace
+        trace = recurrence.over(sequence).forward("gates").trace
         storages = [tensor.untyped_storage() for tensor in trace.tensors]
         by_place = {storage.data_ptr(): storage.nbytes() for storage in storages}
         by_place.pop(sequence.x.untyped_storage().data_ptr(), None)

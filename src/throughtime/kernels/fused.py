@@ -1,18 +1,26 @@
 """The fused recurrence of an affine cell: the compiled library does a whole pass in one call."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from throughtime.kernels import native
 from throughtime.sequences.norms import StepNorms
-from throughtime.sequences.runner import Cotangents, Pass, Runner, Trace
+from throughtime.sequences.runner import NOTHING, Cotangents, Pass, Runner, Trace
 from throughtime.sequences.sequence import Sequence
 from throughtime.types import Gradients, Parameters, Save, State
 
 PLAIN_TENSORS = (Tensor, nn.Parameter, nn.Buffer)
 """The classes whose tensors have memory that may be looked into; a subclass may have none."""
+
+
+INITIAL, RESET, FINAL = ("initial_h", "initial_c"), ("reset_h", "reset_c"), ("final_h", "final_c")
+D_FINAL, D_INITIAL, D_RESET = ("d_final_h", "d_final_c"), ("d_initial_h", "d_initial_c"), ("d_reset_h", "d_reset_c")
+NORM = ("norm_h", "norm_c")
+"""The fields of throughtime.h for the members of a state, h and c."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +73,9 @@ class FusedKernel(Runner):
 
     def serves(self, sequence: Sequence) -> bool:
         like = sequence.initial[0]
-        plain = type(sequence.x) in PLAIN_TENSORS and type(like) in PLAIN_TENSORS
-        return plain and self.takes(like.device, like.dtype)
-
-    def takes(self, device: torch.device, dtype: torch.dtype) -> bool:
-        """Whether the library is there and serves this device and dtype."""
-        return device.type == "cpu" and dtype in native.SUFFIXES and native.is_built()
+        # A graph that is traced has the operator in it, which will be called with memory.
+        plain = torch.compiler.is_compiling() or type(sequence.x) in PLAIN_TENSORS and type(like) in PLAIN_TENSORS
+        return plain and like.device.type == "cpu" and like.dtype in native.SUFFIXES and native.is_built()
 
     def kept_sizes(self, save: Save | None) -> tuple[int, ...]:
         """Return what is kept of each step and row beside h: the sizes of c, gates, extra."""
@@ -86,10 +91,10 @@ class FusedKernel(Runner):
         kept = tuple(inputs.room(size) for size in (self.sizes.output, *self.kept_sizes(save)))
         inputs.hold(kept, self.sizes.has_c and save is not None)
         final = tuple(map(_room_for, sequence.initial))
-        self._call(
-            "forward", native.ForwardArguments(problem=inputs.fields, **_members("final", final)), inputs.like.dtype
-        )
-        return Pass(kept[0], final, Trace(kept, save) if save else Trace())
+        arguments = native.ForwardArguments(problem=inputs.fields)
+        _point(arguments, FINAL, final)
+        self._call("forward", arguments, inputs.like.dtype)
+        return Pass(kept[0], final, Trace(kept, save) if save else NOTHING)
 
     def backward(
         self, parameters: Parameters, sequence: Sequence, trace: Trace, cotangents: Cotangents, norms: StepNorms
@@ -104,18 +109,16 @@ class FusedKernel(Runner):
         measured = () if norms.tap is None else tuple(inputs.room() for _ in d_final)
         step, row = _strides(d_outputs)
         arguments = native.BackwardArguments(
-            problem=inputs.fields,
-            d_h=d_outputs.data_ptr(),
-            d_h_step=step,
-            d_h_row=row,
-            clip=norms.clip_step or 0.0,
-            d_x=None if d_x is None else d_x.data_ptr(),
-            **{f"d_{name}": value.data_ptr() for name, value in d_parameters.items()},
-            **_members("d_final", d_final),
-            **_members("norm", measured),
-            **_members("d_initial", d_initial),
-            **_members("d_reset", d_reset),
+            problem=inputs.fields, d_h=d_outputs.data_ptr(), d_h_step=step, d_h_row=row, clip=norms.clip_step or 0.0
         )
+        if d_x is not None:
+            arguments.d_x = d_x.data_ptr()
+        for name, value in d_parameters.items():
+            setattr(arguments, f"d_{name}", value.data_ptr())
+        _point(arguments, D_FINAL, d_final)
+        _point(arguments, NORM, measured)
+        _point(arguments, D_INITIAL, d_initial)
+        _point(arguments, D_RESET, d_reset)
         self._call("backward", arguments, inputs.like.dtype)
         if self.sizes.bias and not native.biases_differ(self.name):
             # Equal, but not one tensor: whoever scales gradients in place would scale it twice.
@@ -135,18 +138,12 @@ class _Inputs:
     """`tt_problem`, and the tensors that its addresses point into: of a temporary only the address would be left."""
 
     def __init__(self, sizes: Sizes, parameters: Parameters, sequence: Sequence) -> None:
-        self.sequence, self.like = sequence, sequence.initial[0]
-        self.shape = sequence.shape
+        self.sequence, self.like, self.shape = sequence, sequence.initial[0], sequence.shape
         x = sequence.x.to(torch.int64).contiguous() if sequence.one_hot else _in_rows(sequence.x)
-        step, row = (0, 0) if sequence.one_hot else _strides(x)
-        weights = {name: _dense(value) for name, value in parameters.items()}
-        lengths = None if sequence.lengths is None else sequence.lengths.to(torch.int64).contiguous()
-        initial, reset, resets = tuple(map(_dense, sequence.initial)), (), None
-        if sequence.resets is not None:
-            resets = sequence.from_padded(sequence.resets).contiguous().view(torch.uint8)
-            reset = tuple(map(_dense, sequence.reset_state))
-        self._held = x, weights, lengths, resets, initial, reset
-        self.fields = native.Inputs(
+        weights = [_dense(value) for value in parameters.values()]
+        initial = [_dense(member) for member in sequence.initial]
+        self._held: list[Any] = [x, weights, initial]
+        fields = self.fields = native.Inputs(
             steps=self.shape[0],
             batch=self.shape[1],
             input=sizes.input,
@@ -154,15 +151,31 @@ class _Inputs:
             output=sizes.output,
             reverse=sequence.reverse,
             packed=sequence.batch_sizes is not None,
-            lengths=None if lengths is None else lengths.data_ptr(),
-            resets=None if resets is None else resets.data_ptr(),
-            x_step=step,
-            x_row=row,
-            **{"index" if sequence.one_hot else "x": x.data_ptr()},
-            **{name: value.data_ptr() for name, value in weights.items()},
-            **_members("initial", initial),
-            **_members("reset", reset),
         )
+        for name, value in zip(parameters, weights, strict=True):
+            setattr(fields, name, value.data_ptr())
+        if sequence.one_hot:
+            fields.index = x.data_ptr()
+        else:
+            fields.x = x.data_ptr()
+            fields.x_step, fields.x_row = _strides(x)
+        _point(fields, INITIAL, initial)
+        if sequence.lengths is not None or sequence.resets is not None:
+            self._mask()
+
+    def _mask(self) -> None:
+        """Point at the lengths and resets, and at the state that resets return to."""
+        sequence, fields = self.sequence, self.fields
+        if sequence.lengths is not None:
+            lengths = sequence.lengths.to(torch.int64).contiguous()
+            fields.lengths = lengths.data_ptr()
+            self._held.append(lengths)
+        if sequence.resets is not None:
+            resets = sequence.from_padded(sequence.resets).contiguous().view(torch.uint8)
+            reset_state = [_dense(member) for member in sequence.reset_state]
+            fields.resets = resets.data_ptr()
+            _point(fields, RESET, reset_state)
+            self._held += [resets, reset_state]
 
     def room(self, *size: int) -> Tensor:
         """Make room for [T, B, *size] or [N, *size]; zeros where a kernel writes nothing, after a row's end."""
@@ -173,9 +186,7 @@ class _Inputs:
 
     def hold(self, kept: tuple[Tensor, ...], has_c: bool) -> None:
         """Point at what a forward pass keeps: h, then c if it `has_c`, gates and extra as far as they are there."""
-        names = ("h", "c", "gates", "extra") if has_c else ("h", "gates", "extra")
-        for name, tensor in zip(names, kept, strict=False):
-            setattr(self.fields, name, tensor.data_ptr())
+        _point(self.fields, ("h", "c", "gates", "extra") if has_c else ("h", "gates", "extra"), kept)
 
 
 def _in_rows(steps: Tensor) -> Tensor:
@@ -198,6 +209,7 @@ def _dense(tensor: Tensor) -> Tensor:
     return tensor.contiguous().resolve_neg()
 
 
-def _members(name: str, state: State) -> dict[str, int]:
-    """Return the addresses of a state's members, by their fields' names in throughtime.h; none of an empty state."""
-    return {f"{name}_{member}": tensor.data_ptr() for member, tensor in zip("hc", state, strict=False)}
+def _point(fields: Any, names: tuple[str, ...], tensors: Iterable[Tensor]) -> None:
+    """Set fields of these names to the addresses of so many tensors."""
+    for name, tensor in zip(names, tensors, strict=False):
+        setattr(fields, name, tensor.data_ptr())

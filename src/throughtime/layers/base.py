@@ -91,10 +91,11 @@ class RecurrentLayer(nn.Module, ABC):
         self.learn_initial_state = bool(learn_initial_state)
         _check_stack(cells, 1 + self.bidirectional)
         self._directions: list[Direction] = []
+        self._stack: list[list[Direction]] = []
         for layer, cell in enumerate(cells):
             self.gradient.check(cell)
-            for is_reverse in (False, True)[: 1 + self.bidirectional]:
-                self._add(cell, layer, is_reverse, device, dtype)
+            directions = (False, True)[: 1 + self.bidirectional]
+            self._stack.append([self._add(cell, layer, is_reverse, device, dtype) for is_reverse in directions])
         self._state_sizes = dict(cells[0].state_sizes)
         for name, size in self._state_sizes.items() if self.learn_initial_state else ():
             like = next(self.parameters(), torch.empty(0, device=device, dtype=dtype))
@@ -103,22 +104,19 @@ class RecurrentLayer(nn.Module, ABC):
 
     def _add(
         self, cell: Cell, layer: int, is_reverse: bool, device: torch.device | str | None, dtype: torch.dtype | None
-    ) -> None:
+    ) -> Direction:
         suffix, values = f"l{layer}{'_reverse' if is_reverse else ''}", cell.initial_parameters(device, dtype)
         for name, value in values.items():
             self.register_parameter(f"{name}_{suffix}", nn.Parameter(value))
         names = tuple((name, f"{name}_{suffix}") for name in values)
-        self._directions.append(Direction(len(self._directions), cell, kernel_of(cell), suffix, names, is_reverse))
+        direction = Direction(len(self._directions), cell, kernel_of(cell), suffix, names, is_reverse)
+        self._directions.append(direction)
+        return direction
 
     @property
     def tap(self) -> Tap | None:
         """The tap that is open."""
         return self.tapped and self.tapped[0]
-
-    def directions(self, depth: int) -> list[Direction]:
-        """Return the directions of a layer, counted from 0 at the input."""
-        count = 1 + self.bidirectional
-        return self._directions[depth * count : (depth + 1) * count]
 
     def reset_parameters(self) -> None:
         """Draw all parameters anew from torch's generator, as torch.nn does; a learned initial state returns to 0."""
@@ -142,7 +140,7 @@ class RecurrentLayer(nn.Module, ABC):
 
     def cell_and_parameters(self, depth: int) -> tuple[Cell, Parameters]:
         """Return the cell of a layer, counted from 0 at the input, and its parameters by the cell's names."""
-        direction = self.directions(depth)[0]
+        direction = self._stack[depth][0]
         return direction.cell, direction.parameters(self)
 
     def forward(
@@ -194,7 +192,7 @@ class RecurrentLayer(nn.Module, ABC):
         """
         batch, weights, initial, at_rest = self._read(input, hx, lengths, resets)
         y = self._between(depth, self._run(batch, weights, initial, at_rest, depth)[0])
-        first = self.directions(depth)[0]
+        first = self._stack[depth][0]
         return _sequence(first, y, batch, initial[first.index], at_rest[first.index]).plain()
 
     def _read(
@@ -212,9 +210,9 @@ class RecurrentLayer(nn.Module, ABC):
     ) -> tuple[Tensor, list[State]]:
         """Run so many layers, from the first on; return the last one's output, and all final states."""
         y, finals = batch.x, []
-        for depth in range(layers):
+        for depth, directions in enumerate(self._stack[:layers]):
             y, outputs = self._between(depth, y), []
-            for direction in self.directions(depth):
+            for direction in directions:
                 i = direction.index
                 sequence = _sequence(direction, y, batch, initial[i], at_rest[i])
                 output, final = self._run_direction(direction, weights[i], sequence)
@@ -283,7 +281,7 @@ def _sequence(direction: Direction, x: Tensor, batch: Batch, initial: State, at_
 
 
 def _stacked(members: tuple[Tensor, ...]) -> Tensor:
-    return members[0][None] if len(members) == 1 else torch.stack(members)
+    return members[0].unsqueeze(0) if len(members) == 1 else torch.stack(members)
 
 
 def _check_stack(cells: Ordered[Cell], directions: int) -> None:

@@ -1,8 +1,7 @@
 """The gate of every layer: what torch.nn accepts becomes one padded, time-major batch, and comes back as it came."""
 
 from bisect import bisect_left
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -13,9 +12,11 @@ from throughtime.errors import ArgumentError
 from throughtime.sequences.autocast import autocasts
 from throughtime.sequences.sequence import check_indices, valid_steps
 
+INDICES = frozenset((torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8))
+"""The dtypes of inputs that say which input is 1."""
 
-@dataclass(frozen=True)
-class Batch:
+
+class Batch(NamedTuple):
     """A layer's input in the one form the layers compute with, and how to undo it.
 
     Attributes:
@@ -133,7 +134,7 @@ def _read_packed(
 
 
 def _holds_indices(x: Tensor) -> bool:
-    return x.dtype in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+    return x.dtype in INDICES
 
 
 def _checked_indices(x: Tensor, like: Tensor | None) -> Tensor:

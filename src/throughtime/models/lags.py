@@ -1,7 +1,5 @@
 """Gradients of recorded runs by lag: the steps from a weight to the loss."""
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor
 
@@ -78,7 +76,7 @@ def _over_windows(run: RecordedRun, method: GradientMethod, losses: Tensor, hori
 
 def _differentiate(run: RecordedRun, method: GradientMethod, sequence: Sequence, cotangents: Cotangents) -> Gradients:
     """Compute the gradients that `method` gives for the run's cell over another sequence."""
-    recurrence = replace(run.recurrence, sequence=sequence)
+    recurrence = run.recurrence.over(sequence)
     trace = method.forward(recurrence, keep=True).trace
     return method.backward(recurrence, trace, cotangents, StepNorms(method.clip_step))
 

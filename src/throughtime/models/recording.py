@@ -1,6 +1,6 @@
 """Recorded runs: backward passes through single recurrences, with all that acted in each."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -61,9 +61,7 @@ class RecordedRun:
         initial, reset_state = (tuple(member[rows] for member in state) for state in (whole.initial, whole.reset_state))
         lengths = None if whole.lengths is None else whole.lengths[rows]
         resets = None if whole.resets is None else whole.resets[:, rows]
-        some = replace(
-            self.recurrence, sequence=Sequence(whole.x[:, rows], initial, reset_state, lengths, resets, inert=True)
-        )
+        some = self.recurrence.over(Sequence(whole.x[:, rows], initial, reset_state, lengths, resets, inert=True))
         first = tuple(member[0] for member in entering)
         return RecordedRun(some.part(start, len(whole.x), first), entering, to_each)
 

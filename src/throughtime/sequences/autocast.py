@@ -7,7 +7,8 @@ import torch
 
 def autocasts(device: torch.device) -> bool:
     """Whether torch.autocast is on for this device."""
-    return torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type)
+    kind = device.type
+    return (kind == "cpu" or torch.amp.is_autocast_available(kind)) and torch.is_autocast_enabled(kind)
 
 
 def without_autocast(device: torch.device) -> AbstractContextManager:

@@ -26,6 +26,9 @@ class Trace:
     save: Save | None = None
 
 
+NOTHING = Trace()
+
+
 @dataclass(frozen=True)
 class Pass:
     """The result of a forward pass.
@@ -38,7 +41,7 @@ class Pass:
 
     outputs: Float[Tensor, "*steps hidden"]
     final: State
-    trace: Trace = Trace()
+    trace: Trace = NOTHING
 
 
 @dataclass(frozen=True)
