@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-import throughtime.notes
-from throughtime.notes import EQUATIONS, Note, verify
-from throughtime.notes.base import AGREEMENT, Kind, Verdict
+import throughtime.lecture_notes
+from throughtime.lecture_notes import EQUATIONS, Note, verify
+from throughtime.lecture_notes.base import AGREEMENT, Kind, Verdict
 
 
 @pytest.mark.parametrize("seed", [0, 1, 20240312])
@@ -53,7 +53,7 @@ def test_the_number_of_threads_is_left_as_it_was():
 
 def test_room_imports_only_itself_and_torch():
     modules = set()
-    for path in Path(throughtime.notes.__file__).parent.glob("*.py"):
+    for path in Path(throughtime.lecture_notes.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 modules |= {alias.name for alias in node.names}
@@ -61,4 +61,4 @@ def test_room_imports_only_itself_and_torch():
                 modules.add(node.module or "")
     ours = {name for name in modules if name.startswith("throughtime")}
     assert ours, "the walk found no imports at all"
-    assert all(name.startswith(("throughtime.notes", "throughtime.errors")) for name in ours), ours
+    assert all(name.startswith(("throughtime.lecture_notes", "throughtime.errors")) for name in ours), ours

@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from throughtime.notes.systems import System
+from throughtime.lecture_notes.systems import System
 
 
 def torch_states(system: System, nonlinearity: Literal["tanh", "relu"]) -> Tensor:

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from throughtime.notes.base import Misfit
-from throughtime.notes.systems import without_biases
-from throughtime.notes.training_rnns import EQUATIONS, WINDOW
+from throughtime.lecture_notes.base import Misfit
+from throughtime.lecture_notes.systems import without_biases
+from throughtime.lecture_notes.training_rnns import EQUATIONS, WINDOW
 
 WEIGHTS = {"∂E_N/∂W_s": "weight_hh", "∂E_N/∂W_x": "weight_ih"}
 

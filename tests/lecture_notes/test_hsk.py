@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from throughtime.notes.hsk import EQUATIONS, STEP
-from throughtime.notes.systems import logits, probabilities
+from throughtime.lecture_notes.hsk import EQUATIONS, STEP
+from throughtime.lecture_notes.systems import logits, probabilities
 
 
 @pytest.fixture

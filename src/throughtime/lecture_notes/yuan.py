@@ -11,12 +11,12 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from throughtime.notes.base import Equation, Kind, Known, Note, Verdict
-from throughtime.notes.chains import Order, jacobian_product, state_jacobian
-from throughtime.notes.differentiation import Derivative, automatic
-from throughtime.notes.spectra import EIGENVALUE_CLAIMS
-from throughtime.notes.systems import System, gradient, linear, logits, mean_squared_error, states, step
-from throughtime.notes.torch_values import torch_states
+from throughtime.lecture_notes.base import Equation, Kind, Known, Note, Verdict
+from throughtime.lecture_notes.chains import Order, jacobian_product, state_jacobian
+from throughtime.lecture_notes.differentiation import Derivative, automatic
+from throughtime.lecture_notes.spectra import EIGENVALUE_CLAIMS
+from throughtime.lecture_notes.systems import System, gradient, linear, logits, mean_squared_error, states, step
+from throughtime.lecture_notes.torch_values import torch_states
 
 HIDDEN_PARAMETERS = ("weight_ih", "weight_hh", "bias")
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from throughtime.notes.base import Equation, Evidence, Kind, Note, Verdict
-from throughtime.notes.differentiation import Derivative, automatic
-from throughtime.notes.systems import System
+from throughtime.lecture_notes.base import Equation, Evidence, Kind, Note, Verdict
+from throughtime.lecture_notes.differentiation import Derivative, automatic
+from throughtime.lecture_notes.systems import System
 
 LAG = 50
 """Far enough for 2^50 and 0.17^50 to leave no doubt, near enough for float64."""

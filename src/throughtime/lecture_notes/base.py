@@ -9,8 +9,8 @@ from typing import TypeAlias
 from torch import Tensor
 
 from throughtime.errors import ArgumentError
-from throughtime.notes.differentiation import Derivative, automatic, central, distance
-from throughtime.notes.systems import System
+from throughtime.lecture_notes.differentiation import Derivative, automatic, central, distance
+from throughtime.lecture_notes.systems import System
 
 AGREEMENT = 1e-7
 """Two values are the same equation if their relative distance is at most this."""

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from throughtime.notes import Row, verify
-from throughtime.notes.base import Kind
-from throughtime.notes.table import HOLDING
+from throughtime.lecture_notes import Row, verify
+from throughtime.lecture_notes.base import Kind
+from throughtime.lecture_notes.table import HOLDING
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "mathematics.md").read_text(encoding="utf-8")
@@ -48,7 +48,7 @@ def test_figure_is_the_measured_one(row):
 
 @pytest.mark.parametrize("row", WRONG, ids=name)
 def test_named_test_exists(row):
-    found = re.fullmatch(r"`(tests/notes/test_\w+\.py)::(test_\w+)`", mistakes()[name(row)][4])
+    found = re.fullmatch(r"`(tests/lecture_notes/test_\w+\.py)::(test_\w+)`", mistakes()[name(row)][4])
     assert found, mistakes()[name(row)][4]
     tree = ast.parse((ROOT / found[1]).read_text(encoding="utf-8"))
     assert found[2] in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
@@ -62,5 +62,5 @@ def test_corrected_forms_are_as_close_as_the_page_says():
 
 def test_other_tests_that_the_page_names_exist():
     paths = set(re.findall(r"`(tests/\w+/test_\w+\.py)", PAGE))
-    assert "tests/notes/test_gated_cells.py" in paths
+    assert "tests/lecture_notes/test_gated_cells.py" in paths
     assert [path for path in paths if not (ROOT / path).is_file()] == []

@@ -6,9 +6,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from throughtime.notes.base import Equation, Evidence, Kind, Known, Note, Verdict
-from throughtime.notes.differentiation import automatic
-from throughtime.notes.systems import System, gradient, last_squared_error, logits, without_biases
+from throughtime.lecture_notes.base import Equation, Evidence, Kind, Known, Note, Verdict
+from throughtime.lecture_notes.differentiation import automatic
+from throughtime.lecture_notes.systems import System, gradient, last_squared_error, logits, without_biases
 
 REACH = 0.01
 """A gradient that has shrunk to a hundredth counts as gone."""

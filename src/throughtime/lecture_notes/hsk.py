@@ -9,11 +9,11 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from throughtime.notes.base import Equation, Kind, Known, Note, Value, Verdict
-from throughtime.notes.differentiation import Derivative
-from throughtime.notes.hsk_double_sums import DOUBLE_SUMS
-from throughtime.notes.systems import CLASSES, System, cross_entropy, gradient, logits, probabilities, states
-from throughtime.notes.torch_values import torch_states
+from throughtime.lecture_notes.base import Equation, Kind, Known, Note, Value, Verdict
+from throughtime.lecture_notes.differentiation import Derivative
+from throughtime.lecture_notes.hsk_double_sums import DOUBLE_SUMS
+from throughtime.lecture_notes.systems import CLASSES, System, cross_entropy, gradient, logits, probabilities, states
+from throughtime.lecture_notes.torch_values import torch_states
 
 STEP = 3
 """The step at which equations of one t are taken; any would do."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from throughtime.notes.differentiation import Derivative
+from throughtime.lecture_notes.differentiation import Derivative
 
 STEPS, HIDDEN, INPUT, CLASSES = 6, 4, 3, 5
 

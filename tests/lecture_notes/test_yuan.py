@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from throughtime.notes.chains import state_jacobian
-from throughtime.notes.systems import linear, mean_squared_error
-from throughtime.notes.yuan import EQUATIONS
+from throughtime.lecture_notes.chains import state_jacobian
+from throughtime.lecture_notes.systems import linear, mean_squared_error
+from throughtime.lecture_notes.yuan import EQUATIONS
 
 
 def test_every_displayed_equation_has_a_row():

@@ -7,8 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from throughtime.notes.differentiation import Derivative, automatic
-from throughtime.notes.systems import System, states, step
+from throughtime.lecture_notes.differentiation import Derivative, automatic
+from throughtime.lecture_notes.systems import System, states, step
 
 Order = Literal["latest first", "earliest first"]
 Inner = Literal["immediate", "total"]

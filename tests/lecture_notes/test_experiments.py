@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from throughtime.notes.experiments import LONGEST
+from throughtime.lecture_notes.experiments import LONGEST
 
 
 @pytest.fixture

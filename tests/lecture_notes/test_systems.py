@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from throughtime.notes.systems import linear, logits, random_system, square, states
-from throughtime.notes.torch_values import torch_states
+from throughtime.lecture_notes.systems import linear, logits, random_system, square, states
+from throughtime.lecture_notes.torch_values import torch_states
 
 
 def test_seed_fixes_everything():

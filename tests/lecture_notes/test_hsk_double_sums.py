@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from throughtime.notes.base import Misfit
-from throughtime.notes.differentiation import automatic
-from throughtime.notes.hsk_double_sums import STEP
-from throughtime.notes.systems import cross_entropy, probabilities, square, states
+from throughtime.lecture_notes.base import Misfit
+from throughtime.lecture_notes.differentiation import automatic
+from throughtime.lecture_notes.hsk_double_sums import STEP
+from throughtime.lecture_notes.systems import cross_entropy, probabilities, square, states
 
 IN_SYMBOLS = {"(9)": ("weight_hh", "W_hh"), "(11)": ("weight_ih", "W_ih"), "(13)": ("bias", "b")}
 PUT_IN = {"(10)": "weight_hh", "(12)": "weight_ih", "(14)": "bias"}

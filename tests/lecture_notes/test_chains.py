@@ -2,8 +2,8 @@
 
 import torch
 
-from throughtime.notes.chains import immediate, jacobian_product, state_jacobian, total
-from throughtime.notes.systems import states
+from throughtime.lecture_notes.chains import immediate, jacobian_product, state_jacobian, total
+from throughtime.lecture_notes.systems import states
 
 
 def test_state_jacobian_is_the_closed_form(system):

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 
 import torch
 
-from throughtime.notes.base import Equation, Note, Row, check
-from throughtime.notes.hsk import EQUATIONS as HSK_EQUATIONS
-from throughtime.notes.martinez_ramon import EQUATIONS as MR_EQUATIONS
-from throughtime.notes.systems import random_system
-from throughtime.notes.training_rnns import EQUATIONS as T_EQUATIONS
-from throughtime.notes.yuan import EQUATIONS as Y_EQUATIONS
+from throughtime.lecture_notes.base import Equation, Note, Row, check
+from throughtime.lecture_notes.hsk import EQUATIONS as HSK_EQUATIONS
+from throughtime.lecture_notes.martinez_ramon import EQUATIONS as MR_EQUATIONS
+from throughtime.lecture_notes.systems import random_system
+from throughtime.lecture_notes.training_rnns import EQUATIONS as T_EQUATIONS
+from throughtime.lecture_notes.yuan import EQUATIONS as Y_EQUATIONS
 
 EQUATIONS: tuple[Equation, ...] = MR_EQUATIONS + Y_EQUATIONS + HSK_EQUATIONS + T_EQUATIONS
 

@@ -9,9 +9,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from throughtime.notes.base import Equation, Evidence, Kind, Known, Note, Verdict
-from throughtime.notes.differentiation import Derivative, automatic
-from throughtime.notes.systems import (
+from throughtime.lecture_notes.base import Equation, Evidence, Kind, Known, Note, Verdict
+from throughtime.lecture_notes.differentiation import Derivative, automatic
+from throughtime.lecture_notes.systems import (
     System,
     cross_entropy,
     gradient,
@@ -20,7 +20,7 @@ from throughtime.notes.systems import (
     states,
     step,
 )
-from throughtime.notes.torch_values import torch_states
+from throughtime.lecture_notes.torch_values import torch_states
 
 STEP = 3
 """The step t+1 at which one-step Jacobians are taken; any inner one would do."""

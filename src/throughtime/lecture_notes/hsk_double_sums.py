@@ -12,10 +12,19 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from throughtime.notes.base import Equation, Misfit, Note, Value, Verdict, literal_product
-from throughtime.notes.chains import Order, summed_chain
-from throughtime.notes.differentiation import Derivative
-from throughtime.notes.systems import System, cross_entropy, gradient, logits, probabilities, square, states, step
+from throughtime.lecture_notes.base import Equation, Misfit, Note, Value, Verdict, literal_product
+from throughtime.lecture_notes.chains import Order, summed_chain
+from throughtime.lecture_notes.differentiation import Derivative
+from throughtime.lecture_notes.systems import (
+    System,
+    cross_entropy,
+    gradient,
+    logits,
+    probabilities,
+    square,
+    states,
+    step,
+)
 
 STEP = 3
 """The step at which partial derivatives of one step are taken; any would do."""

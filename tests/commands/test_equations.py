@@ -1,4 +1,4 @@
-"""`throughtime verify`: its table, its exit code, its file, and what it refuses."""
+"""`throughtime equations`: its table, its exit code, its file, and what it refuses."""
 
 import json
 import os
@@ -9,15 +9,15 @@ from dataclasses import replace
 import pytest
 from jsonargparse import ArgumentParser
 
-import throughtime.notes
-from throughtime.commands import verify
+import throughtime.lecture_notes
+from throughtime.commands import equations, verify
 from throughtime.errors import ArgumentError
 
 
 def run(*words: str) -> int:
     parser = ArgumentParser(exit_on_error=False)
-    verify.add_arguments(parser)
-    return verify.run(parser.parse_args(list(words)))
+    equations.add_arguments(parser)
+    return equations.run(parser.parse_args(list(words)))
 
 
 def test_every_equation_is_printed_and_confirmed(capsys):
@@ -37,9 +37,9 @@ def test_one_note_only(capsys):
 
 
 def test_a_verdict_that_is_not_measured_fails_the_command(capsys, monkeypatch):
-    rows = throughtime.notes.verify(0, throughtime.notes.Note.MR)
+    rows = throughtime.lecture_notes.verify(0, throughtime.lecture_notes.Note.MR)
     lie = [replace(rows[0], confirmed=False), *rows[1:]]
-    monkeypatch.setattr(throughtime.notes, "verify", lambda seed, note: lie)
+    monkeypatch.setattr(throughtime.lecture_notes, "verify", lambda seed, note: lie)
     assert run() == 1
     assert "NOT CONFIRMED by measurement: [MR] (1)." in capsys.readouterr().out
 
@@ -55,7 +55,7 @@ def test_rows_as_json(tmp_path, capsys):
 
 
 def test_json_that_cannot_be_written_is_one_sentence_after_the_table(tmp_path, capsys):
-    with pytest.raises(ArgumentError, match=r"--json .*missing.* could not be written \(No such file"):
+    with pytest.raises(ArgumentError, match=r"^json is .*missing.* could not be written \(No such file"):
         run("--note", "mr", "--json", str(tmp_path / "missing" / "rows.json"))
     assert "[MR] (8)" in capsys.readouterr().out
 
@@ -67,29 +67,36 @@ def test_json_over_a_folder_leaves_nothing_behind(tmp_path, capsys):
     assert [path.name for path in tmp_path.iterdir()] == ["rows.json"]
 
 
+def test_verify_is_another_name_of_the_command(command):
+    assert (verify.run, verify.add_arguments) == (equations.run, equations.add_arguments)
+    assert command("verify", "--note", "t") == command("equations", "--note", "t")
+    helps = [command(name, "--help")[1].partition("Measure every equation") for name in ("verify", "equations")]
+    assert helps[0][1:] == helps[1][1:] and "--note" in helps[0][2]
+
+
 @pytest.mark.parametrize("seed", ["-1", str(2**63)])
 def test_seed_out_of_range(seed):
-    with pytest.raises(ArgumentError, match=f"--seed {seed}: allowed are 0 to {2**63 - 1}"):
+    with pytest.raises(ArgumentError, match=f"^seed is {seed}; it must be from 0 to {2**63 - 1}: the default is 0"):
         run("--seed", seed)
 
 
 def test_width_too_small():
-    with pytest.raises(ArgumentError, match="--width 60: the table needs at least 110"):
+    with pytest.raises(ArgumentError, match="^width is 60; the table needs at least 110: the default is 120"):
         run("--width", "60")
 
 
 def test_help_needs_no_torch():
     code = (
-        "import sys; from jsonargparse import ArgumentParser; from throughtime.commands import verify;"
-        "verify.add_arguments(ArgumentParser()); sys.exit('torch' in sys.modules)"
+        "import sys; from jsonargparse import ArgumentParser; from throughtime.commands import equations;"
+        "equations.add_arguments(ArgumentParser()); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
 
 
 def test_a_terminal_without_unicode_gets_question_marks():
     code = (
-        "from argparse import Namespace; from throughtime.commands import verify;"
-        "verify.run(Namespace(note='t', seed=0, json=None, width=120))"
+        "from argparse import Namespace; from throughtime.commands import equations;"
+        "equations.run(Namespace(note='t', seed=0, json=None, width=120))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], env=_environment("ascii"), capture_output=True, timeout=60, check=False

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from throughtime.notes.martinez_ramon import EQUATIONS
-from throughtime.notes.systems import logits, states, without_biases
+from throughtime.lecture_notes.martinez_ramon import EQUATIONS
+from throughtime.lecture_notes.systems import logits, states, without_biases
 
 
 def test_every_numbered_equation_has_a_row():

@@ -2,9 +2,9 @@
 
 import pytest
 
-from throughtime.notes import verify
-from throughtime.notes.base import Kind, Row, Verdict
-from throughtime.notes.table import NARROWEST, summary, table
+from throughtime.lecture_notes import verify
+from throughtime.lecture_notes.base import Kind, Row, Verdict
+from throughtime.lecture_notes.table import NARROWEST, summary, table
 
 
 def row(number: str, verdict: Verdict, *, reading: str = "", confirmed: bool = True, **rest) -> Row:

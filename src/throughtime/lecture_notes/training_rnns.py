@@ -11,11 +11,11 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from throughtime.notes.base import Equation, Kind, Known, Note, Value, Verdict, literal_product
-from throughtime.notes.chains import immediate, jacobian_product, state_jacobian, total
-from throughtime.notes.differentiation import Derivative
-from throughtime.notes.experiments import EXPERIMENTS
-from throughtime.notes.systems import (
+from throughtime.lecture_notes.base import Equation, Kind, Known, Note, Value, Verdict, literal_product
+from throughtime.lecture_notes.chains import immediate, jacobian_product, state_jacobian, total
+from throughtime.lecture_notes.differentiation import Derivative
+from throughtime.lecture_notes.experiments import EXPERIMENTS
+from throughtime.lecture_notes.systems import (
     System,
     gradient,
     last_squared_error,
@@ -24,7 +24,7 @@ from throughtime.notes.systems import (
     states,
     without_biases,
 )
-from throughtime.notes.torch_values import torch_states
+from throughtime.lecture_notes.torch_values import torch_states
 
 WINDOW = 3
 """N of "updating weights every N steps"; it divides the T = 6 of the systems."""

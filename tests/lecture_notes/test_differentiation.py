@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from throughtime.errors import ArgumentError
-from throughtime.notes.differentiation import Derivative, automatic, central, distance
+from throughtime.lecture_notes.differentiation import Derivative, automatic, central, distance
 
 POINT = torch.tensor([[0.3, -0.7, 1.9], [-2.5, 0.1, 0.8]], dtype=torch.float64)
 

@@ -6,8 +6,18 @@ import pytest
 import torch
 
 from throughtime.errors import ArgumentError
-from throughtime.notes.base import Equation, Evidence, Kind, Known, Misfit, Note, Verdict, check, literal_product
-from throughtime.notes.differentiation import Derivative
+from throughtime.lecture_notes.base import (
+    Equation,
+    Evidence,
+    Kind,
+    Known,
+    Misfit,
+    Note,
+    Verdict,
+    check,
+    literal_product,
+)
+from throughtime.lecture_notes.differentiation import Derivative
 
 MATRIX = torch.tensor([[1.0, 2.0], [3.0, 5.0]], dtype=torch.float64)
 POINT = torch.tensor([0.5, -1.5], dtype=torch.float64)

@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Sequence
 
-from throughtime.notes.base import Kind, Row, Verdict
+from throughtime.lecture_notes.base import Kind, Row, Verdict
 
 NARROWEST = 110
 """Below this width the columns leave no room for the names of the equations."""

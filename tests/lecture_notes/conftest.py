@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from throughtime.notes import EQUATIONS
-from throughtime.notes.base import Equation
-from throughtime.notes.systems import System, random_system
+from throughtime.lecture_notes import EQUATIONS
+from throughtime.lecture_notes.base import Equation
+from throughtime.lecture_notes.systems import System, random_system
 
 
 @pytest.fixture
