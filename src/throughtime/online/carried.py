@@ -6,7 +6,6 @@ from typing import Any
 import torch
 from jaxtyping import Bool
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
 from throughtime.errors import UnsupportedError
 from throughtime.gradients.bptt import BPTT
@@ -19,6 +18,7 @@ from throughtime.online.engine import Engine, StepLoss
 from throughtime.online.stack import StackSystem
 from throughtime.online.watching import Observed, Visit, place_of, watched
 from throughtime.online.whole_model import ModelSystem, side_by_side
+from throughtime.torch_internals import tree_leaves
 from throughtime.types import State
 
 
