@@ -8,11 +8,11 @@ from torch import Tensor
 
 from throughtime.lecture_notes import EQUATIONS
 from throughtime.lecture_notes.base import Equation
-from throughtime.lecture_notes.systems import System, random_system
+from throughtime.lecture_notes.systems import ElmanSystem, random_system
 
 
 @pytest.fixture
-def system() -> System:
+def system() -> ElmanSystem:
     return random_system(7)
 
 
@@ -39,7 +39,7 @@ def printed(equation, system) -> Callable[..., Tensor]:
 def torch_gradients() -> Callable[..., dict[str, Tensor]]:
     """Gradients through torch.nn.RNN and a linear read-out: a path that shares nothing with the room under test."""
 
-    def gradients(system: System, loss: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
+    def gradients(system: ElmanSystem, loss: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
         layer = torch.nn.RNN(system.inputs.shape[1], system.hidden_size, dtype=torch.float64)
         read_out = torch.nn.Linear(system.hidden_size, system.weight_ho.shape[0], dtype=torch.float64)
         zero = torch.zeros_like(system.bias)

@@ -8,12 +8,12 @@ import torch
 from throughtime.errors import ArgumentError
 from throughtime.lecture_notes.base import (
     Equation,
-    Evidence,
+    EquationVerdict,
+    ExperimentResult,
     Kind,
     Known,
     Misfit,
     Note,
-    Verdict,
     check,
     literal_product,
 )
@@ -28,12 +28,12 @@ HOLDS = Equation(
     statement="d(Mx)/dx = M",
     printed=lambda system: MATRIX,
     reference=lambda system: Derivative(lambda x: MATRIX @ x, POINT),
-    verdict=Verdict.HOLDS,
+    verdict=EquationVerdict.HOLDS,
     explanation="Distance {printed_automatic:.0f} from {source}, shape {printed_shape}.",
 )
 
 
-def wrong(verdict: Verdict, value: object, **rest) -> Equation:
+def wrong(verdict: EquationVerdict, value: object, **rest) -> Equation:
     return replace(HOLDS, verdict=verdict, printed=lambda system: value, corrected=lambda system: MATRIX, **rest)
 
 
@@ -47,13 +47,13 @@ def test_a_right_equation_holds(system):
 @pytest.mark.parametrize(
     ("verdict", "value"),
     [
-        (Verdict.WRONG_SIGN, -MATRIX),
-        (Verdict.TRANSPOSED, MATRIX.T),
-        (Verdict.WRONG_SHAPE, MATRIX[0]),
-        (Verdict.WRONG_SHAPE, Misfit((1, 2), (3, 2))),
-        (Verdict.WRONG_INDEX, MATRIX[:1]),
-        (Verdict.WRONG_ORDER, MATRIX @ MATRIX),
-        (Verdict.INCOMPLETE, MATRIX.diag().diag()),
+        (EquationVerdict.WRONG_SIGN, -MATRIX),
+        (EquationVerdict.TRANSPOSED, MATRIX.T),
+        (EquationVerdict.WRONG_SHAPE, MATRIX[0]),
+        (EquationVerdict.WRONG_SHAPE, Misfit((1, 2), (3, 2))),
+        (EquationVerdict.WRONG_INDEX, MATRIX[:1]),
+        (EquationVerdict.WRONG_ORDER, MATRIX @ MATRIX),
+        (EquationVerdict.INCOMPLETE, MATRIX.diag().diag()),
     ],
 )
 def test_a_mistake_is_confirmed_and_nothing_else_is(system, verdict, value):
@@ -64,7 +64,7 @@ def test_a_mistake_is_confirmed_and_nothing_else_is(system, verdict, value):
     assert not check(unmended, system).confirmed, "the correction is wrong"
 
 
-@pytest.mark.parametrize("verdict", [Verdict.WRONG_SIGN, Verdict.TRANSPOSED])
+@pytest.mark.parametrize("verdict", [EquationVerdict.WRONG_SIGN, EquationVerdict.TRANSPOSED])
 def test_another_mistake_of_the_same_size_is_not_confirmed(system, verdict):
     other = torch.tensor([[-1.0, 0.0], [0.0, 1.0]], dtype=torch.float64) @ MATRIX
     assert not check(wrong(verdict, other), system).confirmed
@@ -72,9 +72,9 @@ def test_another_mistake_of_the_same_size_is_not_confirmed(system, verdict):
 
 def test_a_wrong_label_must_be_the_value_of_what_is_meant(system):
     meant = Derivative(lambda x: 3 * MATRIX @ x, POINT)
-    assert check(wrong(Verdict.WRONG_LABEL, 3 * MATRIX, meant=lambda system: meant), system).confirmed
-    assert not check(wrong(Verdict.WRONG_LABEL, 4 * MATRIX, meant=lambda system: meant), system).confirmed
-    assert not check(wrong(Verdict.WRONG_LABEL, MATRIX, meant=lambda system: meant), system).confirmed
+    assert check(wrong(EquationVerdict.WRONG_LABEL, 3 * MATRIX, meant=lambda system: meant), system).confirmed
+    assert not check(wrong(EquationVerdict.WRONG_LABEL, 4 * MATRIX, meant=lambda system: meant), system).confirmed
+    assert not check(wrong(EquationVerdict.WRONG_LABEL, MATRIX, meant=lambda system: meant), system).confirmed
 
 
 def test_references_that_disagree_confirm_nothing(system):
@@ -87,7 +87,7 @@ def test_references_that_disagree_confirm_nothing(system):
 def test_not_a_number_confirms_nothing(system):
     value = torch.full_like(MATRIX, torch.nan)
     assert not check(replace(HOLDS, printed=lambda system: value), system).confirmed
-    assert not check(wrong(Verdict.INCOMPLETE, value), system).confirmed
+    assert not check(wrong(EquationVerdict.INCOMPLETE, value), system).confirmed
 
 
 def test_a_definition_is_held_against_torch(system):
@@ -98,7 +98,9 @@ def test_a_definition_is_held_against_torch(system):
 
 
 def test_what_is_left_to_the_reader_has_no_printed_form(system):
-    left = replace(HOLDS, verdict=Verdict.LEFT_TO_READER, printed=None, corrected=lambda system: MATRIX, explanation="")
+    left = replace(
+        HOLDS, verdict=EquationVerdict.LEFT_TO_READER, printed=None, corrected=lambda system: MATRIX, explanation=""
+    )
     assert check(left, system).confirmed
     assert not check(replace(left, printed=lambda system: MATRIX), system).confirmed
 
@@ -110,8 +112,8 @@ def test_a_claim_is_decided_by_its_evidence(system, shown):
         number="claim",
         kind=Kind.CLAIM,
         statement="",
-        evidence=lambda system: Evidence({"reach": 7.0}, shown),
-        verdict=Verdict.CONDITIONAL,
+        experiment=lambda system: ExperimentResult({"reach": 7.0}, shown),
+        verdict=EquationVerdict.CONDITIONAL,
         explanation="It reaches {reach:.0f} steps.",
     )
     row = check(claim, system)
@@ -119,7 +121,7 @@ def test_a_claim_is_decided_by_its_evidence(system, shown):
 
 
 def test_an_equation_with_nothing_to_measure_it_by_is_refused(system):
-    with pytest.raises(ArgumentError, match=r"\[MR\] \(0\): it has neither a reference nor evidence"):
+    with pytest.raises(ArgumentError, match=r"^equation is \[MR\] \(0\) and has neither a reference nor an exp"):
         check(replace(HOLDS, reference=None), system)
 
 

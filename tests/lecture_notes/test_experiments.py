@@ -9,9 +9,9 @@ from throughtime.lecture_notes.experiments import LONGEST
 @pytest.fixture
 def numbers(equation, system):
     def of(number: str, reading: str = "") -> dict[str, float]:
-        evidence = equation("T", number, reading).evidence(system)
-        assert evidence.shown
-        return dict(evidence.numbers)
+        experiment = equation("T", number, reading).experiment(system)
+        assert experiment.shown
+        return dict(experiment.numbers)
 
     return of
 

@@ -8,7 +8,7 @@ import torch
 
 import throughtime.lecture_notes
 from throughtime.lecture_notes import EQUATIONS, Note, verify
-from throughtime.lecture_notes.base import AGREEMENT, Kind, Verdict
+from throughtime.lecture_notes.base import AGREEMENT, EquationVerdict, Kind
 
 
 @pytest.mark.parametrize("seed", [0, 1, 20240312])
@@ -34,11 +34,11 @@ def test_one_note_can_be_asked_for():
 
 
 def test_seed_changes_the_measured_effect_but_not_the_sign_error():
-    def effects(seed: int) -> dict[Verdict, float | None]:
+    def effects(seed: int) -> dict[EquationVerdict, float | None]:
         return {row.verdict: row.printed_automatic for row in verify(seed, Note.HSK) if row.number == "(10)"}
 
-    assert effects(0)[Verdict.WRONG_ORDER] != effects(1)[Verdict.WRONG_ORDER]
-    assert effects(0)[Verdict.WRONG_SIGN] == pytest.approx(effects(1)[Verdict.WRONG_SIGN])
+    assert effects(0)[EquationVerdict.WRONG_ORDER] != effects(1)[EquationVerdict.WRONG_ORDER]
+    assert effects(0)[EquationVerdict.WRONG_SIGN] == pytest.approx(effects(1)[EquationVerdict.WRONG_SIGN])
 
 
 def test_the_number_of_threads_is_left_as_it_was():

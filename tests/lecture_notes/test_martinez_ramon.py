@@ -17,7 +17,7 @@ def test_equation_1_must_be_minimised(equation, system, torch_gradients):
     network = replace(system, bias_o=torch.zeros_like(system.bias_o))
     cost = torch.nn.functional.cross_entropy(logits(network), system.labels) * system.steps
     assert equation("MR", "(1)").printed(system) == pytest.approx(cost.item(), rel=1e-14)
-    numbers = equation("MR", "(1) words").evidence(system).numbers
+    numbers = equation("MR", "(1) words").experiment(system).numbers
     slope = torch_gradients(network, lambda o: torch.nn.functional.cross_entropy(o, system.labels, reduction="sum"))[
         "weight_ho"
     ]

@@ -9,9 +9,9 @@ import torch
 @pytest.fixture
 def numbers(equation, system):
     def of(number: str, reading: str = "") -> dict[str, float]:
-        evidence = equation("Y", number, reading).evidence(system)
-        assert evidence.shown
-        return dict(evidence.numbers)
+        experiment = equation("Y", number, reading).experiment(system)
+        assert experiment.shown
+        return dict(experiment.numbers)
 
     return of
 

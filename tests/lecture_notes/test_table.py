@@ -3,19 +3,19 @@
 import pytest
 
 from throughtime.lecture_notes import verify
-from throughtime.lecture_notes.base import Kind, Row, Verdict
+from throughtime.lecture_notes.base import EquationVerdict, Kind, Row
 from throughtime.lecture_notes.table import NARROWEST, summary, table
 
 
-def row(number: str, verdict: Verdict, *, reading: str = "", confirmed: bool = True, **rest) -> Row:
+def row(number: str, verdict: EquationVerdict, *, reading: str = "", confirmed: bool = True, **rest) -> Row:
     return Row("HSK", number, reading, Kind.DERIVATIVE, "a = b", verdict, confirmed, "Because.", **rest)
 
 
 ROWS = [
-    row("(1)", Verdict.HOLDS, printed_automatic=2e-16, printed_central=3e-12),
-    row("(2)", Verdict.HOLDS, reading="one way", printed_automatic=1e-16, printed_central=1e-12),
-    row("(2)", Verdict.WRONG_ORDER, reading="the other", corrected_automatic=4e-16, corrected_central=1e-12),
-    row("(3)", Verdict.WRONG_SIGN, printed_automatic=2.0, corrected_automatic=1e-16, corrected_central=5e-12),
+    row("(1)", EquationVerdict.HOLDS, printed_automatic=2e-16, printed_central=3e-12),
+    row("(2)", EquationVerdict.HOLDS, reading="one way", printed_automatic=1e-16, printed_central=1e-12),
+    row("(2)", EquationVerdict.WRONG_ORDER, reading="the other", corrected_automatic=4e-16, corrected_central=1e-12),
+    row("(3)", EquationVerdict.WRONG_SIGN, printed_automatic=2.0, corrected_automatic=1e-16, corrected_central=5e-12),
 ]
 
 
@@ -27,7 +27,7 @@ def test_summary_counts_equations_not_rows():
 
 
 def test_what_is_not_confirmed_is_named():
-    rows = [*ROWS, row("(4)", Verdict.HOLDS, reading="odd", confirmed=False)]
+    rows = [*ROWS, row("(4)", EquationVerdict.HOLDS, reading="odd", confirmed=False)]
     assert summary(rows).endswith("NOT CONFIRMED by measurement: [HSK] (4), odd.")
     assert "NOT holds" in table(rows) and "NOT" not in table(ROWS)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from throughtime.errors import ArgumentError
 from throughtime.lecture_notes.differentiation import Derivative, automatic, central, distance
-from throughtime.lecture_notes.systems import System
+from throughtime.lecture_notes.systems import ElmanSystem
 
 AGREEMENT = 1e-7
 """Two values are the same equation if their relative distance is at most this."""
@@ -36,7 +36,7 @@ class Kind(Enum):
     CLAIM = "claim"  # a statement that is no equality: an experiment decides
 
 
-class Verdict(Enum):
+class EquationVerdict(Enum):
     """What is said about an equation as printed; `check` confirms it by measurement or reports a disagreement."""
 
     HOLDS = "holds"
@@ -75,7 +75,7 @@ class Misfit:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class ExperimentResult:
     """What an experiment on a claim gave: its numbers by name, and whether they show what the verdict says."""
 
     numbers: Mapping[str, float]
@@ -92,22 +92,22 @@ class Equation:
 
     `printed` is the equation as the note has it, mistakes included; `corrected` is given where that differs.
     `reference` is the quantity that the left-hand side names, `meant` the one that the right-hand side is the value
-    of when the label is wrong. A claim has `evidence` instead. `explanation` may quote any field of the `Row` and
-    any number of the evidence in braces.
+    of when the label is wrong. A claim has `experiment` instead. `explanation` may quote any field of the `Row` and
+    any number of the experiment in braces.
     """
 
     note: Note
     number: str
     statement: str
-    verdict: Verdict
+    verdict: EquationVerdict
     explanation: str
     kind: Kind = Kind.DERIVATIVE
     reading: str = ""
-    printed: Callable[[System], Value] | None = None
-    corrected: Callable[[System], Tensor] | None = None
-    reference: Callable[[System], Reference] | None = None
-    meant: Callable[[System], Reference] | None = None
-    evidence: Callable[[System], Evidence] | None = None
+    printed: Callable[[ElmanSystem], Value] | None = None
+    corrected: Callable[[ElmanSystem], Tensor] | None = None
+    reference: Callable[[ElmanSystem], Reference] | None = None
+    meant: Callable[[ElmanSystem], Reference] | None = None
+    experiment: Callable[[ElmanSystem], ExperimentResult] | None = None
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class Row:
     reading: str
     kind: Kind
     statement: str
-    verdict: Verdict
+    verdict: EquationVerdict
     confirmed: bool = False
     explanation: str = ""
     source: str = ""
@@ -145,18 +145,18 @@ def literal_product(factors: Sequence[Tensor]) -> Value:
     return result
 
 
-def check(equation: Equation, system: System) -> Row:
+def check(equation: Equation, system: ElmanSystem) -> Row:
     """Measure one equation on one system and say whether its verdict is what the numbers show.
 
     Returns the row with `confirmed` set; a wrong verdict does not raise, so that a table can list them all.
 
     Raises:
-        ArgumentError: the equation has neither a reference nor evidence.
+        ArgumentError: the equation has neither a reference nor an experiment.
     """
     measured = _identity(equation)
-    if equation.evidence is not None:
-        evidence = equation.evidence(system)
-        measured |= {"numbers": evidence.numbers, "confirmed": evidence.shown}
+    if equation.experiment is not None:
+        experiment = equation.experiment(system)
+        measured |= {"numbers": experiment.numbers, "confirmed": experiment.shown}
     else:
         measured |= _distances(equation, system)
         measured["confirmed"] = _confirms(Row(**measured))
@@ -181,11 +181,13 @@ def _identity(equation: Equation) -> dict:
     }
 
 
-def _distances(equation: Equation, system: System) -> dict:
+def _distances(equation: Equation, system: ElmanSystem) -> dict:
     if equation.reference is None:
         raise ArgumentError(
-            f"equation [{equation.note.value}] {equation.number}: it has neither a reference nor evidence; give it one "
-            "of the two, or there is nothing to measure it by."
+            "equation",
+            f"is [{equation.note.value}] {equation.number} and has neither a reference nor an experiment",
+            "there is nothing to measure it by",
+            "give it one of the two",
         )
     reference = equation.reference(system)
     exact, differences, source = _values(reference)
@@ -203,7 +205,7 @@ def _distances(equation: Equation, system: System) -> dict:
     }
     if isinstance(printed, Tensor):
         # A wrong sign is confirmed by minus the value, a swapped layout by its transpose.
-        mirror = printed.mT if equation.verdict is Verdict.TRANSPOSED else -printed
+        mirror = printed.mT if equation.verdict is EquationVerdict.TRANSPOSED else -printed
         measured["mirrored"] = _distance(mirror, exact)
     if equation.meant is not None:
         measured["meant"] = _distance(printed, _values(equation.meant(system))[0])
@@ -230,23 +232,23 @@ def _distance(value: Value | None, reference: Tensor | None) -> float | None:
 
 def _confirms(row: Row) -> bool:
     """Whether the measured distances are those that the verdict promises."""
-    if row.verdict is Verdict.HOLDS:
+    if row.verdict is EquationVerdict.HOLDS:
         return _same(row.printed_automatic, row.printed_central, row.kind)
     if not _same(row.corrected_automatic, row.corrected_central, row.kind):
         return False
     match row.verdict:
-        case Verdict.LEFT_TO_READER:
+        case EquationVerdict.LEFT_TO_READER:
             return row.printed_shape == ""
-        case Verdict.WRONG_SHAPE:
+        case EquationVerdict.WRONG_SHAPE:
             return row.printed_shape not in ("", row.reference_shape)
-        case Verdict.WRONG_SIGN:
+        case EquationVerdict.WRONG_SIGN:
             return _close(row.mirrored) and row.printed_automatic is not None and abs(row.printed_automatic - 2) < 1e-7
-        case Verdict.TRANSPOSED:
+        case EquationVerdict.TRANSPOSED:
             return _close(row.mirrored) and not _unclear(row.printed_automatic)
-        case Verdict.WRONG_LABEL:
+        case EquationVerdict.WRONG_LABEL:
             labelled = row.printed_shape != row.reference_shape or not _unclear(row.printed_automatic)
             return labelled and _close(row.meant)
-        case Verdict.WRONG_INDEX if row.printed_shape != row.reference_shape:
+        case EquationVerdict.WRONG_INDEX if row.printed_shape != row.reference_shape:
             return True
         case _:
             return not _unclear(row.printed_automatic)

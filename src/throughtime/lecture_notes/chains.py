@@ -8,18 +8,18 @@ import torch
 from torch import Tensor
 
 from throughtime.lecture_notes.differentiation import Derivative, automatic
-from throughtime.lecture_notes.systems import System, states, step
+from throughtime.lecture_notes.systems import ElmanSystem, states, step
 
 Order = Literal["latest first", "earliest first"]
 Inner = Literal["immediate", "total"]
 
 
-def state_jacobian(system: System, index: int) -> Tensor:
+def state_jacobian(system: ElmanSystem, index: int) -> Tensor:
     """J_t = ∂h_t/∂h_{t-1} as [hidden, hidden]; `index` is t."""
     return automatic(Derivative(lambda state: step(system, index, state), states(system)[index - 1]))
 
 
-def immediate(system: System, index: int, parameter: str) -> Tensor:
+def immediate(system: ElmanSystem, index: int, parameter: str) -> Tensor:
     """∂h_t/∂θ with h_{t-1} held fixed, as [hidden, numbers in θ]; `index` is t."""
     before = states(system)[index - 1]
 
@@ -29,7 +29,7 @@ def immediate(system: System, index: int, parameter: str) -> Tensor:
     return automatic(Derivative(state, getattr(system, parameter))).reshape(system.hidden_size, -1)
 
 
-def total(system: System, index: int, parameter: str) -> Tensor:
+def total(system: ElmanSystem, index: int, parameter: str) -> Tensor:
     """dh_t/dθ through every earlier step, as [hidden, numbers in θ]; `index` is t."""
 
     def state(value: Tensor) -> Tensor:
@@ -38,7 +38,7 @@ def total(system: System, index: int, parameter: str) -> Tensor:
     return automatic(Derivative(state, getattr(system, parameter))).reshape(system.hidden_size, -1)
 
 
-def jacobian_product(system: System, first: int, last: int, order: Order) -> Tensor:
+def jacobian_product(system: ElmanSystem, first: int, last: int, order: Order) -> Tensor:
     """J_last … J_first, the derivative of h_last by h_{first-1}, or the same factors multiplied the other way round.
 
     An empty range (`first` > `last`) gives the identity.
@@ -49,7 +49,7 @@ def jacobian_product(system: System, first: int, last: int, order: Order) -> Ten
     return reduce(torch.matmul, factors, torch.eye(system.hidden_size, dtype=torch.float64))
 
 
-def summed_chain(system: System, rows: Tensor, parameter: str, order: Order, inner: Inner) -> Tensor:
+def summed_chain(system: ElmanSystem, rows: Tensor, parameter: str, order: Order, inner: Inner) -> Tensor:
     """Σ_t Σ_{k≤t} g_t (Π ∂h_j/∂h_{j-1}) ∂h_k/∂θ in the shape of θ.
 
     `rows` [time, hidden] are the direct derivatives g_t = ∂L/∂h_t, one row per step; `inner` says which derivative

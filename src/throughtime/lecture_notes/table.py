@@ -3,16 +3,16 @@
 import textwrap
 from collections.abc import Sequence
 
-from throughtime.lecture_notes.base import Kind, Row, Verdict
+from throughtime.lecture_notes.base import EquationVerdict, Kind, Row
 
 NARROWEST = 110
 """Below this width the columns leave no room for the names of the equations."""
 
 FIGURE = 9
-VERDICT = max(len(f"  NOT {verdict.value}") for verdict in Verdict)
+VERDICT = max(len(f"  NOT {verdict.value}") for verdict in EquationVerdict)
 
-HOLDING = frozenset({Verdict.HOLDS, Verdict.LEFT_TO_READER})
-CONDITIONAL = frozenset({Verdict.APPROXIMATE, Verdict.ASYMPTOTIC, Verdict.CONDITIONAL})
+HOLDING = frozenset({EquationVerdict.HOLDS, EquationVerdict.LEFT_TO_READER})
+CONDITIONAL = frozenset({EquationVerdict.APPROXIMATE, EquationVerdict.ASYMPTOTIC, EquationVerdict.CONDITIONAL})
 
 
 def table(rows: Sequence[Row], width: int = 120) -> str:
@@ -33,7 +33,7 @@ def summary(rows: Sequence[Row]) -> str:
 
     An equation with several readings holds if all of them do, and holds in part if only some do.
     """
-    by_equation: dict[tuple[str, str], set[Verdict]] = {}
+    by_equation: dict[tuple[str, str], set[EquationVerdict]] = {}
     for row in rows:
         by_equation.setdefault((row.note, row.number), set()).add(row.verdict)
     counts = {"hold": 0, "in part": 0, "wrong": 0}
@@ -51,7 +51,7 @@ def summary(rows: Sequence[Row]) -> str:
     return text
 
 
-def _standing(verdicts: set[Verdict]) -> str:
+def _standing(verdicts: set[EquationVerdict]) -> str:
     if verdicts <= HOLDING:
         return "hold"
     return "in part" if verdicts & (HOLDING | CONDITIONAL) else "wrong"
@@ -63,7 +63,7 @@ def _worst(rows: Sequence[Row]) -> tuple[float, float]:
     for row in rows:
         if row.kind is not Kind.DERIVATIVE:
             continue
-        right = row.verdict is Verdict.HOLDS
+        right = row.verdict is EquationVerdict.HOLDS
         automatic.append((row.printed_automatic if right else row.corrected_automatic) or 0.0)
         central.append((row.printed_central if right else row.corrected_central) or 0.0)
     return max(automatic), max(central)

@@ -5,10 +5,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from throughtime.lecture_notes.systems import System
+from throughtime.lecture_notes.systems import ElmanSystem
 
 
-def torch_states(system: System, nonlinearity: Literal["tanh", "relu"]) -> Tensor:
+def torch_states(system: ElmanSystem, nonlinearity: Literal["tanh", "relu"]) -> Tensor:
     """h_1 … h_T of torch.nn.RNN as [time, hidden]."""
     # The layer draws initial weights that are thrown away: the caller's random numbers must not change by that.
     with torch.random.fork_rng(devices=[]):

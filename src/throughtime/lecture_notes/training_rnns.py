@@ -11,12 +11,12 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from throughtime.lecture_notes.base import Equation, Kind, Known, Note, Value, Verdict, literal_product
+from throughtime.lecture_notes.base import Equation, EquationVerdict, Kind, Known, Note, Value, literal_product
 from throughtime.lecture_notes.chains import immediate, jacobian_product, state_jacobian, total
 from throughtime.lecture_notes.differentiation import Derivative
 from throughtime.lecture_notes.experiments import EXPERIMENTS
 from throughtime.lecture_notes.systems import (
-    System,
+    ElmanSystem,
     gradient,
     last_squared_error,
     logits,
@@ -30,11 +30,11 @@ WINDOW = 3
 """N of "updating weights every N steps"; it divides the T = 6 of the systems."""
 
 
-def _reference(parameter: str) -> Callable[[System], Derivative]:
+def _reference(parameter: str) -> Callable[[ElmanSystem], Derivative]:
     return lambda system: gradient(last_squared_error, parameter)(without_biases(system))
 
 
-def _row_states(system: System) -> Tensor:
+def _row_states(system: ElmanSystem) -> Tensor:
     W_x, W_s = system.weight_ih.T, system.weight_hh.T
     rows = [system.initial_state[None]]
     for x in system.inputs:
@@ -42,18 +42,18 @@ def _row_states(system: System) -> Tensor:
     return torch.cat(rows[1:])
 
 
-def _row_outputs(system: System) -> Tensor:
+def _row_outputs(system: ElmanSystem) -> Tensor:
     powers = torch.exp(_row_states(system) @ system.weight_ho.T)
     return powers / powers.sum(dim=-1, keepdim=True)
 
 
-def _squared_error(system: System) -> Tensor:
+def _squared_error(system: ElmanSystem) -> Tensor:
     difference = system.targets[-1] - probabilities(without_biases(system))[-1]
     return difference @ difference
 
 
-def _torch_squared_error(reduction: str) -> Callable[[System], Known]:
-    def reference(system: System) -> Known:
+def _torch_squared_error(reduction: str) -> Callable[[ElmanSystem], Known]:
+    def reference(system: ElmanSystem) -> Known:
         outputs = probabilities(without_biases(system))[-1]
         value = torch.nn.functional.mse_loss(outputs, system.targets[-1], reduction=reduction)
         return Known(value, f"torch.nn.functional.mse_loss(reduction='{reduction}')")
@@ -61,28 +61,28 @@ def _torch_squared_error(reduction: str) -> Callable[[System], Known]:
     return reference
 
 
-def _error_row(system: System) -> Tensor:
+def _error_row(system: ElmanSystem) -> Tensor:
     """∂E_N/∂ȳ_N as a row."""
     return -2 * (system.targets[-1] - probabilities(system)[-1])
 
 
-def _output_jacobian(system: System) -> Tensor:
+def _output_jacobian(system: ElmanSystem) -> Tensor:
     """∂ȳ_N/∂s̄_N, numerator layout, [classes, hidden]."""
     output = probabilities(system)[-1]
     return (torch.diag(output) - torch.outer(output, output)) @ system.weight_ho
 
 
-def _read_out(system: System) -> Tensor:
+def _read_out(system: ElmanSystem) -> Tensor:
     network = without_biases(system)
     output = probabilities(network)[-1]
     by_logits = _error_row(network) @ (torch.diag(output) - torch.outer(output, output))
     return torch.outer(by_logits, states(network)[-1])  # [T] ∂E_N/∂W_y
 
 
-def _general_sum(parameter: str, inner: Callable[[System, int, str], Tensor]) -> Callable[[System], Tensor]:
+def _general_sum(parameter: str, inner: Callable[[ElmanSystem, int, str], Tensor]) -> Callable[[ElmanSystem], Tensor]:
     """Σ_i ∂E_N/∂ȳ_N · (∂ȳ_N/∂s̄_i through the steps between) · ∂s̄_i/∂W, with `inner` as the last factor."""
 
-    def value(system: System) -> Tensor:
+    def value(system: ElmanSystem) -> Tensor:
         network, last = without_biases(system), system.steps
         front = _error_row(network) @ _output_jacobian(network)
         terms = [
@@ -94,10 +94,10 @@ def _general_sum(parameter: str, inner: Callable[[System, int, str], Tensor]) ->
     return value
 
 
-def _three_steps(parameter: str) -> Callable[[System], Tensor]:
+def _three_steps(parameter: str) -> Callable[[ElmanSystem], Tensor]:
     """The three lines of the note for E_3, term by term."""
 
-    def value(system: System) -> Tensor:
+    def value(system: ElmanSystem) -> Tensor:
         network = without_biases(_first(system, 3))
         front = _error_row(network) @ _output_jacobian(network)
         by_2 = state_jacobian(network, 3)
@@ -110,10 +110,10 @@ def _three_steps(parameter: str) -> Callable[[System], Tensor]:
     return value
 
 
-def _last_step_only(parameter: str) -> Callable[[System], Tensor]:
+def _last_step_only(parameter: str) -> Callable[[ElmanSystem], Tensor]:
     """The sum with ∂ȳ_N/∂s̄_i as the derivative of ȳ_N's own formula, in which only s̄_N stands."""
 
-    def value(system: System) -> Tensor:
+    def value(system: ElmanSystem) -> Tensor:
         network = without_biases(system)
         row = _error_row(network) @ _output_jacobian(network) @ immediate(network, network.steps, parameter)
         return row.reshape(getattr(network, parameter).shape)
@@ -121,15 +121,15 @@ def _last_step_only(parameter: str) -> Callable[[System], Tensor]:
     return value
 
 
-def _first(system: System, steps: int) -> System:
+def _first(system: ElmanSystem, steps: int) -> ElmanSystem:
     return replace(system, inputs=system.inputs[:steps], labels=system.labels[:steps], targets=system.targets[:steps])
 
 
-def _every_squared_error(system: System) -> Tensor:
+def _every_squared_error(system: ElmanSystem) -> Tensor:
     return (system.targets - probabilities(system)).square().sum()
 
 
-def _windows(system: System) -> Iterator[System]:
+def _windows(system: ElmanSystem) -> Iterator[ElmanSystem]:
     """The stream cut into windows of WINDOW steps, each starting from the state that the one before ended with."""
     carried = states(system)
     for start in range(0, system.steps, WINDOW):
@@ -138,13 +138,13 @@ def _windows(system: System) -> Iterator[System]:
         yield replace(system, initial_state=carried[start], **cut)
 
 
-def _truncated_gradient(system: System) -> Tensor:
+def _truncated_gradient(system: ElmanSystem) -> Tensor:
     network = without_biases(system)
     parts = [_backward(window, torch.zeros_like(window.initial_state))[0] for window in _windows(network)]
     return reduce(torch.add, parts)
 
 
-def _exact_gradient(system: System) -> Tensor:
+def _exact_gradient(system: ElmanSystem) -> Tensor:
     network = without_biases(system)
     arriving, result = torch.zeros_like(network.initial_state), torch.zeros_like(network.weight_hh)
     for window in reversed(list(_windows(network))):
@@ -153,7 +153,7 @@ def _exact_gradient(system: System) -> Tensor:
     return result
 
 
-def _backward(system: System, arriving: Tensor) -> tuple[Tensor, Tensor]:
+def _backward(system: ElmanSystem, arriving: Tensor) -> tuple[Tensor, Tensor]:
     """∂W_hh of one window and what leaves it to the left, given dE/dh at its last step from the windows to come."""
     h, outputs = states(system), probabilities(system)
     result = torch.zeros_like(system.weight_hh)
@@ -177,7 +177,7 @@ FORWARD = (
         statement="s̄_t = tanh(x̄_t W_ihᵀ + s̄_{t-1} W_hhᵀ), rows",
         printed=_row_states,
         reference=lambda system: Known(torch_states(without_biases(system), "tanh"), "torch.nn.RNN"),
-        verdict=Verdict.HOLDS,
+        verdict=EquationVerdict.HOLDS,
         explanation="Equals {source} with zero biases.",
     ),
     _equation(
@@ -186,7 +186,7 @@ FORWARD = (
         statement="p_t = softmax(s̄_t W_hoᵀ), rows",
         printed=_row_outputs,
         reference=lambda system: Known(torch.softmax(logits(without_biases(system)), -1), "torch.softmax"),
-        verdict=Verdict.HOLDS,
+        verdict=EquationVerdict.HOLDS,
         explanation="Equals {source}.",
     ),
     _equation(
@@ -196,7 +196,7 @@ FORWARD = (
         statement="E_t = (d̄_t − p_t)²",
         printed=_squared_error,
         reference=_torch_squared_error("sum"),
-        verdict=Verdict.HOLDS,
+        verdict=EquationVerdict.HOLDS,
         explanation="Equals {source} if the square of a vector is its squared norm.",
     ),
     _equation(
@@ -207,7 +207,7 @@ FORWARD = (
         printed=_squared_error,
         corrected=lambda system: _squared_error(system) / system.targets.shape[1],
         reference=_torch_squared_error("mean"),
-        verdict=Verdict.WRONG_SCALE,
+        verdict=EquationVerdict.WRONG_SCALE,
         explanation="A mean divides by the K = 5 components; without it the value is off by {printed_automatic:.1f} "
         "times itself from {source}, and so is every gradient.",
     ),
@@ -222,7 +222,7 @@ def _by_weight(number: str, name: str, parameter: str) -> Iterator[Equation]:
         statement=f"∂E_3/∂{name} written out for i = 3, 2, 1",
         printed=_three_steps(parameter),
         reference=lambda system: _reference(parameter)(_first(system, 3)),
-        verdict=Verdict.HOLDS,
+        verdict=EquationVerdict.HOLDS,
         explanation=f"Holds with ∂h_i/∂{name} at fixed h_{{{{i−1}}}} and Jacobians in the numerator layout.",
     )
     yield _equation(
@@ -231,7 +231,7 @@ def _by_weight(number: str, name: str, parameter: str) -> Iterator[Equation]:
         statement=general,
         printed=correct,
         reference=_reference(parameter),
-        verdict=Verdict.HOLDS,
+        verdict=EquationVerdict.HOLDS,
         explanation=f"Holds if ∂p_N/∂h_i goes through all steps between and ∂h_i/∂{name} holds h_{{{{i−1}}}} fixed.",
     )
     yield _equation(
@@ -241,7 +241,7 @@ def _by_weight(number: str, name: str, parameter: str) -> Iterator[Equation]:
         printed=_general_sum(parameter, total),
         corrected=correct,
         reference=_reference(parameter),
-        verdict=Verdict.DOUBLE_COUNTS,
+        verdict=EquationVerdict.DOUBLE_COUNTS,
         explanation="With both derivatives taken through all earlier steps the sum over i counts each path as often as "
         "it has steps.",
     )
@@ -252,12 +252,12 @@ def _by_weight(number: str, name: str, parameter: str) -> Iterator[Equation]:
         printed=_last_step_only(parameter),
         corrected=correct,
         reference=_reference(parameter),
-        verdict=Verdict.INCOMPLETE,
+        verdict=EquationVerdict.INCOMPLETE,
         explanation="p_N's own formula contains h_N only: then every term but i = N is zero.",
     )
 
 
-def _row_layout_chain(system: System) -> Value:
+def _row_layout_chain(system: ElmanSystem) -> Value:
     """∂E/∂ȳ · ∂ȳ/∂s̄_N · ∂s̄_N/∂s̄_{N−1} with the matrices M of ds̄·M, which is how the note writes its network."""
     network = without_biases(system)
     output, slope = probabilities(network)[-1], 1 - states(network)[-1].square()
@@ -272,7 +272,7 @@ GRADIENTS = (
         statement="∂E_N/∂W_ho = ∂E_N/∂p_N · ∂p_N/∂W_ho",
         printed=_read_out,
         reference=_reference("weight_ho"),
-        verdict=Verdict.HOLDS,
+        verdict=EquationVerdict.HOLDS,
         explanation="Holds with the full softmax Jacobian diag p − p pᵀ.",
     ),
     *_by_weight("∂E_N/∂W_s", "W_hh", "weight_hh"),
@@ -283,7 +283,7 @@ GRADIENTS = (
         printed=_row_layout_chain,
         corrected=_general_sum("weight_hh", immediate),
         reference=_reference("weight_hh"),
-        verdict=Verdict.WRONG_SHAPE,
+        verdict=EquationVerdict.WRONG_SHAPE,
         explanation="In the note's own row layout the factors do not multiply in the printed order, {printed_shape}: "
         "there the latest step stands on the right, or the Jacobians are transposed.",
     ),
@@ -293,7 +293,7 @@ GRADIENTS = (
         printed=_truncated_gradient,
         corrected=_exact_gradient,
         reference=lambda system: gradient(_every_squared_error, "weight_hh")(without_biases(system)),
-        verdict=Verdict.APPROXIMATE,
+        verdict=EquationVerdict.APPROXIMATE,
         explanation="Cutting the backward pass at the window's edge drops what earlier steps owe to later windows; "
         "handing dE/dh back across the edge gives the exact sum.",
     ),

@@ -52,7 +52,7 @@ class _Part:
         return tuple(member[depth] for depth in self.depths for member in members)
 
 
-class Carried(Engine):
+class CarriedEngine(Engine):
     """At each step the loss's gradient through that step alone, and the rest by the influence ([Y] (1)).
 
     The influence is that of the weights at the steps where they acted. Between updates that is exact; over an

@@ -3,7 +3,7 @@ import torch
 
 from throughtime.benchmark.grid import GRID_ITSELF, VARIANTS, Case, Shape
 from throughtime.benchmark.parity import relative
-from throughtime.benchmark.problem import build
+from throughtime.benchmark.sides import prepare
 
 SHAPE = Shape(3, 7, 11)
 
@@ -11,18 +11,18 @@ SHAPE = Shape(3, 7, 11)
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
 @pytest.mark.parametrize("variant", [GRID_ITSELF, *VARIANTS.values()], ids=lambda variant: variant.name or "grid")
 def test_both_sides_compute_the_same(cell, variant):
-    problem = build(Case(cell, SHAPE, variant))
-    theirs = problem.torch.in_dtype(torch.float64)()
-    ours = problem.ours.in_dtype(torch.float64)()
-    assert len(ours) == len(theirs) == len(problem.ours.names) == 2 + 4 * variant.layers * (1 + variant.bidirectional)
-    for name, one, other in zip(problem.ours.names, ours, theirs, strict=True):
+    prepared = prepare(Case(cell, SHAPE, variant))
+    theirs = prepared.torch.in_dtype(torch.float64)()
+    ours = prepared.ours.in_dtype(torch.float64)()
+    assert len(ours) == len(theirs) == len(prepared.ours.names) == 2 + 4 * variant.layers * (1 + variant.bidirectional)
+    for name, one, other in zip(prepared.ours.names, ours, theirs, strict=True):
         assert other.any(), name
         assert relative(one, other) < 1e-13, name
 
 
 def test_a_problem_is_the_same_every_time_and_leaves_the_generator_alone():
     before = torch.get_rng_state()
-    first, second = (build(Case("gru", SHAPE)) for _ in range(2))
+    first, second = (prepare(Case("gru", SHAPE)) for _ in range(2))
     assert torch.equal(torch.get_rng_state(), before)
     for one, other in zip(
         (*first.ours.leaves, first.ours.cotangent), (*second.torch.leaves, second.torch.cotangent), strict=True
@@ -31,16 +31,16 @@ def test_a_problem_is_the_same_every_time_and_leaves_the_generator_alone():
 
 
 def test_lengths_are_drawn_between_a_quarter_and_all():
-    problem = build(Case("gru", Shape(200, 2, 41), VARIANTS["packed"]))
-    assert problem.tokens == len(problem.ours.x) == len(problem.torch.x)
-    assert problem.plain is not None and problem.plain.x.shape == (41, 200, 2)
-    assert 0.55 < problem.tokens / (41 * 200) < 0.7  # 25.5 of 41 on average
+    prepared = prepare(Case("gru", Shape(200, 2, 41), VARIANTS["packed"]))
+    assert prepared.tokens == len(prepared.ours.x) == len(prepared.torch.x)
+    assert prepared.plain is not None and prepared.plain.x.shape == (41, 200, 2)
+    assert 0.55 < prepared.tokens / (41 * 200) < 0.7  # 25.5 of 41 on average
 
 
 def test_resets_change_the_result_and_torch_is_not_timed_on_them():
-    problem = build(Case("gru", SHAPE, VARIANTS["resets"]))
-    assert not problem.torch_has_it and problem.plain is not None
-    assert relative(problem.ours.forward(), problem.plain.forward().double()) > 1e-3
+    prepared = prepare(Case("gru", SHAPE, VARIANTS["resets"]))
+    assert not prepared.torch_has_it and prepared.plain is not None
+    assert relative(prepared.ours.forward(), prepared.plain.forward().double()) > 1e-3
 
 
 @pytest.mark.parametrize(
@@ -55,9 +55,9 @@ def test_resets_change_the_result_and_torch_is_not_timed_on_them():
     ids=lambda value: getattr(value, "name", None),
 )
 def test_what_the_variants_change(variant, layers, width, dtype, features):
-    problem = build(Case("lstm", SHAPE, variant))
-    assert problem.torch_has_it and problem.plain is None and problem.tokens == 33
-    for side in (problem.ours, problem.torch):
+    prepared = prepare(Case("lstm", SHAPE, variant))
+    assert prepared.torch_has_it and prepared.plain is None and prepared.tokens == 33
+    for side in (prepared.ours, prepared.torch):
         assert side.module.num_layers == layers
         assert side.forward().shape == (11, 3, width)
         assert side.x.dtype == dtype and side.x.shape[-1] == features

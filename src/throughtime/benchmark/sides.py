@@ -23,7 +23,7 @@ SHARE_OF_RESETS = 0.03
 
 
 @dataclass(frozen=True)
-class Pass:
+class TrainingPass:
     """One forward and backward pass with the gradients of the input and of every parameter.
 
     Attributes:
@@ -57,14 +57,14 @@ class Pass:
         output = self.forward()
         return output, *torch.autograd.grad(output, self.leaves, self.cotangent)
 
-    def in_dtype(self, dtype: torch.dtype) -> Pass:
+    def in_dtype(self, dtype: torch.dtype) -> TrainingPass:
         """The same pass with everything converted."""
         x = self.x.detach().to(dtype).requires_grad_()
-        return Pass(deepcopy(self.module).to(dtype), x, self.cotangent.to(dtype), self.call)
+        return TrainingPass(deepcopy(self.module).to(dtype), x, self.cotangent.to(dtype), self.call)
 
 
 @dataclass(frozen=True)
-class Problem:
+class PreparedCase:
     """A case made concrete.
 
     Attributes:
@@ -74,14 +74,14 @@ class Problem:
     """
 
     tokens: int
-    ours: Pass
-    torch: Pass
+    ours: TrainingPass
+    torch: TrainingPass
     torch_has_it: bool
-    plain: Pass | None
+    plain: TrainingPass | None
 
 
-def build(case: Case) -> Problem:
-    """The problem of `case`, the same at every call; the parameters and the input are drawn as torch.nn draws them."""
+def prepare(case: Case) -> PreparedCase:
+    """The prepared of `case`, the same at every call; the parameters and the input are drawn as torch.nn draws them."""
     shape, variant = case.shape, case.variant
     dtype = torch.float64 if variant.double else torch.float32
     with torch.random.fork_rng(devices=[]):
@@ -94,35 +94,35 @@ def build(case: Case) -> Problem:
         resets = torch.rand(shape.steps, shape.batch) < SHARE_OF_RESETS
     resets[shape.steps // 2, 0] = True  # at least one, however small the shape
     layer = OURS[case.cell].from_torch(reference)
-    full = Pass(layer, x.requires_grad_(), cotangent, _outputs)
+    full = TrainingPass(layer, x.requires_grad_(), cotangent, _outputs)
     if variant.states:
         lean = OURS[case.cell].from_torch(reference, gradient=BPTT(save="states"))
-        theirs = Pass(reference, x, cotangent, _outputs)
-        return Problem(shape.steps * shape.batch, Pass(lean, x, cotangent, _outputs), theirs, True, full)
+        theirs = TrainingPass(reference, x, cotangent, _outputs)
+        return PreparedCase(shape.steps * shape.batch, TrainingPass(lean, x, cotangent, _outputs), theirs, True, full)
     tokens = shape.steps * shape.batch
     if variant.packed:
         theirs = _packed(reference, x, cotangent, lengths)
-        ours = Pass(layer, theirs.x, theirs.cotangent, theirs.call)
-        return Problem(int(lengths.sum()), ours, theirs, True, full)
+        ours = TrainingPass(layer, theirs.x, theirs.cotangent, theirs.call)
+        return PreparedCase(int(lengths.sum()), ours, theirs, True, full)
     if variant.resets:
-        ours = Pass(layer, x, cotangent, lambda module, x: module(x, resets=resets)[0])
-        theirs = Pass(reference, x, cotangent, lambda module, x: _by_segments(module, x, resets))
-        return Problem(tokens, ours, theirs, False, full)
-    return Problem(tokens, full, Pass(reference, x, cotangent, _outputs), True, None)
+        ours = TrainingPass(layer, x, cotangent, lambda module, x: module(x, resets=resets)[0])
+        theirs = TrainingPass(reference, x, cotangent, lambda module, x: _by_segments(module, x, resets))
+        return PreparedCase(tokens, ours, theirs, False, full)
+    return PreparedCase(tokens, full, TrainingPass(reference, x, cotangent, _outputs), True, None)
 
 
 def _outputs(module: Any, x: Tensor) -> Tensor:
     return module(x)[0]
 
 
-def _packed(module: nn.Module, x: Tensor, cotangent: Tensor, lengths: Tensor) -> Pass:
+def _packed(module: nn.Module, x: Tensor, cotangent: Tensor, lengths: Tensor) -> TrainingPass:
     """Packing is done once, beforehand: neither side is timed on it."""
 
     def pack(padded: Tensor) -> PackedSequence:
         return pack_padded_sequence(padded.detach(), lengths, enforce_sorted=False)
 
     data, *order = pack(x)
-    return Pass(
+    return TrainingPass(
         module,
         data.requires_grad_(),
         pack(cotangent).data,

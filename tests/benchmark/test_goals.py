@@ -1,7 +1,7 @@
 import pytest
 
+from throughtime.benchmark.goals import Quantity, geomean, goal_checks, means
 from throughtime.benchmark.grid import GRID, VARIANTS
-from throughtime.benchmark.verdicts import Figure, geomean, means, verdicts
 
 
 def test_geomean():
@@ -10,18 +10,18 @@ def test_geomean():
 
 def test_the_goals_of_a_case_of_the_grid(measured):
     one = measured("rnn", (16, 64, 1000), torch=(0.02,), jax=(0.0019,))
-    ratio, share, jax = verdicts(one)
-    assert (ratio.figure, ratio.value, ratio.bound, ratio.word) == (Figure.RATIO, pytest.approx(10), 5, "ok")
-    assert (share.figure, share.bound, share.met) == (Figure.SHARE, 0.6, True)
-    assert (jax.figure, jax.value, jax.bound, jax.word) == (Figure.JAX, pytest.approx(0.95), 1, "BELOW")
+    ratio, share, jax = goal_checks(one)
+    assert (ratio.quantity, ratio.value, ratio.bound, ratio.word) == (Quantity.RATIO, pytest.approx(10), 5, "ok")
+    assert (share.quantity, share.bound, share.met) == (Quantity.SHARE, 0.6, True)
+    assert (jax.quantity, jax.value, jax.bound, jax.word) == (Quantity.JAX, pytest.approx(0.95), 1, "BELOW")
 
 
 def test_the_goals_of_variants(measured):
     packed = measured("rnn", (16, 64, 10), VARIANTS["packed"], tokens=80, torch=(0.0018,), plain=(0.004,))
-    ratio, own = verdicts(packed)
+    ratio, own = goal_checks(packed)
     assert (ratio.value, ratio.bound, ratio.word) == (pytest.approx(0.9), 1, "BELOW")
-    assert (own.figure, own.value, own.bound, own.word) == (Figure.OWN_COST, pytest.approx(1), 1.1, "ok")
-    (resets,) = verdicts(measured("rnn", (16, 64, 10), VARIANTS["resets"], plain=(0.0018,)))
+    assert (own.quantity, own.value, own.bound, own.word) == (Quantity.OWN_COST, pytest.approx(1), 1.1, "ok")
+    (resets,) = goal_checks(measured("rnn", (16, 64, 10), VARIANTS["resets"], plain=(0.0018,)))
     assert (resets.bound, resets.word) == (1.05, "ABOVE")
 
 

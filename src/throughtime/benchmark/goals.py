@@ -17,7 +17,7 @@ from throughtime.benchmark.grid import (
 from throughtime.benchmark.measurement import Measurement
 
 
-class Figure(Enum):
+class Quantity(Enum):
     """What a goal is about."""
 
     RATIO = "torch/ours"
@@ -27,40 +27,40 @@ class Figure(Enum):
     SAVED = "saved"
 
 
-COSTS = (Figure.OWN_COST, Figure.SAVED)
+COSTS = (Quantity.OWN_COST, Quantity.SAVED)
 """What is to be small."""
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """One figure and its goal: at least `bound`, of costs at most."""
+class GoalCheck:
+    """One quantity and its goal: at least `bound`, of costs at most."""
 
-    figure: Figure
+    quantity: Quantity
     value: float
     bound: float
 
     @property
     def met(self) -> bool:
         """Whether the goal is reached."""
-        return self.value <= self.bound if self.figure in COSTS else self.value >= self.bound
+        return self.value <= self.bound if self.quantity in COSTS else self.value >= self.bound
 
     @property
     def word(self) -> str:
         """How it came out."""
-        return "ok" if self.met else "ABOVE" if self.figure in COSTS else "BELOW"
+        return "ok" if self.met else "ABOVE" if self.quantity in COSTS else "BELOW"
 
 
-def verdicts(measurement: Measurement) -> list[Verdict]:
+def goal_checks(measurement: Measurement) -> list[GoalCheck]:
     """The goals that stand for this case; none if it was not timed."""
     case, threads = measurement.case, measurement.threads
     goals = (
-        (Figure.RATIO, measurement.ratio, ratio_goal(case, threads)),
-        (Figure.SHARE, measurement.share, share_goal(case, threads)),
-        (Figure.JAX, measurement.jax_ratio, 1.0),
-        (Figure.OWN_COST, measurement.own_cost, own_cost_goal(case)),
-        (Figure.SAVED, measurement.saved_ratio, saved_goal(case)),
+        (Quantity.RATIO, measurement.ratio, ratio_goal(case, threads)),
+        (Quantity.SHARE, measurement.share, share_goal(case, threads)),
+        (Quantity.JAX, measurement.jax_ratio, 1.0),
+        (Quantity.OWN_COST, measurement.own_cost, own_cost_goal(case)),
+        (Quantity.SAVED, measurement.saved_ratio, saved_goal(case)),
     )
-    return [Verdict(figure, value, bound) for figure, value, bound in goals if value is not None and bound]
+    return [GoalCheck(quantity, value, bound) for quantity, value, bound in goals if value is not None and bound]
 
 
 @dataclass(frozen=True)
