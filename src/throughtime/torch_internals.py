@@ -9,12 +9,6 @@ import torch.autograd.forward_ad as forward_ad
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode as TorchDispatchMode  # the base of modes has no public name
 
-# torch.utils.pytree does not exist; the private module is what torch.func and torch.export walk nests with.
-from torch.utils._pytree import TreeSpec as TreeSpec
-from torch.utils._pytree import tree_flatten as tree_flatten
-from torch.utils._pytree import tree_leaves as tree_leaves
-from torch.utils._pytree import tree_unflatten as tree_unflatten
-
 
 def transforms_active() -> bool:
     """Return whether a transform of torch.func, such as vmap or grad, is at work.

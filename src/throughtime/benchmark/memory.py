@@ -5,8 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, UntypedStorage
+from torch.utils._pytree import tree_leaves
 
-from throughtime.torch_internals import TorchDispatchMode, tree_leaves
+from throughtime.torch_internals import TorchDispatchMode
 
 
 class LiveBytes(TorchDispatchMode):
