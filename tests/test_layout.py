@@ -30,7 +30,7 @@ ALLOWED = {
     "records": {"errors"},
     "report": {"records", "errors"},
     "diagnosis": {"layers", "gradients", "cells", "records", "report", "types", "errors"},
-    "benchmark": {"layers", "kernels", "cells", "gradients", "errors", "types"},
+    "benchmark": {"training", "layers", "kernels", "cells", "gradients", "errors", "types"},
     "training": {
         "kernels",
         "layers",

@@ -32,8 +32,10 @@ class Shape:
         numbers = re.fullmatch(r"([1-9]\d*)[x×]([1-9]\d*)[x×]([1-9]\d*)", text.strip(), re.ASCII)
         if numbers is None:
             raise ArgumentError(
-                f"--shapes has {text!r}; a shape is rows x hidden units x steps, such as 32x128x100, several are "
-                "parted by commas."
+                "shapes",
+                f"has {text!r}",
+                "a shape is rows x hidden units x steps, such as 32x128x100",
+                "separate several shapes by commas",
             )
         return cls(*map(int, numbers.groups()))
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from math import inf, isfinite, isnan
+from math import inf, isnan
 from typing import Any
 
 from throughtime.benchmark.goals import COSTS, GoalCheck, Quantity, goal_checks, means
 from throughtime.benchmark.grid import GOALS_THREADS, Variant
 from throughtime.benchmark.measurement import Measurement, Timing
+from throughtime.benchmark.tables import aligned, finite
 
 EXPLANATION = (
     "torch, ours, jax: median ms of forward + backward with the gradients of the input and of all parameters, taking",
@@ -28,7 +29,7 @@ _WIDTHS = (-5, 4, 6, 7, 10, 10, 9, 8, 8, 9, 7, 6, 7)
 
 def header() -> str:
     """The names of the columns."""
-    return _columns(_NAMES) + "  goals"
+    return aligned(_NAMES, _WIDTHS) + "  goals"
 
 
 def heading(variant: Variant) -> str:
@@ -41,7 +42,7 @@ def row(measurement: Measurement) -> str:
     case, timings = measurement.case, measurement.timings
     place = (case.cell, str(case.shape.batch), str(case.shape.hidden), str(case.shape.steps))
     if timings is None:
-        return f"{_columns(place)}  {failure(measurement)}"
+        return f"{aligned(place, _WIDTHS)}  {failure(measurement)}"
     figures = (
         *(_milliseconds(timing) for timing in (timings.torch, timings.ours, timings.jax)),
         *(_format(value, ".2f") for value in (measurement.ratio, measurement.ratio_of_minima)),
@@ -49,7 +50,7 @@ def row(measurement: Measurement) -> str:
         *(_format(value, ".2f") for value in (measurement.saved_ratio, measurement.own_cost)),
         _format(timings.other_load, ".0%"),
     )
-    return f"{_columns((*place, *figures))}  {', '.join(map(_short, goal_checks(measurement)))}".rstrip()
+    return f"{aligned((*place, *figures), _WIDTHS)}  {', '.join(map(_short, goal_checks(measurement)))}".rstrip()
 
 
 def failure(measurement: Measurement) -> str:
@@ -127,20 +128,6 @@ def _row_as_json(measurement: Measurement) -> dict[str, Any]:
     ]
     content = asdict(measurement)
     return {**content, **{name: getattr(measurement, name) for name in figures}, "goals": judged}
-
-
-def finite(value: Any) -> Any:
-    """The same nest of values, with the names of numbers that are not finite in their places."""
-    if isinstance(value, dict):
-        return {key: finite(member) for key, member in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(member) for member in value]
-    return str(value) if isinstance(value, float) and not isfinite(value) else value
-
-
-def _columns(cells: Sequence[str]) -> str:
-    pairs = zip(cells, _WIDTHS, strict=False)
-    return "".join(cell.ljust(-width) if width < 0 else cell.rjust(width) for cell, width in pairs)
 
 
 def _milliseconds(timing: Timing | None) -> str:

@@ -13,7 +13,7 @@ from throughtime.benchmark.grid import Shape
 from throughtime.benchmark.measure import LargeProduct, Protocol, take_turns
 from throughtime.benchmark.measurement import Timing
 from throughtime.benchmark.methods import LayerRun, measured_run
-from throughtime.benchmark.report import finite
+from throughtime.benchmark.tables import aligned, finite
 from throughtime.gradients import BPTT, tap
 
 GOAL = 1.02
@@ -106,20 +106,20 @@ def _same_bits(one: tuple[Tensor, ...], other: Any) -> bool:
 
 def tap_header() -> str:
     """The names of the columns."""
-    return _columns(_NAMES)
+    return aligned(_NAMES, _WIDTHS)
 
 
 def tap_row(one: TapFigures) -> str:
     """One line of the table, without its end."""
     if not one.same:
-        return f"{_columns((str(one),))}  PARITY FAILED, not timed: the gradients are others with the tap open"
+        return f"{aligned((str(one),), _WIDTHS)}  PARITY FAILED, not timed: the gradients are others with the tap open"
     assert one.passes and one.passes_open and one.update and one.update_open
     pairs = ((one.passes, one.passes_open), (one.update, one.update_open))
     figures = [
         (f"{closed.median * 1e6:.0f}", f"{opened.median / closed.median:.3f}", f"{opened.minimum / closed.minimum:.3f}")
         for closed, opened in pairs
     ]
-    return _columns((str(one), *figures[0], *figures[1]))
+    return aligned((str(one), *figures[0], *figures[1]), _WIDTHS)
 
 
 def tap_summary(figures: Sequence[TapFigures]) -> list[str]:
@@ -155,8 +155,3 @@ def tap_as_json(machine: dict[str, Any], protocol: Protocol, figures: Sequence[T
         for one in figures
     ]
     return finite({"machine": machine, "protocol": asdict(protocol), "goal": GOAL, "complete": complete, "tap": rows})
-
-
-def _columns(cells: Sequence[str]) -> str:
-    pairs = zip(cells, _WIDTHS, strict=False)
-    return "".join(cell.ljust(-width) if width < 0 else cell.rjust(width) for cell, width in pairs)
