@@ -315,9 +315,19 @@ class _Counting(nn.Module):
 @pytest.mark.parametrize(
     ("model", "inputs", "error", "said"),
     [
-        (torch.tanh, (torch.tensor([1, 2]),), ArgumentError, "nothing to compare"),
-        (lambda x: x.argmax(), (torch.randn(3),), ArgumentError, "nothing to differentiate: the output holds no"),
-        (lambda x: x.detach(), (torch.randn(3),), UnsupportedError, "hangs on no parameter and no input"),
+        (
+            torch.tanh,
+            (torch.tensor([1, 2]),),
+            ArgumentError,
+            "^inputs hold no floating tensor, .*; there is nothing to compare: ",
+        ),
+        (
+            lambda x: x.argmax(),
+            (torch.randn(3),),
+            ArgumentError,
+            "^model returned no floating .*; there is nothing to differentiate",
+        ),
+        (lambda x: x.detach(), (torch.randn(3),), UnsupportedError, "depends on no parameter and no input"),
         (_Counting(), (torch.randn(3),), UnsupportedError, "Two evaluations .* differ by .* in output"),
         (torch.log, (torch.tensor([1.0, -1.0]),), NonFiniteError, r"output holds nan at \[1\]"),
         (torch.tanh, (torch.tensor([1.0, math.inf]),), NonFiniteError, r"inputs\[0\] holds inf at \[1\]"),
@@ -340,13 +350,16 @@ def test_a_parameter_that_is_not_finite_is_named():
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"step": 0.0}, "step is 0.0"),
-        ({"step": math.nan}, "step is nan"),
-        ({"tolerance": 1.0}, "tolerance is 1.0"),
-        ({"samples": 0}, "samples is 0"),
-        ({"samples": 1.5}, "samples is 1.5"),
-        ({"parameters": {"w": torch.zeros(3, requires_grad=True)}}, r"parameters\['w'\] is of torch.float32"),
-        ({"parameters": {"w": 3.0}}, r"parameters\['w'\] is a float"),
+        ({"step": 0.0}, "^step is 0.0; it must be a positive"),
+        ({"step": math.nan}, "^step is nan; it must be a positive"),
+        ({"tolerance": 1.0}, "^tolerance is 1.0; it must be above"),
+        ({"samples": 0}, "^samples is 0; it must be a whole"),
+        ({"samples": 1.5}, "^samples is 1.5; it must be a whole"),
+        (
+            {"parameters": {"w": torch.zeros(3, requires_grad=True)}},
+            r"^parameters\['w'\] is of torch.float32; it must be",
+        ),
+        ({"parameters": {"w": 3.0}}, r"^parameters\['w'\] is a float; it must be"),
     ],
 )
 def test_options_out_of_range_are_refused(options, said):
@@ -355,7 +368,7 @@ def test_options_out_of_range_are_refused(options, said):
 
 
 def test_parameters_are_for_functions():
-    with pytest.raises(ArgumentError, match="parameters is for a function"):
+    with pytest.raises(ArgumentError, match="^parameters came with a module; .*: leave it out"):
         tt.verify_gradients(nn.Linear(2, 3), torch.randn(4, 2), parameters={})
 
 

@@ -1,4 +1,4 @@
-"""What a verification found: one place, one tensor, the whole; and its sentences."""
+"""Results of a verification: of a place, of a tensor and of the whole, with their sentences."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -7,7 +7,7 @@ from throughtime.wording import plural
 
 
 class ComparisonOutcome(Enum):
-    """What the comparison at one place came to; the text is said of the place, with its numbers filled in."""
+    """Outcome of the comparison at one place; the value is a sentence with room for the numbers."""
 
     AGREES = "automatic differentiation gives {automatic:.10g}, central differences {differences:.10g}"
     DIFFERS = "automatic differentiation gives {automatic:.10g}, central differences {differences:.10g} ± {error:.1g}"
@@ -28,10 +28,10 @@ class Place:
     Attributes:
         tensor: "parameter weight_hh_l0" or "inputs[0]".
         index: the element; None for a random direction through all elements of the tensor.
-        automatic: the derivative that automatic differentiation gives.
-        differences: the one that central differences give; NaN where the function is not finite beside the place.
+        automatic: the derivative by automatic differentiation.
+        differences: the derivative by central differences; NaN where the function is not finite beside the place.
         uncertainty: how much `differences` may be off.
-        finding: what that comes to.
+        finding: the outcome of the comparison.
     """
 
     tensor: str
@@ -43,7 +43,7 @@ class Place:
 
     @property
     def error(self) -> float:
-        """|automatic - differences|; infinite where that is no number."""
+        """|automatic - differences|; infinite where the difference is NaN."""
         error = abs(self.automatic - self.differences)
         return error if error == error else float("inf")
 
@@ -66,8 +66,8 @@ class TensorCheck:
 
     Attributes:
         name: as in `Place.tensor`.
-        shape: its shape.
-        places: an element each, in the order of the elements; and a random direction where not all of them are there.
+        shape: the shape of the tensor.
+        places: the elements that were compared, in order; and a random direction where they are not all.
     """
 
     name: str
@@ -76,7 +76,7 @@ class TensorCheck:
 
     @property
     def elements(self) -> int:
-        """How many elements the tensor has."""
+        """Number of elements of the tensor."""
         count = 1
         for size in self.shape:
             count *= size
@@ -84,7 +84,7 @@ class TensorCheck:
 
     @property
     def checked(self) -> int:
-        """How many of them were compared one by one; those at a kink are not counted."""
+        """Number of elements that were compared one by one; elements at a kink are not counted."""
         return sum(place.index is not None and place.finding is not ComparisonOutcome.KINK for place in self.places)
 
     @property
@@ -99,7 +99,7 @@ class TensorCheck:
 
     @property
     def worst(self) -> Place | None:
-        """The place of the largest error, among those that failed where there are any; None where nothing was checked.
+        """The place of the largest error, among the failures if there are any; None if nothing was compared.
 
         An element comes before a direction, which names no element.
         """
@@ -113,12 +113,12 @@ class TensorCheck:
 
     @property
     def largest_derivative(self) -> float:
-        """The largest |derivative| that automatic differentiation gave at the places compared."""
+        """The largest |derivative| by automatic differentiation at the places compared."""
         return max((abs(place.automatic) for place in self.places), default=0.0)
 
     @property
     def words(self) -> str:
-        """The verdict on this tensor."""
+        """The result for this tensor in a few words."""
         if self.failures:
             return f"{len(self.failures)} WRONG"
         kinks = f", {len(self.kinks)} at a kink" if self.kinks else ""
@@ -127,13 +127,13 @@ class TensorCheck:
 
 @dataclass(frozen=True)
 class GradientCheck:
-    """What `verify_gradients` found; `str()` is a table.
+    """Result of `verify_gradients`; `str()` is a table.
 
     Attributes:
         tensors: one entry for each parameter and each floating input.
         tolerance: the relative difference that was allowed.
-        frozen: parameters that ask for no gradient, which were not checked.
-        unnamed: how many other tensors the output hangs on, which were not checked as nothing names them.
+        frozen: parameters that ask for no gradient; they were not checked.
+        unnamed: number of other tensors that the output depends on; they have no name and were not checked.
     """
 
     tensors: tuple[TensorCheck, ...]
@@ -153,7 +153,7 @@ class GradientCheck:
 
     @property
     def worst(self) -> Place | None:
-        """The place to look at first: the largest error, among those that failed where there are any."""
+        """The place to look at first: the largest error, among the failures if there are any."""
         found = [tensor.worst for tensor in self.tensors if tensor.worst is not None]
         return max(found, key=lambda place: (place.failed, place.index is not None, place.error), default=None)
 
