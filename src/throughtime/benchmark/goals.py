@@ -1,4 +1,4 @@
-"""The measured figures against the goals."""
+"""Comparison of the measured figures with the goals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from throughtime.benchmark.measurement import Measurement
 
 
 class Quantity(Enum):
-    """What a goal is about."""
+    """Quantity that has a goal; the value is its name in tables."""
 
     RATIO = "torch/ours"
     SHARE = "share"
@@ -28,12 +28,12 @@ class Quantity(Enum):
 
 
 COSTS = (Quantity.OWN_COST, Quantity.SAVED)
-"""What is to be small."""
+"""Quantities that are better small."""
 
 
 @dataclass(frozen=True)
 class GoalCheck:
-    """One quantity and its goal: at least `bound`, of costs at most."""
+    """Comparison of a quantity with its goal: at least `bound`, or at most `bound` for a cost."""
 
     quantity: Quantity
     value: float
@@ -46,12 +46,12 @@ class GoalCheck:
 
     @property
     def word(self) -> str:
-        """How it came out."""
+        """The result in one word."""
         return "ok" if self.met else "ABOVE" if self.quantity in COSTS else "BELOW"
 
 
 def goal_checks(measurement: Measurement) -> list[GoalCheck]:
-    """The goals that stand for this case; none if it was not timed."""
+    """Compare a case with its goals; empty if it was not timed."""
     case, threads = measurement.case, measurement.threads
     goals = (
         (Quantity.RATIO, measurement.ratio, ratio_goal(case, threads)),
@@ -65,13 +65,13 @@ def goal_checks(measurement: Measurement) -> list[GoalCheck]:
 
 @dataclass(frozen=True)
 class Mean:
-    """The ratios of one cell over the grid.
+    """Mean ratio of a cell over the grid.
 
     Attributes:
-        shapes: how many.
-        geomean, geomean_of_minima: of the ratios of medians, and of minima.
+        shapes: number of shapes.
+        geomean, geomean_of_minima: geometric means of the ratios of medians, and of the ratios of minima.
         worst: the case with the smallest ratio.
-        goal: for `geomean`; None unless the whole grid was measured with the threads that goals are set for.
+        goal: the least `geomean`; None unless the whole grid was measured with `GOALS_THREADS` threads.
     """
 
     cell: str
@@ -83,17 +83,17 @@ class Mean:
 
     @property
     def met(self) -> bool:
-        """Whether the goal is reached; True without one."""
+        """Whether the goal is reached; True without a goal."""
         return self.goal is None or self.geomean >= self.goal
 
 
 def geomean(values: Sequence[float]) -> float:
-    """The geometric mean of positive numbers."""
+    """Return the geometric mean of positive numbers."""
     return exp(sum(map(log, values)) / len(values))
 
 
 def means(measurements: Sequence[Measurement]) -> list[Mean]:
-    """One entry for each cell that was timed on shapes of the grid or others, variants left out."""
+    """Return the mean of every cell that was timed, variants left out."""
     by_cell: dict[str, list[Measurement]] = {}
     for one in measurements:
         if not one.case.variant.name and one.ratio:

@@ -1,4 +1,4 @@
-"""The figures of the gradient methods as a picture: time, memory and error of each, for each cell."""
+"""Picture of the gradient methods: time, memory and error, for each cell."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,19 +10,19 @@ from throughtime.benchmark.grid import Shape
 from throughtime.benchmark.methods import MethodFigures
 
 _LEAST = 1e-16
-"""Where an error of nothing is drawn."""
+"""Place of an error of 0 on the logarithmic axis."""
 
 
 def draw_methods(
     by_cell: Mapping[str, Sequence[MethodFigures]], shape: Shape, file: BinaryIO | Path, kind: str
 ) -> None:
-    """Write the picture of all timed methods.
+    """Draw all timed methods into a file.
 
     Args:
-        by_cell: cell → its methods.
-        shape: of all of them.
+        by_cell: cell → figures of the methods.
+        shape: the shape of all runs.
         file: an open file, or a path.
-        kind: its format, as "png".
+        kind: the format, such as "png".
 
     Raises:
         OSError: the file cannot be written.

@@ -1,4 +1,4 @@
-"""The figures of the gradient methods as text and as plain values for a file."""
+"""Figures of the gradient methods as text, and as plain values for a file."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -21,17 +21,17 @@ _WIDTHS = (-32, 7, 11, 10, 10, 10, 10, 9)
 
 
 def methods_heading(cell: str, shape: Shape) -> str:
-    """What stands above the rows of a cell."""
+    """Return the line above the rows of a cell."""
     return f"-- {cell}, {shape} (rows x hidden units x steps), {shape.input_size} inputs, float32"
 
 
 def methods_header() -> str:
-    """The names of the columns."""
+    """Return the names of the columns."""
     return aligned(_NAMES, _WIDTHS)
 
 
 def methods_row(one: MethodFigures) -> str:
-    """One line of the table, without its end."""
+    """Return the line of a method."""
     label = aligned((one.label,), _WIDTHS)
     if one.refusal is not None:
         return f"{label}  does not serve it: {one.refusal}"
@@ -56,13 +56,13 @@ def methods_as_json(
     by_cell: Mapping[str, Sequence[MethodFigures]],
     complete: bool,
 ) -> dict[str, Any]:
-    """Everything measured, as JSON takes it: a figure that is not finite becomes its name.
+    """Return everything measured as JSON takes it; a number that is not finite becomes its name.
 
     Args:
         machine: see `machine.machine`.
-        protocol: how long was measured.
-        shape: of all of them.
-        by_cell: cell → its methods.
+        protocol: how long each method was measured.
+        shape: the shape of all runs.
+        by_cell: cell → figures of the methods.
         complete: False if the run was ended early.
     """
     rows = {

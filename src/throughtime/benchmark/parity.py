@@ -1,4 +1,4 @@
-"""Both sides against torch.nn in float64, before anything is timed."""
+"""Comparison of both sides with torch.nn in float64, before anything is timed."""
 
 import math
 
@@ -9,21 +9,21 @@ from throughtime.benchmark.measurement import Distance
 from throughtime.benchmark.sides import PreparedCase
 
 TIMES_TORCH = 1.5
-"""How many times as far from the reference as torch.nn ours may be."""
+"""Allowed distance of throughtime from the reference, as a multiple of the distance of torch.nn."""
 
 FLOOR = 4.0
-"""What is always allowed, in units of the dtype's spacing at 1, relative to the reference's norm."""
+"""Distance that is always allowed, in units of the dtype's spacing at 1, relative to the norm of the reference."""
 
 
 def distances(prepared: PreparedCase) -> tuple[tuple[Distance, ...], tuple[Tensor, ...]]:
-    """How far the output and each gradient of either side are from torch.nn's in float64.
+    """Measure how far the output and each gradient are from torch.nn in float64, on both sides.
 
-    For a case in float64 there is no better reference: torch.nn's own rounding error is then taken from its float32
-    pass, scaled by the ratio of the two spacings, and ours may be away by that of both sides together, or by what a sum
-    over all N steps of all rows rounds by, √N / 2 spacings.
+    A case in float64 has no better reference. The rounding error of torch.nn is then taken from its float32 pass,
+    scaled by the ratio of the two spacings, and throughtime may be away by the rounding errors of both sides together,
+    or by the rounding error of a sum over all N steps of all rows, √N / 2 spacings.
 
     Returns:
-        One entry for each tensor, and the reference itself.
+        The distances, an entry for each tensor, and the reference.
     """
     dtype = prepared.ours.x.dtype
     single, double = torch.finfo(torch.float32).eps, torch.finfo(torch.float64).eps
@@ -40,7 +40,7 @@ def distances(prepared: PreparedCase) -> tuple[tuple[Distance, ...], tuple[Tenso
 
 
 def relative(tensor: Tensor, exact: Tensor) -> float:
-    """‖tensor − exact‖ / ‖exact‖ in float64; infinite where the shapes differ."""
+    """Return ‖tensor − exact‖ / ‖exact‖ in float64; infinite where the shapes differ."""
     if tensor.shape != exact.shape:
         return float("inf")
     exact = exact.detach()

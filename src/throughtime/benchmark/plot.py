@@ -1,4 +1,4 @@
-"""The grid as a picture: ratio over B and H, and the share of a large product's rate, for each cell."""
+"""Picture of the grid: ratio over B and H, and the share of a large product's rate, for each cell."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,11 +13,12 @@ _LARGEST_COLOUR = 8.0
 
 
 def draw(measurements: Sequence[Measurement], file: BinaryIO | Path, kind: str) -> None:
-    """Write the picture of all timed cases of the grid itself, variants left out.
+    """Draw all timed cases of the grid into a file, variants left out.
 
     Args:
+        measurements: the cases.
         file: an open file, or a path.
-        kind: its format, as "png".
+        kind: the format, such as "png".
 
     Raises:
         OSError: the file cannot be written.

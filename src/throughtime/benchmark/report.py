@@ -1,4 +1,4 @@
-"""Measurements as text and as plain values for a file."""
+"""Measurements as text, and as plain values for a file."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -16,29 +16,29 @@ EXPLANATION = (
     "matrix products alone, 6 G N H (I + H), over our median time, as a share of torch.mm's rate on large matrices,",
     "which is not the fastest product on every machine. saved: bytes kept for the backward pass beside input and",
     "parameters, ours over torch.nn's. own: our median time a valid step over that on full sequences without resets.",
-    "other: share of the machine that other programs used meanwhile. Before it is timed, each case is checked against",
+    "other: share of the machine that other programs used meanwhile. Before timing, each case is compared with",
     f"torch.nn in float64. The goals above 1 are set for {GOALS_THREADS} threads and for the grid itself.",
 )
 
 QUIET = 0.1
-"""The share of the machine that others may use without a word."""
+"""Share of the machine that other programs may use before the report mentions it."""
 
 _NAMES = ("cell", "B", "H", "T", "torch", "ours", "jax", "ratio", "min", "%product", "saved", "own", "other")
 _WIDTHS = (-5, 4, 6, 7, 10, 10, 9, 8, 8, 9, 7, 6, 7)
 
 
 def header() -> str:
-    """The names of the columns."""
+    """Return the names of the columns."""
     return aligned(_NAMES, _WIDTHS) + "  goals"
 
 
 def heading(variant: Variant) -> str:
-    """What stands above the rows of a variant."""
+    """Return the line above the rows of a variant."""
     return f"-- {variant.name}: {variant.title}" if variant.name else f"-- {variant.title}"
 
 
 def row(measurement: Measurement) -> str:
-    """One line of the table, without its end."""
+    """Return the line of a case."""
     case, timings = measurement.case, measurement.timings
     place = (case.cell, str(case.shape.batch), str(case.shape.hidden), str(case.shape.steps))
     if timings is None:
@@ -54,7 +54,7 @@ def row(measurement: Measurement) -> str:
 
 
 def failure(measurement: Measurement) -> str:
-    """What is wrong with a case that was not timed."""
+    """Return a sentence on the worst tensor of a case that failed parity."""
     worst = max(measurement.failures, key=lambda one: inf if isnan(one.ours) else one.ours / one.limit)
     return (
         f"PARITY FAILED, not timed: {worst.name} is {worst.ours:.1e} from float64, torch.nn {worst.torch:.1e}, "
@@ -63,7 +63,7 @@ def failure(measurement: Measurement) -> str:
 
 
 def summary(measurements: Sequence[Measurement]) -> list[str]:
-    """The closing lines: means by cell, what was slower, the goals that were missed, what failed parity."""
+    """Return the closing lines: means by cell, slower cases, missed goals, failures of parity."""
     lines = []
     for mean in means(measurements):
         goal = "" if mean.goal is None else f" (goal {mean.goal:g}: {'ok' if mean.met else 'BELOW'})"
@@ -108,11 +108,12 @@ def _failed(measurements: Sequence[Measurement]) -> list[str]:
 
 
 def as_json(machine: dict[str, Any], protocol: Any, measurements: Sequence[Measurement], complete: bool) -> dict:
-    """Everything measured, as JSON takes it: a figure that is not finite becomes its name.
+    """Return everything measured as JSON takes it; a number that is not finite becomes its name.
 
     Args:
         machine: see `machine.machine`.
-        protocol: how long was measured.
+        protocol: how long each case was measured.
+        measurements: the cases.
         complete: False if the run was ended early.
     """
     rows = [_row_as_json(one) for one in measurements]
@@ -139,7 +140,7 @@ def _format(value: float | None, how: str) -> str:
 
 
 def _short(check: GoalCheck) -> str:
-    """A goal for the end of a row; the figure itself stands in its column."""
+    """Return the goal for the end of a row; the figure stands in its column."""
     if check.quantity in COSTS:
         return f"{check.quantity.value.split()[0]} <= {check.bound:.3g} {check.word}"
     if check.quantity is Quantity.SHARE:

@@ -1,4 +1,4 @@
-"""The two sides of a case: the same weights, input and cotangent in torch.nn's module and in throughtime's layer."""
+"""Both sides of a case: the same weights, input and cotangent in torch.nn and in throughtime."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SHARE_OF_RESETS = 0.03
 
 @dataclass(frozen=True)
 class TrainingPass:
-    """One forward and backward pass with the gradients of the input and of every parameter.
+    """Forward and backward pass with the gradients of the input and of every parameter.
 
     Attributes:
         module: the layer.
@@ -40,37 +40,39 @@ class TrainingPass:
 
     @property
     def leaves(self) -> tuple[Tensor, ...]:
-        """What gradients are taken of."""
+        """The input and the parameters."""
         return self.x, *self.module.parameters()
 
     @property
     def names(self) -> list[str]:
-        """The names of what a pass returns."""
+        """Names of the tensors that a pass returns."""
         return ["output", "input", *(name for name, _ in self.module.named_parameters())]
 
     def forward(self) -> Tensor:
-        """The output, with its graph."""
+        """Return the output, with its graph."""
         return self.call(self.module, self.x)
 
     def __call__(self) -> tuple[Tensor, ...]:
-        """The output, then the gradients of `leaves`."""
+        """Return the output, then the gradients of `leaves`."""
         output = self.forward()
         return output, *torch.autograd.grad(output, self.leaves, self.cotangent)
 
     def in_dtype(self, dtype: torch.dtype) -> TrainingPass:
-        """The same pass with everything converted."""
+        """Return the same pass in another dtype."""
         x = self.x.detach().to(dtype).requires_grad_()
         return TrainingPass(deepcopy(self.module).to(dtype), x, self.cotangent.to(dtype), self.call)
 
 
 @dataclass(frozen=True)
 class PreparedCase:
-    """A case made concrete.
+    """Both sides of a case, ready to run.
 
     Attributes:
         tokens: valid steps of all rows.
-        torch_has_it: whether torch.nn can be timed on it; if not, `torch` is what its result is checked against only.
-        plain: our layer on full sequences without resets, where the variant is measured against that.
+        ours: the pass of throughtime.
+        torch: the pass of torch.nn.
+        torch_has_it: whether torch.nn can be timed on the case; if not, `torch` only checks the results.
+        plain: throughtime on full sequences without resets, where the variant is compared with it.
     """
 
     tokens: int
@@ -81,7 +83,7 @@ class PreparedCase:
 
 
 def prepare(case: Case) -> PreparedCase:
-    """The prepared of `case`, the same at every call; the parameters and the input are drawn as torch.nn draws them."""
+    """Prepare a case with the same random numbers at every call; torch.nn draws the parameters."""
     shape, variant = case.shape, case.variant
     dtype = torch.float64 if variant.double else torch.float32
     with torch.random.fork_rng(devices=[]):
@@ -116,7 +118,7 @@ def _outputs(module: Any, x: Tensor) -> Tensor:
 
 
 def _packed(module: nn.Module, x: Tensor, cotangent: Tensor, lengths: Tensor) -> TrainingPass:
-    """Packing is done once, beforehand: neither side is timed on it."""
+    """Return the pass on packed input; the packing is done beforehand, outside of the timing."""
 
     def pack(padded: Tensor) -> PackedSequence:
         return pack_padded_sequence(padded.detach(), lengths, enforce_sorted=False)
@@ -131,7 +133,7 @@ def _packed(module: nn.Module, x: Tensor, cotangent: Tensor, lengths: Tensor) ->
 
 
 def _by_segments(module: nn.Module, x: Tensor, resets: Tensor) -> Tensor:
-    """What resets mean, in torch.nn's own terms: every stretch between two of them is a sequence of its own."""
+    """Run every stretch between two resets as a separate sequence, which is what resets mean."""
     segments = []
     for row in range(x.shape[1]):
         starts = sorted({0, *resets[:, row].nonzero().flatten().tolist()})
