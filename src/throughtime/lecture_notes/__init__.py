@@ -1,6 +1,6 @@
-"""Every equation of the four lecture notes as printed and as corrected, measured against two references.
+"""Equations of the four lecture notes, as printed and as corrected, measured against two references.
 
-This room imports nothing of the rest of the library, so that it can also serve as an independent check of it.
+This package imports nothing but the errors from the rest of the library, so that it is an independent check of it.
 """
 
 from collections.abc import Iterator
@@ -19,9 +19,16 @@ EQUATIONS: tuple[Equation, ...] = MR_EQUATIONS + Y_EQUATIONS + HSK_EQUATIONS + T
 
 
 def verify(seed: int = 0, note: Note | None = None) -> list[Row]:
-    """Measure every equation, or those of one note, on the random system of `seed`.
+    """Measure every equation, or those of one note, on a random network.
 
-    Returns one row per equation and reading, in the order of the notes. Takes about a second.
+    Args:
+        seed: the seed of the network.
+        note: the note; None for all.
+
+    Returns:
+        A row for each equation and reading, in the order of the notes.
+
+    Cost: about a second.
     """
     system = random_system(seed)
     with _one_thread():
@@ -30,7 +37,7 @@ def verify(seed: int = 0, note: Note | None = None) -> list[Row]:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    # Matrices of a few numbers: a second thread only waits, and on a busy machine it waits a hundred times longer.
+    # With matrices of a few numbers a second thread only waits, on a busy machine a hundred times longer.
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -1,4 +1,4 @@
-"""What an equation of a note is, and how it is measured and judged."""
+"""Equations of the notes: their definition, measurement and verdict."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -13,14 +13,14 @@ from throughtime.lecture_notes.differentiation import Derivative, automatic, cen
 from throughtime.lecture_notes.systems import ElmanSystem
 
 AGREEMENT = 1e-7
-"""Two values are the same equation if their relative distance is at most this."""
+"""Largest relative distance of two values that count as equal."""
 
 DIFFERENCE = 1e-5
-"""A mistake must show at least this relative distance; between the two limits nothing is confirmed."""
+"""Least relative distance that confirms a mistake; between the two limits nothing is confirmed."""
 
 
 class Note(Enum):
-    """The four notes, by the letters that the project cites them with."""
+    """The four notes, by the letters with which the project cites them."""
 
     MR = "MR"  # Martínez-Ramón, Ajith, Rajendra Kurup, "5.2a Training an RNN. Recursive gradients"
     Y = "Y"  # Kun Yuan, "Back Propagation in Recurrent Neural Network", 2024
@@ -29,7 +29,7 @@ class Note(Enum):
 
 
 class Kind(Enum):
-    """What a row can be compared with."""
+    """Kind of an equation, which decides its reference."""
 
     DERIVATIVE = "derivative"  # automatic differentiation and central differences
     DEFINITION = "definition"  # the value of torch's own layer or loss
@@ -37,7 +37,7 @@ class Kind(Enum):
 
 
 class EquationVerdict(Enum):
-    """What is said about an equation as printed; `check` confirms it by measurement or reports a disagreement."""
+    """Verdict on an equation as printed; `check` confirms or refutes it by measurement."""
 
     HOLDS = "holds"
     LEFT_TO_READER = "left to reader"
@@ -60,7 +60,7 @@ class EquationVerdict(Enum):
 
 @dataclass(frozen=True)
 class Known:
-    """A reference that torch computes itself; `source` is its name there."""
+    """Reference value that torch computes; `source` is the name of the function in torch."""
 
     value: Tensor
     source: str
@@ -68,7 +68,7 @@ class Known:
 
 @dataclass(frozen=True)
 class Misfit:
-    """Two factors that stand side by side in print and do not multiply."""
+    """Shapes of two factors that stand side by side in print and do not multiply."""
 
     left: tuple[int, ...]
     right: tuple[int, ...]
@@ -76,7 +76,7 @@ class Misfit:
 
 @dataclass(frozen=True)
 class ExperimentResult:
-    """What an experiment on a claim gave: its numbers by name, and whether they show what the verdict says."""
+    """Result of an experiment on a claim: numbers by name, and whether they show what the verdict says."""
 
     numbers: Mapping[str, float]
     shown: bool
@@ -88,12 +88,12 @@ Value: TypeAlias = Tensor | Misfit
 
 @dataclass(frozen=True)
 class Equation:
-    """One equation of a note in one reading, with everything needed to judge it.
+    """Equation of a note in one reading, with everything needed to judge it.
 
-    `printed` is the equation as the note has it, mistakes included; `corrected` is given where that differs.
-    `reference` is the quantity that the left-hand side names, `meant` the one that the right-hand side is the value
-    of when the label is wrong. A claim has `experiment` instead. `explanation` may quote any field of the `Row` and
-    any number of the experiment in braces.
+    `printed` is the equation as the note has it, mistakes included; `corrected` is the right form where it differs.
+    `reference` is the quantity that the left-hand side names; `meant` is the quantity that the right-hand side
+    computes where the label is wrong. A claim has `experiment` instead. `explanation` may quote, in braces, any field
+    of the `Row` and any number of the experiment.
     """
 
     note: Note
@@ -112,7 +112,7 @@ class Equation:
 
 @dataclass(frozen=True)
 class Row:
-    """One measured line of the table. Distances are relative; `None` stands where there is nothing to measure."""
+    """Measured line of the table. Distances are relative; None where there is nothing to measure."""
 
     note: str
     number: str
@@ -136,7 +136,7 @@ class Row:
 
 
 def literal_product(factors: Sequence[Tensor]) -> Value:
-    """The matrices multiplied exactly as they stand, left to right, or the first two shapes that do not multiply."""
+    """Multiply matrices as they stand, from left to right; return the first two shapes that do not fit, if any."""
     result = factors[0]
     for factor in factors[1:]:
         if result.shape[-1] != factor.shape[0]:
@@ -146,9 +146,10 @@ def literal_product(factors: Sequence[Tensor]) -> Value:
 
 
 def check(equation: Equation, system: ElmanSystem) -> Row:
-    """Measure one equation on one system and say whether its verdict is what the numbers show.
+    """Measure an equation on a network, and compare its verdict with the numbers.
 
-    Returns the row with `confirmed` set; a wrong verdict does not raise, so that a table can list them all.
+    Returns:
+        The row with `confirmed` set; a wrong verdict raises nothing, so that a table can list all of them.
 
     Raises:
         ArgumentError: the equation has neither a reference nor an experiment.
@@ -165,7 +166,7 @@ def check(equation: Equation, system: ElmanSystem) -> Row:
 
 
 def _quotable(measured: dict) -> dict:
-    """What an explanation may quote; a distance that could not be measured reads "nan" instead of failing."""
+    """Return the values that an explanation may quote; a distance that was not measured reads "nan"."""
     known = {name: math.nan if value is None else value for name, value in measured.items()}
     return known | dict(measured.get("numbers", {}))
 
@@ -231,7 +232,7 @@ def _distance(value: Value | None, reference: Tensor | None) -> float | None:
 
 
 def _confirms(row: Row) -> bool:
-    """Whether the measured distances are those that the verdict promises."""
+    """Return whether the measured distances agree with the verdict."""
     if row.verdict is EquationVerdict.HOLDS:
         return _same(row.printed_automatic, row.printed_central, row.kind)
     if not _same(row.corrected_automatic, row.corrected_central, row.kind):

@@ -1,4 +1,4 @@
-"""The factors of the chain rule through time, numerator layout, each found by differentiating one step only."""
+"""Factors of the chain rule through time, numerator layout, each from the derivative of a single step."""
 
 from dataclasses import replace
 from functools import reduce
@@ -15,12 +15,12 @@ Inner = Literal["immediate", "total"]
 
 
 def state_jacobian(system: ElmanSystem, index: int) -> Tensor:
-    """J_t = ∂h_t/∂h_{t-1} as [hidden, hidden]; `index` is t."""
+    """Return J_t = ∂h_t/∂h_{t-1} as [hidden, hidden]; `index` is t."""
     return automatic(Derivative(lambda state: step(system, index, state), states(system)[index - 1]))
 
 
 def immediate(system: ElmanSystem, index: int, parameter: str) -> Tensor:
-    """∂h_t/∂θ with h_{t-1} held fixed, as [hidden, numbers in θ]; `index` is t."""
+    """Return ∂h_t/∂θ with h_{t-1} held fixed, as [hidden, numbers in θ]; `index` is t."""
     before = states(system)[index - 1]
 
     def state(value: Tensor) -> Tensor:
@@ -30,7 +30,7 @@ def immediate(system: ElmanSystem, index: int, parameter: str) -> Tensor:
 
 
 def total(system: ElmanSystem, index: int, parameter: str) -> Tensor:
-    """dh_t/dθ through every earlier step, as [hidden, numbers in θ]; `index` is t."""
+    """Return dh_t/dθ through every earlier step, as [hidden, numbers in θ]; `index` is t."""
 
     def state(value: Tensor) -> Tensor:
         return states(replace(system, **{parameter: value}))[index]
@@ -39,7 +39,7 @@ def total(system: ElmanSystem, index: int, parameter: str) -> Tensor:
 
 
 def jacobian_product(system: ElmanSystem, first: int, last: int, order: Order) -> Tensor:
-    """J_last … J_first, the derivative of h_last by h_{first-1}, or the same factors multiplied the other way round.
+    """Multiply J_last … J_first, the derivative of h_last by h_{first-1}, or the same factors in reverse order.
 
     An empty range (`first` > `last`) gives the identity.
     """
@@ -50,10 +50,10 @@ def jacobian_product(system: ElmanSystem, first: int, last: int, order: Order) -
 
 
 def summed_chain(system: ElmanSystem, rows: Tensor, parameter: str, order: Order, inner: Inner) -> Tensor:
-    """Σ_t Σ_{k≤t} g_t (Π ∂h_j/∂h_{j-1}) ∂h_k/∂θ in the shape of θ.
+    """Return Σ_t Σ_{k≤t} g_t (Π ∂h_j/∂h_{j-1}) ∂h_k/∂θ in the shape of θ.
 
-    `rows` [time, hidden] are the direct derivatives g_t = ∂L/∂h_t, one row per step; `inner` says which derivative
-    ∂h_k/∂θ is put in: with h_{k-1} held fixed, or through every earlier step.
+    `rows` [time, hidden] are the direct derivatives g_t = ∂L/∂h_t, a row for each step; `inner` says which derivative
+    ∂h_k/∂θ is meant: with h_{k-1} held fixed, or through every earlier step.
     """
     leaf = immediate if inner == "immediate" else total
     result = torch.zeros(getattr(system, parameter).numel(), dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""The two references of this room: automatic differentiation and central differences, both in float64."""
+"""References for derivatives: automatic differentiation and central differences, both in float64."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ from torch import Tensor
 from throughtime.errors import ArgumentError
 
 STEP = 2e-4
-"""The usual step of the five-point formula; its truncation, STEP⁴ / 30 times the fifth derivative, and its rounding,
-1e-16 / STEP, both stay near 1e-12."""
+"""Default step of the five-point formula. The truncation error, STEP⁴ / 30 times the fifth derivative, and the
+rounding error, 1e-16 / STEP, both stay near 1e-12."""
 
 
 @dataclass(frozen=True)
 class Derivative:
-    """The derivative of `function` at `point`, as something still to be computed.
+    """Derivative of `function` at `point`, still to be computed.
 
-    Its value has the function's shape followed by the point's shape (numerator layout). With `transposed` the two
-    last axes are swapped, which is the denominator layout of a Jacobian. `step` is the distance of neighbouring points
-    in central differences, per unit of max(1, |entry|); a point close to a pole needs a shorter one.
+    The value has the shape of the function followed by the shape of the point (numerator layout). With `transposed`
+    the last two axes are swapped, which is the denominator layout of a Jacobian. `step` is the distance of neighbouring
+    points in central differences, per unit of max(1, |entry|); a point close to a pole needs a shorter step.
     """
 
     function: Callable[[Tensor], Tensor]
@@ -29,9 +29,9 @@ class Derivative:
 
 
 def automatic(derivative: Derivative) -> Tensor:
-    """The derivative by torch.autograd through whatever loop the function runs.
+    """Differentiate by torch.autograd, through any loop that the function runs.
 
-    Returns a tensor of shape [*function shape, *point shape]. Costs one backward pass per number in the output.
+    Returns a tensor of shape [*function shape, *point shape]. Costs a backward pass for each number in the output.
 
     Raises:
         ArgumentError: the function returns more than one tensor.
@@ -39,13 +39,13 @@ def automatic(derivative: Derivative) -> Tensor:
     value = torch.autograd.functional.jacobian(derivative.function, derivative.point)
     if not isinstance(value, Tensor):
         raise ArgumentError(
-            f"derivative.function returned {type(value).__name__} of tensors where one tensor is allowed; return one."
+            "derivative.function", f"returned a {type(value).__name__} of tensors", "it must return one tensor"
         )
     return value.mT if derivative.transposed else value
 
 
 def central(derivative: Derivative) -> Tensor:
-    """The derivative by the five-point central difference, which calls the function and nothing else.
+    """Differentiate by five-point central differences, which only call the function.
 
     Returns a tensor of shape [*function shape, *point shape]. Costs four calls per number in the point.
     """
@@ -68,7 +68,7 @@ def _slope(derivative: Derivative, index: int) -> Tensor:
 
 
 def distance(value: Tensor, reference: Tensor) -> float:
-    """‖value − reference‖ / ‖reference‖ over all entries; the plain norm of the difference if the reference is zero."""
+    """Return ‖value − reference‖ / ‖reference‖; the norm of the difference if the reference is zero."""
     difference = torch.linalg.vector_norm(value - reference).item()
     scale = torch.linalg.vector_norm(reference).item()
     return difference / scale if scale > 0 else difference

@@ -1,4 +1,4 @@
-"""The statements of [T] that are no equations, each put to an experiment: how far gradients reach, and clipping."""
+"""Experiments on the statements of [T] that are no equations: the reach of gradients, and clipping."""
 
 import math
 from dataclasses import replace
@@ -11,15 +11,15 @@ from throughtime.lecture_notes.differentiation import automatic
 from throughtime.lecture_notes.systems import ElmanSystem, gradient, last_squared_error, logits, without_biases
 
 REACH = 0.01
-"""A gradient that has shrunk to a hundredth counts as gone."""
+"""Factor at which a gradient counts as vanished."""
 
 LONGEST = 400
-"""Lags that are looked at; a reach of this much means "not reached within the experiment"."""
+"""Largest lag of the experiments; a reach of `LONGEST` means that the gradient did not vanish."""
 
 UNITS = 32
 
 THRESHOLD = 1.0
-"""Of the clipping experiments, in units of a gradient's entry or norm."""
+"""Threshold of the clipping experiments, for an entry or the norm of a gradient."""
 
 
 def _gaussian(seed: int, *shape: int) -> Tensor:

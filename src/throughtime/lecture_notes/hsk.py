@@ -24,7 +24,7 @@ from throughtime.lecture_notes.systems import (
 from throughtime.lecture_notes.torch_values import torch_states
 
 STEP = 3
-"""The step at which equations of one t are taken; any would do."""
+"""Step t at which equations of a single step are measured."""
 
 
 def _output(system: ElmanSystem) -> Tensor:

@@ -27,7 +27,7 @@ from throughtime.lecture_notes.systems import (
 )
 
 STEP = 3
-"""The step at which partial derivatives of one step are taken; any would do."""
+"""Step at which partial derivatives of a single step are measured."""
 
 LEAVES: dict[str, Callable[[ElmanSystem, int], Tensor | None]] = {
     "weight_hh": lambda system, k: states(system)[k - 1],

@@ -23,7 +23,7 @@ from throughtime.lecture_notes.systems import (
 from throughtime.lecture_notes.torch_values import torch_states
 
 STEP = 3
-"""The step t+1 at which one-step Jacobians are taken; any inner one would do."""
+"""Step t+1 at which Jacobians of a single step are measured."""
 
 
 def _network(system: ElmanSystem) -> ElmanSystem:

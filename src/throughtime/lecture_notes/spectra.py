@@ -1,4 +1,4 @@
-"""The eigenvalue statements of [Y], each put to an experiment: they are limits, and limits of the linear network."""
+"""Experiments on the eigenvalue statements of [Y], which are limits of the linear network."""
 
 import math
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from throughtime.lecture_notes.differentiation import Derivative, automatic
 from throughtime.lecture_notes.systems import ElmanSystem
 
 LAG = 50
-"""Far enough for 2^50 and 0.17^50 to leave no doubt, near enough for float64."""
+"""Lag of the experiments: 2^50 and 0.17^50 leave no doubt, and float64 holds both."""
 
 
 def _matrix(*rows: tuple[float, ...]) -> Tensor:

@@ -1,4 +1,4 @@
-"""The rows as text: a table of a given width, and the sentence that sums it up."""
+"""Rows as text: a table of a given width, and a summary in one sentence."""
 
 import textwrap
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from throughtime.lecture_notes.base import EquationVerdict, Kind, Row
 
 NARROWEST = 110
-"""Below this width the columns leave no room for the names of the equations."""
+"""Least width of the table, at which the names of the equations still have room."""
 
 FIGURE = 9
 VERDICT = max(len(f"  NOT {verdict.value}") for verdict in EquationVerdict)
@@ -16,7 +16,7 @@ CONDITIONAL = frozenset({EquationVerdict.APPROXIMATE, EquationVerdict.ASYMPTOTIC
 
 
 def table(rows: Sequence[Row], width: int = 120) -> str:
-    """The rows with their distances, each followed by its statement and its explanation, at most `width` wide."""
+    """Format rows with their distances, each with its statement and explanation, at most `width` wide."""
     name_width = width - 5 * FIGURE - VERDICT
     groups = " " * name_width + f"{'as printed':>{2 * FIGURE}}{'corrected':>{2 * FIGURE}}{'references':>{FIGURE + 3}}"
     figures = "".join(f"{name:>{FIGURE}}" for name in ("autodiff", "central", "autodiff", "central", "apart"))
@@ -29,7 +29,7 @@ def table(rows: Sequence[Row], width: int = 120) -> str:
 
 
 def summary(rows: Sequence[Row]) -> str:
-    """One line: how many equations hold, how many are wrong as printed, and how well the corrected ones agree.
+    """Summarize how many equations hold, how many are wrong, and how well the corrected ones agree.
 
     An equation with several readings holds if all of them do, and holds in part if only some do.
     """
@@ -58,7 +58,7 @@ def _standing(verdicts: set[EquationVerdict]) -> str:
 
 
 def _worst(rows: Sequence[Row]) -> tuple[float, float]:
-    """The largest distance of a right form, corrected or printed, from either reference."""
+    """Return the largest distances of right forms, corrected or printed, from the two references."""
     automatic, central = [0.0], [0.0]
     for row in rows:
         if row.kind is not Kind.DERIVATIVE:

@@ -1,4 +1,4 @@
-"""The value of torch.nn.RNN with the weights of a system: what the forward equations of the notes are held against."""
+"""Values of torch.nn.RNN with the weights of a network, the reference for forward equations."""
 
 from typing import Literal
 
@@ -9,8 +9,8 @@ from throughtime.lecture_notes.systems import ElmanSystem
 
 
 def torch_states(system: ElmanSystem, nonlinearity: Literal["tanh", "relu"]) -> Tensor:
-    """h_1 … h_T of torch.nn.RNN as [time, hidden]."""
-    # The layer draws initial weights that are thrown away: the caller's random numbers must not change by that.
+    """Compute h_1 … h_T by torch.nn.RNN as [time, hidden]."""
+    # The layer draws initial weights that are not used; the caller's random numbers must stay the same.
     with torch.random.fork_rng(devices=[]):
         layer = torch.nn.RNN(system.inputs.shape[1], system.hidden_size, nonlinearity=nonlinearity, dtype=torch.float64)
     values = {

@@ -27,7 +27,7 @@ from throughtime.lecture_notes.systems import (
 from throughtime.lecture_notes.torch_values import torch_states
 
 WINDOW = 3
-"""N of "updating weights every N steps"; it divides the T = 6 of the systems."""
+"""N of "updating weights every N steps"; a divisor of T = 6."""
 
 
 def _reference(parameter: str) -> Callable[[ElmanSystem], Derivative]:
