@@ -1,4 +1,4 @@
-"""Records of runs and diagnoses: written by them, read by reports. Imports no torch, so that reports stay light."""
+"""What runs and diagnoses leave behind, and what reads it later. No torch here, so that reports stay light."""
 
 from throughtime.records.files import write_aside as write_aside
 from throughtime.records.flow import DIAGNOSES as DIAGNOSES

@@ -1,4 +1,4 @@
-"""Records of a diagnosis of the gradient's flow through time, as plain numbers for a report.
+"""What a diagnosis of the gradient's flow through time leaves behind: plain numbers, which a report reads.
 
 s_t is the state (h; h and c of an LSTM, side by side), S its size, L the loss, and L_t the part of it that enters the
 recurrence at step t. Steps and rows are counted from 0, lags in steps. Norms are 2-norms, logarithms natural.
@@ -18,7 +18,7 @@ FLOW_FORMAT = 1
 
 
 class Verdict(StrEnum):
-    """Verdict on the flow of a gradient through time."""
+    """What the flow of a gradient through time is like."""
 
     HEALTHY = "healthy"
     VANISHING = "vanishing"
@@ -33,10 +33,10 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class LagCurve:
-    """Change of a gradient on its way back: ratios ‖∂L_t/∂s_{t-k}‖ / ‖∂L_t/∂s_t‖ by lag k = 0, 1, …, K.
+    """How a gradient changes on its way back: ratios ‖∂L_t/∂s_{t-k}‖ / ‖∂L_t/∂s_t‖ by lag k = 0, 1, …, K.
 
-    `mean` and `quantiles` (by name: "0.05", "0.25", "0.5", "0.75", "0.95") are over the samples (t, row) that reach
-    back to the lag; `samples` is their number. `norm` is the median of ‖∂L_t/∂s_t‖.
+    They are taken over samples (t, row); `mean` and `quantiles` (name: "0.05", "0.25", "0.5", "0.75", "0.95") over
+    those that reach back so far, of which `samples` has the number. `norm` is the median of ‖∂L_t/∂s_t‖.
     """
 
     mean: list[float]
@@ -47,11 +47,10 @@ class LagCurve:
 
 @dataclass(frozen=True)
 class Horizon:
-    """Lag from which on the median of the lag curve stays below `level`.
+    """The lag from which on the median of the lag curve stays below `level`; fractional, interpolated in logarithms.
 
-    The lag is fractional, interpolated in logarithms; `low` and `high` bound it with 90 % confidence (bootstrap over
-    rows). inf: the curve does not fall so far within `observed`, the largest lag that was seen. nan: there was no
-    gradient.
+    `low` and `high` bound it with 90 % confidence (bootstrap over rows). inf: it does not fall so far within
+    `observed`, the largest lag that was seen. nan: there was no gradient.
     """
 
     level: float
@@ -63,7 +62,7 @@ class Horizon:
 
 @dataclass(frozen=True)
 class LagShare:
-    """Norm of the part of the gradient of the parameters that passes through the lags start … stop - 1."""
+    """‖·‖ of the part of ∂L/∂(the recurrence's parameters) that comes by way of the lags start … stop - 1."""
 
     start: int
     stop: int
@@ -72,10 +71,9 @@ class LagShare:
 
 @dataclass(frozen=True)
 class GainMap:
-    """Root-mean-square gain ‖∂s_t/∂s_r‖_F / √S between steps.
+    """Root-mean-square gain ‖∂s_t/∂s_r‖_F / √S: `gain[i][j]` for t = `to_steps[i]`, r = `from_steps[j]`; nan for r > t.
 
-    `gain[i][j]` is the gain for t = `to_steps[i]` and r = `from_steps[j]`: 1 on the diagonal, nan for r > t. The gain
-    is estimated from random probes; where it is exact, `spectral` has the spectral norms.
+    1 on the diagonal; it is estimated from random probes, or exact, with the spectral norm beside it.
     """
 
     to_steps: list[int]
@@ -86,7 +84,7 @@ class GainMap:
 
 @dataclass(frozen=True)
 class MatrixSpectrum:
-    """Spectrum of a block of recurrent weights.
+    """Of one block of recurrent weights.
 
     Attributes:
         eigenvalues: [real, imaginary] each; empty where the block is not square.
@@ -105,14 +103,13 @@ class MatrixSpectrum:
 
 @dataclass(frozen=True)
 class Spectrum:
-    """Spectra of the recurrent weights by block, and of J_t = ∂s_t/∂s_{t-1} at sampled steps.
+    """Of the recurrent weights by block ("weight_hh", or gate by gate), and of J_t = ∂s_t/∂s_{t-1} at sampled steps.
 
     Attributes:
-        weights: by block: "weight_hh", or gate by gate.
         jacobian_eigenvalues: [real, imaginary] each, of all sampled steps together.
         jacobian_norms: the largest singular value of each sampled J_t.
-        jacobian_radii: the largest |eigenvalue| of each sampled J_t.
-        bound: γ σ_max(W_hh), the bound of Pascanu et al. (2013) on the growth in a step; None where the cell has none.
+        jacobian_radii: the largest |eigenvalue| of each.
+        bound: γ σ_max(W_hh), by which Pascanu et al. (2013) bound a step's growth; None where the cell has no such.
     """
 
     weights: dict[str, MatrixSpectrum]
@@ -124,10 +121,9 @@ class Spectrum:
 
 @dataclass(frozen=True)
 class Lyapunov:
-    """Lyapunov exponents per step, decreasing, with their standard errors.
+    """Lyapunov exponents per step, decreasing, with their standard errors; -inf where a direction is lost at once.
 
-    -inf is a direction that is lost at once. The exponents are means over `steps` steps of `rows` rows, after
-    `discarded` steps in which the directions aligned.
+    They are means over `steps` steps of `rows` rows, after `discarded` steps in which the directions aligned.
     """
 
     exponents: list[float]
@@ -138,25 +134,25 @@ class Lyapunov:
 
 
 class Role(StrEnum):
-    """Role of an activation in its cell."""
+    """What an activation does in its cell."""
 
-    CONTENT = "content"  # is written to the state; its slope is a factor of the gradient
+    CONTENT = "content"  # what is written: its slope is a factor of the gradient
     KEEP = "keep"  # the share of the old state that is kept
     GATE = "gate"  # lets something in or out
 
 
 @dataclass(frozen=True)
 class Activation:
-    """Activations of one name ("forget gate", "h", …) over all steps, rows and units.
+    """One kind of activation ("forget gate", "h", …) over all steps, rows and units.
 
     Attributes:
-        low, high: the ends of the range; infinite where the range has no end.
-        mean: the mean.
+        low, high: the ends of its range; infinite where it has none.
+        mean: its mean.
         at_low, at_high: the shares of values within a twentieth of the range of either end.
         histogram: shares in 20 equal bins from the least to the greatest value that came, or from low to high.
         edges: the 21 edges of the bins.
-        time_constants: for the role KEEP: the quantiles 0.05, 0.25, 0.5, 0.75, 0.95 over units of
-            -1 / mean ln(kept share), in steps; empty for other roles.
+        time_constants: of what keeps the state: the quantiles 0.05, 0.25, 0.5, 0.75, 0.95 over units of
+            -1 / mean ln(kept share), in steps; empty for the others.
     """
 
     name: str
@@ -173,10 +169,10 @@ class Activation:
 
 @dataclass(frozen=True)
 class Units:
-    """Units of a recurrence: their number, the number of dead units (which never change), and their size.
+    """The units of a recurrence: how many, how many are dead (never change), and their size step by step.
 
-    `state_norms` is the root mean square of h_t over rows and units, step by step. `preactivation` is the root mean
-    square of the inputs of the content activations; nan where the cell does not give them.
+    `state_norms` has the root mean square over rows and units of h_t; `preactivation` that of what the content
+    activations are applied to, nan where the cell does not say.
     """
 
     units: int
@@ -187,18 +183,18 @@ class Units:
 
 @dataclass(frozen=True)
 class LayerFlow:
-    """Flow through one direction of one recurrent layer.
+    """One direction of one recurrent layer.
 
     Attributes:
-        name: as a tap names it: "recurrent.l0", "l1_reverse". Steps of a reverse direction count in its order.
-        cell: the name of the class of the cell.
+        name: as a tap names it: "recurrent.l0", "l1_reverse". Steps of a reverse direction count in its own order.
+        cell: the name of the cell's class.
         linear: whether J_t does not depend on the state.
         size: S.
         by_step: root mean square over rows of ‖∂L/∂s_t‖, total, before clipping, for t = 0 … T - 1.
         by_member: the same for each member of the state.
-        clipped: share of steps at which per-step clipping took effect; 0 without clipping.
-        by_lag, horizons, shares, gains, spectrum, lyapunov, activations, units: see the classes; None or empty where
-            they were not asked for or cannot be computed.
+        clipped: share of steps at which per-step clipping took hold; 0 where there is none.
+        by_lag, horizons, shares, gains, spectrum, lyapunov, activations, units: see there; None where it was not asked
+            for or cannot be had.
     """
 
     name: str
@@ -219,7 +215,7 @@ class LayerFlow:
 
 
 class Source(StrEnum):
-    """Source of the first value that is not finite."""
+    """Where something that is not finite was met first."""
 
     WEIGHTS = "weights"
     INPUT = "input"
@@ -230,9 +226,9 @@ class Source(StrEnum):
 
 @dataclass(frozen=True)
 class NonFinite:
-    """First NaN or infinity, in the order of the computation: source, layer (or weight), step and row.
+    """The first NaN or infinity, in the order of the computation: what, in which layer (or weight), step and row.
 
-    Step and row are -1 where they have no meaning (weights, loss).
+    Step and row are -1 where there is none (weights, loss).
     """
 
     source: Source
@@ -243,14 +239,13 @@ class NonFinite:
 
 @dataclass(frozen=True)
 class Finding:
-    """Verdict with the figures that decided it.
+    """A verdict with what decided it.
 
     Attributes:
-        verdict: the verdict.
-        layer: the layer that decided the verdict; "" for the whole model.
-        numbers: name → figure that decided the verdict.
+        layer: the layer that decided it; "" for the whole model.
+        numbers: name → the figure that decided it.
         sentence: the verdict in words, with the figures.
-        suggestions: sentences on what to try, each with the figure that it follows from; the most promising first.
+        suggestions: what to try, each with the figure that it follows from; most promising first.
     """
 
     verdict: Verdict
@@ -262,17 +257,17 @@ class Finding:
 
 @dataclass(frozen=True)
 class Flow:
-    """Diagnosis of a model on a batch.
+    """One diagnosis of one model on one batch.
 
     Attributes:
-        update: number of updates of the weights before the diagnosis; None where nobody counted.
+        update: after how many updates of the weights, None where nobody counted.
         steps, rows: T and B of the batch.
         loss: L.
-        wanted_lag: number of steps back that the gradient is wanted, by which vanishing is judged.
+        wanted_lag: how many steps back the gradient is wanted, by which vanishing is judged.
         layers: in the order of the computation.
         nonfinite: None where all is finite.
         finding: the verdict.
-        seconds: duration of the diagnosis.
+        seconds: how long the diagnosis took.
     """
 
     update: int | None
@@ -293,11 +288,7 @@ def write_flows(folder: Path, flows: list[Flow]) -> None:
 
 
 def read_flows(folder: Path) -> list[Flow]:
-    """Read `diagnosis.json`.
-
-    Raises:
-        RunFolderError: the file is missing, damaged or of another version.
-    """
+    """Read `diagnosis.json`; raises `RunFolderError` when it is missing, damaged or of another version."""
     try:
         plain = json.loads(content(folder, DIAGNOSES))
         version = plain["format"]
