@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: train test browser check bench-results clean help
+.PHONY: train test browser check clean help
 
 help:
 	@sed -n '1,5s/^# \{0,1\}//p' Makefile

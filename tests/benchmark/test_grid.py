@@ -32,7 +32,7 @@ def test_shapes_as_they_are_written():
 
 @pytest.mark.parametrize("text", ["", "3x4", "3x4x5x6", "0x4x5", "3x-4x5", "ax4x5", "3x4x5.5", "3x4x٥"])
 def test_what_is_no_shape(text):
-    with pytest.raises(ArgumentError, match="--shapes has .*rows x hidden units x steps"):
+    with pytest.raises(ArgumentError, match=r"^shapes has .*; a shape is rows x hidden units x steps, .*: separate"):
         Shape.parse(text)
 
 

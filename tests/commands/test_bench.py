@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from commands.processes import process
 
-from throughtime.benchmark import jax_scan, measure, methods, problem, tapping
+from throughtime.benchmark import jax_scan, measure, methods, sides, tapping, trainings
 from throughtime.commands import bench
 from throughtime.kernels import native
 from throughtime.layers import LSTM
@@ -56,7 +56,7 @@ def test_variants_json_and_plot(command, tmp_path):
 
 
 def test_a_failure_of_parity_is_told_and_is_the_exit_code(command, monkeypatch):
-    monkeypatch.setitem(problem.OURS, "lstm", Wrong)
+    monkeypatch.setitem(sides.OURS, "lstm", Wrong)
     code, out, err = command("bench", *TINY)
     assert (code, err) == (1, "")
     (row,) = [line for line in out.splitlines() if line.startswith("lstm")]
@@ -90,15 +90,15 @@ def test_the_instruction_set_is_chosen_and_put_back(command, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--cells", "rnn,lsmt"], "--cells has 'lsmt'; there are rnn, gru, lstm, parted by commas."),
-        (["--shapes", "3x7"], "--shapes has '3x7'; a shape is rows x hidden units x steps"),
-        (["--variants", "packed,al"], "--variants has 'al'; there are layers, "),
-        (["--threads", "-1"], "--threads is -1; it must be at least 1"),
+        (["--cells", "rnn,lsmt"], "cells has 'lsmt'; it must be some of rnn, gru and lstm, separated by commas"),
+        (["--shapes", "3x7"], "shapes has '3x7'; a shape is rows x hidden units x steps, such as 32x128x100: separate"),
+        (["--variants", "packed,al"], "variants has 'al'; it must be some of layers, "),
+        (["--threads", "-1"], "threads is -1; it must be at least 1, or 0 for torch's choice"),
         (["--threads", "two"], "--threads is two; it must be a whole number."),
-        (["--json", "missing/folder.json"], "--json missing/folder.json: not a file in a folder that exists"),
-        (["--json", "."], "--json .: not a file"),
-        (["--plot", "missing/grid.png"], "--plot missing/grid.png: not a file in a folder that exists"),
-        (["--plot", "grid.gif"], "--plot grid.gif: the name must end in .png, .svg, .pdf."),
+        (["--json", "missing/folder.json"], "json is missing/folder.json; it must be a file in a folder that exists"),
+        (["--json", "."], "json is .; it must be a file in a folder"),
+        (["--plot", "missing/grid.png"], "plot is missing/grid.png; it must be a file in a folder that exists"),
+        (["--plot", "grid.gif"], "plot is grid.gif; the name must end in .png, .svg or .pdf"),
         (["--instruction-set", "sse9"], "the instruction set is 'sse9'"),
     ],
 )
@@ -188,9 +188,14 @@ def test_help_names_the_options_and_needs_no_torch():
         "--quick",
         "--methods",
         "--tap",
+        "--train",
         "--cells",
         "--shapes",
         "--variants",
+        "--hidden-size",
+        "--num-layers",
+        "--epochs",
+        "--repeat",
         "--threads",
         "--instruction-set",
         "--json",
@@ -249,12 +254,12 @@ def test_an_exact_method_that_is_not_is_the_exit_code_and_ctrl_c_loses_nothing(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--cells", "rnn,lsmt"], "--cells has 'lsmt'; there are rnn, gru, lstm, parted by commas."),
-        (["--shapes", "3x7x11,1x2x3"], "--shapes is '3x7x11,1x2x3'; with --methods it must be one shape."),
-        (["--shapes", "3x7"], "--shapes has '3x7'; a shape is rows x hidden units x steps"),
-        (["--variants", "packed"], "--variants is for the grid; with --methods leave it out."),
-        (["--threads", "-1"], "--threads is -1; it must be at least 1"),
-        (["--json", "."], "--json .: not a file"),
+        (["--cells", "rnn,lsmt"], "cells has 'lsmt'; it must be some of rnn, gru and lstm, separated by commas"),
+        (["--shapes", "3x7x11,1x2x3"], "shapes is '3x7x11,1x2x3'; with "),
+        (["--shapes", "3x7"], "shapes has '3x7'; a shape is rows x hidden units x steps, such as 32x128x100: separate"),
+        (["--variants", "packed"], "variants came with "),
+        (["--threads", "-1"], "threads is -1; it must be at least 1, or 0 for torch's choice"),
+        (["--json", "."], "json is .; it must be a file in a folder"),
     ],
 )
 def test_wrong_options_beside_methods_are_refused_before_any_work(refused, monkeypatch, words, said):
@@ -294,4 +299,68 @@ def test_a_tap_that_changes_gradients_is_the_exit_code_and_ctrl_c_loses_nothing(
 @pytest.mark.parametrize("words", [["--variants", "packed"], ["--plot", "x.png"], ["--methods"]])
 def test_what_the_tap_has_no_use_for_is_refused(refused, monkeypatch, words):
     monkeypatch.setattr(tapping, "measure_tap", lambda *_: pytest.fail("measured"))
-    assert f"{words[0]} is not for --tap" in refused("bench", "--tap", *words, code=2)
+    said = refused("bench", "--tap", *words, code=2)
+    assert f"{words[0].removeprefix('--')} came with " in said and said.endswith("it is not for the tap: leave it out")
+
+
+SMALL = ("--hidden-size", "5", "--num-layers", "1", "--epochs", "1", "--threads", "1")
+
+
+def test_two_trainings_of_one_model_in_a_table_and_a_file(command, text_file, tmp_path):
+    options = (*SMALL, "--cells", "gru,rnn", "--repeat", "2", "--json", tmp_path / "trainings.json")
+    code, out, err = command("bench", "--train", text_file, *options)
+    assert (code, err) == (0, "")
+    rows = [line.split() for line in out.splitlines() if line.startswith(("throughtime ", "torch.nn "))]
+    assert [row[0] for row in rows] == ["throughtime", "torch.nn"] * 4
+    for ours, theirs in zip(rows[::2], rows[1::2], strict=True):
+        assert float(ours[1]) == pytest.approx(float(theirs[1]), rel=1e-4), "the same model is learned"
+        assert (len(ours), len(theirs)) == (4, 5)
+    assert f"-- {text_file}: gru, 1 layer of 5, 1 epoch" in out and "Threads   1" in out
+    content = json.loads((tmp_path / "trainings.json").read_text(encoding="utf-8"))
+    assert content["complete"] and [one["cell"] for one in content["trainings"]] == ["gru", "gru", "rnn", "rnn"]
+    assert content["tasks"][0]["hidden_size"] == 5 and content["machine"]["threads"] == 1
+
+
+def test_ctrl_c_keeps_the_pairs_of_trainings(command, monkeypatch, tmp_path, text_file):
+    def train_text(task, with_torch):
+        if task.cell == "rnn" and with_torch:
+            raise KeyboardInterrupt
+        return trainings.TrainingFigures(1.5, 2.0, 300.0 if with_torch else 600.0)
+
+    monkeypatch.setattr(trainings, "train_text", train_text)
+    target = tmp_path / "trainings.json"
+    code, out, err = command("bench", "--train", text_file, "--cells", "lstm,rnn", "--json", target)
+    assert (code, err) == (130, "throughtime: Interrupted.\n") and out.endswith("Ended early.\n")
+    content = json.loads(target.read_text(encoding="utf-8"))
+    assert not content["complete"] and [one["ratio"] for one in content["trainings"]] == [2]
+    assert "-- " + str(text_file) + ": lstm, 2 layers of 128, 6 epochs" in out, "the defaults of throughtime train"
+
+
+def test_pydoc_is_trained_on_by_default(command, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        trainings, "train_text", lambda task, with_torch: seen.append(task) or trainings.TrainingFigures(1.0, 1.0, 1.0)
+    )
+    assert command("bench", "--train", "--threads", "1")[0] == 0
+    assert seen == [trainings.TrainingTask("pydoc", "lstm", threads=1)] * 2
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--train", "x", "--methods"], "methods came with "),
+        (["--train", "x", "--quick"], "quick came with "),
+        (["--train", "x", "--shapes", "1x2x3"], "shapes came with "),
+        (["--train", "x", "--plot", "x.png"], "plot came with "),
+        (["--train", "x", "--repeat", "0"], "repeat is 0; it must be at least 1"),
+        (["--train", "x", "--cells", "elman"], "cells has 'elman'; it must be some of rnn, gru and lstm"),
+        (["--train", "x", "--threads", "-1"], "threads is -1; it must be at least 1"),
+        (["--train", "x", "--hidden-size", "-3"], "-3; it must be at least 1"),
+        (["--hidden-size", "3"], "came without "),
+        (["--repeat", "3"], "came without "),
+    ],
+)
+def test_wrong_options_of_trainings_are_refused_before_any_work(refused, monkeypatch, words, said):
+    monkeypatch.setattr(trainings, "train_text", lambda *_: pytest.fail("trained"))
+    monkeypatch.setattr(measure, "measure", lambda *_: pytest.fail("measured"))
+    assert said in refused("bench", *words, code=2)

@@ -194,17 +194,26 @@ def test_the_function_transform_gives_the_same_gradient(loss, reduction: str):
 
 
 REFUSED = {
-    "mask and lengths": ({"mask": prefix_mask(), "lengths": LENGTHS}, "mask and lengths were both given"),
-    "transposed mask": ({"mask": prefix_mask().T}, r"mask has shape \(5, 7\); allowed is \(7, 5\)"),
-    "mask to broadcast": ({"mask": prefix_mask()[:, :1]}, r"mask has shape \(7, 1\)"),
-    "float mask": ({"mask": prefix_mask().float()}, "mask has dtype torch.float32; allowed is torch.bool"),
-    "float lengths": ({"lengths": torch.tensor(LENGTHS) * 1.0}, "lengths has dtype torch.float32"),
-    "bool lengths": ({"lengths": torch.ones(B, dtype=torch.bool)}, "lengths has dtype torch.bool"),
-    "too few lengths": ({"lengths": LENGTHS[:1]}, r"lengths has shape \(1,\); allowed is \(5,\)"),
-    "length above T": ({"lengths": [4, 0, 8, 1, 3]}, "lengths holds 8; allowed are 0 to 7"),
-    "negative length": ({"lengths": [4, -1, 7, 1, 3]}, "lengths holds -1; allowed are 0 to 7"),
-    "reduction": ({"reduction": "average"}, "reduction is 'average'; allowed are"),
-    "steps": ({"steps": "first"}, "steps is 'first'; allowed are"),
+    "mask and lengths": (
+        {"mask": prefix_mask(), "lengths": LENGTHS},
+        "^mask came together with `lengths`; .*: give only one",
+    ),
+    "transposed mask": ({"mask": prefix_mask().T}, r"^mask has the shape \(5, 7\); it must be \(7, 5\)"),
+    "mask to broadcast": ({"mask": prefix_mask()[:, :1]}, r"^mask has the shape \(7, 1\); it must be \(7, 5\)"),
+    "float mask": ({"mask": prefix_mask().float()}, "^mask has the dtype torch.float32; it must be torch.bool"),
+    "float lengths": (
+        {"lengths": torch.tensor(LENGTHS) * 1.0},
+        "^lengths has the dtype torch.float32; it must hold integers",
+    ),
+    "bool lengths": (
+        {"lengths": torch.ones(B, dtype=torch.bool)},
+        "^lengths has the dtype torch.bool; it must hold integers",
+    ),
+    "too few lengths": ({"lengths": LENGTHS[:1]}, r"^lengths has the shape \(1,\); it must be \(5,\)"),
+    "length above T": ({"lengths": [4, 0, 8, 1, 3]}, "^lengths holds 8; it must hold numbers from 0 to 7"),
+    "negative length": ({"lengths": [4, -1, 7, 1, 3]}, "^lengths holds -1; it must hold numbers from 0 to 7"),
+    "reduction": ({"reduction": "average"}, "^reduction is 'average'; it must be 'mean', 'sum' or 'none'"),
+    "steps": ({"steps": "first"}, "^steps is 'first'; it must be 'all' or 'last'"),
 }
 
 
@@ -221,19 +230,25 @@ def test_options_that_do_not_fit_are_refused_by_name(loss, case: str):
 
 def test_tensors_that_do_not_fit_are_refused_by_name():
     predictions, targets = features()
-    with pytest.raises(ArgumentError, match=r"targets has shape \(7, 1, 3\); allowed is .*\(7, 5\)"):
+    with pytest.raises(
+        ArgumentError, match=r"^targets has the shape \(7, 1, 3\); it must be .*\(7, 5\) of the predictions: give"
+    ):
         sequence_loss(quartic, predictions, targets[:, :1])
-    with pytest.raises(ArgumentError, match=r"predictions has shape \(7,\); .*batched=False"):
+    with pytest.raises(
+        ArgumentError, match=r"^predictions has the shape \(7,\); it must be \[T, B, …\]: give batched=False"
+    ):
         sequence_loss(quartic, predictions[:, 0, 0], targets[:, 0, 0])
-    with pytest.raises(ArgumentError, match=r"predictions has shape \(\)"):
+    with pytest.raises(ArgumentError, match=r"^predictions has the shape \(\); it must be \[T, …\]$"):
         sequence_loss(quartic, predictions[0, 0, 0], targets[0, 0, 0], batched=False)
 
 
 def test_a_user_loss_that_does_not_give_one_number_per_step_is_refused():
     predictions, targets = features()
-    with pytest.raises(ArgumentError, match=r"per_step_loss returned shape \(15, 3\) for 15 steps; allowed is \[15\]"):
+    with pytest.raises(
+        ArgumentError, match=r"^per_step_loss returned the shape \(15, 3\) for 15 steps; it must return \[15\]"
+    ):
         sequence_loss(torch.nn.MSELoss(reduction="none"), predictions, targets, lengths=LENGTHS)
-    with pytest.raises(ArgumentError, match=r"per_step_loss returned shape \(\) for 35 steps"):
+    with pytest.raises(ArgumentError, match=r"^per_step_loss returned the shape \(\) for 35 steps"):
         sequence_loss(torch.nn.MSELoss(), predictions, targets)
 
 

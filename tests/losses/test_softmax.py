@@ -91,9 +91,11 @@ def test_huge_logits_stay_finite(loss):
 def test_a_class_out_of_range_is_refused_with_value_and_position_unless_it_is_padding(loss, wrong: int):
     targets = classes()
     targets[5, 2] = wrong
-    with pytest.raises(ArgumentError, match=rf"targets is {wrong} at step 5, batch row 2 .*allowed are 0 to 2"):
+    with pytest.raises(
+        ArgumentError, match=rf"^targets is {wrong} at step 5, batch row 2 .*; it must be from 0 to 2, .*: mark padding"
+    ):
         loss(logits(), targets, lengths=LENGTHS)
-    with pytest.raises(ArgumentError, match=rf"targets is {wrong} at step 5 \(counted from 0\)"):
+    with pytest.raises(ArgumentError, match=rf"^targets is {wrong} at step 5 \(counted from 0\)"):
         loss(logits()[:, 2], targets[:, 2])
     targets[5, 2], targets[5, 3] = 0, wrong
     assert loss(logits(), targets, lengths=LENGTHS).isfinite()
@@ -107,7 +109,7 @@ def test_bytes_reach_more_than_255_classes():
 
 @pytest.mark.parametrize("loss", [cross_entropy, softmax_squared_error])
 def test_targets_that_do_not_fit_are_refused_by_name(loss):
-    allowed = r"allowed are \(7, 5\), class indices, and \(7, 5, 3\), probabilities"
+    allowed = r"^targets has the shape .*; it must be \(7, 5\), class indices, or \(7, 5, 3\), probabilities$"
     for wrong in (
         classes()[:, :1],
         classes().T,
@@ -118,9 +120,9 @@ def test_targets_that_do_not_fit_are_refused_by_name(loss):
         with pytest.raises(ArgumentError, match=allowed):
             loss(logits(), wrong)
     for dtype in (torch.float64, torch.bool):
-        with pytest.raises(ArgumentError, match=f"targets has dtype {dtype}; class indices are integers"):
+        with pytest.raises(ArgumentError, match=f"^targets has the dtype {dtype}; class indices must be integers: try"):
             loss(logits(), classes().to(dtype))
-    with pytest.raises(ArgumentError, match=r"logits has shape \(7, 5, 3, 1\)"):
+    with pytest.raises(ArgumentError, match=r"^logits has the shape \(7, 5, 3, 1\); it must be"):
         loss(logits()[..., None], classes())
-    with pytest.raises(ArgumentError, match="logits has dtype torch.int64"):
+    with pytest.raises(ArgumentError, match="^logits has the dtype torch.int64; it must hold"):
         loss(logits().long(), classes())

@@ -36,7 +36,7 @@ from throughtime.records import (
 from throughtime.records.plain import from_plain
 from throughtime.report import report_of_run
 from throughtime.report.maps import NormMap
-from throughtime.report.sentences import Absent, Figure, LookFor, Says
+from throughtime.report.sentences import Absent, FigureName, LookFor, Says
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_the_verdict_comes_first(rich_page):
 def test_every_figure_of_a_verdict_has_words():
     measured = Evidence(flow().layers[0], 25, 200, 1.0, 0, 0.5, 199, 0.1, 25, 64, Horizon(0.01, 4.0, 3.0, 5.0, 199),
                         -0.1, 0.01, 1.0, 0.5, 6.0)  # fmt: skip
-    assert set(Figure.__members__) == {name.upper() for name in (*measured.numbers(), "step", "row", "loss")}
+    assert set(FigureName.__members__) == {name.upper() for name in (*measured.numbers(), "step", "row", "loss")}
 
 
 def test_a_device_is_not_replaced_by_a_page(bare, tmp_path):

@@ -12,7 +12,7 @@ from torch import nn
 import throughtime as tt
 from throughtime.errors import ArgumentError, NonFiniteError, UnsupportedError, WrongGradientError
 from throughtime.gradients import GradientMethod, Gradients
-from throughtime.verification import Finding
+from throughtime.verification import ComparisonOutcome
 
 WRONG_AT = (3, 1)
 
@@ -103,7 +103,7 @@ def test_one_wrong_element_is_named_with_both_values():
     x = torch.randn(5, 3, dtype=torch.float64)
     report = tt.verify_gradients(_Cube.apply, x, loss=lambda y: y.sum())
     (place,) = report.failures
-    assert (place.tensor, place.index, place.finding) == ("inputs[0]", WRONG_AT, Finding.DIFFERS)
+    assert (place.tensor, place.index, place.finding) == ("inputs[0]", WRONG_AT, ComparisonOutcome.DIFFERS)
     right = 3 * x[WRONG_AT].item() ** 2
     assert place.differences == pytest.approx(right, rel=1e-9) and place.automatic == pytest.approx(1.001 * right)
     assert place.uncertainty < 1e-9
@@ -240,7 +240,7 @@ def test_a_value_outside_of_the_one_sided_derivatives_is_wrong_even_at_a_kink():
             return 2 * gradient
 
     report = tt.verify_gradients(Relu.apply, torch.tensor([0.0]), loss=lambda y: y.sum())
-    assert [place.finding for place in report.failures] == [Finding.DIFFERS]
+    assert [place.finding for place in report.failures] == [ComparisonOutcome.DIFFERS]
 
 
 def test_a_kink_nearby_is_no_kink():
@@ -249,7 +249,7 @@ def test_a_kink_nearby_is_no_kink():
 
 def test_a_jump_is_a_failure_with_its_own_words():
     report = tt.verify_gradients(lambda x: torch.round(x) + x, torch.tensor([0.5, 0.2]))
-    assert [(place.index, place.finding) for place in report.failures] == [((0,), Finding.UNSETTLED)]
+    assert [(place.index, place.finding) for place in report.failures] == [((0,), ComparisonOutcome.UNSETTLED)]
     assert "do not settle" in report.sentence
 
 
@@ -316,9 +316,19 @@ class _Counting(nn.Module):
 @pytest.mark.parametrize(
     ("model", "inputs", "error", "said"),
     [
-        (torch.tanh, (torch.tensor([1, 2]),), ArgumentError, "nothing to compare"),
-        (lambda x: x.argmax(), (torch.randn(3),), ArgumentError, "nothing to differentiate: the output holds no"),
-        (lambda x: x.detach(), (torch.randn(3),), UnsupportedError, "hangs on no parameter and no input"),
+        (
+            torch.tanh,
+            (torch.tensor([1, 2]),),
+            ArgumentError,
+            "^inputs hold no floating tensor, .*; there is nothing to compare: ",
+        ),
+        (
+            lambda x: x.argmax(),
+            (torch.randn(3),),
+            ArgumentError,
+            "^model returned no floating .*; there is nothing to differentiate",
+        ),
+        (lambda x: x.detach(), (torch.randn(3),), UnsupportedError, "depends on no parameter and no input"),
         (_Counting(), (torch.randn(3),), UnsupportedError, "Two evaluations .* differ by .* in output"),
         (torch.log, (torch.tensor([1.0, -1.0]),), NonFiniteError, r"output holds nan at \[1\]"),
         (torch.tanh, (torch.tensor([1.0, math.inf]),), NonFiniteError, r"inputs\[0\] holds inf at \[1\]"),
@@ -341,13 +351,16 @@ def test_a_parameter_that_is_not_finite_is_named():
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"step": 0.0}, "step is 0.0"),
-        ({"step": math.nan}, "step is nan"),
-        ({"tolerance": 1.0}, "tolerance is 1.0"),
-        ({"samples": 0}, "samples is 0"),
-        ({"samples": 1.5}, "samples is 1.5"),
-        ({"parameters": {"w": torch.zeros(3, requires_grad=True)}}, r"parameters\['w'\] is of torch.float32"),
-        ({"parameters": {"w": 3.0}}, r"parameters\['w'\] is a float"),
+        ({"step": 0.0}, "^step is 0.0; it must be a positive"),
+        ({"step": math.nan}, "^step is nan; it must be a positive"),
+        ({"tolerance": 1.0}, "^tolerance is 1.0; it must be above"),
+        ({"samples": 0}, "^samples is 0; it must be a whole"),
+        ({"samples": 1.5}, "^samples is 1.5; it must be a whole"),
+        (
+            {"parameters": {"w": torch.zeros(3, requires_grad=True)}},
+            r"^parameters\['w'\] is of torch.float32; it must be",
+        ),
+        ({"parameters": {"w": 3.0}}, r"^parameters\['w'\] is a float; it must be"),
     ],
 )
 def test_options_out_of_range_are_refused(options, said):
@@ -356,7 +369,7 @@ def test_options_out_of_range_are_refused(options, said):
 
 
 def test_parameters_are_for_functions():
-    with pytest.raises(ArgumentError, match="parameters is for a function"):
+    with pytest.raises(ArgumentError, match="^parameters came with a module; .*: leave it out"):
         tt.verify_gradients(nn.Linear(2, 3), torch.randn(4, 2), parameters={})
 
 

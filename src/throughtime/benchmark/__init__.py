@@ -1,1 +1,1 @@
-"""throughtime's layers measured against torch.nn and jax: parity first, then interleaved timings."""
+"""Measurements of the layers against torch.nn and jax: parity first, then timings that take turns."""

@@ -1,4 +1,4 @@
-"""What `throughtime bench` measures, and the goals it is held to: data, and how to look it up."""
+"""Cases that `throughtime bench` measures, and the goals for their figures."""
 
 import re
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ from math import inf
 from throughtime.errors import ArgumentError
 
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
-"""The cells, RNN with tanh, and how many blocks of H rows their weights have."""
+"""Cell → number of gates, the blocks of H rows in its weights; "rnn" has tanh."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """Rows of the batch B, hidden units H and time steps T; written "BxHxT"."""
+    """Batch rows B, hidden units H and time steps T; written "BxHxT"."""
 
     batch: int
     hidden: int
@@ -20,7 +20,7 @@ class Shape:
 
     @property
     def input_size(self) -> int:
-        """Features of the input: as many as hidden units, but 16 where those are 32 or 64."""
+        """Features of the input: as many as hidden units, but 16 for 32 or 64 hidden units."""
         return 16 if self.hidden in (32, 64) else self.hidden
 
     def __str__(self) -> str:
@@ -28,12 +28,18 @@ class Shape:
 
     @classmethod
     def parse(cls, text: str) -> "Shape":
-        """Read "BxHxT"; raises `ArgumentError` for anything else."""
+        """Read a shape written "BxHxT".
+
+        Raises:
+            ArgumentError: the text is no shape.
+        """
         numbers = re.fullmatch(r"([1-9]\d*)[x×]([1-9]\d*)[x×]([1-9]\d*)", text.strip(), re.ASCII)
         if numbers is None:
             raise ArgumentError(
-                f"--shapes has {text!r}; a shape is rows x hidden units x steps, such as 32x128x100, several are "
-                "parted by commas."
+                "shapes",
+                f"has {text!r}",
+                "a shape is rows x hidden units x steps, such as 32x128x100",
+                "separate several shapes by commas",
             )
         return cls(*map(int, numbers.groups()))
 
@@ -55,23 +61,23 @@ QUICK = tuple(
 VARIANT_SHAPES = tuple(
     Shape(*numbers) for numbers in ((1, 32, 100), (8, 64, 100), (16, 64, 1000), (32, 128, 100), (32, 256, 256))
 )
-"""Where the variants are measured unless shapes are given."""
+"""Default shapes of the variants."""
 
 
 @dataclass(frozen=True)
 class Variant:
-    """How a case differs from one float32 layer in one direction over full sequences.
+    """Difference of a case from one float32 layer in one direction over full sequences.
 
     Attributes:
         name: as on the command line; "" for the grid itself.
-        title: what it is, for the reader.
+        title: a description for the reader.
         packed: a PackedSequence with lengths drawn uniformly from T/4 … T.
         resets: the state returns to zero before 3 % of the steps.
-        input_size: 0 for the shape's own.
-        threads: 0 for as many as everything else.
+        input_size: features of the input; 0 for those of the shape.
+        threads: threads of torch; 0 for as many as in the other cases.
         states: the layer keeps its states only, BPTT(save="states").
-        own_cost: the most it may cost per valid step, as a multiple of our own time without it; 0 where it is not
-            measured against that.
+        own_cost: the largest allowed time per valid step, as a multiple of throughtime's time without the variant; 0
+            for no such goal.
     """
 
     name: str
@@ -118,9 +124,9 @@ class Case:
         return self.variant.input_size or self.shape.input_size
 
     def flops(self, tokens: int) -> float:
-        """Multiplications and additions of the matrix products alone, forward and backward, over `tokens` steps.
+        """Count the floating-point operations of the matrix products, forward and backward, over `tokens` steps.
 
-        6 G N H (I + H) for each layer and direction: two for a product, times three for the output, ∂W and ∂input.
+        6 G N H (I + H) for each layer and direction: 2 for a product, times 3 for the output, ∂W and ∂input.
         """
         directions = 1 + self.variant.bidirectional
         widths = [self.input_size] + [directions * self.shape.hidden] * (self.variant.layers - 1)
@@ -132,7 +138,7 @@ class Case:
 
 
 GOALS_THREADS = 2
-"""The goals beyond "never slower" are set for this many threads."""
+"""Number of threads for which the goals beyond "never slower" are set."""
 
 HIDDEN_BOUNDS = (64, 128, 256, inf)
 """Largest H of each column of the tables below."""
@@ -141,34 +147,34 @@ _AGAINST_LOOPS = ((1, (25.0, 12.0, 8.0, 5.0)), (16, (5.0, 2.5, 1.8, 1.5)), (inf,
 _AGAINST_FUSED = ((1, (3.0, 2.0, 1.5, 1.3)), (inf, (1.5, 1.3, 1.15, 1.05)))
 
 RATIO_GOALS = {"rnn": _AGAINST_LOOPS, "gru": _AGAINST_LOOPS, "lstm": _AGAINST_FUSED}
-"""Least time of torch.nn over ours, in rows (largest B, by column): B = 4 is held to the row for 8 to 16."""
+"""Least ratio of the times, torch.nn over throughtime: rows (largest B, goals by column of H)."""
 
 GEOMEAN_GOALS = {"rnn": 4.0, "gru": 4.0, "lstm": 1.5}
-"""Least geometric mean of those ratios over the whole grid."""
+"""Least geometric mean of the ratios over the whole grid."""
 
 SHARE_GOALS = {(16, 64): 0.60, (32, 128): 0.70, (32, 256): 0.78, (64, 512): 0.83}
 """Least share of the matrix product's rate, by (B, H)."""
 
 
 OWN_COST_OF_STATES_ABOVE_256 = 1.35
-"""Beyond H = 256 the gates that are computed again cost a third of all products."""
+"""Goal above H = 256, where the gates that are computed again cost a third of all products."""
 
 SAVED_GOAL = 1 / 3
-"""The most that a layer which keeps its states only may save, as a share of torch.nn's bytes."""
+"""Largest allowed number of saved bytes of a layer that keeps its states only, as a share of torch.nn's bytes."""
 
 
 def own_cost_goal(case: Case) -> float:
-    """The most a variant may cost as a multiple of our time without it; 0 for none."""
+    """Return the largest allowed time as a multiple of throughtime's time without the variant; 0 for no goal."""
     return OWN_COST_OF_STATES_ABOVE_256 if case.variant.states and case.shape.hidden > 256 else case.variant.own_cost
 
 
 def saved_goal(case: Case) -> float | None:
-    """The most bytes to be saved over torch.nn's; an Elman cell has nothing to save but its states anyway."""
+    """Return the largest allowed ratio of saved bytes; None for an Elman cell, which saves only its states anyway."""
     return SAVED_GOAL if case.variant.states and GATES[case.cell] > 1 else None
 
 
 def ratio_goal(case: Case, threads: int) -> float:
-    """The least time of torch.nn over ours; 1, never slower, where nothing more was set."""
+    """Return the least ratio of the times, torch.nn over throughtime; 1, never slower, without another goal."""
     if case.variant.name or threads != GOALS_THREADS:
         return 1.0
     column = next(i for i, largest in enumerate(HIDDEN_BOUNDS) if case.shape.hidden <= largest)
@@ -176,7 +182,7 @@ def ratio_goal(case: Case, threads: int) -> float:
 
 
 def share_goal(case: Case, threads: int) -> float | None:
-    """The least share of the matrix product's rate, or None."""
+    """Return the least share of the rate of matrix products; None for no goal."""
     if case.variant.name or threads != GOALS_THREADS:
         return None
     return SHARE_GOALS.get((case.shape.batch, case.shape.hidden))

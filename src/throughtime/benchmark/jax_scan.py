@@ -1,4 +1,4 @@
-"""The same recurrences as a compiled jax.lax.scan, where jax is installed."""
+"""Recurrences as a compiled jax.lax.scan, where jax is installed."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import numpy
 from torch import Tensor
 
 from throughtime.benchmark.parity import relative
-from throughtime.benchmark.problem import Pass
+from throughtime.benchmark.sides import TrainingPass
 
 
 class JaxScan:
-    """jax on the CPU with, as far as it can be told, a given number of threads.
+    """jax on the CPU with a given number of threads, as far as jax can be told.
 
     Args:
-        threads: XLA sizes its pool by it when it is first used in a process; products inside may still differ.
+        threads: size of the thread pool, which XLA reads when it is first used in a process; products may differ.
     """
 
     def __init__(self, threads: int) -> None:
@@ -31,17 +31,20 @@ class JaxScan:
 
     @property
     def version(self) -> str:
-        """jax's version."""
+        """Version of jax."""
         return self._jax.__version__
 
-    def prepare(self, cell: str, side: Pass, reference: tuple[Tensor, ...]) -> tuple[Callable[[], Any], float]:
-        """Compile the pass of `side`, a layer in one direction over full sequences.
+    def prepare(self, cell: str, side: TrainingPass, reference: tuple[Tensor, ...]) -> tuple[Callable[[], Any], float]:
+        """Compile the pass of a layer in one direction over full sequences.
 
         Args:
-            reference: the gradients in float64, with the output in front.
+            cell: "rnn", "gru" or "lstm".
+            side: the pass of the layer.
+            reference: the output in float64, then the gradients.
 
         Returns:
-            One pass, which waits for its results; and the largest relative distance of its gradients from `reference`.
+            The pass in jax, which waits for its results; and the largest relative distance of its gradients from
+            `reference`.
         """
         jnp = self._jax.numpy
         parameters = {
@@ -63,12 +66,12 @@ class JaxScan:
 
 
 def find_jax(threads: int) -> tuple[JaxScan | None, str]:
-    """jax, or None; and a sentence about it."""
+    """Return jax, or None, and a sentence about it."""
     if importlib.util.find_spec("jax") is None:
         return None, "jax is not installed: no comparison with jax.lax.scan."
     try:
         scan = JaxScan(threads)
-    except Exception as error:  # whatever a broken installation raises, torch.nn can still be measured against
+    except Exception as error:  # a broken installation of jax must not stop the comparison with torch.nn
         return None, f"jax cannot be used ({error}): no comparison with jax.lax.scan."
     return scan, f"jax {scan.version}: a jit-compiled value_and_grad of lax.scan, its compilation left out."
 
@@ -78,7 +81,7 @@ def _distance(ours: Any, exact: Tensor) -> float:
 
 
 def _outputs(jax: Any, cell: str, parameters: Any, x: Any) -> Any:
-    """h_1…T of one layer; the input's product stands before the scan, as everywhere else."""
+    """Return h_1…T of a layer; the product with the input stands before the scan."""
     bias, inner_bias = parameters["bias_ih"], parameters["bias_hh"]
     if cell != "gru":  # whose last gate needs the second bias inside the recurrence
         bias, inner_bias = bias + inner_bias, 0.0

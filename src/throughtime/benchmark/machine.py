@@ -1,4 +1,4 @@
-"""The machine, the versions and the settings that the figures depend on."""
+"""Machine, versions and settings on which the figures depend."""
 
 import os
 import platform
@@ -14,11 +14,11 @@ from throughtime import __version__
 from throughtime.kernels.native import describe
 
 WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
-"""What says how long a thread without work keeps its core busy; it changes the speed of both sides."""
+"""Variables that say how long an idle thread keeps its core busy; they change the speed of both sides."""
 
 
 def machine() -> dict[str, Any]:
-    """Name → plain value, to be printed and kept; the load is that of the last minute, before anything is measured."""
+    """Return the machine by name, as plain values; the load is the mean of the last minute."""
     return {
         "processor": _processor(),
         "cores": _cores(),
@@ -37,7 +37,7 @@ def machine() -> dict[str, Any]:
 
 
 def lines(found: dict[str, Any]) -> list[str]:
-    """The same for a reader."""
+    """Return the lines that describe a machine for a reader."""
     kernels, waiting = found["kernels"], found["waiting"]
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
     chosen = ", ".join(f"{name}={value}" for name, value in waiting.items()) or "waiting as the OpenMP library chooses"
@@ -57,13 +57,13 @@ def lines(found: dict[str, Any]) -> list[str]:
 
 
 class OtherLoad:
-    """How much of the machine's time others take, from now on."""
+    """Measure the share of the machine that other programs take from now on."""
 
     def __init__(self) -> None:
         self._wall, self._own, self._everybody = perf_counter(), process_time(), _busy_seconds()
 
     def share(self) -> float | None:
-        """Seconds of all cores taken by anybody but this process, over those there were; None if not on Linux."""
+        """Return the share of all cores' time that other processes took; None if not on Linux."""
         everybody = _busy_seconds()
         if everybody is None or self._everybody is None:
             return None
@@ -72,7 +72,7 @@ class OtherLoad:
 
 
 def _busy_seconds() -> float | None:
-    """Seconds that the cores have spent on anything; what a virtual machine's host took for others counts."""
+    """Return the seconds in which the cores were busy, time that a virtual machine's host took included."""
     counters = Path("/proc/stat")
     if not counters.exists():
         return None
@@ -90,5 +90,5 @@ def _processor() -> str:
 
 
 def _cores() -> int:
-    """Those this process may use, where the system tells."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""One case measured: parity, then the sides taking turns in this process."""
+"""Measurement of a case: parity first, then both sides take turns in this process."""
 
 import gc
 import typing
@@ -16,22 +16,22 @@ from throughtime.benchmark.jax_scan import JaxScan
 from throughtime.benchmark.machine import OtherLoad
 from throughtime.benchmark.measurement import Measurement, Saved, Timing, Timings
 from throughtime.benchmark.parity import distances
-from throughtime.benchmark.problem import Problem, build
+from throughtime.benchmark.sides import PreparedCase, prepare
 
 JAX_TOLERANCE = 1e-3
-"""Beyond this relative distance from the reference jax has not computed the same thing, and is not timed."""
+"""Largest relative distance of jax from the reference; above it jax is not timed."""
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """How long a case is measured.
+    """Number and duration of the turns in which a case is measured.
 
     Attributes:
         warm_ups: turns that are not counted.
-        repetitions, seconds: there are at least this many turns, and they last at least this long.
-        cap: after this many seconds it is enough, if there were three turns.
+        repetitions, seconds: the least number of turns, and their least duration together.
+        cap: the measurement ends after this many seconds if there were three turns.
         product_size: rows and columns of the large matrix product.
-        product_pause: seconds of turns between two such products, of which there are at least three.
+        product_pause: seconds of turns between two large products; there are at least three of them.
     """
 
     warm_ups: int = 3
@@ -49,36 +49,38 @@ _FEWEST = 3
 
 
 def measure(case: Case, protocol: Protocol, scan: JaxScan | None = None) -> Measurement:
-    """Measure `case`; a case whose parity fails is not timed.
+    """Measure a case; a case whose parity fails is not timed.
 
     Args:
-        scan: jax, which is measured in the grid itself only; None without it.
+        case: the case.
+        protocol: how long it is measured.
+        scan: jax, which is measured in the grid itself only; None without jax.
     """
     with threads(case.variant.threads):
-        problem = build(case)
-        away, reference = distances(problem)
-        measurement = Measurement(case, torch.get_num_threads(), problem.tokens, away)
+        prepared = prepare(case)
+        away, reference = distances(prepared)
+        measurement = Measurement(case, torch.get_num_threads(), prepared.tokens, away)
         if measurement.failures:
             return measurement
-        sides: dict[str, Callable[[], object]] = {"ours": problem.ours}
-        if problem.torch_has_it:
-            sides["torch"] = problem.torch
-        if problem.plain:
-            sides["plain"] = problem.plain
+        sides: dict[str, Callable[[], object]] = {"ours": prepared.ours}
+        if prepared.torch_has_it:
+            sides["torch"] = prepared.torch
+        if prepared.plain:
+            sides["plain"] = prepared.plain
         jax_distance = None
         if scan and not case.variant.name:
-            turn, jax_distance = scan.prepare(case.cell, problem.ours, reference)
+            turn, jax_distance = scan.prepare(case.cell, prepared.ours, reference)
             if jax_distance <= JAX_TOLERANCE:
                 sides["jax"] = turn
-        timings = _timings(sides, protocol, problem.ours.x.dtype)
+        timings = _timings(sides, protocol, prepared.ours.x.dtype)
         return Measurement(
-            case, measurement.threads, problem.tokens, away, timings, _saved(problem), jax_distance=jax_distance
+            case, measurement.threads, prepared.tokens, away, timings, _saved(prepared), jax_distance=jax_distance
         )
 
 
 @contextmanager
 def threads(count: int) -> Iterator[None]:
-    """Let torch use this many threads; 0: as many as before."""
+    """Use this many threads of torch inside the block; 0: as many as before."""
     before = torch.get_num_threads()
     torch.set_num_threads(count or before)
     try:
@@ -94,11 +96,11 @@ def _timings(sides: Mapping[str, Callable[[], object]], protocol: Protocol, dtyp
 
 
 class LargeProduct:
-    """A product of two square matrices, the machine's own measure of speed.
+    """Product of two square matrices, as a measure of the machine's speed.
 
     Args:
         size: rows and columns.
-        dtype: of the matrices.
+        dtype: the dtype of the matrices.
     """
 
     def __init__(self, size: int, dtype: torch.dtype) -> None:
@@ -113,10 +115,10 @@ class LargeProduct:
 def take_turns(
     sides: Mapping[str, Callable[[], object]], product: LargeProduct, protocol: Protocol
 ) -> tuple[dict[str, Timing], float]:
-    """Run the sides by turns, in the reverse order every other time, with a large product every now and then.
+    """Run the sides in turns, every other time in reverse order, with a large product now and then.
 
     Returns:
-        The seconds of each side, and the FLOP/s of the median large product.
+        Seconds of each side, and FLOP/s of the median large product.
     """
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     products: list[float] = []
@@ -146,7 +148,7 @@ def _enough(turns: int, spent: float, protocol: Protocol) -> bool:
 
 def _seconds(side: Callable[[], object]) -> float:
     begin = perf_counter()
-    kept = side()  # what it returns is freed after the clock has been read
+    kept = side()  # the results are freed after the clock has been read
     end = perf_counter()
     del kept
     return end - begin
@@ -164,25 +166,25 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _saved(problem: Problem) -> Saved:
-    return Saved(saved_bytes(problem.ours), saved_bytes(problem.torch) if problem.torch_has_it else None)
+def _saved(prepared: PreparedCase) -> Saved:
+    return Saved(saved_bytes(prepared.ours), saved_bytes(prepared.torch) if prepared.torch_has_it else None)
 
 
 class Side(typing.Protocol):
-    """A pass whose two halves can be run by themselves."""
+    """Pass whose forward half can be run alone."""
 
     @property
     def leaves(self) -> tuple[Tensor, ...]:
-        """What the forward pass was given."""
+        """Inputs of the forward pass."""
         ...
 
     def forward(self) -> Tensor:
-        """The output, with its graph."""
+        """Return the output, with its graph."""
         ...
 
 
 def saved_bytes(side: Side) -> int:
-    """Bytes of the distinct storages that a forward pass keeps for its backward pass, `side.leaves` left out."""
+    """Count the bytes that a forward pass keeps for its backward pass, `side.leaves` left out."""
     own = {leaf.untyped_storage().data_ptr() for leaf in side.leaves}
     kept: dict[int, int] = {}
 

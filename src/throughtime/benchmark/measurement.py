@@ -1,4 +1,4 @@
-"""What was measured, as plain values: everything a table, a file or a plot is made from."""
+"""Measurements as plain values, from which tables, files and plots are made."""
 
 from dataclasses import dataclass
 from statistics import median
@@ -14,22 +14,23 @@ class Timing:
 
     @property
     def median(self) -> float:
-        """Seconds."""
+        """Median of the seconds."""
         return median(self.seconds)
 
     @property
     def minimum(self) -> float:
-        """Seconds."""
+        """Minimum of the seconds."""
         return min(self.seconds)
 
 
 @dataclass(frozen=True)
 class Distance:
-    """How far one tensor is from the float64 reference, relative to the reference's norm, on both sides.
+    """Distance of a tensor from the float64 reference, relative to the norm of the reference, on both sides.
 
     Attributes:
         name: "output", "input" (its gradient), or the parameter whose gradient it is.
-        limit: the most that ours may be away.
+        ours, torch: the distances of throughtime and of torch.nn.
+        limit: the largest allowed distance of throughtime.
     """
 
     name: str
@@ -39,21 +40,21 @@ class Distance:
 
     @property
     def within(self) -> bool:
-        """Whether ours is close enough; never for NaN."""
+        """Whether throughtime is close enough; False for NaN."""
         return self.ours <= self.limit
 
 
 @dataclass(frozen=True)
 class Timings:
-    """The sides that took turns, and how fast large matrix products of the same dtype were meanwhile.
+    """Timings of the sides that took turns, and the speed of large matrix products meanwhile.
 
     Attributes:
         ours: throughtime.
-        torch: torch.nn, or None where it has no such thing.
-        plain: throughtime on the same input as full sequences without resets, where a variant has a goal against it.
+        torch: torch.nn; None where torch.nn lacks the feature.
+        plain: throughtime on full sequences without resets, where the variant has a goal for the ratio.
         jax: jax.lax.scan, or None.
-        product_rate: FLOP/s of a large matrix product.
-        other_load: the share of all cores' time that other programs took meanwhile; None where the system does not say.
+        product_rate: FLOP/s of a large matrix product of the same dtype.
+        other_load: share of all cores' time that other programs took meanwhile; None where the system does not say.
     """
 
     ours: Timing
@@ -66,7 +67,7 @@ class Timings:
 
 @dataclass(frozen=True)
 class Saved:
-    """Bytes kept from the forward for the backward pass, other than the input and the parameters."""
+    """Bytes that the forward pass keeps for the backward pass, beside the input and the parameters."""
 
     ours: int
     torch: int | None
@@ -74,11 +75,11 @@ class Saved:
 
 @dataclass(frozen=True)
 class Measurement:
-    """One case. `timings` and `saved` are None if parity failed.
+    """Measurement of a case; `timings` and `saved` are None if parity failed.
 
     Attributes:
-        threads: of torch.
-        tokens: the steps of all rows that are no padding.
+        threads: threads of torch.
+        tokens: valid steps of all rows.
         distances: parity with torch.nn, tensor by tensor.
         jax_distance: the largest relative distance of jax's results from the reference; None without jax.
     """
@@ -93,43 +94,43 @@ class Measurement:
 
     @property
     def failures(self) -> list[Distance]:
-        """What is further from the reference than allowed."""
+        """Tensors that are too far from the reference."""
         return [distance for distance in self.distances if not distance.within]
 
     @property
     def ratio(self) -> float | None:
-        """Median time of torch.nn over that of ours."""
+        """Median time of torch.nn over the median time of throughtime."""
         return self.timings and _times_ours(self.timings.torch, self.timings.ours)
 
     @property
     def ratio_of_minima(self) -> float | None:
-        """The same of the shortest times."""
+        """Shortest time of torch.nn over the shortest time of throughtime."""
         if not self.timings or not self.timings.torch:
             return None
         return self.timings.torch.minimum / self.timings.ours.minimum
 
     @property
     def jax_ratio(self) -> float | None:
-        """Median time of jax over that of ours."""
+        """Median time of jax over the median time of throughtime."""
         return self.timings and _times_ours(self.timings.jax, self.timings.ours)
 
     @property
     def own_cost(self) -> float | None:
-        """Our median time per valid step, over that on full sequences without resets."""
+        """Median time per valid step over the median time per step on full sequences without resets."""
         ratio = self.timings and _times_ours(self.timings.plain, self.timings.ours)
         valid = self.tokens / (self.case.shape.batch * self.case.shape.steps)
         return 1 / (ratio * valid) if ratio else None
 
     @property
     def share(self) -> float | None:
-        """FLOPs of our matrix products alone over our median time, as a share of the large product's rate."""
+        """FLOPs of the matrix products over the median time, as a share of the rate of a large product."""
         if not self.timings:
             return None
         return self.case.flops(self.tokens) / self.timings.ours.median / self.timings.product_rate
 
     @property
     def saved_ratio(self) -> float | None:
-        """Our saved bytes over torch.nn's."""
+        """Saved bytes of throughtime over those of torch.nn."""
         return self.saved.ours / self.saved.torch if self.saved and self.saved.torch else None
 
 

@@ -1,21 +1,21 @@
-"""How many bytes of tensors are alive at one time."""
+"""Count of the bytes of tensors that are alive at one time."""
 
 import weakref
 from collections.abc import Callable
 from typing import Any
 
 from torch import UntypedStorage
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from throughtime.nests import tensors_of
+from throughtime.torch_internals import TorchDispatchMode
 
 
 class LiveBytes(TorchDispatchMode):
-    """Counts the storages that operations make inside the block, until they are freed.
+    """Dispatch mode that counts the storages of the results of operations until they are freed.
 
     Attributes:
-        peak: the most bytes alive at one time; what was there before the block, and what one operation needs and frees
-            by itself, is left out.
+        peak: the most bytes alive at one time. Storages from before the block, and memory that an operation frees
+            before it ends, are left out.
     """
 
     def __init__(self) -> None:
@@ -33,14 +33,14 @@ class LiveBytes(TorchDispatchMode):
         return result
 
     def _count(self, storage: UntypedStorage, size: int) -> None:
-        key = storage._cdata
+        key = id(storage)  # torch keeps one Python object for each storage
         if key not in self._alive:
             self._alive[key] = size
             weakref.finalize(storage, self._alive.pop, key)
 
 
 def peak_bytes(function: Callable[[], object]) -> int:
-    """The most bytes alive at one time of what `function` makes, its result included."""
+    """Return the most bytes alive at one time while a function runs, its result included."""
     with LiveBytes() as live:
         kept = function()
     del kept

@@ -1,4 +1,4 @@
-"""The gradient methods against BPTT on one problem: the same gradient first, then time and memory."""
+"""Comparison of the gradient methods with BPTT: the gradients first, then time and memory."""
 
 import inspect
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from throughtime.benchmark.measure import LargeProduct, Protocol, saved_bytes, t
 from throughtime.benchmark.measurement import Timing
 from throughtime.benchmark.memory import peak_bytes
 from throughtime.benchmark.parity import relative
-from throughtime.benchmark.problem import OURS
+from throughtime.benchmark.sides import OURS
 from throughtime.cells import Recurrence
 from throughtime.errors import UnsupportedError
 from throughtime.gradients import BPTT, GradientMethod
@@ -22,17 +22,17 @@ from throughtime.layers.base import RecurrentLayer
 from throughtime.sequences import Sequence
 
 SHAPE = Shape(8, 32, 100)
-"""What is measured unless another is given."""
+"""Default shape."""
 
 EXAMPLES: dict[str, tuple[dict[str, Any], ...]] = {
     "BPTT": ({}, {"save": "states"}),
     "TruncatedBPTT": ({"horizon": 10},),
     "SnAp": ({"order": 1},),
 }
-"""The arguments that public methods are measured with; one that is not here is measured without any."""
+"""Arguments of the public methods that are measured; a method that is missing here gets none."""
 
 TOLERANCE = 1e-10
-"""The most that an exact method's gradients may be away from BPTT's in float64, relative to their norm."""
+"""Largest allowed distance of an exact method's gradients from BPTT's in float64, relative to their norm."""
 
 PROTOCOL = Protocol(warm_ups=1, repetitions=7, seconds=1.0, cap=4.0, product_size=256)
 BRIEF = Protocol(warm_ups=1, repetitions=3, seconds=0.2, cap=0.5, product_size=256)
@@ -40,14 +40,14 @@ BRIEF = Protocol(warm_ups=1, repetitions=3, seconds=0.2, cap=0.5, product_size=2
 
 @dataclass(frozen=True)
 class Candidate:
-    """A method as somebody would write it, and what that makes."""
+    """Gradient method with the Python expression that makes it."""
 
     label: str
     method: GradientMethod
 
 
 def candidates() -> list[Candidate]:
-    """Every public gradient method, BPTT first, the exact ones before the others."""
+    """Return all public gradient methods: BPTT first, exact methods before the others."""
     found = []
     for kind in vars(gradients).values():
         if not inspect.isclass(kind) or not issubclass(kind, GradientMethod) or inspect.isabstract(kind):
@@ -59,8 +59,8 @@ def candidates() -> list[Candidate]:
 
 
 @dataclass(frozen=True)
-class Run:
-    """A layer on one sequence: the gradients of its weights, as where the inputs are data."""
+class LayerRun:
+    """Layer on one sequence, with the gradients of its weights; the inputs are data."""
 
     layer: RecurrentLayer
     x: Tensor
@@ -68,35 +68,35 @@ class Run:
 
     @property
     def leaves(self) -> tuple[Tensor, ...]:
-        """What a forward pass was given."""
+        """Inputs of the forward pass."""
         return self.x, *self.layer.parameters()
 
     def forward(self) -> Tensor:
-        """The output, with its graph."""
+        """Return the output, with its graph."""
         return self.layer(self.x)[0]
 
     def backward(self, output: Tensor) -> tuple[Tensor, ...]:
-        """The gradient of every weight."""
+        """Return the gradient of every weight."""
         return torch.autograd.grad(output, list(self.layer.parameters()), self.cotangent)
 
     def __call__(self) -> tuple[Tensor, ...]:
-        """Both passes."""
+        """Run both passes."""
         return self.backward(self.forward())
 
 
 @dataclass(frozen=True)
 class MethodFigures:
-    """What was found of one method on one problem.
+    """Figures of a gradient method on one shape.
 
     Attributes:
-        label: the method as somebody would write it.
-        exact: whether it says that it is.
-        refusal: why it does not serve this cell; None if it does. Nothing else is known then.
-        error, cosine: of the gradient of all weights together, against BPTT's, in float64.
-        worst: the largest relative distance of any gradient from BPTT's, those of the inputs and states among them.
-        seconds, bptt: of forward and backward, taking turns with BPTT; None if an exact method was not exact.
-        saved: bytes kept from the forward for the backward pass, beside inputs and parameters.
-        peak: the most bytes that the backward pass holds at a time beyond those, the gradients among them.
+        label: the Python expression that makes the method.
+        exact: whether the method claims to be exact.
+        refusal: why the method does not serve the cell, and then nothing else is known; None if it does.
+        error, cosine: of the gradient of all weights together against BPTT's, in float64.
+        worst: the largest relative distance of any gradient from BPTT's, inputs and states included.
+        seconds, bptt: times of forward and backward, in turns with BPTT; None if an exact method was not exact.
+        saved: bytes that the forward pass keeps for the backward pass, beside inputs and parameters.
+        peak: the most bytes that the backward pass holds at a time beyond `saved`, the gradients included.
     """
 
     label: str
@@ -112,17 +112,17 @@ class MethodFigures:
 
     @property
     def failed(self) -> bool:
-        """Whether it calls itself exact and is not; NaN is not."""
+        """Whether an exact method is not exact; a NaN is not exact."""
         return self.exact and not self.worst <= TOLERANCE
 
     @property
     def ratio(self) -> float | None:
-        """Median time over that of BPTT."""
+        """Median time over the median time of BPTT."""
         return self.seconds.median / self.bptt.median if self.seconds and self.bptt else None
 
 
 def measure_method(candidate: Candidate, cell: str, shape: Shape, protocol: Protocol) -> MethodFigures:
-    """Measure one method; an exact one that is not is not timed."""
+    """Measure a method; an exact method that fails its comparison is not timed."""
     label, method = candidate.label, candidate.method
     try:
         run = measured_run(method, cell, shape, torch.float32)
@@ -139,26 +139,26 @@ def measure_method(candidate: Candidate, cell: str, shape: Shape, protocol: Prot
     return replace(figures, seconds=turns["method"], bptt=turns["bptt"], saved=saved_bytes(run), peak=peak)
 
 
-def measured_run(method: GradientMethod, cell: str, shape: Shape, dtype: torch.dtype) -> Run:
-    """A layer on a sequence; the same numbers at every call, for every method."""
+def measured_run(method: GradientMethod, cell: str, shape: Shape, dtype: torch.dtype) -> LayerRun:
+    """Return a layer on a sequence, with the same numbers at every call and for every method."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
         make = cast(Callable[..., RecurrentLayer], OURS[cell])
         layer = make(shape.input_size, shape.hidden, dtype=dtype, gradient=method)
         x = torch.randn(shape.steps, shape.batch, shape.input_size, dtype=dtype)
         cotangent = torch.randn(shape.steps, shape.batch, shape.hidden, dtype=dtype)
-    return Run(layer, x, cotangent)
+    return LayerRun(layer, x, cotangent)
 
 
 def _distances(method: GradientMethod, cell: str, shape: Shape) -> tuple[float, float, float]:
-    """See `MethodFigures`: error, cosine, worst."""
+    """Return error, cosine and worst; see `MethodFigures`."""
     (ours, *others), (exact, *references) = (_in_double(one, cell, shape) for one in (method, BPTT()))
     error, cosine = relative(ours, exact), float(ours @ exact / (ours.norm() * exact.norm()))
     return error, cosine, max(error, *map(relative, others, references))
 
 
 def _in_double(method: GradientMethod, cell: str, shape: Shape) -> list[Tensor]:
-    """The gradient of all weights as one vector, then those of the inputs and of the initial state."""
+    """Return the gradient of all weights as one vector, then those of the inputs and the initial state."""
     run = measured_run(method, cell, shape, torch.float64)
     one, weights = run.layer.cell_and_parameters(0)
     x, start = run.x.requires_grad_(), [0.5 * run.cotangent[0].clone() for _ in one.state_sizes]

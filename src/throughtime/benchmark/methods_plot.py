@@ -1,7 +1,8 @@
-"""The figures of the gradient methods as a picture: time, memory and error of each, for each cell."""
+"""Picture of the gradient methods: time, memory and error, for each cell."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from matplotlib.figure import Figure
 
@@ -9,17 +10,19 @@ from throughtime.benchmark.grid import Shape
 from throughtime.benchmark.methods import MethodFigures
 
 _LEAST = 1e-16
-"""Where an error of nothing is drawn."""
+"""Place of an error of 0 on the logarithmic axis."""
 
 
-def draw_methods(by_cell: Mapping[str, Sequence[MethodFigures]], shape: Shape, path: Path, kind: str) -> None:
-    """Write the picture of all timed methods.
+def draw_methods(
+    by_cell: Mapping[str, Sequence[MethodFigures]], shape: Shape, file: BinaryIO | Path, kind: str
+) -> None:
+    """Draw all timed methods into a file.
 
     Args:
-        by_cell: cell → its methods.
-        shape: of all of them.
-        path: the file.
-        kind: its format, as "png".
+        by_cell: cell → figures of the methods.
+        shape: the shape of all runs.
+        file: an open file, or a path.
+        kind: the format, such as "png".
 
     Raises:
         OSError: the file cannot be written.
@@ -45,4 +48,4 @@ def draw_methods(by_cell: Mapping[str, Sequence[MethodFigures]], shape: Shape, p
             place.tick_params(labelsize=7)
         for place in axes[1:]:
             place.set_yticks([])
-    figure.savefig(path, format=kind, dpi=120)
+    figure.savefig(file, format=kind, dpi=120)

@@ -1,4 +1,4 @@
-"""The figures of the gradient methods as text and as plain values for a file."""
+"""Figures of the gradient methods as text, and as plain values for a file."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -6,7 +6,7 @@ from typing import Any
 
 from throughtime.benchmark.grid import Shape
 from throughtime.benchmark.methods import TOLERANCE, MethodFigures
-from throughtime.benchmark.report import finite
+from throughtime.benchmark.tables import aligned, finite
 
 EXPLANATION = (
     "time: median of forward + backward for the gradients of the weights, over BPTT's, taking turns with it in this",
@@ -21,21 +21,22 @@ _WIDTHS = (-32, 7, 11, 10, 10, 10, 10, 9)
 
 
 def methods_heading(cell: str, shape: Shape) -> str:
-    """What stands above the rows of a cell."""
+    """Return the line above the rows of a cell."""
     return f"-- {cell}, {shape} (rows x hidden units x steps), {shape.input_size} inputs, float32"
 
 
 def methods_header() -> str:
-    """The names of the columns."""
-    return _columns(_NAMES)
+    """Return the names of the columns."""
+    return aligned(_NAMES, _WIDTHS)
 
 
 def methods_row(one: MethodFigures) -> str:
-    """One line of the table, without its end."""
+    """Return the line of a method."""
+    label = aligned((one.label,), _WIDTHS)
     if one.refusal is not None:
-        return f"{_columns((one.label,))}  does not serve it: {one.refusal}"
+        return f"{label}  does not serve it: {one.refusal}"
     if one.failed:
-        return f"{_columns((one.label,))}  PARITY FAILED, not timed: {one.worst:.1e} from BPTT, allowed {TOLERANCE:.0e}"
+        return f"{label}  PARITY FAILED, not timed: {one.worst:.1e} from BPTT, allowed {TOLERANCE:.0e}"
     assert one.seconds is not None and one.saved is not None and one.peak is not None
     figures = (
         "yes" if one.exact else "no",
@@ -45,7 +46,7 @@ def methods_row(one: MethodFigures) -> str:
         f"{one.error:.1e}" if one.exact else f"{one.error:.3f}",
         f"{one.cosine:.4f}",
     )
-    return _columns((one.label, *figures))
+    return aligned((one.label, *figures), _WIDTHS)
 
 
 def methods_as_json(
@@ -55,13 +56,13 @@ def methods_as_json(
     by_cell: Mapping[str, Sequence[MethodFigures]],
     complete: bool,
 ) -> dict[str, Any]:
-    """Everything measured, as JSON takes it: a figure that is not finite becomes its name.
+    """Return everything measured as JSON takes it; a number that is not finite becomes its name.
 
     Args:
         machine: see `machine.machine`.
-        protocol: how long was measured.
-        shape: of all of them.
-        by_cell: cell → its methods.
+        protocol: how long each method was measured.
+        shape: the shape of all runs.
+        by_cell: cell → figures of the methods.
         complete: False if the run was ended early.
     """
     rows = {
@@ -70,8 +71,3 @@ def methods_as_json(
     }
     content = {"machine": machine, "protocol": asdict(protocol), "shape": asdict(shape), "complete": complete}
     return finite({**content, "methods": rows})
-
-
-def _columns(cells: Sequence[str]) -> str:
-    pairs = zip(cells, _WIDTHS, strict=False)
-    return "".join(cell.ljust(-width) if width < 0 else cell.rjust(width) for cell, width in pairs)

@@ -1,13 +1,14 @@
-"""Measurements as text and as plain values for a file."""
+"""Measurements as text, and as plain values for a file."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from math import inf, isfinite, isnan
+from math import inf, isnan
 from typing import Any
 
+from throughtime.benchmark.goals import COSTS, GoalCheck, Quantity, goal_checks, means
 from throughtime.benchmark.grid import GOALS_THREADS, Variant
 from throughtime.benchmark.measurement import Measurement, Timing
-from throughtime.benchmark.verdicts import COSTS, Figure, Verdict, means, verdicts
+from throughtime.benchmark.tables import aligned, finite
 
 EXPLANATION = (
     "torch, ours, jax: median ms of forward + backward with the gradients of the input and of all parameters, taking",
@@ -15,33 +16,33 @@ EXPLANATION = (
     "matrix products alone, 6 G N H (I + H), over our median time, as a share of torch.mm's rate on large matrices,",
     "which is not the fastest product on every machine. saved: bytes kept for the backward pass beside input and",
     "parameters, ours over torch.nn's. own: our median time a valid step over that on full sequences without resets.",
-    "other: share of the machine that other programs used meanwhile. Before it is timed, each case is checked against",
+    "other: share of the machine that other programs used meanwhile. Before timing, each case is compared with",
     f"torch.nn in float64. The goals above 1 are set for {GOALS_THREADS} threads and for the grid itself.",
 )
 
 QUIET = 0.1
-"""The share of the machine that others may use without a word."""
+"""Share of the machine that other programs may use before the report mentions it."""
 
 _NAMES = ("cell", "B", "H", "T", "torch", "ours", "jax", "ratio", "min", "%product", "saved", "own", "other")
 _WIDTHS = (-5, 4, 6, 7, 10, 10, 9, 8, 8, 9, 7, 6, 7)
 
 
 def header() -> str:
-    """The names of the columns."""
-    return _columns(_NAMES) + "  goals"
+    """Return the names of the columns."""
+    return aligned(_NAMES, _WIDTHS) + "  goals"
 
 
 def heading(variant: Variant) -> str:
-    """What stands above the rows of a variant."""
+    """Return the line above the rows of a variant."""
     return f"-- {variant.name}: {variant.title}" if variant.name else f"-- {variant.title}"
 
 
 def row(measurement: Measurement) -> str:
-    """One line of the table, without its end."""
+    """Return the line of a case."""
     case, timings = measurement.case, measurement.timings
     place = (case.cell, str(case.shape.batch), str(case.shape.hidden), str(case.shape.steps))
     if timings is None:
-        return f"{_columns(place)}  {failure(measurement)}"
+        return f"{aligned(place, _WIDTHS)}  {failure(measurement)}"
     figures = (
         *(_milliseconds(timing) for timing in (timings.torch, timings.ours, timings.jax)),
         *(_format(value, ".2f") for value in (measurement.ratio, measurement.ratio_of_minima)),
@@ -49,11 +50,11 @@ def row(measurement: Measurement) -> str:
         *(_format(value, ".2f") for value in (measurement.saved_ratio, measurement.own_cost)),
         _format(timings.other_load, ".0%"),
     )
-    return f"{_columns((*place, *figures))}  {', '.join(map(_short, verdicts(measurement)))}".rstrip()
+    return f"{aligned((*place, *figures), _WIDTHS)}  {', '.join(map(_short, goal_checks(measurement)))}".rstrip()
 
 
 def failure(measurement: Measurement) -> str:
-    """What is wrong with a case that was not timed."""
+    """Return a sentence on the worst tensor of a case that failed parity."""
     worst = max(measurement.failures, key=lambda one: inf if isnan(one.ours) else one.ours / one.limit)
     return (
         f"PARITY FAILED, not timed: {worst.name} is {worst.ours:.1e} from float64, torch.nn {worst.torch:.1e}, "
@@ -62,7 +63,7 @@ def failure(measurement: Measurement) -> str:
 
 
 def summary(measurements: Sequence[Measurement]) -> list[str]:
-    """The closing lines: means by cell, what was slower, the goals that were missed, what failed parity."""
+    """Return the closing lines: means by cell, slower cases, missed goals, failures of parity."""
     lines = []
     for mean in means(measurements):
         goal = "" if mean.goal is None else f" (goal {mean.goal:g}: {'ok' if mean.met else 'BELOW'})"
@@ -80,8 +81,8 @@ def summary(measurements: Sequence[Measurement]) -> list[str]:
 
 
 def _missed(measurements: Sequence[Measurement]) -> list[str]:
-    judged = [(str(one.case), verdict) for one in measurements for verdict in verdicts(one)]
-    missed = [f"  {case}: {_long(verdict)}" for case, verdict in judged if not verdict.met]
+    judged = [(str(one.case), check) for one in measurements for check in goal_checks(one)]
+    missed = [f"  {case}: {_long(check)}" for case, check in judged if not check.met]
     goals = [mean for mean in means(measurements) if mean.goal is not None]
     missed += [
         f"  {mean.cell}: geometric mean {mean.geomean:.2f}, goal {mean.goal:g}" for mean in goals if not mean.met
@@ -107,11 +108,12 @@ def _failed(measurements: Sequence[Measurement]) -> list[str]:
 
 
 def as_json(machine: dict[str, Any], protocol: Any, measurements: Sequence[Measurement], complete: bool) -> dict:
-    """Everything measured, as JSON takes it: a figure that is not finite becomes its name.
+    """Return everything measured as JSON takes it; a number that is not finite becomes its name.
 
     Args:
         machine: see `machine.machine`.
-        protocol: how long was measured.
+        protocol: how long each case was measured.
+        measurements: the cases.
         complete: False if the run was ended early.
     """
     rows = [_row_as_json(one) for one in measurements]
@@ -122,25 +124,11 @@ def as_json(machine: dict[str, Any], protocol: Any, measurements: Sequence[Measu
 def _row_as_json(measurement: Measurement) -> dict[str, Any]:
     figures = ("ratio", "ratio_of_minima", "jax_ratio", "own_cost", "share", "saved_ratio")
     judged = [
-        {"figure": one.figure.value, "value": one.value, "goal": one.bound, "met": one.met}
-        for one in verdicts(measurement)
+        {"figure": one.quantity.value, "value": one.value, "goal": one.bound, "met": one.met}
+        for one in goal_checks(measurement)
     ]
     content = asdict(measurement)
     return {**content, **{name: getattr(measurement, name) for name in figures}, "goals": judged}
-
-
-def finite(value: Any) -> Any:
-    """The same nest of values, with the names of numbers that are not finite in their places."""
-    if isinstance(value, dict):
-        return {key: finite(member) for key, member in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(member) for member in value]
-    return str(value) if isinstance(value, float) and not isfinite(value) else value
-
-
-def _columns(cells: Sequence[str]) -> str:
-    pairs = zip(cells, _WIDTHS, strict=False)
-    return "".join(cell.ljust(-width) if width < 0 else cell.rjust(width) for cell, width in pairs)
 
 
 def _milliseconds(timing: Timing | None) -> str:
@@ -151,17 +139,17 @@ def _format(value: float | None, how: str) -> str:
     return "-" if value is None else format(value, how)
 
 
-def _short(verdict: Verdict) -> str:
-    """A goal for the end of a row; the figure itself stands in its column."""
-    if verdict.figure in COSTS:
-        return f"{verdict.figure.value.split()[0]} <= {verdict.bound:.3g} {verdict.word}"
-    if verdict.figure is Figure.SHARE:
-        return f">= {verdict.bound:.0%} {verdict.word}"
-    return f"{'jax ' if verdict.figure is Figure.JAX else ''}>= {verdict.bound:g} {verdict.word}"
+def _short(check: GoalCheck) -> str:
+    """Return the goal for the end of a row; the figure stands in its column."""
+    if check.quantity in COSTS:
+        return f"{check.quantity.value.split()[0]} <= {check.bound:.3g} {check.word}"
+    if check.quantity is Quantity.SHARE:
+        return f">= {check.bound:.0%} {check.word}"
+    return f"{'jax ' if check.quantity is Quantity.JAX else ''}>= {check.bound:g} {check.word}"
 
 
-def _long(verdict: Verdict) -> str:
-    if verdict.figure is Figure.SHARE:
-        return f"{verdict.value:.1%} of torch.mm's rate, goal {verdict.bound:.0%}"
-    most = "at most " if verdict.figure in COSTS else ""
-    return f"{verdict.figure.value} {verdict.value:.3f}, goal {most}{verdict.bound:.3g}"
+def _long(check: GoalCheck) -> str:
+    if check.quantity is Quantity.SHARE:
+        return f"{check.value:.1%} of torch.mm's rate, goal {check.bound:.0%}"
+    most = "at most " if check.quantity in COSTS else ""
+    return f"{check.quantity.value} {check.value:.3f}, goal {most}{check.bound:.3g}"

@@ -1,4 +1,4 @@
-"""What an open tap costs: on the two passes of a layer, and on a whole update of its weights."""
+"""Cost of an open tap: for both passes of a layer, and for a whole update of its weights."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -12,13 +12,13 @@ from torch import Tensor
 from throughtime.benchmark.grid import Shape
 from throughtime.benchmark.measure import LargeProduct, Protocol, take_turns
 from throughtime.benchmark.measurement import Timing
-from throughtime.benchmark.methods import Run, measured_run
-from throughtime.benchmark.report import finite
+from throughtime.benchmark.methods import LayerRun, measured_run
+from throughtime.benchmark.tables import aligned, finite
 from throughtime.gradients import BPTT
 from throughtime.layers import tap
 
 GOAL = 1.02
-"""The most that a whole update may take with the tap open, over its time without."""
+"""Largest allowed time of a whole update with the tap open, over its time with the tap closed."""
 
 PROTOCOL = Protocol(repetitions=30, seconds=2.0, cap=4.0, product_size=256)
 BRIEF = Protocol(repetitions=15, seconds=0.6, cap=1.2, product_size=256)
@@ -36,12 +36,12 @@ _WIDTHS = (-20, 11, 13, 11, 13, 13, 11)
 
 @dataclass(frozen=True)
 class TapFigures:
-    """What was found of one cell and shape.
+    """Figures of one cell and shape.
 
     Attributes:
         same: whether the gradients are the same bits with the tap open; if not, nothing is timed.
-        passes, passes_open: of forward and backward, without and with the tap open.
-        update, update_open: of a whole update.
+        passes, passes_open: times of forward and backward, with the tap closed and open.
+        update, update_open: times of a whole update.
     """
 
     cell: str
@@ -57,20 +57,20 @@ class TapFigures:
 
     @property
     def ratio_of_passes(self) -> float | None:
-        """Median time with the tap open over that without."""
+        """Median time of the passes, tap open over tap closed."""
         return self.passes_open.median / self.passes.median if self.passes and self.passes_open else None
 
     @property
     def ratio_of_updates(self) -> float | None:
-        """The same of a whole update."""
+        """Median time of a whole update, tap open over tap closed."""
         return self.update_open.median / self.update.median if self.update and self.update_open else None
 
 
 @dataclass(frozen=True)
 class Update:
-    """A whole update: both passes, clipping, Adam. Its learning rate is 0, so that every turn does the same."""
+    """Whole update: both passes, clipping and Adam, with a learning rate of 0 so that all turns are equal."""
 
-    run: Run
+    run: LayerRun
     optimizer: torch.optim.Adam
 
     def __call__(self) -> None:
@@ -81,7 +81,7 @@ class Update:
 
 
 def measure_tap(cell: str, shape: Shape, protocol: Protocol) -> TapFigures:
-    """Measure one cell and shape, in float32."""
+    """Measure one cell and shape in float32."""
     run = measured_run(BPTT(), cell, shape, torch.float32)
     update = Update(run, torch.optim.Adam(run.layer.parameters(), lr=0.0))
 
@@ -94,7 +94,7 @@ def measure_tap(cell: str, shape: Shape, protocol: Protocol) -> TapFigures:
     if not _same_bits(run(), tapped(run)):
         return TapFigures(cell, shape, same=False)
     turns: dict[str, Timing] = {}
-    # Two at a time: after an update the caches are others than after the passes alone, whichever comes next.
+    # Two sides at a time: the caches hold other data after an update than after the passes alone.
     for name, side in (("passes", run), ("update", update)):
         sides = {name: side, f"{name}_open": partial(tapped, side)}
         turns |= take_turns(sides, LargeProduct(protocol.product_size, torch.float32), protocol)[0]
@@ -106,25 +106,25 @@ def _same_bits(one: tuple[Tensor, ...], other: Any) -> bool:
 
 
 def tap_header() -> str:
-    """The names of the columns."""
-    return _columns(_NAMES)
+    """Return the names of the columns."""
+    return aligned(_NAMES, _WIDTHS)
 
 
 def tap_row(one: TapFigures) -> str:
-    """One line of the table, without its end."""
+    """Return the line of a case."""
     if not one.same:
-        return f"{_columns((str(one),))}  PARITY FAILED, not timed: the gradients are others with the tap open"
+        return f"{aligned((str(one),), _WIDTHS)}  PARITY FAILED, not timed: the gradients differ with the tap open"
     assert one.passes and one.passes_open and one.update and one.update_open
     pairs = ((one.passes, one.passes_open), (one.update, one.update_open))
     figures = [
         (f"{closed.median * 1e6:.0f}", f"{opened.median / closed.median:.3f}", f"{opened.minimum / closed.minimum:.3f}")
         for closed, opened in pairs
     ]
-    return _columns((str(one), *figures[0], *figures[1]))
+    return aligned((str(one), *figures[0], *figures[1]), _WIDTHS)
 
 
 def tap_summary(figures: Sequence[TapFigures]) -> list[str]:
-    """The geometric mean and the largest of the ratios, and the cases that miss the goal."""
+    """Return lines on the mean and the largest ratio, and on the cases that miss the goal."""
     ratios = {
         "passes": {str(one): one.ratio_of_passes for one in figures if one.ratio_of_passes is not None},
         "update": {str(one): one.ratio_of_updates for one in figures if one.ratio_of_updates is not None},
@@ -143,12 +143,12 @@ def tap_summary(figures: Sequence[TapFigures]) -> list[str]:
 
 
 def tap_as_json(machine: dict[str, Any], protocol: Protocol, figures: Sequence[TapFigures], complete: bool) -> dict:
-    """Everything measured, as JSON takes it.
+    """Return everything measured as JSON takes it.
 
     Args:
         machine: see `machine.machine`.
-        protocol: how long was measured.
-        figures: one for each case.
+        protocol: how long each case was measured.
+        figures: the figures of each case.
         complete: False if the run was ended early.
     """
     rows = [
@@ -156,8 +156,3 @@ def tap_as_json(machine: dict[str, Any], protocol: Protocol, figures: Sequence[T
         for one in figures
     ]
     return finite({"machine": machine, "protocol": asdict(protocol), "goal": GOAL, "complete": complete, "tap": rows})
-
-
-def _columns(cells: Sequence[str]) -> str:
-    pairs = zip(cells, _WIDTHS, strict=False)
-    return "".join(cell.ljust(-width) if width < 0 else cell.rjust(width) for cell, width in pairs)

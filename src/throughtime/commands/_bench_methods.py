@@ -1,4 +1,4 @@
-"""throughtime bench --methods: every gradient method against BPTT on one shape."""
+"""`throughtime bench --methods`: every gradient method against BPTT on one shape."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -24,13 +24,13 @@ def run_methods(arguments: "Namespace") -> int:
     """Measure and print line by line; return 0, or 1 if an exact method was not exact.
 
     Raises:
-        ArgumentError: an option that is wrong, before any work; a file that cannot be written, after all of it.
+        ArgumentError: an option is wrong, before any work; or a file cannot be written, after all of it.
     """
     if arguments.variants:
-        raise ArgumentError("--variants is for the grid; with --methods leave it out.")
+        raise ArgumentError("variants", "came with `methods`", "it is for the grid", "leave it out")
     if "," in arguments.shapes:
-        raise ArgumentError(f"--shapes is {arguments.shapes!r}; with --methods it must be one shape.")
-    cells = choice("--cells", arguments.cells or "rnn", list(GATES))
+        raise ArgumentError("shapes", f"is {arguments.shapes!r}", "with `methods` it must be one shape")
+    cells = choice("cells", arguments.cells or "rnn", list(GATES))
     given = Shape.parse(arguments.shapes) if arguments.shapes else None
     targets = checked_targets(arguments)
     from throughtime.benchmark import methods
@@ -57,7 +57,7 @@ def run_methods(arguments: "Namespace") -> int:
             if targets["plot"] and can_plot():
                 from throughtime.benchmark.methods_plot import draw_methods
 
-                write_plot(lambda path, kind: draw_methods(found, shape, path, kind), targets["plot"])
+                write_plot(lambda file, kind: draw_methods(found, shape, file, kind), targets["plot"])
     return 1 if any(one.failed for figures in found.values() for one in figures) else 0
 
 

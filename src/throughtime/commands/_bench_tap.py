@@ -1,4 +1,4 @@
-"""throughtime bench --tap: what it costs to look at ∂L/∂h_t in every backward pass."""
+"""`throughtime bench --tap`: the cost of reading ∂L/∂h_t in every backward pass."""
 
 from typing import TYPE_CHECKING
 
@@ -18,12 +18,12 @@ def run_tap(arguments: "Namespace") -> int:
     """Measure and print line by line; return 0, or 1 if an open tap changed a gradient.
 
     Raises:
-        ArgumentError: an option that is wrong, before any work; a file that cannot be written, after all of it.
+        ArgumentError: an option is wrong, before any work; or a file cannot be written, after all of it.
     """
     for name in ("variants", "plot", "methods"):
         if getattr(arguments, name):
-            raise ArgumentError(f"--{name} is not for --tap: leave it out.")
-    cells = choice("--cells", arguments.cells or ",".join(GATES), list(GATES))
+            raise ArgumentError(name, "came with `tap`", "it is not for the tap", "leave it out")
+    cells = choice("cells", arguments.cells or ",".join(GATES), list(GATES))
     shapes = [Shape.parse(text) for text in arguments.shapes.split(",")] if arguments.shapes else list(QUICK)
     target = checked_targets(arguments)["json"]
     from throughtime.benchmark import tapping

@@ -1,2 +1,1 @@
-"""From files to streams of chunks: reading and encoding text, its entropies, time-major chunks of it;
-and synthetic problems."""
+"""Data: files of text, their entropies, time-major chunks of them, and synthetic problems."""

@@ -1,6 +1,6 @@
-"""Synthetic problems that show what a training method remembers, each with the loss of a model that remembers nothing.
+"""Synthetic problems that show what a training method remembers, each with the loss without a memory.
 
-Pure functions of their sizes and a seed; time-major, so that what they return goes into a layer as it is.
+Pure functions of sizes and a seed. Tensors are time-major, as the layers take them.
 """
 
 import math
@@ -14,9 +14,9 @@ from torch import Tensor
 from throughtime.errors import ArgumentError
 
 COPY_ALPHABET, COPY_SYMBOLS = 8, 10
-"""Copy memory: how many different symbols there are, and how many of them are to be remembered."""
+"""Copy memory: the number of different symbols, and the number of symbols to remember."""
 BLANK, DELIMITER = COPY_ALPHABET, COPY_ALPHABET + 1
-"""Copy memory: the two symbols beside those, so that a model has 10 inputs and 10 outputs."""
+"""Copy memory: the two further symbols, so that a model has 10 inputs and 10 outputs."""
 
 _LAGS = (3, 8)
 _CHANCE, _EFFECTS = 0.5, (0.5, -0.25)
@@ -24,12 +24,12 @@ _CHANCE, _EFFECTS = 0.5, (0.5, -0.25)
 
 @dataclass(frozen=True)
 class Problem:
-    """Inputs and targets.
+    """Inputs and targets of a synthetic problem.
 
     Attributes:
         x: inputs, [time, batch, features], or whole numbers [time, batch] that stand for one-hot vectors.
-        y: targets, [time, batch], or [batch] where there is one target for the whole sequence.
-        baseline: the mean loss of the best model without a memory: cross-entropy in nats per step, or squared error.
+        y: targets, [time, batch], or [batch] for a single target of the whole sequence.
+        baseline: mean loss of the best model without a memory: cross-entropy in nats per step, or squared error.
     """
 
     x: Tensor
@@ -38,7 +38,7 @@ class Problem:
 
 
 class TwoDependencyEntropies(NamedTuple):
-    """The least cross-entropies in nats per step on the two-dependency stream, by what the model remembers."""
+    """Least cross-entropies in nats per step on the two-dependency stream, by what a model remembers."""
 
     nothing: float
     lag_3: float
@@ -46,17 +46,17 @@ class TwoDependencyEntropies(NamedTuple):
 
 
 def two_dependency_stream(steps: int, batch: int, seed: int | torch.Generator) -> Problem:
-    """Return streams of coins whose tosses show three and eight steps later: p(Y_t = 1) = ½ + ½ X_{t-3} - ¼ X_{t-8}.
+    """Draw streams of coins whose tosses show three and eight steps later.
 
-    The X are fair coins. The streams began before their first step, so that the targets are alike from there on,
-    though what the first eight depend on is not in x. A prediction from the latest n
-    steps alone needs n = 4 for the first dependency and n = 9 for the second. Where the state is carried on, a gradient
-    that reaches back fewer steps may do, see docs/methods.md.
+    p(Y_t = 1) = ½ + ½ X_{t-3} - ¼ X_{t-8}, where the X are fair coins. Tosses before the first step exist too, so that
+    all targets have the same distribution, but they are not in x. A prediction from the latest n steps alone needs
+    n = 4 for the first dependency and n = 9 for the second. Where the state is carried on, a gradient that reaches back
+    fewer steps may suffice, see docs/methods.md.
 
     Args:
         steps: T.
         batch: B.
-        seed: a seed, or a generator on the CPU to go on with.
+        seed: a seed, or a generator on the CPU.
 
     Returns:
         x [T, B, 1] and y [T, B], float32, zeros and ones. The baseline is the cross-entropy of the mean of y; see
@@ -73,7 +73,7 @@ def two_dependency_stream(steps: int, batch: int, seed: int | torch.Generator) -
 
 
 def two_dependency_entropies() -> TwoDependencyEntropies:
-    """Return what the best model reaches on the two-dependency stream: H(Y), H(Y | X_{t-3}), H(Y | X_{t-3}, X_{t-8}).
+    """Return the least losses on the two-dependency stream: H(Y), H(Y | X_{t-3}), H(Y | X_{t-3}, X_{t-8}).
 
     Examples:
         >>> [round(value, 6) for value in two_dependency_entropies()]
@@ -89,19 +89,19 @@ def two_dependency_entropies() -> TwoDependencyEntropies:
 
 
 def copy_memory(blanks: int, batch: int, seed: int | torch.Generator) -> Problem:
-    """Return sequences that are to be repeated after a wait (Hochreiter and Schmidhuber 1997; Arjovsky et al. 2016).
+    """Draw sequences to repeat after a wait (Hochreiter and Schmidhuber 1997; Arjovsky et al. 2016).
 
-    Ten symbols of eight kinds, T - 1 blanks, the delimiter, ten blanks; to be answered with T + 10 blanks and then the
-    ten symbols.
+    The inputs are ten symbols of eight kinds, T - 1 blanks, the delimiter and ten blanks; the targets are T + 10 blanks
+    and then the ten symbols.
 
     Args:
         blanks: T, at least 1.
         batch: B.
-        seed: a seed, or a generator on the CPU to go on with.
+        seed: a seed, or a generator on the CPU.
 
     Returns:
-        x and y [T + 20, B], whole numbers from 0 to 9. The baseline, 10 ln 8 / (T + 20) in nats per step, is that of
-        a model that knows when to answer but not what.
+        x and y [T + 20, B], whole numbers from 0 to 9. The baseline, 10 ln 8 / (T + 20) in nats per step, is the
+        loss of a model that knows when to answer but not what.
     """
     _check(blanks=(blanks, 1), batch=(batch, 1))
     symbols = torch.randint(COPY_ALPHABET, (COPY_SYMBOLS, batch), generator=_generator(seed))
@@ -114,12 +114,12 @@ def copy_memory(blanks: int, batch: int, seed: int | torch.Generator) -> Problem
 
 
 def adding(steps: int, batch: int, seed: int | torch.Generator) -> Problem:
-    """Return sequences of numbers of which two, marked ones are to be added (Hochreiter and Schmidhuber 1997).
+    """Draw sequences of numbers of which two, the marked ones, are to be added (Hochreiter and Schmidhuber 1997).
 
     Args:
         steps: T, at least 2: one mark is in the first half, the other in the second.
         batch: B.
-        seed: a seed, or a generator on the CPU to go on with.
+        seed: a seed, or a generator on the CPU.
 
     Returns:
         x [T, B, 2], float32: a number from 0 to 1, and 1 where it is marked; y [B], the sum. The baseline is the

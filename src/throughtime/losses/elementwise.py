@@ -1,4 +1,4 @@
-"""Losses of each feature by itself: squared error, and Bernoulli for targets with several keys on at once."""
+"""Losses that treat every feature separately: squared error, and Bernoulli for targets with several keys on."""
 
 from torch import Tensor
 from torch.nn import functional
@@ -18,9 +18,10 @@ def squared_error(
     reduction: Reduction = "mean",
     steps: Steps = "all",
 ) -> Tensor:
-    """Squared error at each step, summed over the features: L_t = Σ_k (ŷ_{t,k} − y_{t,k})², a choice of L in [Y].
+    """Compute the squared error of each step, summed over the features.
 
-    There is no factor ½, and no division by the number of features as in `torch.nn.MSELoss`.
+    L_t = Σ_k (ŷ_{t,k} − y_{t,k})², a choice of L in [Y]. There is no factor ½, and no division by the number of
+    features as in `torch.nn.MSELoss`.
 
     Args:
         predictions: [T, B, features] (or [T, features] without a batch).
@@ -45,7 +46,7 @@ def bernoulli(
     reduction: Reduction = "mean",
     steps: Steps = "all",
 ) -> Tensor:
-    """Negative log-likelihood of independent keys at each step, summed over the keys.
+    """Compute the negative log-likelihood of independent keys at each step, summed over the keys.
 
     L_t = −Σ_k y_{t,k} log σ(o_{t,k}) + (1 − y_{t,k}) log(1 − σ(o_{t,k})); the error at the logits is σ(o_t) − y_t.
 
@@ -84,8 +85,10 @@ def _elementwise_loss(
     check_features(name, predictions)
     if targets.shape != predictions.shape:
         raise ArgumentError(
-            f"targets has shape {tuple(targets.shape)}; allowed is {tuple(predictions.shape)}, the shape of {name}: "
-            "nothing is broadcast, expand it if that is meant."
+            "targets",
+            f"has the shape {tuple(targets.shape)}",
+            f"it must have the shape {tuple(predictions.shape)} of {name}, because nothing is broadcast",
+            "expand it if that is meant",
         )
     return sequence_loss(
         per_step_loss,

@@ -1,4 +1,4 @@
-"""What the built-in losses require of their predictions."""
+"""Requirements of the built-in losses on their predictions."""
 
 from torch import Tensor
 
@@ -6,15 +6,21 @@ from throughtime.errors import ArgumentError
 
 
 def check_features(name: str, predictions: Tensor) -> None:
-    """Refuse anything but floating-point [T, B, features] or [T, features]; `name` is the argument's name.
+    """Check that predictions are floating-point numbers [T, B, features] or [T, features].
+
+    Args:
+        name: the name of the argument, for the error.
+        predictions: the predictions.
 
     Raises:
         ArgumentError: any other number of dimensions or any other dtype.
     """
     if predictions.dim() not in (2, 3):
         raise ArgumentError(
-            f"{name} has shape {tuple(predictions.shape)}; allowed is [T, B, features], or [T, features] without a "
-            "batch: flatten further dimensions into the last, or write the loss for `sequence_loss`."
+            name,
+            f"has the shape {tuple(predictions.shape)}",
+            "it must be [T, B, features], or [T, features] without a batch",
+            "flatten further dimensions into the last, or write the loss for sequence_loss",
         )
     if not predictions.is_floating_point():
-        raise ArgumentError(f"{name} has dtype {predictions.dtype}; allowed are floating-point numbers.")
+        raise ArgumentError(name, f"has the dtype {predictions.dtype}", "it must hold floating-point numbers")

@@ -19,9 +19,10 @@ def cross_entropy(
     reduction: Reduction = "mean",
     steps: Steps = "all",
 ) -> Tensor:
-    """Softmax and cross-entropy at each step: L_t = −Σ_k y_{t,k} log softmax(o_t)_k, [MR] (1), [HSK] (4).
+    """Compute the cross-entropy of the softmax of the logits at each step.
 
-    The error at the logits is δ_t = p_t − y_t, [MR] (3) and [HSK] (6), for a y_t that sums to one.
+    L_t = −Σ_k y_{t,k} log softmax(o_t)_k, [MR] (1), [HSK] (4). The error at the logits is δ_t = p_t − y_t, [MR] (3) and
+    [HSK] (6), for a y_t that sums to one.
 
     Args:
         logits: [T, B, K] (or [T, K] without a batch), in nats before normalisation.
@@ -47,11 +48,11 @@ def softmax_squared_error(
     reduction: Reduction = "mean",
     steps: Steps = "all",
 ) -> Tensor:
-    """Squared error of the softmax's probabilities at each step: E_t = Σ_k (d_{t,k} − softmax(o_t)_k)², [T].
+    """Compute the squared error of the softmax's probabilities at each step.
 
-    Its error at the logits, 2 (diag p − p pᵀ)(p − d), needs the whole Jacobian of the softmax: [HSK] (5) prints only
-    the part for i = j. It vanishes where the softmax saturates, also at a wrong class; to train a classifier prefer
-    `cross_entropy`.
+    E_t = Σ_k (d_{t,k} − softmax(o_t)_k)², [T]. The error at the logits, 2 (diag p − p pᵀ)(p − d), needs the whole
+    Jacobian of the softmax: [HSK] (5) prints only the part for i = j. The gradient vanishes where the softmax
+    saturates, also at a wrong class; to train a classifier prefer `cross_entropy`.
 
     Args:
         logits: [T, B, K] (or [T, K] without a batch).
@@ -99,11 +100,14 @@ def _softmax_loss(
 def _checked_classes(targets: Tensor, leading: torch.Size, classes: int, valid: Tensor | None) -> Tensor:
     if targets.shape != leading:
         raise ArgumentError(
-            f"targets has shape {tuple(targets.shape)}; allowed are {tuple(leading)}, class indices, and "
-            f"{(*leading, classes)}, probabilities."
+            "targets",
+            f"has the shape {tuple(targets.shape)}",
+            f"it must be {tuple(leading)}, class indices, or {(*leading, classes)}, probabilities",
         )
     if targets.is_floating_point() or targets.is_complex() or targets.dtype == torch.bool:
-        raise ArgumentError(f"targets has dtype {targets.dtype}; class indices are integers: try targets.long().")
+        raise ArgumentError(
+            "targets", f"has the dtype {targets.dtype}", "class indices must be integers", "try targets.long()"
+        )
     # Widened first: compared in uint8, a number of classes above 255 would wrap.
     targets = targets.long()
     wrong = (targets < 0) | (targets >= classes)
@@ -113,7 +117,9 @@ def _checked_classes(targets: Tensor, leading: torch.Size, classes: int, valid: 
         step, *row = wrong.nonzero()[0].tolist()
         place = f"step {step}, batch row {row[0]}" if row else f"step {step}"
         raise ArgumentError(
-            f"targets is {targets[step, *row].item()} at {place} (counted from 0); allowed are 0 to {classes - 1}, one "
-            "for each logit: mark padding in mask or lengths."
+            "targets",
+            f"is {targets[step, *row].item()} at {place} (counted from 0)",
+            f"it must be from 0 to {classes - 1}, the numbers of the logits",
+            "mark padding in `mask` or `lengths`",
         )
     return targets

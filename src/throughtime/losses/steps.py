@@ -1,4 +1,4 @@
-"""Which steps of a sequence a loss counts."""
+"""Selection of the steps that a loss counts."""
 
 from collections.abc import Sequence
 from typing import Literal, TypeAlias
@@ -15,25 +15,25 @@ Steps: TypeAlias = Literal["all", "last"]
 def select_steps(
     leading: torch.Size, mask: Tensor | None, lengths: Lengths | None, steps: Steps, device: torch.device
 ) -> Tensor | None:
-    """The steps that count.
+    """Return which steps count.
 
     Args:
         leading: (T, B), or (T,) without a batch.
         mask: bool, of shape `leading`; True where a step is valid. Valid steps need not be adjacent.
-        lengths: integers of shape [B] (0-d without a batch), each 0 … T: the first so many steps are valid.
+        lengths: integers of shape [B] (0-d without a batch), each 0 … T: the number of valid steps from the first on.
         steps: "all" valid steps, or the "last" valid step of each batch row.
-        device: where the result is wanted.
+        device: the device of the result.
 
     Returns:
         A bool tensor of shape `leading`, or None when every step counts.
 
     Raises:
-        ArgumentError: both `mask` and `lengths` given, or one of the wrong shape, dtype or range; unknown `steps`.
+        ArgumentError: `mask` and `lengths` both came, have the wrong shape, dtype or range, or `steps` is unknown.
     """
     if steps not in ("all", "last"):
-        raise ArgumentError(f"steps is {steps!r}; allowed are 'all' and 'last'.")
+        raise ArgumentError("steps", f"is {steps!r}", "it must be 'all' or 'last'")
     if mask is not None and lengths is not None:
-        raise ArgumentError("mask and lengths were both given; give only one of them, the other one follows from it.")
+        raise ArgumentError("mask", "came together with `lengths`", "each follows from the other", "give only one")
     valid = _checked_mask(leading, mask, device) if lengths is None else _mask_from(leading, lengths, device)
     if steps == "all":
         return valid
@@ -48,12 +48,14 @@ def _checked_mask(leading: torch.Size, mask: Tensor | None, device: torch.device
         return None
     if mask.dtype != torch.bool:
         raise ArgumentError(
-            f"mask has dtype {mask.dtype}; allowed is torch.bool, True at valid steps: try mask.bool()."
+            "mask", f"has the dtype {mask.dtype}", "it must be torch.bool, True at valid steps", "try mask.bool()"
         )
     if mask.shape != leading:
         raise ArgumentError(
-            f"mask has shape {tuple(mask.shape)}; allowed is {tuple(leading)}, one entry for each step of the "
-            "predictions, time first: expand or transpose it."
+            "mask",
+            f"has the shape {tuple(mask.shape)}",
+            f"it must be {tuple(leading)}, an entry for each step of the predictions, time first",
+            "expand or transpose it",
         )
     return mask.to(device)
 
@@ -61,16 +63,20 @@ def _checked_mask(leading: torch.Size, mask: Tensor | None, device: torch.device
 def _mask_from(leading: torch.Size, lengths: Lengths, device: torch.device) -> Tensor:
     lengths = torch.as_tensor(lengths, device=device)
     if lengths.is_floating_point() or lengths.is_complex() or lengths.dtype == torch.bool:
-        raise ArgumentError(f"lengths has dtype {lengths.dtype}; allowed are integers: try lengths.long().")
+        raise ArgumentError("lengths", f"has the dtype {lengths.dtype}", "it must hold integers", "try lengths.long()")
     if lengths.shape != leading[1:]:
         raise ArgumentError(
-            f"lengths has shape {tuple(lengths.shape)}; allowed is {tuple(leading[1:])}, one length for each batch row."
+            "lengths",
+            f"has the shape {tuple(lengths.shape)}",
+            f"it must be {tuple(leading[1:])}, a length for each batch row",
         )
     wrong = (lengths < 0) | (lengths > leading[0])
     if wrong.any():
         raise ArgumentError(
-            f"lengths holds {lengths[wrong][0].item()}; allowed are 0 to {leading[0]}, the number of steps of the "
-            "predictions: cut the lengths or pad the predictions."
+            "lengths",
+            f"holds {lengths[wrong][0].item()}",
+            f"it must hold numbers from 0 to {leading[0]}, the steps of the predictions",
+            "cut the lengths or pad the predictions",
         )
     time = torch.arange(leading[0], device=device).reshape(-1, *(1 for _ in leading[1:]))
     return time < lengths

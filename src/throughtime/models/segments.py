@@ -13,6 +13,7 @@ from throughtime.models.boundaries import Boundary, Shelf, draw_again, random_st
 from throughtime.models.evaluated import checked_loss
 from throughtime.models.pieces import Pieces
 from throughtime.nests import map_tensors, tensors_of
+from throughtime.torch_internals import times_changed
 
 Model = Callable[[Tensor, Any], tuple[Any, Any]]
 Loss = Callable[[Any, Tensor], Tensor]
@@ -165,11 +166,11 @@ class _Buffers:
 
     def __init__(self, model: Model) -> None:
         buffers = dict(model.named_buffers()) if isinstance(model, nn.Module) else {}
-        self._before = {name: (buffer, buffer._version, buffer.clone()) for name, buffer in buffers.items()}
+        self._before = {name: (buffer, times_changed(buffer), buffer.clone()) for name, buffer in buffers.items()}
 
     def check(self) -> None:
         """Restore all buffers and raise `UnsupportedError` where a buffer has changed."""
-        changed = [name for name, (buffer, version, _) in self._before.items() if buffer._version != version]
+        changed = [name for name, (buffer, version, _) in self._before.items() if times_changed(buffer) != version]
         if not changed:
             return
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Records as plain JSON and back: nested data classes, lists, dictionaries, and numbers that JSON lacks."""
+"""Conversion of records to plain JSON and back: dataclasses, lists, dictionaries and special numbers."""
 
 import math
 import types
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 def to_plain(value: Any) -> Any:
-    """What `json.dumps(…, allow_nan=False)` takes: NaN and infinities become "nan", "inf" and "-inf"."""
+    """Convert a value for `json.dumps(…, allow_nan=False)`; NaN and infinities become "nan", "inf", "-inf"."""
     if is_dataclass(value) and not isinstance(value, type):
         return {entry.name: to_plain(getattr(value, entry.name)) for entry in fields(value)}
     if isinstance(value, Enum):
@@ -26,7 +26,11 @@ def to_plain(value: Any) -> Any:
 
 
 def from_plain(kind: Any, value: Any) -> Any:
-    """The reverse of `to_plain` for a value of this type, as annotated; raises ValueError, TypeError or KeyError."""
+    """Reverse `to_plain` for a value of the type `kind`, as annotated.
+
+    Raises:
+        ValueError, TypeError, KeyError: the value is not of the type.
+    """
     container, arguments = get_origin(kind), get_args(kind)
     if container is types.UnionType:
         inner = next(one for one in arguments if one is not types.NoneType)

@@ -1,4 +1,4 @@
-"""The tables of a run: lines of numbers under a heading, as CSV."""
+"""Tables of a run: CSV files with a heading."""
 
 import csv
 import io
@@ -16,10 +16,10 @@ STEP_NORMS = "step_norms.csv"
 
 @dataclass(frozen=True)
 class MetricsRow:
-    """One line of `metrics.csv`, written at a validation; the training columns are means since the line before.
+    """Line of `metrics.csv`, written at a validation; training columns are means since the previous line.
 
-    Losses are in nats per symbol, the gradient norm is the one before clipping, `clipped` is the share of updates
-    whose gradient was rescaled, `seconds` counts from the start of the run, interruptions left out.
+    Losses are in nats per symbol. The gradient norm is the norm before clipping, `clipped` the share of updates whose
+    gradient was rescaled. `seconds` counts from the start of the run, interruptions left out.
     """
 
     update: int
@@ -35,10 +35,10 @@ class MetricsRow:
 
 @dataclass(frozen=True)
 class UpdateRow:
-    """One line of `updates.csv`: an update of the weights.
+    """Line of `updates.csv`: an update of the weights.
 
-    The gradient's norm is the one before clipping, `scale` what the gradient was multiplied by (1: nothing was
-    clipped; 0: the update was skipped), `clipped_steps` the share of steps at which per-step clipping took hold.
+    The gradient norm is the norm before clipping. `scale` is the factor of the gradient (1: nothing was clipped; 0: the
+    update was skipped), `clipped_steps` the share of steps at which per-step clipping took effect.
     """
 
     update: int
@@ -50,7 +50,7 @@ class UpdateRow:
 
 @dataclass(frozen=True)
 class StepNormRow:
-    """One line of `step_norms.csv`: at an update, in a layer ("recurrent.l0"), at a step of the chunk counted from 0.
+    """Line of `step_norms.csv`: an update, a layer ("recurrent.l0"), and a step of the chunk, counted from 0.
 
     `norm` is the root mean square over the rows of ‖∂L/∂s_t‖ (all members of the state), total, before any clipping.
     """
@@ -65,7 +65,7 @@ Row = TypeVar("Row", MetricsRow, UpdateRow, StepNormRow)
 
 
 def write_table(path: Path, kind: type[Row], rows: Iterable[Row]) -> None:
-    """Write a table of this kind of row, aside and renamed."""
+    """Write a table atomically; `kind` is the class of its rows."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([entry.name for entry in fields(kind)])
@@ -74,7 +74,11 @@ def write_table(path: Path, kind: type[Row], rows: Iterable[Row]) -> None:
 
 
 def read_table(folder: Path, name: str, kind: type[Row]) -> list[Row]:
-    """Read a table of this kind of row; raises `RunFolderError` when it is missing or damaged."""
+    """Read a table; `kind` is the class of its rows.
+
+    Raises:
+        RunFolderError: the table is missing or damaged.
+    """
     kinds: dict[str, Any] = {entry.name: entry.type for entry in fields(kind)}
     with io.StringIO(content(folder, name).decode("utf-8", "replace"), newline="") as text:
         try:
@@ -87,10 +91,14 @@ def read_table(folder: Path, name: str, kind: type[Row]) -> list[Row]:
 
 
 def write_metrics(folder: Path, rows: Iterable[MetricsRow]) -> None:
-    """Write `metrics.csv`, one line per validation."""
+    """Write `metrics.csv`, a line for each validation."""
     write_table(folder / METRICS, MetricsRow, rows)
 
 
 def read_metrics(folder: Path) -> list[MetricsRow]:
-    """Read `metrics.csv`; raises `RunFolderError` when it is missing or damaged."""
+    """Read `metrics.csv`.
+
+    Raises:
+        RunFolderError: the file is missing or damaged.
+    """
     return read_table(folder, METRICS, MetricsRow)

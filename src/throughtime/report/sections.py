@@ -6,8 +6,8 @@ from throughtime.records import Finding, Flow, LayerFlow, NonFinite
 from throughtime.report import activations, flow_curves, maps, spectra
 from throughtime.report.exhibit import Exhibit, Section, Table, shown, table
 from throughtime.report.flow_curves import horizon_phrase
-from throughtime.report.losses import plural
-from throughtime.report.sentences import Absent, Figure, Says
+from throughtime.report.sentences import Absent, FigureName, Says
+from throughtime.wording import percent, plural
 
 
 def flow_sections(flows: Sequence[Flow], over_training: Exhibit | None = None) -> list[Section]:
@@ -66,7 +66,7 @@ def decided(flow: Flow) -> Table | None:
 
 def _label(name: str) -> str:
     """What a figure of a verdict is; the name of one that another version knows."""
-    return Figure[name.upper()].value if name.upper() in Figure.__members__ else name.replace("_", " ")
+    return FigureName[name.upper()].value if name.upper() in FigureName.__members__ else name.replace("_", " ")
 
 
 def history(flows: Sequence[Flow]) -> Table | None:
@@ -98,7 +98,7 @@ def _conditions(flow: Flow) -> list[str]:
         wanted=plural(flow.wanted_lag, "step"),
     )  # fmt: skip
     held = [
-        Says.HELD.value.format(layer=layer.name, share=f"{100 * layer.clipped:.3g} %")
+        Says.HELD.value.format(layer=layer.name, share=percent(layer.clipped, 3))
         for layer in flow.layers
         if layer.clipped
     ]

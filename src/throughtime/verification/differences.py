@@ -1,4 +1,4 @@
-"""The derivative of a function along a line by central differences, with a step that is halved until it is settled."""
+"""Central differences along a line, with a step that is halved until the result settles."""
 
 import math
 from collections.abc import Callable
@@ -7,33 +7,33 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from throughtime.verification.report import Finding
+from throughtime.verification.report import ComparisonOutcome
 
 STEP = 2.0**-10
-"""The first step, in units of the larger of 1 and the place's own size: there the error of the formula, about h⁴, and
-that of rounding, about 1e-16 / h, are both near 1e-12. A power of 2, so that adding it to the place is exact."""
+"""The first step, in units of the larger of 1 and the element's size. The error of the formula, about h⁴, and the error
+of rounding, about 1e-16 / h, are then both near 1e-12. A power of 2 can be added without rounding."""
 
 HALVINGS = 40
-"""How often the step is halved where the differences have not settled, so down to 1e-15."""
+"""The most halvings of the step where the differences have not settled, down to 1e-15."""
 
 _ROUNDINGS = 32
-"""The roundings that one evaluation is granted, each of half a unit in its last place."""
+"""The roundings allowed in one evaluation, each of half a unit in the last place."""
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What central differences say of a derivative: their value, how far it may be off, and the finding."""
+    """Result of central differences: the value, its uncertainty, and the outcome of the comparison."""
 
     differences: float
     uncertainty: float
-    finding: Finding
+    finding: ComparisonOutcome
 
 
 class Line:
-    """A function at points base + offset · direction; each point is evaluated once.
+    """A function along a line, base + offset · direction; each point is evaluated once.
 
     Args:
-        parts_at: from the offset to the numbers whose sum is the function's value.
+        parts_at: from the offset to the numbers whose sum is the value of the function.
     """
 
     def __init__(self, parts_at: Callable[[float], Tensor]) -> None:
@@ -41,19 +41,19 @@ class Line:
         self._known: dict[float, Tensor] = {}
 
     def at(self, offset: float) -> Tensor:
-        """The parts of the function's value."""
+        """Return the parts of the value of the function."""
         if offset not in self._known:
             self._known[offset] = self._parts_at(offset)
         return self._known[offset]
 
     def central(self, h: float) -> float:
-        """The derivative by the fourth-order formula [8 (f(h) - f(-h)) - (f(2h) - f(-2h))] / 12h, error O(h⁴)."""
+        """Return the derivative by [8 (f(h) - f(-h)) - (f(2h) - f(-2h))] / 12h, of error O(h⁴)."""
         # Part by part, so that what does not change takes no part in the rounding.
         near, far = self.at(h) - self.at(-h), self.at(2 * h) - self.at(-2 * h)
         return float((8 * near - far).sum()) / (12 * h)
 
     def gap(self, h: float) -> tuple[float, float]:
-        """The derivatives to the left and to the right, by three points each, error O(h²)."""
+        """Return the one-sided derivatives, left and right, by three points each, of error O(h²)."""
         left, right = (
             float((4 * (self.at(side) - self.at(0.0)) - (self.at(2 * side) - self.at(0.0))).sum()) / (2 * side)
             for side in (-h, h)
@@ -61,7 +61,7 @@ class Line:
         return left, right
 
     def noise(self, h: float) -> float:
-        """How much rounding may add to `central(h)`."""
+        """Return how much rounding may add to `central(h)`."""
         ahead, others = self.at(h), (self.at(-h), self.at(2 * h), self.at(-2 * h))
         changed = torch.stack([ahead != other for other in others]).any(dim=0)
         size = float(ahead[changed].abs().sum())
@@ -72,42 +72,45 @@ def judge(line: Line, automatic: float, step: float, halvings: int, tolerance: f
     """Compare a derivative with central differences.
 
     Args:
-        line: the function along the line, of which `automatic` is said to be the derivative at 0.
-        automatic: that derivative.
-        step: the first h; it is halved until two results agree, at most `halvings` times.
-        tolerance: the allowed difference, in units of the derivative; what rounding may do at `step` is granted too.
+        line: the function along a line.
+        automatic: the derivative at 0 by automatic differentiation.
+        step: the first h; it is halved until two results agree.
+        halvings: the most halvings.
+        tolerance: the allowed difference, in units of the derivative; an allowance for rounding at `step` is added.
     """
     value, strict = line.central(step), line.noise(step)
     if abs(automatic - value) <= tolerance * _size(automatic, value) + strict:
-        return Judgement(value, max(abs(automatic - value), strict), Finding.AGREES)
-    best = Judgement(value, math.inf, Finding.UNSETTLED)
+        return Judgement(value, max(abs(automatic - value), strict), ComparisonOutcome.AGREES)
+    best = Judgement(value, math.inf, ComparisonOutcome.UNSETTLED)
     for _ in range(halvings):
         step, before = step / 2, value
         value = line.central(step)
         change, slack = abs(value - before), tolerance * _size(automatic, value)
         if change < best.uncertainty:
-            best = Judgement(value, change, Finding.UNSETTLED)
+            best = Judgement(value, change, ComparisonOutcome.UNSETTLED)
         if change <= 0.1 * slack + line.noise(step):
             return _settled(line, automatic, value, step, slack + strict)
     apart = abs(automatic - best.differences) > 10 * best.uncertainty
-    return Judgement(best.differences, best.uncertainty, Finding.DIFFERS if apart else Finding.UNSETTLED)
+    return Judgement(
+        best.differences, best.uncertainty, ComparisonOutcome.DIFFERS if apart else ComparisonOutcome.UNSETTLED
+    )
 
 
 def _settled(line: Line, automatic: float, value: float, step: float, allowed: float) -> Judgement:
     error = abs(automatic - value)
     if error <= allowed:
-        return Judgement(value, max(error, line.noise(step)), Finding.AGREES)
+        return Judgement(value, max(error, line.noise(step)), ComparisonOutcome.AGREES)
     # Two results may be near each other by chance, where the function is rough; then smaller steps tell.
     changes = [abs(line.central(step / divisor) - value) for divisor in (2, 4, 8)]
     uncertainty = max(line.noise(step), *changes)
     if not error > 2 * uncertainty and math.isfinite(automatic):
-        return Judgement(value, uncertainty, Finding.UNSETTLED)
+        return Judgement(value, uncertainty, ComparisonOutcome.UNSETTLED)
     kink = _at_a_kink(line, automatic, step, allowed)
-    return Judgement(value, uncertainty, Finding.KINK if kink else Finding.DIFFERS)
+    return Judgement(value, uncertainty, ComparisonOutcome.KINK if kink else ComparisonOutcome.DIFFERS)
 
 
 def _at_a_kink(line: Line, automatic: float, step: float, allowed: float) -> bool:
-    """Whether the one-sided derivatives stay apart as the step shrinks, and `automatic` is one of those between."""
+    """Return whether the one-sided derivatives stay apart as the step shrinks, with `automatic` between them."""
     coarse, fine = line.gap(step), line.gap(step / 8)
     apart, slack = abs(fine[1] - fine[0]), allowed + 10 * line.noise(step / 8)
     # Where the function is smooth they approach each other like h².

@@ -1,11 +1,13 @@
-"""What a verification found: one place, one tensor, the whole; and its sentences."""
+"""Results of a verification: of a place, of a tensor and of the whole, with their sentences."""
 
 from dataclasses import dataclass
 from enum import Enum
 
+from throughtime.wording import plural
 
-class Finding(Enum):
-    """What the comparison at one place came to; the text is said of the place, with its numbers filled in."""
+
+class ComparisonOutcome(Enum):
+    """Outcome of the comparison at one place; the value is a sentence with room for the numbers."""
 
     AGREES = "automatic differentiation gives {automatic:.10g}, central differences {differences:.10g}"
     DIFFERS = "automatic differentiation gives {automatic:.10g}, central differences {differences:.10g} ± {error:.1g}"
@@ -26,10 +28,10 @@ class Place:
     Attributes:
         tensor: "parameter weight_hh_l0" or "inputs[0]".
         index: the element; None for a random direction through all elements of the tensor.
-        automatic: the derivative that automatic differentiation gives.
-        differences: the one that central differences give; NaN where the function is not finite beside the place.
+        automatic: the derivative by automatic differentiation.
+        differences: the derivative by central differences; NaN where the function is not finite beside the place.
         uncertainty: how much `differences` may be off.
-        finding: what that comes to.
+        finding: the outcome of the comparison.
     """
 
     tensor: str
@@ -37,18 +39,18 @@ class Place:
     automatic: float
     differences: float
     uncertainty: float
-    finding: Finding
+    finding: ComparisonOutcome
 
     @property
     def error(self) -> float:
-        """|automatic - differences|; infinite where that is no number."""
+        """|automatic - differences|; infinite where the difference is NaN."""
         error = abs(self.automatic - self.differences)
         return error if error == error else float("inf")
 
     @property
     def failed(self) -> bool:
         """Whether the derivative is wrong, or could not be shown to be right."""
-        return self.finding in (Finding.DIFFERS, Finding.UNSETTLED)
+        return self.finding in (ComparisonOutcome.DIFFERS, ComparisonOutcome.UNSETTLED)
 
     def __str__(self) -> str:
         where = f"element {list(self.index)}" if self.index is not None else "a random direction through all elements"
@@ -64,8 +66,8 @@ class TensorCheck:
 
     Attributes:
         name: as in `Place.tensor`.
-        shape: its shape.
-        places: an element each, in the order of the elements; and a random direction where not all of them are there.
+        shape: the shape of the tensor.
+        places: the elements that were compared, in order; and a random direction where they are not all.
     """
 
     name: str
@@ -74,7 +76,7 @@ class TensorCheck:
 
     @property
     def elements(self) -> int:
-        """How many elements the tensor has."""
+        """Number of elements of the tensor."""
         count = 1
         for size in self.shape:
             count *= size
@@ -82,13 +84,13 @@ class TensorCheck:
 
     @property
     def checked(self) -> int:
-        """How many of them were compared one by one; those at a kink are not counted."""
-        return sum(place.index is not None and place.finding is not Finding.KINK for place in self.places)
+        """Number of elements that were compared one by one; elements at a kink are not counted."""
+        return sum(place.index is not None and place.finding is not ComparisonOutcome.KINK for place in self.places)
 
     @property
     def kinks(self) -> tuple[Place, ...]:
         """Places without a derivative."""
-        return tuple(place for place in self.places if place.finding is Finding.KINK)
+        return tuple(place for place in self.places if place.finding is ComparisonOutcome.KINK)
 
     @property
     def failures(self) -> tuple[Place, ...]:
@@ -97,26 +99,26 @@ class TensorCheck:
 
     @property
     def worst(self) -> Place | None:
-        """The place of the largest error, among those that failed where there are any; None where nothing was checked.
+        """The place of the largest error, among the failures if there are any; None if nothing was compared.
 
         An element comes before a direction, which names no element.
         """
-        compared = self.failures or tuple(place for place in self.places if place.finding is Finding.AGREES)
+        compared = self.failures or tuple(place for place in self.places if place.finding is ComparisonOutcome.AGREES)
         return max(compared, key=lambda place: (place.failed and place.index is not None, place.error), default=None)
 
     @property
     def largest_error(self) -> float:
         """The largest |automatic - differences|, places at a kink left out; 0 where nothing was compared."""
-        return max((place.error for place in self.places if place.finding is not Finding.KINK), default=0.0)
+        return max((place.error for place in self.places if place.finding is not ComparisonOutcome.KINK), default=0.0)
 
     @property
     def largest_derivative(self) -> float:
-        """The largest |derivative| that automatic differentiation gave at the places compared."""
+        """The largest |derivative| by automatic differentiation at the places compared."""
         return max((abs(place.automatic) for place in self.places), default=0.0)
 
     @property
     def words(self) -> str:
-        """The verdict on this tensor."""
+        """The result for this tensor in a few words."""
         if self.failures:
             return f"{len(self.failures)} WRONG"
         kinks = f", {len(self.kinks)} at a kink" if self.kinks else ""
@@ -125,13 +127,13 @@ class TensorCheck:
 
 @dataclass(frozen=True)
 class GradientCheck:
-    """What `verify_gradients` found; `str()` is a table.
+    """Result of `verify_gradients`; `str()` is a table.
 
     Attributes:
         tensors: one entry for each parameter and each floating input.
         tolerance: the relative difference that was allowed.
-        frozen: parameters that ask for no gradient, which were not checked.
-        unnamed: how many other tensors the output hangs on, which were not checked as nothing names them.
+        frozen: parameters that ask for no gradient; they were not checked.
+        unnamed: number of other tensors that the output depends on; they have no name and were not checked.
     """
 
     tensors: tuple[TensorCheck, ...]
@@ -151,7 +153,7 @@ class GradientCheck:
 
     @property
     def worst(self) -> Place | None:
-        """The place to look at first: the largest error, among those that failed where there are any."""
+        """The place to look at first: the largest error, among the failures if there are any."""
         found = [tensor.worst for tensor in self.tensors if tensor.worst is not None]
         return max(found, key=lambda place: (place.failed, place.index is not None, place.error), default=None)
 
@@ -160,10 +162,10 @@ class GradientCheck:
         """The result in one sentence, which names the worst place."""
         checked = sum(tensor.checked for tensor in self.tensors)
         of = sum(tensor.elements for tensor in self.tensors)
-        count = f"{checked:,} of {of:,} elements of {_plural(len(self.tensors), 'tensor')} compared"
+        count = f"{checked:,} of {of:,} elements of {plural(len(self.tensors), 'tensor')} compared"
         if self.ok:
             return f"{count}: they agree with central differences to {self.tolerance:g}."
-        return f"{self.worst}. {count}, {_plural(len(self.failures), 'comparison')} failed."
+        return f"{self.worst}. {count}, {plural(len(self.failures), 'comparison')} failed."
 
     def __str__(self) -> str:
         rows = [("tensor", "shape", "compared", "largest derivative", "largest error", "")]
@@ -180,11 +182,6 @@ class GradientCheck:
         left_out = [f"Not checked, as they ask for no gradient: {', '.join(self.frozen)}."] if self.frozen else []
         if self.unnamed:
             left_out.append(
-                f"Not checked: {_plural(self.unnamed, 'other tensor')} that the function reads; name them in "
-                "parameters."
+                f"Not checked: {plural(self.unnamed, 'other tensor')} that the function reads; name them in parameters."
             )
         return "\n".join([*lines, *kinks, *left_out, self.sentence])
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

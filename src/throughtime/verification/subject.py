@@ -1,4 +1,4 @@
-"""What is verified, as one function of float64 tensors that can be moved, with all else about it held still."""
+"""The function under verification: float64 tensors that can be moved, everything else held still."""
 
 import copy
 import random
@@ -14,17 +14,17 @@ from throughtime.errors import ArgumentError, NonFiniteError, UnsupportedError
 from throughtime.nests import leaves_of, map_named_tensors, map_tensors
 
 _SAME = 1e-12
-"""Two evaluations of the same may differ by this much of their size: sums in another order, on some devices."""
+"""The relative difference that two evaluations at the same place may show: some devices sum in another order."""
 
 
 class Subject:
-    """A module's copy or a function, its inputs in float64, and the weights of its outputs.
+    """A module's copy or a function, with inputs in float64 and weights of the outputs.
 
-    Args: as `verify_gradients` has them.
+    Args: see `verify_gradients`.
 
     Attributes:
-        tensors: what is differentiated by, under its name in the report.
-        base: their values at the place of the check.
+        tensors: the tensors to differentiate with respect to, by their names in the report.
+        base: the values of `tensors` at the place of the check.
         frozen: names of the parameters that ask for no gradient.
     """
 
@@ -50,8 +50,10 @@ class Subject:
         self._keywords = map_tensors(_double, keywords)
         if not self.tensors:
             raise ArgumentError(
-                "There is nothing to compare: no parameter that asks for a gradient and no floating tensor among the "
-                "inputs; for a function, name the tensors that it reads in parameters."
+                "inputs",
+                "hold no floating tensor, and no parameter asks for a gradient",
+                "there is nothing to compare",
+                "for a function, name the tensors that it reads in `parameters`",
             )
         self.base = {name: tensor.detach().clone() for name, tensor in self.tensors.items()}
         self._kept = {name: buffer.clone() for name, buffer in self._buffers.items()}
@@ -60,7 +62,7 @@ class Subject:
     def _take_module(self, module: nn.Module, parameters: Mapping[str, Tensor] | None) -> None:
         if parameters is not None:
             raise ArgumentError(
-                "parameters is for a function, and model is a module, whose own are all compared: leave it out"
+                "parameters", "came with a module", "the parameters of a module are all compared", "leave it out"
             )
         named = dict(module.named_parameters())
         self.frozen = tuple(name for name, value in named.items() if not value.requires_grad)
@@ -75,8 +77,10 @@ class Subject:
             if not isinstance(value, Tensor) or value.dtype != torch.float64 or not value.requires_grad:
                 what = f"of {value.dtype}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
                 raise ArgumentError(
-                    f"parameters[{name!r}] is {what}; it must be a float64 tensor with requires_grad, because it is "
-                    "moved where it stands: convert the function's tensors with .double()"
+                    f"parameters[{name!r}]",
+                    f"is {what}",
+                    "it must be a float64 tensor with requires_grad, because it is changed in place",
+                    "convert the function's tensors with .double()",
                 )
             _check(f"parameter {name}", value)
             self.tensors[f"parameter {name}"] = value
@@ -89,7 +93,7 @@ class Subject:
         return self.tensors[path]
 
     def parts(self) -> Tensor:
-        """The numbers, with their graph, whose sum is the function: all of the output, weighted. 1-dimensional."""
+        """Evaluate the function: return the weighted numbers of its output, 1-dimensional, with their graph."""
         _set_random_state(self._seed)
         with torch.no_grad():
             for name, buffer in self._buffers.items():
@@ -133,19 +137,19 @@ class Subject:
         return [(path, _weights_like(one, generator)) for path, one in outputs]
 
     def check_same(self, first: Tensor, second: Tensor) -> None:
-        """Raise `UnsupportedError` where two evaluations of the same differ."""
+        """Raise `UnsupportedError` if two evaluations at the same place differ."""
         if torch.allclose(first, second, rtol=_SAME, atol=_SAME):
             return
         names = [path for path, weight in self._weights or [] for _ in range(weight.numel())]
         worst = int((first - second).abs().argmax())
         raise UnsupportedError(
             f"Two evaluations at the same place differ by {float((first - second).abs()[worst]):.2g}, in "
-            f"{names[worst]}: the function keeps a state of its own, or draws random numbers from a generator that "
-            "torch.manual_seed does not reach; hold that still."
+            f"{names[worst]}: the function keeps a state between calls, or draws random numbers from a generator "
+            "that torch.manual_seed does not reach; make both the same at every call."
         )
 
     def moved_parts(self, name: str, direction: Tensor, offset: float) -> Tensor:
-        """`parts`, without a graph, where one tensor is moved by offset · direction."""
+        """Return `parts` without a graph, with one tensor moved by offset · direction."""
         tensor, base = self.tensors[name], self.base[name]
         with torch.no_grad():
             tensor.copy_(base + offset * direction)
@@ -156,7 +160,7 @@ class Subject:
                 tensor.copy_(base)
 
     def put_back(self) -> None:
-        """Leave nothing behind."""
+        """Restore the values of all tensors."""
         with torch.no_grad():
             for name, tensor in self.tensors.items():
                 tensor.copy_(self.base[name])
@@ -164,7 +168,7 @@ class Subject:
 
 @contextmanager
 def kept_random_state() -> Iterator[None]:
-    """Put the random states of torch, of numpy and of Python back as they were."""
+    """Restore the random states of torch, numpy and Python after the block."""
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
     pythons, numpys = random.getstate(), np.random.get_state()
     try:
@@ -211,7 +215,12 @@ def _floating(output: Any) -> list[tuple[str, Tensor]]:
         elif isinstance(leaf, Tensor) and leaf.is_floating_point() and leaf.numel():
             found.append((path, leaf))
     if not found:
-        raise ArgumentError("There is nothing to differentiate: the output holds no floating tensor with an element.")
+        raise ArgumentError(
+            "model",
+            "returned no floating tensor with an element",
+            "there is nothing to differentiate",
+            "return one, or give a `loss` that does",
+        )
     return found
 
 
@@ -220,7 +229,7 @@ def _forms(outputs: list[tuple[str, Tensor]]) -> str:
 
 
 def _weights_like(output: Tensor, generator: torch.Generator) -> Tensor:
-    """Weights between 0.5 and 1.5, of either sign."""
+    """Draw weights between 0.5 and 1.5, of either sign."""
     sizes = torch.rand(output.shape, generator=generator, dtype=torch.float64) + 0.5
     signs = torch.randint(2, output.shape, generator=generator) * 2 - 1
     return (sizes * signs).to(output.device)

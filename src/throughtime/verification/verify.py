@@ -1,4 +1,4 @@
-"""Automatic differentiation compared with central differences, element by element."""
+"""Comparison of automatic differentiation with central differences, element by element."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -25,7 +25,7 @@ def verify_gradients(
     seed: int = 0,
     raise_on_failure: bool = False,
 ) -> GradientCheck:
-    """Compare the derivatives that PyTorch finds of a module or function with central differences, in float64.
+    """Compare the derivatives of a module or function by PyTorch with central differences, in float64.
 
     Every parameter that asks for a gradient and every floating tensor among the inputs is compared. A module is copied
     and the copy is made float64; the module itself, its gradients, its mode and its buffers stay as they are, and so
@@ -34,18 +34,18 @@ def verify_gradients(
 
     Args:
         model: a module, or a function of tensors.
-        inputs: what it is called with: nests of tensors, of which those with floating numbers are made float64.
-        loss: from the output to what is differentiated. Without it that is the sum of all floating numbers of the
-            output, each with a fixed random weight, so that no error can cancel another.
-        parameters: for a function: the float64 tensors that it reads besides its inputs, by name. They are moved in
-            place and put back, to the bit. A module's are found by themselves.
-        keywords: what it is called with by name, for example {"lengths": [5, 3]}; none of it is compared.
-        step: the step h of the fourth-order formula; it is tried with its half. None: about 1e-3, times the size of the
-            element where that is above 1, halved until the result settles.
-        tolerance: the allowed difference, relative to the derivative; what rounding may do is granted besides.
-        samples: of a tensor with more elements than this, so many are drawn at random and compared, and besides a
-            random direction through all elements; where only that disagrees, the element is searched by halving. The
-            report says how many were compared. None: all.
+        inputs: positional arguments of the model: nests of tensors; floating tensors are converted to float64.
+        loss: from the output to the value to differentiate. Default: the sum of all floating numbers of the output,
+            each with a fixed random weight, so that no error can cancel another.
+        parameters: for a function: the float64 tensors that the function reads besides its inputs, by name. They are
+            changed in place and restored, to the bit. The parameters of a module need no mention.
+        keywords: keyword arguments of the model, for example {"lengths": [5, 3]}; none of them is compared.
+        step: the step h of the fourth-order formula; half of it is tried too. None: about 1e-3, times the size of the
+            element where the size is above 1, halved until the result settles.
+        tolerance: the allowed difference, relative to the derivative; an allowance for rounding is added.
+        samples: the most elements of a tensor that are compared. Of a larger tensor so many are drawn at random, and a
+            random direction through all elements is compared too; where only the direction disagrees, the wrong
+            element is searched by halving. The report says how many were compared. None: all.
         seed: for the weights, the samples and the random state during the evaluations.
         raise_on_failure: raise the report's sentence as an error, in place of returning a report that is not `ok`.
 
@@ -55,13 +55,13 @@ def verify_gradients(
 
     Raises:
         WrongGradientError: derivatives disagree, with `raise_on_failure`; it names the element and both values.
-        ArgumentError: an option out of range, or nothing floating to compare or to differentiate.
-        NonFiniteError: a parameter, an input or an output is not finite at the very place of the check.
-        UnsupportedError: two evaluations of the same differ, the output has no graph, it is not float64, there are
-            complex tensors, or the module cannot be copied.
+        ArgumentError: an option is out of range, or there is no floating tensor to compare or to differentiate.
+        NonFiniteError: a parameter, an input or an output is not finite at the place of the check.
+        UnsupportedError: two evaluations at the same place differ, the output has no graph, it is not float64, there
+            are complex tensors, or the module cannot be copied.
 
-    Cost: four forward passes for each element compared, about 20 where it is wrong, up to 90 where a kink is
-    near. Not for large models as they are: make a small one of the same kind.
+    Cost: four forward passes for each element compared, about 20 where the derivative is wrong, up to 90 near a kink.
+    Not for large models: make a small model of the same kind.
 
     Examples:
         >>> report = tt.verify_gradients(tt.GRU(2, 3), torch.randn(4, 2, 2))
@@ -83,17 +83,17 @@ def verify_gradients(
 
 def _check_options(step: float | None, tolerance: float, samples: int | None) -> None:
     if step is not None and not 0 < step < math.inf:
-        raise ArgumentError(f"step is {step!r}; it must be a positive finite number, or None to have it chosen")
+        raise ArgumentError("step", f"is {step!r}", "it must be a positive finite number, or None to have it chosen")
     if not 0 < tolerance < 1:
-        raise ArgumentError(f"tolerance is {tolerance!r}; it must be above 0 and below 1")
+        raise ArgumentError("tolerance", f"is {tolerance!r}", "it must be above 0 and below 1")
     if samples is not None and (isinstance(samples, bool) or not isinstance(samples, int) or samples < 1):
         raise ArgumentError(
-            f"samples is {samples!r}; it must be a whole number of at least 1, or None for all elements"
+            "samples", f"is {samples!r}", "it must be a whole number of at least 1, or None for all elements"
         )
 
 
 class _Verification:
-    """The comparisons of one subject, at one place."""
+    """All comparisons of a subject at its place."""
 
     def __init__(self, subject: Subject, step: float | None, tolerance: float, samples: int | None, seed: int) -> None:
         self._subject, self._tolerance, self._samples = subject, tolerance, samples
@@ -103,13 +103,13 @@ class _Verification:
         self._gradients = self._automatic()
 
     def _automatic(self) -> dict[str, Tensor]:
-        """The derivatives by PyTorch, after making sure that there is one function to differentiate."""
+        """Differentiate by PyTorch, after a check that two evaluations agree."""
         # In this order: the second evaluation puts the buffers back, which the graph of the first may hold.
         before, parts = self._subject.parts().detach(), self._subject.parts()
         self._subject.check_same(before, parts.detach())
         if not parts.requires_grad:
             raise UnsupportedError(
-                "The output hangs on no parameter and no input by operations that PyTorch differentiates: look for "
+                "The output depends on no parameter and no input by operations that PyTorch differentiates: look for "
                 "detach(), no_grad(), .item(), numpy or argmax in between."
             )
         tensors = self._subject.tensors
@@ -139,7 +139,7 @@ class _Verification:
         return (*places, through)
 
     def _search(self, name: str, signs: Tensor) -> list[Place]:
-        """The element that makes a direction fail, found by halving; none where the halves do not fail."""
+        """Search by halving for the element that makes a direction fail; empty where no half fails."""
         indices = torch.arange(len(signs))
         while len(indices) > 1:
             halves = [(half, self._along(name, _only(signs, half))) for half in indices.tensor_split(2)]
@@ -172,13 +172,13 @@ class _Verification:
 
 
 def _inner(values: Tensor, direction: Tensor) -> float:
-    """Their inner product; what the direction leaves out does not count, be it infinite."""
+    """Return the inner product over the elements where the direction is not 0; others may be infinite."""
     there = direction != 0
     return float((values[there] * direction[there]).sum())
 
 
 def _leaves(output: Tensor) -> set[int]:
-    """The ids of the tensors at which a graph ends."""
+    """Return the ids of the leaf tensors of a graph."""
     found: set[int] = set()
     seen, waiting = set(), [output.grad_fn]
     while waiting:

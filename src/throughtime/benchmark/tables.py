@@ -1,0 +1,25 @@
+"""Lines of a table, and values that JSON can hold."""
+
+from collections.abc import Sequence
+from math import isfinite
+from typing import Any
+
+
+def aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
+    """Return one line of a table.
+
+    Args:
+        cells: the texts, from the left; there may be fewer than columns.
+        widths: letters of each column; negative for a column that is flush left.
+    """
+    pairs = zip(cells, widths, strict=False)
+    return "".join(cell.ljust(-width) if width < 0 else cell.rjust(width) for cell, width in pairs)
+
+
+def finite(value: Any) -> Any:
+    """Return the same nest of dictionaries and lists, with "nan", "inf" or "-inf" for numbers that are not finite."""
+    if isinstance(value, dict):
+        return {key: finite(member) for key, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(member) for member in value]
+    return str(value) if isinstance(value, float) and not isfinite(value) else value
