@@ -211,8 +211,7 @@ def _row_norms(tensor: Tensor) -> Tensor:
     """Return norms whose joint norm is the tensor's: of each row in float32, which takes a third of the time."""
     if tensor.dtype is not torch.float32 or not tensor.ndim or tensor.shape[-1] > _LONGEST_ROW_IN_FLOAT32:
         return _norm_in_float64(tensor)
-    norms = torch.linalg.vector_norm(tensor, dim=-1, keepdim=tensor.ndim == 1)
-    return norms if norms.ndim == 1 else norms.flatten()
+    return torch.linalg.vector_norm(tensor, dim=-1).flatten()
 
 
 def _norm_in_float64(tensor: Tensor) -> Tensor:
