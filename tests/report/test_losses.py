@@ -3,7 +3,7 @@ import math
 import pytest
 
 from throughtime.records import Baselines
-from throughtime.report.losses import LossVerdict, both, plural, verdict, verdict_parts
+from throughtime.report.losses import LossVerdict, both, verdict, verdict_parts
 
 BASELINES = Baselines(uniform=4.0, unigram=3.0, bigram=2.0)
 
@@ -27,11 +27,6 @@ def test_the_verdict_is_where_the_loss_stands_between_the_entropies(loss, found)
 
 def test_a_bit_is_ln_2_nats():
     assert both(math.log(2)) == "0.693 nats (1.000 bits)"
-
-
-def test_counts_have_their_plural():
-    assert plural(1, "epoch") == "1 epoch"
-    assert plural(1200, "update") == "1,200 updates"
 
 
 def test_a_loss_is_told_by_the_nearer_entropy():

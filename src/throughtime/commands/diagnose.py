@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from throughtime.commands._terminal import progress, say
 from throughtime.errors import ArgumentError, InputFileError, RunFolderError
-from throughtime.report.losses import plural
 from throughtime.training.settings import DataSettings, ModelSettings, RunSettings, options
+from throughtime.wording import plural
 
 if TYPE_CHECKING:
     import numpy as np

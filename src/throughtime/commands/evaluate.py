@@ -28,11 +28,12 @@ def run(arguments: "Namespace") -> int:
     from throughtime.data.entropies import bigram_entropy, unigram_entropy
     from throughtime.data.streams import held_out_streams
     from throughtime.records import Baselines
-    from throughtime.report.losses import plural, unit
+    from throughtime.report.losses import unit
     from throughtime.training.checkpoints import load_run
     from throughtime.training.evaluation import mean_loss
     from throughtime.training.material import read_known
     from throughtime.training.sentences import baseline_lines, verdict_sentence
+    from throughtime.wording import plural
 
     model, vocabulary, record = load_run(Path(arguments.run))
     file, codes, unknown = read_known(arguments.file, vocabulary, record.data.encoding, arguments.skip_unknown)

@@ -5,7 +5,7 @@ from enum import Enum
 
 from throughtime.diagnosis.evidence import FEW, Evidence, factor_of
 from throughtime.records import NonFinite, Verdict
-from throughtime.report.losses import plural
+from throughtime.wording import percent, plural
 
 
 class Sentence(Enum):
@@ -161,8 +161,3 @@ def place(nonfinite: NonFinite) -> str:
     """Where, in words."""
     of_layer = f" of {nonfinite.layer}" if nonfinite.layer else ""
     return f"step {nonfinite.step}, row {nonfinite.row}{of_layer}" if nonfinite.step >= 0 else f"some step{of_layer}"
-
-
-def percent(share: float) -> str:
-    """A share in percent, such as "1.5 %"."""
-    return f"{100 * share:.2g} %" if share < 0.995 else f"{100 * share:.0f} %"

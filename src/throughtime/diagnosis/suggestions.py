@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from enum import Enum
 
 from throughtime.diagnosis.evidence import Evidence
-from throughtime.diagnosis.sentences import figure, percent, place
+from throughtime.diagnosis.sentences import figure, place
 from throughtime.records import LayerFlow, MatrixSpectrum, NonFinite, Source, Verdict
-from throughtime.report.losses import plural
+from throughtime.wording import percent, plural
 
 GROWN = 1e3
 """A gradient that overflows on its way back has grown by more than this before, in whatever precision."""

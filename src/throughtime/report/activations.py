@@ -7,8 +7,8 @@ from typing import Any
 from throughtime.records import Activation, LayerFlow, Role
 from throughtime.report.canvas import SMALL, WIDE, Palette, dress, legend, log_across, points
 from throughtime.report.exhibit import Exhibit, Panel, Table, finite, positive, shown, table
-from throughtime.report.losses import plural
 from throughtime.report.sentences import Absent, LookFor, Says, why_empty
+from throughtime.wording import plural
 
 _ROLES = {Role.CONTENT: "content", Role.KEEP: "keeps the state", Role.GATE: "gate"}
 

@@ -8,11 +8,11 @@ from throughtime.errors import ArgumentError
 from throughtime.records import Flow, write_aside
 from throughtime.report.canvas import NOTEBOOK, drawing
 from throughtime.report.exhibit import Panel
-from throughtime.report.losses import plural
 from throughtime.report.page import Page, render
 from throughtime.report.run import NUMBERS_FORMAT, Written, json_bytes, page_paths
 from throughtime.report.sections import decided, finding_of, flow_sections, history
 from throughtime.report.sentences import Says
+from throughtime.wording import plural
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,6 +8,7 @@ from throughtime.records import Horizon, LagCurve, LayerFlow
 from throughtime.report.canvas import Palette, dress, legend, level, log_up, points
 from throughtime.report.exhibit import Exhibit, Panel, Table, finite, positive, shown, table
 from throughtime.report.sentences import Absent, LookFor, why_empty
+from throughtime.wording import percent
 
 Layers = list[LayerFlow]
 _FLOOR = 1e-12
@@ -160,7 +161,7 @@ def _share_panel(layer: LayerFlow) -> Panel:
     starts, crowded = [str(share.start) for share in layer.shares], len(names) > 7
     parts = [100 * norm / whole for norm in norms]
     alt = f"Shares of lags in {layer.name}: " + ", ".join(
-        f"{name}: {part:.3g} %" for name, part in zip(names, parts, strict=True)
+        f"{name}: {percent(norm / whole, 3)}" for name, norm in zip(names, norms, strict=True)
     )
 
     def draw(axes: Any, palette: Palette) -> None:

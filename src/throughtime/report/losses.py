@@ -61,8 +61,3 @@ def both(nats: float) -> str:
 def unit(units: str) -> str:
     """Return the singular of "characters" or "bytes"."""
     return units.removesuffix("s")
-
-
-def plural(count: int, noun: str) -> str:
-    """Return a count with its noun, such as "1 thread" or "2 threads"."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

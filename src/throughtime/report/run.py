@@ -29,13 +29,14 @@ from throughtime.records import (
 from throughtime.records.files import content
 from throughtime.records.plain import to_plain
 from throughtime.report.exhibit import Section
-from throughtime.report.losses import OUTCOMES, plural, verdict_parts
+from throughtime.report.losses import OUTCOMES, verdict_parts
 from throughtime.report.maps import NormMap, norm_maps, over_training
 from throughtime.report.page import Page, render
 from throughtime.report.particulars import particulars
 from throughtime.report.sections import decided, finding_of, flow_sections, history
 from throughtime.report.sentences import Absent, Says
 from throughtime.report.training_curves import clipping, clipping_figures, clipping_sentences, losses
+from throughtime.wording import plural
 
 NUMBERS_FORMAT = 1
 

@@ -6,8 +6,8 @@ from throughtime.records import Finding, Flow, LayerFlow, NonFinite
 from throughtime.report import activations, flow_curves, maps, spectra
 from throughtime.report.exhibit import Exhibit, Section, Table, shown, table
 from throughtime.report.flow_curves import horizon_phrase
-from throughtime.report.losses import plural
 from throughtime.report.sentences import Absent, Figure, Says
+from throughtime.wording import percent, plural
 
 
 def flow_sections(flows: Sequence[Flow], over_training: Exhibit | None = None) -> list[Section]:
@@ -98,7 +98,7 @@ def _conditions(flow: Flow) -> list[str]:
         wanted=plural(flow.wanted_lag, "step"),
     )  # fmt: skip
     held = [
-        Says.HELD.value.format(layer=layer.name, share=f"{100 * layer.clipped:.3g} %")
+        Says.HELD.value.format(layer=layer.name, share=percent(layer.clipped, 3))
         for layer in flow.layers
         if layer.clipped
     ]

@@ -8,8 +8,8 @@ from typing import Any
 from throughtime.records import Baselines, MetricsRow, UpdateRow
 from throughtime.report.canvas import Palette, dress, legend, level, log_up, points
 from throughtime.report.exhibit import Exhibit, Panel, finite, picked, positive, shown, table
-from throughtime.report.losses import plural
 from throughtime.report.sentences import Absent, LookFor, Says, why_empty
+from throughtime.wording import percent, plural
 
 _BINS = 240
 """Updates are drawn one by one up to here; beyond, the largest and the middle of as many groups."""
@@ -152,16 +152,12 @@ def clipping_sentences(figures: ClippingFigures) -> list[str]:
         if not figures.skipped
         else f"{figures.skipped:,} {'was' if figures.skipped == 1 else 'were'} skipped"
     )
-    said = [Says.CLIPPED.value.format(share=_percent(figures.clipped), skipped=skipped)]
+    said = [Says.CLIPPED.value.format(share=percent(figures.clipped, 3), skipped=skipped)]
     if figures.clipped_steps:
-        said.append(Says.CLIPPED_STEPS.value.format(share=_percent(figures.clipped_steps)))
+        said.append(Says.CLIPPED_STEPS.value.format(share=percent(figures.clipped_steps, 3)))
     if figures.nonfinite:
         said.append(Says.WITHOUT_GRADIENT.value.format(count=plural(figures.nonfinite, "update")))
     return said
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.3g} %"
 
 
 def _clipping_panel(rows: Sequence[UpdateRow], figures: ClippingFigures) -> Panel:
@@ -170,7 +166,7 @@ def _clipping_panel(rows: Sequence[UpdateRow], figures: ClippingFigures) -> Pane
         return Panel("", "", None, why_empty(norms))
     alt = (
         f"Norm of each update: median {shown(figures.quantiles['0.5'])}, largest {shown(figures.quantiles['1'])}, "
-        f"{_percent(figures.clipped)} of the updates rescaled."
+        f"{percent(figures.clipped, 3)} of the updates rescaled."
     )
     middle, largest = _grouped(rows)
 

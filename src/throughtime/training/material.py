@@ -16,9 +16,10 @@ from throughtime.data.text import SHIPPED_TEXT, TextFile, TextVocabulary, read_f
 from throughtime.errors import InputFileError
 from throughtime.kernels.native import describe
 from throughtime.records import Baselines, DataRecord, ModelRecord, Record
-from throughtime.report.losses import plural, unit
+from throughtime.report.losses import unit
 from throughtime.training.model import SequenceModel
 from throughtime.training.settings import RunSettings
+from throughtime.wording import plural
 
 _PACKAGES = ("torch", "lightning", "numpy", "safetensors", "jsonargparse")
 

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 
 from throughtime.clipping import FirstNonFinite, clip_gradients
 from throughtime.errors import ArgumentError, NonFiniteError
-from throughtime.report.losses import plural
+from throughtime.wording import plural
 
 POLICIES = ("raise", "stop", "skip", "rescale", "restore")
 MOST_IN_A_ROW = 10

@@ -3,8 +3,9 @@
 import math
 
 from throughtime.records import Baselines, MetricsRow, Record
-from throughtime.report.losses import OUTCOMES, bits, both, plural, unit, verdict_parts
+from throughtime.report.losses import OUTCOMES, bits, both, unit, verdict_parts
 from throughtime.training.settings import OptimizationSettings
+from throughtime.wording import plural
 
 
 def update_phrase(settings: OptimizationSettings, streams: int) -> str:

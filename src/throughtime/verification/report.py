@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import Enum
 
+from throughtime.wording import plural
+
 
 class Finding(Enum):
     """What the comparison at one place came to; the text is said of the place, with its numbers filled in."""
@@ -160,10 +162,10 @@ class GradientCheck:
         """The result in one sentence, which names the worst place."""
         checked = sum(tensor.checked for tensor in self.tensors)
         of = sum(tensor.elements for tensor in self.tensors)
-        count = f"{checked:,} of {of:,} elements of {_plural(len(self.tensors), 'tensor')} compared"
+        count = f"{checked:,} of {of:,} elements of {plural(len(self.tensors), 'tensor')} compared"
         if self.ok:
             return f"{count}: they agree with central differences to {self.tolerance:g}."
-        return f"{self.worst}. {count}, {_plural(len(self.failures), 'comparison')} failed."
+        return f"{self.worst}. {count}, {plural(len(self.failures), 'comparison')} failed."
 
     def __str__(self) -> str:
         rows = [("tensor", "shape", "compared", "largest derivative", "largest error", "")]
@@ -180,11 +182,6 @@ class GradientCheck:
         left_out = [f"Not checked, as they ask for no gradient: {', '.join(self.frozen)}."] if self.frozen else []
         if self.unnamed:
             left_out.append(
-                f"Not checked: {_plural(self.unnamed, 'other tensor')} that the function reads; name them in "
-                "parameters."
+                f"Not checked: {plural(self.unnamed, 'other tensor')} that the function reads; name them in parameters."
             )
         return "\n".join([*lines, *kinks, *left_out, self.sentence])
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -1,0 +1,27 @@
+"""Words for counts, shares and lists, as messages and reports show them."""
+
+from collections.abc import Iterable
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a count with its noun, such as "1 thread" or "2,000 threads"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def percent(share: float, digits: int = 2) -> str:
+    """Return a share in percent, such as "1.5 %".
+
+    Args:
+        share: the share; 1 is the whole.
+        digits: significant digits; a share that needs more before the decimal point keeps them all.
+    """
+    value = 100 * share
+    # From here on, the format "g" rounds to digits + 1 figures before the point, and writes an exponent.
+    large = value >= 10**digits - 0.5
+    return f"{value:.0f} %" if large else f"{value:.{digits}g} %"
+
+
+def listed(words: Iterable[object], conjunction: str = "and") -> str:
+    """Return words in one phrase, such as "a, b and c"; no words give ""."""
+    *others, last = list(map(str, words)) or [""]
+    return f"{', '.join(others)} {conjunction} {last}" if others else last

@@ -1,0 +1,43 @@
+import math
+
+import pytest
+
+from throughtime.wording import listed, percent, plural
+
+
+@pytest.mark.parametrize(
+    ("count", "words"), [(0, "0 steps"), (1, "1 step"), (2, "2 steps"), (12345, "12,345 steps"), (-1, "-1 steps")]
+)
+def test_a_count_has_its_noun_in_the_plural_unless_it_is_one(count, words):
+    assert plural(count, "step") == words
+
+
+@pytest.mark.parametrize(
+    ("share", "digits", "words"),
+    [
+        (0.0149, 2, "1.5 %"),
+        (0.994, 2, "99 %"),
+        (0.9951, 2, "100 %"),
+        (12.34, 2, "1234 %"),
+        (0.98765, 3, "98.8 %"),
+        (0.9987, 3, "99.9 %"),
+        (9.9951, 3, "1000 %"),
+        (0, 3, "0 %"),
+        (0.00001234, 2, "0.0012 %"),
+        (math.nan, 2, "nan %"),
+    ],
+)
+def test_a_share_has_so_many_digits_and_no_exponent(share, digits, words):
+    assert percent(share, digits) == words
+
+
+@pytest.mark.parametrize(
+    ("words", "phrase"),
+    [([], ""), (["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c"), ((1, 2), "1 and 2")],
+)
+def test_words_are_listed_with_commas_and_a_conjunction(words, phrase):
+    assert listed(words) == phrase
+
+
+def test_the_conjunction_can_be_another():
+    assert listed(iter("abc"), "or") == "a, b or c"
