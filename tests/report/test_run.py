@@ -11,7 +11,7 @@ import pytest
 from report.pages import read_page, section_of, table_of
 from report.records_of import flow, metrics, record, step_norms, updates, write_run
 
-from throughtime.diagnosis.evidence import Evidence
+from throughtime.diagnosis.evidence import LayerEvidence
 from throughtime.errors import ArgumentError, RunFolderError, UnsupportedError
 from throughtime.records import (
     CONFIG,
@@ -72,8 +72,10 @@ def test_the_verdict_comes_first(rich_page):
 
 
 def test_every_figure_of_a_verdict_has_words():
-    measured = Evidence(flow().layers[0], 25, 200, 1.0, 0, 0.5, 199, 0.1, 25, 64, Horizon(0.01, 4.0, 3.0, 5.0, 199),
-                        -0.1, 0.01, 1.0, 0.5, 6.0)  # fmt: skip
+    horizon = Horizon(0.01, 4.0, 3.0, 5.0, 199)
+    measured = LayerEvidence(
+        flow().layers[0], 25, 200, 1.0, 0, 0.5, 199, 0.1, 25, 64, horizon, -0.1, 0.01, 1.0, 0.5, 6.0
+    )
     assert set(Figure.__members__) == {name.upper() for name in (*measured.numbers(), "step", "row", "loss")}
 
 

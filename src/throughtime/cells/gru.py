@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from throughtime.cells.affine import AffineCell
-from throughtime.cells.base import ActivationValues
+from throughtime.cells.base import ActivationValues, KeepBias
 from throughtime.kernels.base import Kernel
 from throughtime.kernels.fused import FusedKernel
 from throughtime.types import Parameters, State
@@ -25,6 +25,7 @@ class GRUCell(AffineCell):
 
     gates: ClassVar[int] = 3
     gate_names: ClassVar[tuple[str, ...]] = ("reset gate", "update gate", "new")
+    keep_bias: ClassVar[KeepBias | None] = KeepBias("update gate")
     kernel: ClassVar[Kernel | None] = FusedKernel("gru", keeps_a_h=True)
 
     def update(self, a_x: Tensor, a_h: Tensor, state: State) -> tuple[State, tuple[Tensor, ...]]:

@@ -6,7 +6,7 @@ from abc import ABC
 from collections.abc import Sequence as Ordered
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -24,11 +24,19 @@ from throughtime.layers.inputs import Batch, read_batch
 from throughtime.types import Parameters, State
 
 
+class Place(NamedTuple):
+    """Where a recurrence stands in a stack: its layer, counted from 0 at the input, and its direction."""
+
+    depth: int
+    reverse: bool
+
+
 @dataclass(frozen=True)
 class _Pass:
-    """One direction of one layer: its cell, and the suffix of its parameters' names ("l0", "l0_reverse", …)."""
+    """One direction of one layer: its cell, its place, and the suffix of its parameters' names ("l0", "l0_reverse")."""
 
     cell: Cell
+    place: Place
     suffix: str
     names: tuple[str, ...]
 
@@ -73,7 +81,8 @@ class RecurrentLayer(Tappable, ABC):
         self._layers: list[list[_Pass]] = []
         for layer, cell in enumerate(cells):
             self.gradient.check(cell)
-            self._layers.append([self._add(cell, f"l{layer}{end}", device, dtype) for end in self._suffixes()])
+            directions = (False, True) if self.bidirectional else (False,)
+            self._layers.append([self._add(cell, Place(layer, reverse), device, dtype) for reverse in directions])
         self._passes = [one for layer in self._layers for one in layer]
         self._state_sizes = dict(cells[0].state_sizes)
         for name, size in self._state_sizes.items() if self.learn_initial_state else ():
@@ -81,14 +90,12 @@ class RecurrentLayer(Tappable, ABC):
             zeros = like.new_zeros(self.num_layers * (1 + self.bidirectional), size)
             self.register_parameter(f"{name}_0", nn.Parameter(zeros))
 
-    def _suffixes(self) -> tuple[str, ...]:
-        return ("", "_reverse") if self.bidirectional else ("",)
-
-    def _add(self, cell: Cell, suffix: str, device: torch.device | str | None, dtype: torch.dtype | None) -> _Pass:
+    def _add(self, cell: Cell, place: Place, device: torch.device | str | None, dtype: torch.dtype | None) -> _Pass:
         values = cell.initial_parameters(device, dtype)
+        suffix = f"l{place.depth}_reverse" if place.reverse else f"l{place.depth}"
         for name, value in values.items():
             self.register_parameter(f"{name}_{suffix}", nn.Parameter(value))
-        return _Pass(cell, suffix, tuple(values))
+        return _Pass(cell, place, suffix, tuple(values))
 
     def reset_parameters(self) -> None:
         """Draw all parameters anew from torch's generator, as torch.nn does; a learned initial state returns to 0."""
@@ -109,6 +116,11 @@ class RecurrentLayer(Tappable, ABC):
     def all_weights(self) -> list[list[Tensor]]:
         """The parameters of each layer and direction, as torch.nn has them."""
         return [list(one.parameters(self).values()) for one in self._passes]
+
+    @property
+    def places(self) -> list[Place]:
+        """The places of the recurrences, in the order in which they run and a tap records them."""
+        return [one.place for one in self._passes]
 
     def cell_and_parameters(self, depth: int) -> tuple[Cell, Parameters]:
         """The cell of a layer, counted from 0 at the input, and its parameters by the cell's names for them."""
@@ -203,7 +215,7 @@ class RecurrentLayer(Tappable, ABC):
     def _sequence(self, one: _Pass, x: Tensor, batch: Batch, start: State, rest: State) -> Sequence:
         masks = (batch.lengths, batch.resets, batch.batch_sizes)
         one_hot = 0 if x.is_floating_point() else one.cell.input_size
-        return Sequence(x, start, rest, *masks, one.suffix.endswith("_reverse"), one_hot)
+        return Sequence(x, start, rest, *masks, one.place.reverse, one_hot)
 
     def _states_at_rest(self, batch: Batch) -> State:
         """The initial state where none is passed in, each member [layers · directions, B, size]."""

@@ -102,7 +102,7 @@ def _conditions(flow: Flow) -> list[str]:
         for layer in flow.layers
         if layer.clipped
     ]
-    reverse = any(layer.name.endswith("_reverse") for layer in flow.layers)
+    reverse = any(layer.reverse for layer in flow.layers)
     return [batch, *held, *([Says.REVERSE.value] if reverse else [])]
 
 

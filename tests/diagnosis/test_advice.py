@@ -1,14 +1,18 @@
 import math
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import pytest
 import torch
 from diagnosis.records_of import activation, curve, decay, flow, horizon, layer, lyapunov, spectrum, units
 
 import throughtime as tt
+from throughtime.cells import ActivationValues, KeepBias
 from throughtime.diagnosis import Suggestion, judge
-from throughtime.records import LagShare, NonFinite, Role, Source, Verdict
+from throughtime.diagnosis.parts import traits_of
+from throughtime.errors import ArgumentError
+from throughtime.records import CellTraits, LagShare, NonFinite, Role, Source, Verdict
 
 STILL = units(0.5, 0.5)
 RELU = activation(low=0.0, high=math.inf)
@@ -57,11 +61,79 @@ def test_gates_that_keep_too_little_are_given_a_bias_for_the_wanted_lag(cell, ki
     assert _said(sick) == [kind]
     sentence = _only(kind, sick)
     assert "25 steps wanted" in sentence and "at most 1.4 steps" in sentence
-    assert "model.recurrent.bias_ih_l0 to ln(25 - 1) = 3.18" in sentence
+    part = {"LSTMCell": "the second quarter", "GRUCell": "the second third"}[cell]
+    assert f". Set {part} of model.recurrent.bias_ih_l0 to ln(25 - 1) = 3.18" in sentence
+    assert ("and the first quarter to minus that" in sentence) == (cell == "LSTMCell")
     assert judge(flow(sick)).numbers["time_constant"] == 1.4
     assert _said(replace(sick, by_lag=decay(0.01)), wanted=2) == [] == _said(replace(sick, activations=[]))
     lasting = replace(keep, time_constants=[20.0, 22.0, 25.0, 26.0, 30.0])
     assert _said(replace(sick, activations=[lasting])) == []
+
+
+def test_a_layer_without_biases_is_built_with_them_first():
+    """No sentence names a parameter that is not there without saying how to get it."""
+    keep = activation("gate", Role.KEEP, 0.0, 1.0, time_constants=[0.5, 1.0, 1.4, 2.0, 3.0])
+    gated = layer(cell="GRUCell", by_lag=decay(0.5), activations=[activation(), keep])
+    gated = replace(gated, traits=replace(gated.traits, bias=False))
+    sentence = _only(Suggestion.UPDATE_BIAS, gated)
+    assert ". Build the layer with bias=True and set the second third of model.recurrent.bias_ih_l0 to ln" in sentence
+    relu = layer(by_lag=decay(0.5), activations=[RELU], units=units(0.1, 0.1, dead=3))
+    relu = replace(relu, traits=replace(relu.traits, bias=False))
+    dead = _only(Suggestion.DEAD_UNITS, relu)
+    assert ". Build the layer with bias=True and start with biases above 0, with torch.nn.init.constant_(" in dead
+    assert "bias" not in _only(Suggestion.IDENTITY_START, relu)
+    own = replace(relu, traits=CellTraits())  # a cell whose parameters nobody knows by name
+    assert Suggestion.DEAD_UNITS not in _said(own)
+
+
+@dataclass(frozen=True)
+class MinimalGatedCell(tt.AffineCell):
+    """f = σ(a_f), n = tanh(a_n), h_t = (1 - f) ⊙ h_{t-1} + f ⊙ n: the larger f, the less is kept."""
+
+    gates: ClassVar[int] = 2
+    gate_names: ClassVar[tuple[str, ...]] = ("forget gate", "candidate")
+    keep_bias: ClassVar[KeepBias | None] = KeepBias("forget gate", sign=-1)
+
+    def update(self, a_x, a_h, state):
+        a_f, a_n = (a_x + a_h).chunk(2, dim=-1)
+        f, n = torch.sigmoid(a_f), torch.tanh(a_n)
+        return (torch.lerp(state[0], n, f),), (f, n, state[0])
+
+    def update_vjp(self, residuals, cotangent):
+        (f, n, h_before), (g,) = residuals, cotangent
+        e = torch.cat((g * (n - h_before) * f * (1 - f), g * f * (1 - n * n)), dim=-1)
+        return e, e, (g * (1 - f),)
+
+    def activations(self, parameters, x, state):
+        _, (f, n, _) = self.update(*self.affine(parameters, x, state), state)
+        return [ActivationValues("kept", "keep", 0.0, 1.0, 1 - f), ActivationValues("n", "content", -1.0, 1.0, n)]
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_gated_cell_of_a_users_gets_the_advice_of_ours(bias):
+    """Done as it says, the gate keeps the share 1 - 1/K of the state, and the gradient lasts as long as wanted."""
+    torch.manual_seed(2)
+    model = torch.nn.Module()
+    model.rnn = tt.Recurrent(MinimalGatedCell(3, 9, bias), dtype=torch.float64)
+    model.forward = lambda x: model.rnn(x)[0]
+    x, weights = (torch.randn(80, 4, size, dtype=torch.float64) for size in (3, 9))
+    finding = tt.gradient_flow(model, lambda y, w: (w * y).sum(), x, weights, wanted_lag=40).finding
+    assert finding.verdict is Verdict.VANISHING
+    (sentence,) = (one for one in finding.suggestions if "time constant" in one)
+    begins = "Set" if bias else "Build the layer with bias=True and set"
+    assert f". {begins} the first half of model.rnn.bias_ih_l0 to -ln(40 - 1) = -3.66 (after Tallec" in sentence
+    if not bias:
+        model.rnn = tt.Recurrent(MinimalGatedCell(3, 9), dtype=torch.float64)
+    with torch.no_grad():
+        model.rnn.bias_ih_l0.chunk(2)[0].fill_(-math.log(40 - 1))
+    mended = tt.gradient_flow(model, lambda y, w: (w * y).sum(), x, weights, wanted_lag=40).finding
+    assert mended.verdict is Verdict.HEALTHY
+    assert finding.numbers["time_constant"] < 2 and mended.numbers["time_constant"] == pytest.approx(40, rel=0.3)
+
+
+def test_a_keep_bias_must_name_a_gate_of_its_cell():
+    with pytest.raises(ArgumentError, match="^keep_bias has writes='inlet'; it must be one of gate_names"):
+        type("Leaky", (MinimalGatedCell,), {"keep_bias": KeepBias("forget gate", writes="inlet")})
 
 
 @pytest.mark.parametrize("layer_class", [tt.LSTM, tt.GRU])
@@ -74,6 +146,9 @@ def test_the_bias_that_is_suggested_has_the_wanted_time_constant(layer_class):
             parameter.zero_()
         rnn.bias_ih_l0.chunk(parts)[1].fill_(math.log(25 - 1))
     cell, parameters = rnn.cell_and_parameters(0)
+    keep = traits_of(cell, bias=True).keep
+    assert keep is not None and (keep.block, keep.blocks, keep.sign) == (1, parts, 1)
+    assert keep.writes == {tt.LSTM: 0, tt.GRU: None}[layer_class]
     state = tuple(torch.zeros(1, size, dtype=torch.float64) for size in cell.state_sizes.values())
     (keep,) = (
         one for one in cell.activations(parameters, torch.ones(1, 3, dtype=torch.float64), state) if one.role == "keep"
@@ -119,8 +194,12 @@ def test_full_activations_are_given_smaller_inputs():
     sentence = _only(Suggestion.SMALLER_INPUTS, sick)
     assert (
         "root mean square is 7.5" in sentence
-        and "model.recurrent.weight_ih_l0, and what biases there are by about 7.5" in sentence
+        and "the inputs, or model.recurrent.weight_ih_l0 and the biases, by about 7.5" in sentence
     )
+    without = replace(sick, traits=replace(sick.traits, bias=False))
+    assert "the inputs, or model.recurrent.weight_ih_l0, by about 7.5" in _only(Suggestion.SMALLER_INPUTS, without)
+    unnamed = replace(sick, traits=CellTraits())
+    assert "or the weights of the inputs, by about 7.5" in _only(Suggestion.SMALLER_INPUTS, unnamed)
     assert _said(replace(sick, units=units(0.9, 0.9))) == [Suggestion.GATES]
 
 
