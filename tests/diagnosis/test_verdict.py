@@ -215,7 +215,8 @@ def test_few_samples_and_a_close_horizon_are_said():
     few = layer(by_lag=curve(1.0, 0.1, 0.005, samples=3), horizons=[horizon(1.8, 0.9, 2.5)])
     finding = judge(flow(few, wanted=2))
     assert finding.sentence.endswith(
-        "(uncertain: from 3 samples only) (close: the gradient falls to 1 % within 0.9 to 2.5 steps, with 90 % confidence)"
+        "(uncertain: from 3 samples only) (close: the gradient falls to 1 % within 0.9 to 2.5 steps, with 90 % "
+        "confidence)"
     )
     assert finding.numbers["samples"] == 3
     fast = replace(curve(1.0, 0.004, 0.001, 0.001, 0.001), samples=[40, 30, 20, 10, 4])

@@ -37,8 +37,8 @@ def transient_growth(matrix: Float[Tensor, "size size"], lags: int = 64) -> Tran
 
     All powers of a matrix with a spectral radius below 1 decay in the end; the powers of a non-normal matrix may grow
     first. For a linear recurrence this is the gradient's growth by lag; in other cases W is the Jacobian of a step, or
-    a rough guide. Kreiss's matrix theorem (see Trefethen & Embree 2005, chapter 18) bounds the supremum of ‖W^k‖ from below without
-    any power of W; the bound is taken at 6 × 24 points z.
+    a rough guide. Kreiss's matrix theorem (see Trefethen & Embree 2005, chapter 18) bounds the supremum of ‖W^k‖ from
+    below without any power of W; the bound is taken at 6 × 24 points z.
 
     Args:
         matrix: W, square.
