@@ -7,7 +7,7 @@ from throughtime.benchmark import jax_scan
 from throughtime.benchmark.grid import Case, Shape
 from throughtime.benchmark.jax_scan import find_jax
 from throughtime.benchmark.parity import distances
-from throughtime.benchmark.problem import build
+from throughtime.benchmark.sides import prepare
 
 
 @pytest.fixture
@@ -46,10 +46,10 @@ def test_jax_is_told_the_threads(monkeypatch, _environment):
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
 def test_the_same_recurrence(cell, _environment):
     pytest.importorskip("jax", reason="jax is not installed")
-    problem = build(Case(cell, Shape(3, 7, 11)))
+    prepared = prepare(Case(cell, Shape(3, 7, 11)))
     scan, _ = find_jax(1)
     assert scan is not None
-    turn, away = scan.prepare(cell, problem.ours, distances(problem)[1])
+    turn, away = scan.prepare(cell, prepared.ours, distances(prepared)[1])
     assert 0 < away < 1e-6
     value, _ = turn()
-    assert float(value) == pytest.approx((problem.ours()[0] * problem.ours.cotangent).sum().item(), rel=1e-5)
+    assert float(value) == pytest.approx((prepared.ours()[0] * prepared.ours.cotangent).sum().item(), rel=1e-5)

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from throughtime.benchmark import measure as module
-from throughtime.benchmark import problem as problems
+from throughtime.benchmark import sides
 from throughtime.benchmark.grid import VARIANTS, Case, Shape
 from throughtime.benchmark.measure import LargeProduct, Protocol, measure, saved_bytes, take_turns, threads
-from throughtime.benchmark.problem import build
+from throughtime.benchmark.sides import prepare
 from throughtime.layers import GRU
 
 SHAPE = Shape(3, 7, 11)
@@ -97,7 +97,7 @@ class Forgetful(GRU):
 
 
 def test_a_wrong_layer_is_not_timed(brief, monkeypatch):
-    monkeypatch.setitem(problems.OURS, "gru", Forgetful)
+    monkeypatch.setitem(sides.OURS, "gru", Forgetful)
     monkeypatch.setattr(module, "take_turns", lambda *_: pytest.fail("timed"))
     one = measure(Case("gru", SHAPE), brief)
     assert one.timings is None and one.saved is None
@@ -141,7 +141,7 @@ def test_the_variant_with_one_thread_runs_on_one(brief):
 
 
 def test_saved_bytes_count_each_storage_once_and_no_leaf():
-    side = build(Case("rnn", SHAPE)).ours
+    side = prepare(Case("rnn", SHAPE)).ours
 
     def call(layer, x):
         halves = x.exp()  # kept by exp, and views of it by both products: [11, 3, 7] once
@@ -151,5 +151,5 @@ def test_saved_bytes_count_each_storage_once_and_no_leaf():
 
 
 def test_saved_bytes_of_a_layer_grow_with_time_and_not_with_parameters():
-    short, long = (saved_bytes(build(Case("gru", Shape(3, 7, steps))).torch) for steps in (10, 20))
+    short, long = (saved_bytes(prepare(Case("gru", Shape(3, 7, steps))).torch) for steps in (10, 20))
     assert 1.9 < long / short < 2.1

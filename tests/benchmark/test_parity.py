@@ -5,7 +5,7 @@ import torch
 
 from throughtime.benchmark.grid import GRID_ITSELF, VARIANTS, Case, Shape
 from throughtime.benchmark.parity import FLOOR, distances, relative
-from throughtime.benchmark.problem import build
+from throughtime.benchmark.sides import prepare
 
 SHAPE = Shape(3, 7, 11)
 
@@ -13,7 +13,7 @@ SHAPE = Shape(3, 7, 11)
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
 @pytest.mark.parametrize("variant", [GRID_ITSELF, *VARIANTS.values()], ids=lambda variant: variant.name or "grid")
 def test_our_layers_are_as_close_as_torch_is(cell, variant):
-    found, reference = distances(build(Case(cell, SHAPE, variant)))
+    found, reference = distances(prepare(Case(cell, SHAPE, variant)))
     assert [one.name for one in found if not one.within] == []
     assert all(tensor.dtype == torch.float64 and not tensor.requires_grad for tensor in reference)
     eps = torch.finfo(torch.float64 if variant.double else torch.float32).eps
@@ -22,11 +22,11 @@ def test_our_layers_are_as_close_as_torch_is(cell, variant):
 
 @pytest.mark.parametrize("variant", [GRID_ITSELF, VARIANTS["float64"]], ids=["float32", "float64"])
 def test_an_error_of_a_few_more_units_in_one_gradient_is_found(variant):
-    problem = build(Case("gru", SHAPE, variant))
-    eps = torch.finfo(problem.ours.x.dtype).eps
-    names = problem.ours.names
+    prepared = prepare(Case("gru", SHAPE, variant))
+    eps = torch.finfo(prepared.ours.x.dtype).eps
+    names = prepared.ours.names
 
-    class Slightly(type(problem.ours)):
+    class Slightly(type(prepared.ours)):
         def __call__(self):
             results = super().__call__()
             return tuple(
@@ -34,13 +34,13 @@ def test_an_error_of_a_few_more_units_in_one_gradient_is_found(variant):
                 for name, tensor in zip(names, results, strict=True)
             )
 
-    ours = problem.ours
-    wrong = replace(problem, ours=Slightly(ours.module, ours.x, ours.cotangent, ours.call))
+    ours = prepared.ours
+    wrong = replace(prepared, ours=Slightly(ours.module, ours.x, ours.cotangent, ours.call))
     assert [one.name for one in distances(wrong)[0] if not one.within] == ["weight_hh_l0"]
 
 
 def test_the_limit_is_that_of_torch_times_one_and_a_half_or_the_floor():
-    found, _ = distances(build(Case("rnn", SHAPE)))
+    found, _ = distances(prepare(Case("rnn", SHAPE)))
     eps = torch.finfo(torch.float32).eps
     assert all(one.limit == max(1.5 * one.torch, FLOOR * eps) for one in found)
 

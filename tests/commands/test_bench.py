@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from commands.processes import process
 
-from throughtime.benchmark import jax_scan, measure, methods, problem, tapping
+from throughtime.benchmark import jax_scan, measure, methods, sides, tapping
 from throughtime.commands import bench
 from throughtime.kernels import native
 from throughtime.layers import LSTM
@@ -56,7 +56,7 @@ def test_variants_json_and_plot(command, tmp_path):
 
 
 def test_a_failure_of_parity_is_told_and_is_the_exit_code(command, monkeypatch):
-    monkeypatch.setitem(problem.OURS, "lstm", Wrong)
+    monkeypatch.setitem(sides.OURS, "lstm", Wrong)
     code, out, err = command("bench", *TINY)
     assert (code, err) == (1, "")
     (row,) = [line for line in out.splitlines() if line.startswith("lstm")]

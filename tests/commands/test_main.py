@@ -32,8 +32,9 @@ def test_help_does_not_wait_for_torch(words):
 def test_help_lists_every_sub_command_with_its_line(command):
     code, out, err = command("--help")
     assert (code, err) == (0, "")
-    for name in ("train", "sample", "evaluate", "verify"):
+    for name in ("train", "sample", "evaluate", "equations"):
         assert re.search(rf"^    {name} +\w", out, re.M), name
+    assert re.search(r"^    verify +Another name of equations\.$", out, re.M)
     assert "Write text with a trained model" in out
     assert command()[:2] == (code, out), "no arguments at all show the help"
 

@@ -36,7 +36,7 @@ from throughtime.records import (
 from throughtime.records.plain import from_plain
 from throughtime.report import report_of_run
 from throughtime.report.maps import NormMap
-from throughtime.report.sentences import Absent, Figure, LookFor, Says
+from throughtime.report.sentences import Absent, FigureName, LookFor, Says
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_every_figure_of_a_verdict_has_words():
     measured = LayerEvidence(
         flow().layers[0], 25, 200, 1.0, 0, 0.5, 199, 0.1, 25, 64, horizon, -0.1, 0.01, 1.0, 0.5, 6.0
     )
-    assert set(Figure.__members__) == {name.upper() for name in (*measured.numbers(), "step", "row", "loss")}
+    assert set(FigureName.__members__) == {name.upper() for name in (*measured.numbers(), "step", "row", "loss")}
 
 
 def test_a_device_is_not_replaced_by_a_page(bare, tmp_path):

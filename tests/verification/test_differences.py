@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from throughtime.verification.differences import HALVINGS, STEP, Line, judge
-from throughtime.verification.report import Finding
+from throughtime.verification.report import ComparisonOutcome
 
 
 def _line(function, at):
@@ -34,27 +34,27 @@ def test_each_point_is_evaluated_once_and_agreement_takes_four():
         seen.append(x.item())
         return torch.sin(x)
 
-    assert _judge(sine, 0.7, math.cos(0.7)).finding is Finding.AGREES
+    assert _judge(sine, 0.7, math.cos(0.7)).finding is ComparisonOutcome.AGREES
     assert len(seen) == len(set(seen)) == 4
     found = _judge(sine, 0.7, 1.01 * math.cos(0.7))
-    assert found.finding is Finding.DIFFERS and found.differences == pytest.approx(math.cos(0.7), abs=1e-11)
+    assert found.finding is ComparisonOutcome.DIFFERS and found.differences == pytest.approx(math.cos(0.7), abs=1e-11)
     assert found.uncertainty < 1e-9
 
 
 @pytest.mark.parametrize(
     ("function", "at", "automatic", "finding"),
     [
-        (torch.abs, 0.0, 0.3, Finding.KINK),
-        (torch.abs, 0.0, 1.3, Finding.DIFFERS),
-        (torch.abs, 3e-8, 1.0, Finding.AGREES),
-        (torch.abs, 3e-8, -1.0, Finding.DIFFERS),
-        (torch.sign, 0.0, 0.0, Finding.UNSETTLED),
-        (torch.sign, 1e-5, 0.0, Finding.AGREES),
-        (lambda x: torch.sin(1e5 * x), 0.2, 1e5 * math.cos(2e4), Finding.AGREES),
-        (torch.sqrt, 1e-12, 0.5e6, Finding.AGREES),
-        (torch.sqrt, 0.0, math.inf, Finding.UNSETTLED),
-        (torch.tanh, 0.3, math.nan, Finding.DIFFERS),
-        (lambda x: torch.sin(x).float().double(), 0.2, math.cos(0.2) + 1e-4, Finding.UNSETTLED),
+        (torch.abs, 0.0, 0.3, ComparisonOutcome.KINK),
+        (torch.abs, 0.0, 1.3, ComparisonOutcome.DIFFERS),
+        (torch.abs, 3e-8, 1.0, ComparisonOutcome.AGREES),
+        (torch.abs, 3e-8, -1.0, ComparisonOutcome.DIFFERS),
+        (torch.sign, 0.0, 0.0, ComparisonOutcome.UNSETTLED),
+        (torch.sign, 1e-5, 0.0, ComparisonOutcome.AGREES),
+        (lambda x: torch.sin(1e5 * x), 0.2, 1e5 * math.cos(2e4), ComparisonOutcome.AGREES),
+        (torch.sqrt, 1e-12, 0.5e6, ComparisonOutcome.AGREES),
+        (torch.sqrt, 0.0, math.inf, ComparisonOutcome.UNSETTLED),
+        (torch.tanh, 0.3, math.nan, ComparisonOutcome.DIFFERS),
+        (lambda x: torch.sin(x).float().double(), 0.2, math.cos(0.2) + 1e-4, ComparisonOutcome.UNSETTLED),
     ],
 )
 def test_findings(function, at, automatic, finding):

@@ -1,9 +1,9 @@
 import math
 
-from throughtime.verification import Finding, GradientCheck, Place, TensorCheck
+from throughtime.verification import ComparisonOutcome, GradientCheck, Place, TensorCheck
 
 
-def _place(index, automatic, differences, finding=Finding.AGREES, tensor="parameter w"):
+def _place(index, automatic, differences, finding=ComparisonOutcome.AGREES, tensor="parameter w"):
     return Place(tensor, index, automatic, differences, 1e-12, finding)
 
 
@@ -13,10 +13,10 @@ WRONG = TensorCheck(
     (4,),
     (
         _place((0,), 1.0, 1.0, tensor="inputs[0]"),
-        _place((1,), 0.0, 9.0, Finding.KINK, "inputs[0]"),
-        _place((2,), 1.0, 1.125, Finding.DIFFERS, "inputs[0]"),
-        _place((3,), 1.0, 1.0625, Finding.UNSETTLED, "inputs[0]"),
-        _place(None, 5.0, 7.0, Finding.DIFFERS, "inputs[0]"),
+        _place((1,), 0.0, 9.0, ComparisonOutcome.KINK, "inputs[0]"),
+        _place((2,), 1.0, 1.125, ComparisonOutcome.DIFFERS, "inputs[0]"),
+        _place((3,), 1.0, 1.0625, ComparisonOutcome.UNSETTLED, "inputs[0]"),
+        _place(None, 5.0, 7.0, ComparisonOutcome.DIFFERS, "inputs[0]"),
     ),
 )
 

@@ -13,7 +13,7 @@ import throughtime as tt
 from throughtime.errors import ArgumentError, NonFiniteError, UnsupportedError, WrongGradientError
 from throughtime.gradients import GradientMethod, Gradients
 from throughtime.gradients.loop import LOOP, split_by_step
-from throughtime.verification import Finding
+from throughtime.verification import ComparisonOutcome
 
 WRONG_AT = (3, 1)
 
@@ -102,7 +102,7 @@ def test_one_wrong_element_is_named_with_both_values():
     x = torch.randn(5, 3, dtype=torch.float64)
     report = tt.verify_gradients(_Cube.apply, x, loss=lambda y: y.sum())
     (place,) = report.failures
-    assert (place.tensor, place.index, place.finding) == ("inputs[0]", WRONG_AT, Finding.DIFFERS)
+    assert (place.tensor, place.index, place.finding) == ("inputs[0]", WRONG_AT, ComparisonOutcome.DIFFERS)
     right = 3 * x[WRONG_AT].item() ** 2
     assert place.differences == pytest.approx(right, rel=1e-9) and place.automatic == pytest.approx(1.001 * right)
     assert place.uncertainty < 1e-9
@@ -239,7 +239,7 @@ def test_a_value_outside_of_the_one_sided_derivatives_is_wrong_even_at_a_kink():
             return 2 * gradient
 
     report = tt.verify_gradients(Relu.apply, torch.tensor([0.0]), loss=lambda y: y.sum())
-    assert [place.finding for place in report.failures] == [Finding.DIFFERS]
+    assert [place.finding for place in report.failures] == [ComparisonOutcome.DIFFERS]
 
 
 def test_a_kink_nearby_is_no_kink():
@@ -248,7 +248,7 @@ def test_a_kink_nearby_is_no_kink():
 
 def test_a_jump_is_a_failure_with_its_own_words():
     report = tt.verify_gradients(lambda x: torch.round(x) + x, torch.tensor([0.5, 0.2]))
-    assert [(place.index, place.finding) for place in report.failures] == [((0,), Finding.UNSETTLED)]
+    assert [(place.index, place.finding) for place in report.failures] == [((0,), ComparisonOutcome.UNSETTLED)]
     assert "do not settle" in report.sentence
 
 

@@ -12,7 +12,7 @@ import numpy
 from torch import Tensor
 
 from throughtime.benchmark.parity import relative
-from throughtime.benchmark.problem import Pass
+from throughtime.benchmark.sides import TrainingPass
 
 
 class JaxScan:
@@ -34,7 +34,7 @@ class JaxScan:
         """jax's version."""
         return self._jax.__version__
 
-    def prepare(self, cell: str, side: Pass, reference: tuple[Tensor, ...]) -> tuple[Callable[[], Any], float]:
+    def prepare(self, cell: str, side: TrainingPass, reference: tuple[Tensor, ...]) -> tuple[Callable[[], Any], float]:
         """Compile the pass of `side`, a layer in one direction over full sequences.
 
         Args:

@@ -16,7 +16,7 @@ from throughtime.benchmark.jax_scan import JaxScan
 from throughtime.benchmark.machine import OtherLoad
 from throughtime.benchmark.measurement import Measurement, Saved, Timing, Timings
 from throughtime.benchmark.parity import distances
-from throughtime.benchmark.problem import Problem, build
+from throughtime.benchmark.sides import PreparedCase, prepare
 
 JAX_TOLERANCE = 1e-3
 """Beyond this relative distance from the reference jax has not computed the same thing, and is not timed."""
@@ -55,24 +55,24 @@ def measure(case: Case, protocol: Protocol, scan: JaxScan | None = None) -> Meas
         scan: jax, which is measured in the grid itself only; None without it.
     """
     with threads(case.variant.threads):
-        problem = build(case)
-        away, reference = distances(problem)
-        measurement = Measurement(case, torch.get_num_threads(), problem.tokens, away)
+        prepared = prepare(case)
+        away, reference = distances(prepared)
+        measurement = Measurement(case, torch.get_num_threads(), prepared.tokens, away)
         if measurement.failures:
             return measurement
-        sides: dict[str, Callable[[], object]] = {"ours": problem.ours}
-        if problem.torch_has_it:
-            sides["torch"] = problem.torch
-        if problem.plain:
-            sides["plain"] = problem.plain
+        sides: dict[str, Callable[[], object]] = {"ours": prepared.ours}
+        if prepared.torch_has_it:
+            sides["torch"] = prepared.torch
+        if prepared.plain:
+            sides["plain"] = prepared.plain
         jax_distance = None
         if scan and not case.variant.name:
-            turn, jax_distance = scan.prepare(case.cell, problem.ours, reference)
+            turn, jax_distance = scan.prepare(case.cell, prepared.ours, reference)
             if jax_distance <= JAX_TOLERANCE:
                 sides["jax"] = turn
-        timings = _timings(sides, protocol, problem.ours.x.dtype)
+        timings = _timings(sides, protocol, prepared.ours.x.dtype)
         return Measurement(
-            case, measurement.threads, problem.tokens, away, timings, _saved(problem), jax_distance=jax_distance
+            case, measurement.threads, prepared.tokens, away, timings, _saved(prepared), jax_distance=jax_distance
         )
 
 
@@ -113,7 +113,7 @@ class LargeProduct:
 def take_turns(
     sides: Mapping[str, Callable[[], object]], product: LargeProduct, protocol: Protocol
 ) -> tuple[dict[str, Timing], float]:
-    """Run the sides by turns, in the reverse order every other time, with a large product every now and then.
+    """LayerRun the sides by turns, in the reverse order every other time, with a large product every now and then.
 
     Returns:
         The seconds of each side, and the FLOP/s of the median large product.
@@ -164,8 +164,8 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _saved(problem: Problem) -> Saved:
-    return Saved(saved_bytes(problem.ours), saved_bytes(problem.torch) if problem.torch_has_it else None)
+def _saved(prepared: PreparedCase) -> Saved:
+    return Saved(saved_bytes(prepared.ours), saved_bytes(prepared.torch) if prepared.torch_has_it else None)
 
 
 class Side(typing.Protocol):

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, UntypedStorage
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+
+from throughtime.torch_internals import TorchDispatchMode, tree_leaves
 
 
 class LiveBytes(TorchDispatchMode):
@@ -34,7 +34,7 @@ class LiveBytes(TorchDispatchMode):
         return result
 
     def _count(self, storage: UntypedStorage, size: int) -> None:
-        key = storage._cdata
+        key = id(storage)  # torch keeps one Python object for each storage
         if key not in self._alive:
             self._alive[key] = size
             weakref.finalize(storage, self._alive.pop, key)

@@ -14,7 +14,7 @@ from throughtime.benchmark.measure import LargeProduct, Protocol, saved_bytes, t
 from throughtime.benchmark.measurement import Timing
 from throughtime.benchmark.memory import peak_bytes
 from throughtime.benchmark.parity import relative
-from throughtime.benchmark.problem import OURS
+from throughtime.benchmark.sides import OURS
 from throughtime.errors import UnsupportedError
 from throughtime.gradients import BPTT, GradientMethod, Sequence
 from throughtime.layers.base import RecurrentLayer
@@ -57,7 +57,7 @@ def candidates() -> list[Candidate]:
 
 
 @dataclass(frozen=True)
-class Run:
+class LayerRun:
     """A layer on one sequence: the gradients of its weights, as where the inputs are data."""
 
     layer: RecurrentLayer
@@ -137,7 +137,7 @@ def measure_method(candidate: Candidate, cell: str, shape: Shape, protocol: Prot
     return replace(figures, seconds=turns["method"], bptt=turns["bptt"], saved=saved_bytes(run), peak=peak)
 
 
-def measured_run(method: GradientMethod, cell: str, shape: Shape, dtype: torch.dtype) -> Run:
+def measured_run(method: GradientMethod, cell: str, shape: Shape, dtype: torch.dtype) -> LayerRun:
     """A layer on a sequence; the same numbers at every call, for every method."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
@@ -145,7 +145,7 @@ def measured_run(method: GradientMethod, cell: str, shape: Shape, dtype: torch.d
         layer = make(shape.input_size, shape.hidden, dtype=dtype, gradient=method)
         x = torch.randn(shape.steps, shape.batch, shape.input_size, dtype=dtype)
         cotangent = torch.randn(shape.steps, shape.batch, shape.hidden, dtype=dtype)
-    return Run(layer, x, cotangent)
+    return LayerRun(layer, x, cotangent)
 
 
 def _distances(method: GradientMethod, cell: str, shape: Shape) -> tuple[float, float, float]:

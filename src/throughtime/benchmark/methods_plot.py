@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from matplotlib.figure import Figure
 
@@ -12,13 +13,15 @@ _LEAST = 1e-16
 """Where an error of nothing is drawn."""
 
 
-def draw_methods(by_cell: Mapping[str, Sequence[MethodFigures]], shape: Shape, path: Path, kind: str) -> None:
+def draw_methods(
+    by_cell: Mapping[str, Sequence[MethodFigures]], shape: Shape, file: BinaryIO | Path, kind: str
+) -> None:
     """Write the picture of all timed methods.
 
     Args:
         by_cell: cell → its methods.
         shape: of all of them.
-        path: the file.
+        file: an open file, or a path.
         kind: its format, as "png".
 
     Raises:
@@ -45,4 +48,4 @@ def draw_methods(by_cell: Mapping[str, Sequence[MethodFigures]], shape: Shape, p
             place.tick_params(labelsize=7)
         for place in axes[1:]:
             place.set_yticks([])
-    figure.savefig(path, format=kind, dpi=120)
+    figure.savefig(file, format=kind, dpi=120)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from throughtime.benchmark.measurement import Distance
-from throughtime.benchmark.problem import Problem
+from throughtime.benchmark.sides import PreparedCase
 
 TIMES_TORCH = 1.5
 """How many times as far from the reference as torch.nn ours may be."""
@@ -15,7 +15,7 @@ FLOOR = 4.0
 """What is always allowed, in units of the dtype's spacing at 1, relative to the reference's norm."""
 
 
-def distances(problem: Problem) -> tuple[tuple[Distance, ...], tuple[Tensor, ...]]:
+def distances(prepared: PreparedCase) -> tuple[tuple[Distance, ...], tuple[Tensor, ...]]:
     """How far the output and each gradient of either side are from torch.nn's in float64.
 
     For a case in float64 there is no better reference: torch.nn's own rounding error is then taken from its float32
@@ -25,14 +25,14 @@ def distances(problem: Problem) -> tuple[tuple[Distance, ...], tuple[Tensor, ...
     Returns:
         One entry for each tensor, and the reference itself.
     """
-    dtype = problem.ours.x.dtype
+    dtype = prepared.ours.x.dtype
     single, double = torch.finfo(torch.float32).eps, torch.finfo(torch.float64).eps
-    reference = tuple(tensor.detach() for tensor in problem.torch.in_dtype(torch.float64)())
-    theirs = problem.torch() if dtype == torch.float32 else problem.torch.in_dtype(torch.float32)()
+    reference = tuple(tensor.detach() for tensor in prepared.torch.in_dtype(torch.float64)())
+    theirs = prepared.torch() if dtype == torch.float32 else prepared.torch.in_dtype(torch.float32)()
     scale, allowed = (1.0, TIMES_TORCH) if dtype == torch.float32 else (double / single, 1 + TIMES_TORCH)
-    floor = FLOOR if dtype == torch.float32 else max(FLOOR, math.sqrt(problem.tokens) / 2)
+    floor = FLOOR if dtype == torch.float32 else max(FLOOR, math.sqrt(prepared.tokens) / 2)
     found = []
-    for name, exact, torch_one, ours in zip(problem.ours.names, reference, theirs, problem.ours(), strict=True):
+    for name, exact, torch_one, ours in zip(prepared.ours.names, reference, theirs, prepared.ours(), strict=True):
         away = scale * relative(torch_one, exact)
         limit = max(allowed * away, floor * torch.finfo(dtype).eps)
         found.append(Distance(name, relative(ours, exact), away, limit))

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
@@ -12,11 +12,11 @@ from throughtime.benchmark.measurement import Measurement
 _LARGEST_COLOUR = 8.0
 
 
-def draw(measurements: Sequence[Measurement], path: Path, kind: str) -> None:
+def draw(measurements: Sequence[Measurement], file: BinaryIO | Path, kind: str) -> None:
     """Write the picture of all timed cases of the grid itself, variants left out.
 
     Args:
-        path: the file.
+        file: an open file, or a path.
         kind: its format, as "png".
 
     Raises:
@@ -30,7 +30,7 @@ def draw(measurements: Sequence[Measurement], path: Path, kind: str) -> None:
         own = [one for one in timed if one.case.cell == cell]
         _ratios(grid[0][column], cell, own)
         _shares(grid[1][column], own)
-    figure.savefig(path, format=kind, dpi=120)
+    figure.savefig(file, format=kind, dpi=120)
 
 
 def _ratios(axes: Any, cell: str, measurements: Sequence[Measurement]) -> None:

@@ -5,9 +5,9 @@ from dataclasses import asdict
 from math import inf, isfinite, isnan
 from typing import Any
 
+from throughtime.benchmark.goals import COSTS, GoalCheck, Quantity, goal_checks, means
 from throughtime.benchmark.grid import GOALS_THREADS, Variant
 from throughtime.benchmark.measurement import Measurement, Timing
-from throughtime.benchmark.verdicts import COSTS, Figure, Verdict, means, verdicts
 
 EXPLANATION = (
     "torch, ours, jax: median ms of forward + backward with the gradients of the input and of all parameters, taking",
@@ -49,7 +49,7 @@ def row(measurement: Measurement) -> str:
         *(_format(value, ".2f") for value in (measurement.saved_ratio, measurement.own_cost)),
         _format(timings.other_load, ".0%"),
     )
-    return f"{_columns((*place, *figures))}  {', '.join(map(_short, verdicts(measurement)))}".rstrip()
+    return f"{_columns((*place, *figures))}  {', '.join(map(_short, goal_checks(measurement)))}".rstrip()
 
 
 def failure(measurement: Measurement) -> str:
@@ -80,8 +80,8 @@ def summary(measurements: Sequence[Measurement]) -> list[str]:
 
 
 def _missed(measurements: Sequence[Measurement]) -> list[str]:
-    judged = [(str(one.case), verdict) for one in measurements for verdict in verdicts(one)]
-    missed = [f"  {case}: {_long(verdict)}" for case, verdict in judged if not verdict.met]
+    judged = [(str(one.case), check) for one in measurements for check in goal_checks(one)]
+    missed = [f"  {case}: {_long(check)}" for case, check in judged if not check.met]
     goals = [mean for mean in means(measurements) if mean.goal is not None]
     missed += [
         f"  {mean.cell}: geometric mean {mean.geomean:.2f}, goal {mean.goal:g}" for mean in goals if not mean.met
@@ -122,8 +122,8 @@ def as_json(machine: dict[str, Any], protocol: Any, measurements: Sequence[Measu
 def _row_as_json(measurement: Measurement) -> dict[str, Any]:
     figures = ("ratio", "ratio_of_minima", "jax_ratio", "own_cost", "share", "saved_ratio")
     judged = [
-        {"figure": one.figure.value, "value": one.value, "goal": one.bound, "met": one.met}
-        for one in verdicts(measurement)
+        {"figure": one.quantity.value, "value": one.value, "goal": one.bound, "met": one.met}
+        for one in goal_checks(measurement)
     ]
     content = asdict(measurement)
     return {**content, **{name: getattr(measurement, name) for name in figures}, "goals": judged}
@@ -151,17 +151,17 @@ def _format(value: float | None, how: str) -> str:
     return "-" if value is None else format(value, how)
 
 
-def _short(verdict: Verdict) -> str:
+def _short(check: GoalCheck) -> str:
     """A goal for the end of a row; the figure itself stands in its column."""
-    if verdict.figure in COSTS:
-        return f"{verdict.figure.value.split()[0]} <= {verdict.bound:.3g} {verdict.word}"
-    if verdict.figure is Figure.SHARE:
-        return f">= {verdict.bound:.0%} {verdict.word}"
-    return f"{'jax ' if verdict.figure is Figure.JAX else ''}>= {verdict.bound:g} {verdict.word}"
+    if check.quantity in COSTS:
+        return f"{check.quantity.value.split()[0]} <= {check.bound:.3g} {check.word}"
+    if check.quantity is Quantity.SHARE:
+        return f">= {check.bound:.0%} {check.word}"
+    return f"{'jax ' if check.quantity is Quantity.JAX else ''}>= {check.bound:g} {check.word}"
 
 
-def _long(verdict: Verdict) -> str:
-    if verdict.figure is Figure.SHARE:
-        return f"{verdict.value:.1%} of torch.mm's rate, goal {verdict.bound:.0%}"
-    most = "at most " if verdict.figure in COSTS else ""
-    return f"{verdict.figure.value} {verdict.value:.3f}, goal {most}{verdict.bound:.3g}"
+def _long(check: GoalCheck) -> str:
+    if check.quantity is Quantity.SHARE:
+        return f"{check.value:.1%} of torch.mm's rate, goal {check.bound:.0%}"
+    most = "at most " if check.quantity in COSTS else ""
+    return f"{check.quantity.value} {check.value:.3f}, goal {most}{check.bound:.3g}"

@@ -12,7 +12,7 @@ from torch import Tensor
 from throughtime.benchmark.grid import Shape
 from throughtime.benchmark.measure import LargeProduct, Protocol, take_turns
 from throughtime.benchmark.measurement import Timing
-from throughtime.benchmark.methods import Run, measured_run
+from throughtime.benchmark.methods import LayerRun, measured_run
 from throughtime.benchmark.report import finite
 from throughtime.gradients import BPTT, tap
 
@@ -69,7 +69,7 @@ class TapFigures:
 class Update:
     """A whole update: both passes, clipping, Adam. Its learning rate is 0, so that every turn does the same."""
 
-    run: Run
+    run: LayerRun
     optimizer: torch.optim.Adam
 
     def __call__(self) -> None:

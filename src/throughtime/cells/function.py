@@ -11,6 +11,7 @@ from torch.func import jacrev, vjp, vmap
 
 from throughtime.cells.base import Cell, check_size
 from throughtime.errors import ArgumentError
+from throughtime.torch_internals import transforms_active
 from throughtime.types import Parameters, State
 
 
@@ -164,7 +165,7 @@ class FunctionCell(Cell):
 
         Without values nothing is checked: see `sequence.check_indices`.
         """
-        tracing = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+        tracing = torch.compiler.is_compiling() or transforms_active()
         if not (self.linear or self.diagonal) or x.is_meta or tracing:
             return
         features = _irregular(x, 0, x.shape[-1])

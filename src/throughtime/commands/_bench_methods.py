@@ -57,7 +57,7 @@ def run_methods(arguments: "Namespace") -> int:
             if targets["plot"] and can_plot():
                 from throughtime.benchmark.methods_plot import draw_methods
 
-                write_plot(lambda path, kind: draw_methods(found, shape, path, kind), targets["plot"])
+                write_plot(lambda file, kind: draw_methods(found, shape, file, kind), targets["plot"])
     return 1 if any(one.failed for figures in found.values() for one in figures) else 0
 
 

@@ -1,16 +1,18 @@
 """throughtime bench: the layers against torch.nn, and jax.lax.scan where jax is installed."""
 
+import io
 import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from throughtime.benchmark.grid import GATES, GRID, GRID_ITSELF, QUICK, VARIANT_SHAPES, VARIANTS, Case, Shape
 from throughtime.commands._terminal import progress, say
 from throughtime.errors import ArgumentError
+from throughtime.files import replace_file
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
@@ -198,14 +200,17 @@ def _finish(
     if targets["plot"] and can_plot():
         from throughtime.benchmark.plot import draw
 
-        write_plot(lambda path, kind: draw(measurements, path, kind), targets["plot"])
+        write_plot(lambda file, kind: draw(measurements, file, kind), targets["plot"])
 
 
 def write_json(content: dict[str, Any], path: Path) -> None:
-    """Write the file whole, or not at all."""
+    """Write figures as JSON, atomically.
+
+    Raises:
+        ArgumentError: the file cannot be written.
+    """
     text = json.dumps(content, indent=1, allow_nan=False) + "\n"
-    with _aside("json", path) as aside:
-        aside.write_text(text, encoding="utf-8")
+    write_target("json", path, text.encode())
 
 
 def can_plot() -> bool:
@@ -216,21 +221,33 @@ def can_plot() -> bool:
     return True
 
 
-def write_plot(draw: Callable[[Path, str], None], path: Path) -> None:
-    """Draw with draw(path, kind), whole or not at all."""
-    with _aside("plot", path) as aside:
-        draw(aside, path.suffix.lower().removeprefix("."))
+def write_plot(draw: Callable[[BinaryIO, str], None], path: Path) -> None:
+    """Write a picture atomically.
+
+    Args:
+        draw: draws into a file, in a format such as "png".
+        path: the file; its suffix says the format.
+
+    Raises:
+        ArgumentError: the file cannot be written.
+    """
+    picture = io.BytesIO()
+    draw(picture, path.suffix.lower().removeprefix("."))
+    write_target("plot", path, picture.getvalue())
 
 
-@contextmanager
-def _aside(option: str, path: Path) -> Iterator[Path]:
-    """A file beside `path` that takes its place once it is complete."""
-    aside = path.with_name(f"{path.name}.partial")
+def write_target(argument: str, path: Path, content: bytes) -> None:
+    """Write a file that an option names, atomically.
+
+    Raises:
+        ArgumentError: the file cannot be written.
+    """
     try:
-        yield aside
-        aside.replace(path)
+        replace_file(path, content)
     except OSError as error:
-        aside.unlink(missing_ok=True)
         raise ArgumentError(
-            f"--{option} {path}: could not be written ({error.strerror}); name a file in a folder that has room."
+            argument,
+            f"is {path}, which could not be written ({error.strerror})",
+            "it must be a file in a folder that exists and has room",
+            "name another file",
         ) from error

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import torch
-import torch.autograd.forward_ad as forward_ad
 from jaxtyping import Float
 from torch import Tensor
 
@@ -16,6 +15,7 @@ from throughtime.gradients.loop import LOOP
 from throughtime.gradients.norms import StepNorms
 from throughtime.gradients.sequence import Sequence
 from throughtime.gradients.tap import LayerTap
+from throughtime.torch_internals import forward_mode_active, transforms_active
 from throughtime.types import Gradients, Parameters, State
 
 
@@ -202,7 +202,7 @@ def _differentiate(
 
 def _transformed() -> bool:
     """Whether a transform of torch.func, or forward-mode differentiation, is at work."""
-    return forward_ad._current_level >= 0 or torch._C._are_functorch_transforms_active()
+    return forward_mode_active() or transforms_active()
 
 
 def _form_of(sequence: "Sequence | _Call") -> tuple[Tensor | None, Tensor | None, Tensor | None, bool, int, bool]:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -10,9 +9,8 @@ from torch import Tensor
 
 from throughtime.errors import ArgumentError
 from throughtime.gradients.direction import reversed_in_time, reversed_resets
+from throughtime.torch_internals import assert_later, transforms_active
 from throughtime.types import State
-
-_assert_async: Any = torch._assert_async  # pyright: ignore[reportPrivateImportUsage]
 
 
 @dataclass(frozen=True)
@@ -86,11 +84,11 @@ class Sequence:
         """Have a compiled graph check what could not be looked at while it was traced."""
         if self.lengths is not None:
             inside = (self.lengths >= 0) & (self.lengths <= self.shape[0])
-            _assert_async(inside.all(), f"lengths must lie in 0 … {self.shape[0]}")
+            assert_later(inside.all(), f"lengths must lie in 0 … {self.shape[0]}")
         if self.one_hot:
             inside = (self.x >= 0) & (self.x < self.one_hot)
             inside = inside if self.padding is None or self.batch_sizes is not None else inside | self.padding
-            _assert_async(inside.all(), f"whole numbers as inputs must lie in 0 … {self.one_hot - 1}")
+            assert_later(inside.all(), f"whole numbers as inputs must lie in 0 … {self.one_hot - 1}")
 
     def to_plain(self, steps: Tensor) -> Tensor:
         """[T, B, …] of the plain form from something laid out like `x`."""
@@ -178,7 +176,7 @@ def check_indices(x: Int[Tensor, "*steps"], inputs: int, lengths: Tensor | None 
     What stands after a row's end may be anything. Without values nothing is checked: on the meta
     device, under vmap, and while a graph is traced, where the operator does it when it has them.
     """
-    if x.is_meta or torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+    if x.is_meta or torch.compiler.is_compiling() or transforms_active():
         return
     if lengths is not None:
         x = x[valid_steps(len(x), lengths)]

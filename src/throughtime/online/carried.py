@@ -6,7 +6,6 @@ from typing import Any
 import torch
 from jaxtyping import Bool
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
 from throughtime.errors import UnsupportedError
 from throughtime.gradients.bptt import BPTT
@@ -19,6 +18,7 @@ from throughtime.online.engine import Engine, StepLoss
 from throughtime.online.stack import StackSystem
 from throughtime.online.watching import Observed, Visit, place_of, watched
 from throughtime.online.whole_model import ModelSystem, side_by_side
+from throughtime.torch_internals import tree_leaves
 from throughtime.types import State
 
 
@@ -52,7 +52,7 @@ class _Part:
         return tuple(member[depth] for depth in self.depths for member in members)
 
 
-class Carried(Engine):
+class CarriedEngine(Engine):
     """At each step the loss's gradient through that step alone, and the rest by the influence ([Y] (1)).
 
     The influence is that of the weights at the steps where they acted. Between updates that is exact; over an

@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from jaxtyping import Bool
 from torch import Tensor, nn
-from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 
 from throughtime.cells.base import Cell
 from throughtime.errors import ArgumentError, UnsupportedError
 from throughtime.gradients.base import GradientMethod
 from throughtime.online.watching import check_vectors, streaming_layers
+from throughtime.torch_internals import TreeSpec, tree_flatten, tree_unflatten
 from throughtime.types import State
 
 StepLoss = Callable[[Tensor, Tensor], Tensor]

@@ -16,9 +16,9 @@ from throughtime.gradients.base import GradientMethod
 from throughtime.gradients.forward import ForwardMethod
 from throughtime.gradients.rtrl import RTRL
 from throughtime.gradients.unchanged import unchanged
-from throughtime.online.carried import Carried
+from throughtime.online.carried import CarriedEngine
 from throughtime.online.engine import Engine, StepLoss
-from throughtime.online.window import Window
+from throughtime.online.window import WindowEngine
 
 NonFinite = Literal["raise", "skip"]
 
@@ -94,9 +94,9 @@ class OnlineLearner:
         self.gradient, self.clip, self.nonfinite = gradient, clip, nonfinite
         self.steps = self.updates = self.skipped = 0
         self._engine: Engine = (
-            Carried(model, loss, gradient)
+            CarriedEngine(model, loss, gradient)
             if isinstance(gradient, ForwardMethod)
-            else Window(model, loss, gradient, update_every)
+            else WindowEngine(model, loss, gradient, update_every)
         )
         self.clipping: ClipReport | None = None
         self._since = 0

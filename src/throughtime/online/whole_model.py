@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call, jacrev, vmap
-from torch.utils._pytree import TreeSpec, tree_leaves, tree_unflatten
 
 from throughtime.errors import UnsupportedError
 from throughtime.gradients.systems import Step, System, random_like, redrawn
+from throughtime.torch_internals import TreeSpec, tree_leaves, tree_unflatten
 from throughtime.types import Parameters, State
 
 

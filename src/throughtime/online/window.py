@@ -28,7 +28,7 @@ class _Moment:
     entering: State
 
 
-class Window(Engine):
+class WindowEngine(Engine):
     """The latest steps are kept, and run again at each update, under the weights of then.
 
     An update uses the losses since the one before. With TruncatedBPTT each of them reaches back through `horizon`

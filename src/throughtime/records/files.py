@@ -1,31 +1,23 @@
-"""Files that a reader finds whole: the new one or the one before, never half of one."""
+"""Files of a run folder: atomic writes, complete reads."""
 
-import os
 from pathlib import Path
 
 from throughtime.errors import RunFolderError
+from throughtime.files import replace_file
 
 RECORD = "record.json"
-"""What every run folder holds from its first second on."""
-ASIDE = ".partial"
-"""What the name of a file that is being written ends in."""
+"""Name of the file that every run folder holds from its first second on."""
 
 
 def write_aside(path: Path, content: bytes) -> None:
-    """Put `content` at `path` so that a crash or a full disk leaves the previous file readable.
+    """Write a file of a run atomically; see `throughtime.files.replace_file`.
 
     Raises:
-        RunFolderError: the system refused; the file at `path` is still the previous one.
+        RunFolderError: the system refused; the file at `path` is still the old one.
     """
-    aside = path.with_name(path.name + ASIDE)
     try:
-        with aside.open("wb") as handle:
-            handle.write(content)
-            handle.flush()
-            os.fsync(handle.fileno())
-        aside.replace(path)
+        replace_file(path, content)
     except OSError as error:
-        _remove_quietly(aside)
         kept = f"the previous {path.name} is kept" if path.exists() else "nothing is left half-written"
         resume = f" or go on with: throughtime train --resume {path.parent}"
         raise RunFolderError(
@@ -35,7 +27,11 @@ def write_aside(path: Path, content: bytes) -> None:
 
 
 def content(folder: Path, name: str) -> bytes:
-    """What stands in a file of a run folder; raises `RunFolderError` when it is missing or cannot be read."""
+    """Read a file of a run folder.
+
+    Raises:
+        RunFolderError: the file is missing or cannot be read.
+    """
     try:
         return (folder / name).read_bytes()
     except FileNotFoundError:
@@ -47,13 +43,6 @@ def content(folder: Path, name: str) -> bytes:
         raise RunFolderError(f"{folder / name} cannot be read: {error.strerror}.") from None
 
 
-def damaged(path: Path, way_out: str = "restore the file, or train anew") -> RunFolderError:
-    """The error for a file that is not what throughtime writes."""
-    return RunFolderError(f"{path} is damaged: it is not what throughtime writes; {way_out}.")
-
-
-def _remove_quietly(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError:
-        return
+def damaged(path: Path, cure: str = "restore the file, or train anew") -> RunFolderError:
+    """Return the error for a file that differs from what throughtime writes."""
+    return RunFolderError(f"{path} is damaged: it is not what throughtime writes; {cure}.")

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from throughtime.errors import RunFolderError
-from throughtime.records.files import ASIDE, RECORD, content, damaged, write_aside
+from throughtime.files import ASIDE
+from throughtime.records.files import RECORD, content, damaged, write_aside
 from throughtime.records.flow import DIAGNOSES
 from throughtime.records.tables import METRICS, STEP_NORMS, UPDATES
 

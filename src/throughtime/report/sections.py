@@ -6,7 +6,7 @@ from throughtime.records import Finding, Flow, LayerFlow, NonFinite
 from throughtime.report import activations, flow_curves, maps, spectra
 from throughtime.report.exhibit import Exhibit, Section, Table, shown, table
 from throughtime.report.flow_curves import horizon_phrase
-from throughtime.report.sentences import Absent, Figure, Says
+from throughtime.report.sentences import Absent, FigureName, Says
 from throughtime.wording import percent, plural
 
 
@@ -66,7 +66,7 @@ def decided(flow: Flow) -> Table | None:
 
 def _label(name: str) -> str:
     """What a figure of a verdict is; the name of one that another version knows."""
-    return Figure[name.upper()].value if name.upper() in Figure.__members__ else name.replace("_", " ")
+    return FigureName[name.upper()].value if name.upper() in FigureName.__members__ else name.replace("_", " ")
 
 
 def history(flows: Sequence[Flow]) -> Table | None:

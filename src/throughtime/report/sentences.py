@@ -116,7 +116,7 @@ class Says(Enum):
     WITHOUT_GRADIENT = "{count} came without a finite gradient."
 
 
-class Figure(Enum):
+class FigureName(Enum):
     """What the figures of a verdict are, by the upper case of their names there; shares of the gradient at lag 0."""
 
     WANTED_LAG = "steps back that are wanted"

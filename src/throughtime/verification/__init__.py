@@ -1,6 +1,6 @@
 """Automatic differentiation against central differences, for any module or function."""
 
-from throughtime.verification.report import Finding as Finding
+from throughtime.verification.report import ComparisonOutcome as ComparisonOutcome
 from throughtime.verification.report import GradientCheck as GradientCheck
 from throughtime.verification.report import Place as Place
 from throughtime.verification.report import TensorCheck as TensorCheck

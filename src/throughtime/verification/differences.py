@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from throughtime.verification.report import Finding
+from throughtime.verification.report import ComparisonOutcome
 
 STEP = 2.0**-10
 """The first step, in units of the larger of 1 and the place's own size: there the error of the formula, about h⁴, and
@@ -26,7 +26,7 @@ class Judgement:
 
     differences: float
     uncertainty: float
-    finding: Finding
+    finding: ComparisonOutcome
 
 
 class Line:
@@ -79,31 +79,33 @@ def judge(line: Line, automatic: float, step: float, halvings: int, tolerance: f
     """
     value, strict = line.central(step), line.noise(step)
     if abs(automatic - value) <= tolerance * _size(automatic, value) + strict:
-        return Judgement(value, max(abs(automatic - value), strict), Finding.AGREES)
-    best = Judgement(value, math.inf, Finding.UNSETTLED)
+        return Judgement(value, max(abs(automatic - value), strict), ComparisonOutcome.AGREES)
+    best = Judgement(value, math.inf, ComparisonOutcome.UNSETTLED)
     for _ in range(halvings):
         step, before = step / 2, value
         value = line.central(step)
         change, slack = abs(value - before), tolerance * _size(automatic, value)
         if change < best.uncertainty:
-            best = Judgement(value, change, Finding.UNSETTLED)
+            best = Judgement(value, change, ComparisonOutcome.UNSETTLED)
         if change <= 0.1 * slack + line.noise(step):
             return _settled(line, automatic, value, step, slack + strict)
     apart = abs(automatic - best.differences) > 10 * best.uncertainty
-    return Judgement(best.differences, best.uncertainty, Finding.DIFFERS if apart else Finding.UNSETTLED)
+    return Judgement(
+        best.differences, best.uncertainty, ComparisonOutcome.DIFFERS if apart else ComparisonOutcome.UNSETTLED
+    )
 
 
 def _settled(line: Line, automatic: float, value: float, step: float, allowed: float) -> Judgement:
     error = abs(automatic - value)
     if error <= allowed:
-        return Judgement(value, max(error, line.noise(step)), Finding.AGREES)
+        return Judgement(value, max(error, line.noise(step)), ComparisonOutcome.AGREES)
     # Two results may be near each other by chance, where the function is rough; then smaller steps tell.
     changes = [abs(line.central(step / divisor) - value) for divisor in (2, 4, 8)]
     uncertainty = max(line.noise(step), *changes)
     if not error > 2 * uncertainty and math.isfinite(automatic):
-        return Judgement(value, uncertainty, Finding.UNSETTLED)
+        return Judgement(value, uncertainty, ComparisonOutcome.UNSETTLED)
     kink = _at_a_kink(line, automatic, step, allowed)
-    return Judgement(value, uncertainty, Finding.KINK if kink else Finding.DIFFERS)
+    return Judgement(value, uncertainty, ComparisonOutcome.KINK if kink else ComparisonOutcome.DIFFERS)
 
 
 def _at_a_kink(line: Line, automatic: float, step: float, allowed: float) -> bool:

@@ -6,7 +6,7 @@ from enum import Enum
 from throughtime.wording import plural
 
 
-class Finding(Enum):
+class ComparisonOutcome(Enum):
     """What the comparison at one place came to; the text is said of the place, with its numbers filled in."""
 
     AGREES = "automatic differentiation gives {automatic:.10g}, central differences {differences:.10g}"
@@ -39,7 +39,7 @@ class Place:
     automatic: float
     differences: float
     uncertainty: float
-    finding: Finding
+    finding: ComparisonOutcome
 
     @property
     def error(self) -> float:
@@ -50,7 +50,7 @@ class Place:
     @property
     def failed(self) -> bool:
         """Whether the derivative is wrong, or could not be shown to be right."""
-        return self.finding in (Finding.DIFFERS, Finding.UNSETTLED)
+        return self.finding in (ComparisonOutcome.DIFFERS, ComparisonOutcome.UNSETTLED)
 
     def __str__(self) -> str:
         where = f"element {list(self.index)}" if self.index is not None else "a random direction through all elements"
@@ -85,12 +85,12 @@ class TensorCheck:
     @property
     def checked(self) -> int:
         """How many of them were compared one by one; those at a kink are not counted."""
-        return sum(place.index is not None and place.finding is not Finding.KINK for place in self.places)
+        return sum(place.index is not None and place.finding is not ComparisonOutcome.KINK for place in self.places)
 
     @property
     def kinks(self) -> tuple[Place, ...]:
         """Places without a derivative."""
-        return tuple(place for place in self.places if place.finding is Finding.KINK)
+        return tuple(place for place in self.places if place.finding is ComparisonOutcome.KINK)
 
     @property
     def failures(self) -> tuple[Place, ...]:
@@ -103,13 +103,13 @@ class TensorCheck:
 
         An element comes before a direction, which names no element.
         """
-        compared = self.failures or tuple(place for place in self.places if place.finding is Finding.AGREES)
+        compared = self.failures or tuple(place for place in self.places if place.finding is ComparisonOutcome.AGREES)
         return max(compared, key=lambda place: (place.failed and place.index is not None, place.error), default=None)
 
     @property
     def largest_error(self) -> float:
         """The largest |automatic - differences|, places at a kink left out; 0 where nothing was compared."""
-        return max((place.error for place in self.places if place.finding is not Finding.KINK), default=0.0)
+        return max((place.error for place in self.places if place.finding is not ComparisonOutcome.KINK), default=0.0)
 
     @property
     def largest_derivative(self) -> float:

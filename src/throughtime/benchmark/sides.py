@@ -1,0 +1,141 @@
+"""The two sides of a case: the same weights, input and cotangent in torch.nn's module and in throughtime's layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pack_sequence, unpack_sequence
+
+from throughtime.benchmark.grid import Case
+from throughtime.gradients import BPTT
+from throughtime.layers import GRU, LSTM, RNN
+from throughtime.layers.affine import AffineLayer
+
+TORCH: dict[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
+OURS: dict[str, type[AffineLayer[Any]]] = {"rnn": RNN, "gru": GRU, "lstm": LSTM}
+
+SHARE_OF_RESETS = 0.03
+
+
+@dataclass(frozen=True)
+class TrainingPass:
+    """One forward and backward pass with the gradients of the input and of every parameter.
+
+    Attributes:
+        module: the layer.
+        x: the input, a leaf.
+        cotangent: ∂L/∂output, of the output's shape.
+        call: (module, x) → output.
+    """
+
+    module: nn.Module
+    x: Tensor
+    cotangent: Tensor
+    call: Callable[[Any, Tensor], Tensor]
+
+    @property
+    def leaves(self) -> tuple[Tensor, ...]:
+        """What gradients are taken of."""
+        return self.x, *self.module.parameters()
+
+    @property
+    def names(self) -> list[str]:
+        """The names of what a pass returns."""
+        return ["output", "input", *(name for name, _ in self.module.named_parameters())]
+
+    def forward(self) -> Tensor:
+        """The output, with its graph."""
+        return self.call(self.module, self.x)
+
+    def __call__(self) -> tuple[Tensor, ...]:
+        """The output, then the gradients of `leaves`."""
+        output = self.forward()
+        return output, *torch.autograd.grad(output, self.leaves, self.cotangent)
+
+    def in_dtype(self, dtype: torch.dtype) -> TrainingPass:
+        """The same pass with everything converted."""
+        x = self.x.detach().to(dtype).requires_grad_()
+        return TrainingPass(deepcopy(self.module).to(dtype), x, self.cotangent.to(dtype), self.call)
+
+
+@dataclass(frozen=True)
+class PreparedCase:
+    """A case made concrete.
+
+    Attributes:
+        tokens: valid steps of all rows.
+        torch_has_it: whether torch.nn can be timed on it; if not, `torch` is what its result is checked against only.
+        plain: our layer on full sequences without resets, where the variant is measured against that.
+    """
+
+    tokens: int
+    ours: TrainingPass
+    torch: TrainingPass
+    torch_has_it: bool
+    plain: TrainingPass | None
+
+
+def prepare(case: Case) -> PreparedCase:
+    """The prepared of `case`, the same at every call; the parameters and the input are drawn as torch.nn draws them."""
+    shape, variant = case.shape, case.variant
+    dtype = torch.float64 if variant.double else torch.float32
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        options: dict[str, Any] = {"num_layers": variant.layers, "bidirectional": variant.bidirectional}
+        reference = TORCH[case.cell](case.input_size, shape.hidden, dtype=dtype, **options)
+        x = torch.randn(shape.steps, shape.batch, case.input_size, dtype=dtype)
+        cotangent = torch.randn(shape.steps, shape.batch, shape.hidden * (1 + variant.bidirectional), dtype=dtype)
+        lengths = torch.randint(max(1, shape.steps // 4), shape.steps + 1, (shape.batch,))
+        resets = torch.rand(shape.steps, shape.batch) < SHARE_OF_RESETS
+    resets[shape.steps // 2, 0] = True  # at least one, however small the shape
+    layer = OURS[case.cell].from_torch(reference)
+    full = TrainingPass(layer, x.requires_grad_(), cotangent, _outputs)
+    if variant.states:
+        lean = OURS[case.cell].from_torch(reference, gradient=BPTT(save="states"))
+        theirs = TrainingPass(reference, x, cotangent, _outputs)
+        return PreparedCase(shape.steps * shape.batch, TrainingPass(lean, x, cotangent, _outputs), theirs, True, full)
+    tokens = shape.steps * shape.batch
+    if variant.packed:
+        theirs = _packed(reference, x, cotangent, lengths)
+        ours = TrainingPass(layer, theirs.x, theirs.cotangent, theirs.call)
+        return PreparedCase(int(lengths.sum()), ours, theirs, True, full)
+    if variant.resets:
+        ours = TrainingPass(layer, x, cotangent, lambda module, x: module(x, resets=resets)[0])
+        theirs = TrainingPass(reference, x, cotangent, lambda module, x: _by_segments(module, x, resets))
+        return PreparedCase(tokens, ours, theirs, False, full)
+    return PreparedCase(tokens, full, TrainingPass(reference, x, cotangent, _outputs), True, None)
+
+
+def _outputs(module: Any, x: Tensor) -> Tensor:
+    return module(x)[0]
+
+
+def _packed(module: nn.Module, x: Tensor, cotangent: Tensor, lengths: Tensor) -> TrainingPass:
+    """Packing is done once, beforehand: neither side is timed on it."""
+
+    def pack(padded: Tensor) -> PackedSequence:
+        return pack_padded_sequence(padded.detach(), lengths, enforce_sorted=False)
+
+    data, *order = pack(x)
+    return TrainingPass(
+        module,
+        data.requires_grad_(),
+        pack(cotangent).data,
+        lambda module, data: module(PackedSequence(data, *order))[0].data,
+    )
+
+
+def _by_segments(module: nn.Module, x: Tensor, resets: Tensor) -> Tensor:
+    """What resets mean, in torch.nn's own terms: every stretch between two of them is a sequence of its own."""
+    segments = []
+    for row in range(x.shape[1]):
+        starts = sorted({0, *resets[:, row].nonzero().flatten().tolist()})
+        segments += [x[start:end, row] for start, end in zip(starts, [*starts[1:], len(x)], strict=True)]
+    packed, _ = module(pack_sequence(segments, enforce_sorted=False))
+    rows = torch.cat(unpack_sequence(packed))
+    return rows.view(x.shape[1], len(x), -1).transpose(0, 1)

@@ -1,0 +1,74 @@
+"""`throughtime equations`: the equations of the four lecture notes, measured."""
+
+import json
+from dataclasses import asdict
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from throughtime.commands._terminal import say
+from throughtime.errors import ArgumentError
+from throughtime.files import replace_file
+
+if TYPE_CHECKING:
+    import jsonargparse
+
+    from throughtime.lecture_notes import Row
+
+HELP = "Measure every equation of the four lecture notes, as printed and as corrected, against two references."
+
+LARGEST_SEED = 2**63 - 1
+
+
+def add_arguments(parser: "jsonargparse.ArgumentParser") -> None:
+    """Declare the options of `throughtime equations`."""
+    parser.description = HELP
+    parser.add_argument("--note", choices=("mr", "y", "hsk", "t"), help="Only the equations of this note.")
+    parser.add_argument("--seed", type=int, default=0, help="Seed of the network that is measured. (%(default)s)")
+    parser.add_argument("--json", metavar="FILE", help="Also write the rows to this file.")
+    parser.add_argument("--width", type=int, default=120, help="Columns of the table, at least 110. (%(default)s)")
+
+
+def run(arguments: Any) -> int:
+    """Print the table and its summary.
+
+    Returns:
+        0 if the measurement confirms every verdict, else 1.
+
+    Raises:
+        ArgumentError: `seed` or `width` is out of range; or the file `json` cannot be written, after the table has
+            been printed.
+    """
+    from throughtime.lecture_notes import Note, verify
+    from throughtime.lecture_notes.table import NARROWEST, summary, table
+
+    if not 0 <= arguments.seed <= LARGEST_SEED:
+        raise ArgumentError("seed", f"is {arguments.seed}", f"it must be from 0 to {LARGEST_SEED}", "the default is 0")
+    if arguments.width < NARROWEST:
+        raise ArgumentError(
+            "width", f"is {arguments.width}", f"the table needs at least {NARROWEST}", "the default is 120"
+        )
+    note = None if arguments.note is None else Note[arguments.note.upper()]
+    rows = verify(arguments.seed, note)
+    say(f"{table(rows, arguments.width)}\n\n{summary(rows)}")
+    if arguments.json is not None:
+        _write_json(Path(arguments.json), arguments.seed, rows)
+    return 0 if all(row.confirmed for row in rows) else 1
+
+
+def _write_json(path: Path, seed: int, rows: "list[Row]") -> None:
+    content = {"seed": seed, "rows": [{name: _plain(value) for name, value in asdict(row).items()} for row in rows]}
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    try:
+        replace_file(path, text.encode())
+    except OSError as error:
+        raise ArgumentError(
+            "json",
+            f"is {path}, which could not be written ({error.strerror})",
+            "it must be a file in a folder that exists and has room",
+            "name another file",
+        ) from error
+
+
+def _plain(value: Any) -> Any:
+    return value.value if isinstance(value, Enum) else value

@@ -1,0 +1,278 @@
+"""[HSK] "RNN", April 2024: the forward equations, the softmax and the read-out, (1) to (8).
+
+Their W, U, b, V, c are our W_hh, W_ih, b, W_ho, b_o; Ω_t is our o_t and ŷ_t our p_t.
+"""
+
+from dataclasses import replace
+from functools import reduce
+
+import torch
+from torch import Tensor
+
+from throughtime.lecture_notes.base import Equation, EquationVerdict, Kind, Known, Note, Value
+from throughtime.lecture_notes.differentiation import Derivative
+from throughtime.lecture_notes.hsk_double_sums import DOUBLE_SUMS
+from throughtime.lecture_notes.systems import (
+    CLASSES,
+    ElmanSystem,
+    cross_entropy,
+    gradient,
+    logits,
+    probabilities,
+    states,
+)
+from throughtime.lecture_notes.torch_values import torch_states
+
+STEP = 3
+"""The step at which equations of one t are taken; any would do."""
+
+
+def _output(system: ElmanSystem) -> Tensor:
+    return probabilities(system)[STEP - 1]
+
+
+def _label(system: ElmanSystem) -> Tensor:
+    return system.labels[STEP - 1]
+
+
+def _two_labels(system: ElmanSystem) -> ElmanSystem:
+    """The same system with every label row having two ones, as for notes of a chord."""
+    return replace(system, labels=system.labels + system.labels.roll(1, dims=-1))
+
+
+def _softmax_by_logits(system: ElmanSystem) -> Derivative:
+    return Derivative(lambda values: torch.softmax(values, -1), logits(system)[STEP - 1])
+
+
+def _loss_by_logits(system: ElmanSystem) -> Derivative:
+    labels = _label(system)
+    return Derivative(lambda values: -(labels * torch.log_softmax(values, -1)).sum(), logits(system)[STEP - 1])
+
+
+def _squared_error_by_logits(system: ElmanSystem) -> Derivative:
+    target = system.targets[STEP - 1]
+    return Derivative(lambda values: (target - torch.softmax(values, -1)).square().sum(), logits(system)[STEP - 1])
+
+
+def _softmax(system: ElmanSystem, rows: int) -> Tensor:
+    powers = torch.exp(logits(system)[:rows])
+    return powers / powers.sum(dim=-1, keepdim=True)
+
+
+def _entrywise_loss(system: ElmanSystem) -> Value:
+    return -_label(system) * torch.log(_output(system))  # [HSK] (4)
+
+
+def _summed_loss(system: ElmanSystem) -> Tensor:
+    return -(_label(system) @ torch.log(_output(system)))
+
+
+def _torch_loss(system: ElmanSystem) -> Known:
+    value = torch.nn.functional.cross_entropy(logits(system)[STEP - 1], _label(system))
+    return Known(value, "torch.nn.functional.cross_entropy")
+
+
+def _softmax_jacobian(system: ElmanSystem) -> Tensor:
+    return torch.outer(_output(system), 1 - _output(system))  # [HSK] (5), row i, column j
+
+
+def _full_softmax_jacobian(system: ElmanSystem) -> Tensor:
+    return torch.diag(_output(system)) - torch.outer(_output(system), _output(system))
+
+
+def _squared_error_through(jacobian: Tensor, system: ElmanSystem) -> Tensor:
+    return -2 * (system.targets[STEP - 1] - _output(system)) @ jacobian
+
+
+def _fourth_line(system: ElmanSystem) -> Tensor:
+    return -(1 - _output(system)) * _label(system)
+
+
+def _sixth_line(system: ElmanSystem) -> Tensor:
+    return _output(system) * _output(system) - _label(system)
+
+
+def _logit_gradient(system: ElmanSystem) -> Tensor:
+    return _output(system) * _label(system).sum() - _label(system)
+
+
+def _output_error(system: ElmanSystem) -> Tensor:
+    return _output(system) - _label(system)  # [HSK] (6)
+
+
+def _nested_state(system: ElmanSystem) -> Tensor:
+    W, U, b, x = system.weight_hh, system.weight_ih, system.bias, system.inputs
+    h_1 = torch.tanh(W @ system.initial_state + U @ x[0] + b)
+    return torch.tanh(W @ torch.tanh(W @ torch.tanh(W @ h_1 + U @ x[1] + b) + U @ x[2] + b) + U @ x[3] + b)
+
+
+def _readout_weight_gradient(system: ElmanSystem) -> Tensor:
+    errors, h = probabilities(system) - system.labels, states(system)[1:]
+    return reduce(torch.add, [torch.outer(errors[t], h[t]) for t in range(system.steps)])  # [HSK] (7)
+
+
+def _readout_bias_gradient(system: ElmanSystem) -> Tensor:
+    return (probabilities(system) - system.labels).sum(dim=0)  # [HSK] (8)
+
+
+def _equation(number: str, **rest) -> Equation:
+    return Equation(note=Note.HSK, number=number, **rest)
+
+
+FORWARD = (
+    _equation(
+        "(1)",
+        kind=Kind.DEFINITION,
+        statement="h_t = tanh(W_hh h_{t-1} + W_ih x_t + b)",
+        printed=lambda system: states(system)[1:],
+        reference=lambda system: Known(torch_states(system, "tanh"), "torch.nn.RNN"),
+        verdict=EquationVerdict.HOLDS,
+        explanation="Equals {source} with the same weights.",
+    ),
+    _equation(
+        "(2)",
+        kind=Kind.DEFINITION,
+        statement="o_t = W_ho h_t + b_o",
+        printed=lambda system: torch.stack([system.weight_ho @ h + system.bias_o for h in states(system)[1:]]),
+        reference=lambda system: Known(
+            torch.nn.functional.linear(states(system)[1:], system.weight_ho, system.bias_o),
+            "torch.nn.functional.linear",
+        ),
+        verdict=EquationVerdict.HOLDS,
+        explanation="Equals {source}.",
+    ),
+    _equation(
+        "(3)",
+        kind=Kind.DEFINITION,
+        statement="p_t = softmax(o_t)",
+        printed=lambda system: _softmax(system, system.steps),
+        reference=lambda system: Known(torch.softmax(logits(system), -1), "torch.softmax"),
+        verdict=EquationVerdict.HOLDS,
+        explanation="Equals {source}.",
+    ),
+    _equation(
+        "2.1 range",
+        kind=Kind.DEFINITION,
+        statement="p_t = e^{o_t} / Σ_{k=1…K} e^{o_{t,k}} for t = 1 … k",
+        printed=lambda system: _softmax(system, CLASSES),
+        corrected=lambda system: _softmax(system, system.steps),
+        reference=lambda system: Known(torch.softmax(logits(system), -1), "torch.softmax"),
+        verdict=EquationVerdict.WRONG_INDEX,
+        explanation="k counts classes and t counts steps: read as printed the formula gives {printed_shape} outputs "
+        "where there are {reference_shape}; it is for t = 1 … T, component by component.",
+    ),
+    _equation(
+        "(4)",
+        kind=Kind.DEFINITION,
+        reading="inner product",
+        statement="L_t = −y_t ln p_t",
+        printed=_summed_loss,
+        reference=_torch_loss,
+        verdict=EquationVerdict.HOLDS,
+        explanation="Equals {source} if the product sums over the classes, −Σ_k y_k ln p_k.",
+    ),
+    _equation(
+        "(4)",
+        kind=Kind.DEFINITION,
+        reading="entry by entry",
+        statement="L_t = −y_t ln p_t",
+        printed=_entrywise_loss,
+        corrected=_summed_loss,
+        reference=_torch_loss,
+        verdict=EquationVerdict.WRONG_SHAPE,
+        explanation="A product of two vectors entry by entry has shape {printed_shape}, a loss {reference_shape}: the "
+        "sum over the classes is not written.",
+    ),
+)
+
+SOFTMAX = (
+    _equation(
+        "(5)",
+        statement="∂p_i/∂o_j = p_i (1 − p_j)",
+        printed=_softmax_jacobian,
+        corrected=_full_softmax_jacobian,
+        reference=_softmax_by_logits,
+        verdict=EquationVerdict.INCOMPLETE,
+        explanation="Right for i = j only; for i ≠ j it is −p_i p_j, together p_i (δ_ij − p_j).",
+    ),
+    _equation(
+        "(5)",
+        reading="used for a squared error",
+        statement="∂‖d − p‖²/∂o_j = Σ_i −2 (d_i − p_i) p_i (1 − p_j)",
+        printed=lambda system: _squared_error_through(_softmax_jacobian(system), system),
+        corrected=lambda system: _squared_error_through(_full_softmax_jacobian(system), system),
+        reference=_squared_error_by_logits,
+        verdict=EquationVerdict.INCOMPLETE,
+        explanation="Under [T]'s loss nothing cancels, so that the wrong off-diagonal reaches every weight.",
+    ),
+    _equation(
+        "2.2 chain",
+        reading="fourth line",
+        statement="∂L_t/∂o_j = −(1 − p_j) y_j",
+        printed=_fourth_line,
+        corrected=_logit_gradient,
+        reference=_loss_by_logits,
+        verdict=EquationVerdict.INCOMPLETE,
+        explanation="(5) without its off-diagonal leaves an error at the logit of the true class only.",
+    ),
+    _equation(
+        "2.2 chain",
+        reading="sixth line",
+        statement="∂L_t/∂o_j = p_j p_j − y_j, then with (?)",
+        printed=_sixth_line,
+        corrected=_logit_gradient,
+        reference=_loss_by_logits,
+        verdict=EquationVerdict.WRONG_FACTOR,
+        explanation="The factor marked (?) is Σ_i y_i = 1, not an output: Σ_i −(y_i/p_i) p_i (δ_ij − p_j) = "
+        "p_j Σ_i y_i − y_j.",
+    ),
+    _equation(
+        "(6)",
+        reading="labels that sum to one",
+        statement="∂L_t/∂o_t = p_t − y_t",
+        printed=_output_error,
+        reference=_loss_by_logits,
+        verdict=EquationVerdict.HOLDS,
+        explanation="The result holds although its derivation does not; the hat on Ω is a misprint.",
+    ),
+    _equation(
+        "(6)",
+        reading="labels that sum to two",
+        statement="∂L_t/∂o_t = p_t − y_t",
+        printed=lambda system: _output_error(_two_labels(system)),
+        corrected=lambda system: _logit_gradient(_two_labels(system)),
+        reference=lambda system: _loss_by_logits(_two_labels(system)),
+        verdict=EquationVerdict.CONDITIONAL,
+        explanation="In general ∂L_t/∂o_t = p_t Σ_k y_{{t,k}} − y_t; (6) needs labels that sum to one.",
+    ),
+)
+
+READ_OUT = (
+    _equation(
+        "(7)",
+        statement="∂L/∂W_ho = Σ_t (p_t − y_t) h_tᵀ",
+        printed=_readout_weight_gradient,
+        reference=gradient(cross_entropy, "weight_ho"),
+        verdict=EquationVerdict.HOLDS,
+        explanation="Holds; the note's upper limit S is the T of (8).",
+    ),
+    _equation(
+        "(8)",
+        statement="∂L/∂b_o = Σ_t (p_t − y_t)",
+        printed=_readout_bias_gradient,
+        reference=gradient(cross_entropy, "bias_o"),
+        verdict=EquationVerdict.HOLDS,
+        explanation="Holds.",
+    ),
+    _equation(
+        "2.5 h_4",
+        kind=Kind.DEFINITION,
+        statement="h_4 = tanh(W_hh tanh(W_hh tanh(W_hh tanh(W_hh h_0 + …) + …) + …) + W_ih x_4 + b)",
+        printed=_nested_state,
+        reference=lambda system: Known(torch_states(system, "tanh")[3], "the fourth state of torch.nn.RNN"),
+        verdict=EquationVerdict.HOLDS,
+        explanation="Equals {source}.",
+    ),
+)
+
+EQUATIONS: tuple[Equation, ...] = FORWARD + SOFTMAX + READ_OUT + DOUBLE_SUMS

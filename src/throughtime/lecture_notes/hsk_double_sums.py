@@ -1,0 +1,338 @@
+"""[HSK] "RNN", April 2024: the partial derivatives of sections 2.5 to 2.7 and the double sums (9) to (14).
+
+Each parameter has two equations, the chain rule in symbols — (9), (11), (13) — and the same with the derivatives put
+in — (10), (12), (14). The first is measured in the numerator layout, in which it multiplies as it stands; the second
+with its factors regrouped to D_k (W_hhᵀ D_{k+1} … W_hhᵀ D_t) W_hoᵀ (error) (last factor), because as printed,
+(error)(W_hoᵀ) in front, the shapes do not fit.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import reduce
+
+import torch
+from torch import Tensor
+
+from throughtime.lecture_notes.base import Equation, EquationVerdict, Misfit, Note, Value, literal_product
+from throughtime.lecture_notes.chains import Order, summed_chain
+from throughtime.lecture_notes.differentiation import Derivative
+from throughtime.lecture_notes.systems import (
+    ElmanSystem,
+    cross_entropy,
+    gradient,
+    logits,
+    probabilities,
+    square,
+    states,
+    step,
+)
+
+STEP = 3
+"""The step at which partial derivatives of one step are taken; any would do."""
+
+LEAVES: dict[str, Callable[[ElmanSystem, int], Tensor | None]] = {
+    "weight_hh": lambda system, k: states(system)[k - 1],
+    "weight_ih": lambda system, k: system.inputs[k - 1],
+    "bias": lambda system, k: None,
+}
+"""What multiplies the error of step k from the right: h_{k−1}ᵀ, x_kᵀ, or nothing."""
+
+
+def _slopes(system: ElmanSystem) -> Tensor:
+    return 1 - states(system).square()
+
+
+def _error(system: ElmanSystem) -> Tensor:
+    """p_t − y_t as [time, classes]."""
+    return probabilities(system) - system.labels
+
+
+def _double_sum(system: ElmanSystem, leaf: str, sign: int, order: Order) -> Tensor:
+    """Σ_t Σ_{k≤t} D_k (Π_{j=k…t−1} W_hhᵀ D_{j+1}) W_hoᵀ sign·(p_t − y_t) (leaf of step k)ᵀ.
+
+    "earliest first" puts k+1 on the left of the product and t on the right. `sign` −1 is the printed y_t − p_t.
+    """
+    slopes, errors, identity = _slopes(system), _error(system), torch.eye(system.hidden_size, dtype=torch.float64)
+    terms = []
+    for t in range(1, system.steps + 1):
+        for k in range(1, t + 1):
+            factors = [system.weight_hh.T @ torch.diag(slopes[j + 1]) for j in range(k, t)]
+            product = reduce(torch.matmul, factors if order == "earliest first" else factors[::-1], identity)
+            column = torch.diag(slopes[k]) @ product @ system.weight_ho.T @ (sign * errors[t - 1])
+            right = LEAVES[leaf](system, k)
+            terms.append(column if right is None else torch.outer(column, right))
+    return reduce(torch.add, terms)  # [HSK] (10), (12), (14)
+
+
+def _correct(leaf: str) -> Callable[[ElmanSystem], Tensor]:
+    return lambda system: _double_sum(system, leaf, 1, "earliest first")
+
+
+def _negative_gradient(parameter: str) -> Callable[[ElmanSystem], Derivative]:
+    return gradient(lambda system: -cross_entropy(system), parameter)
+
+
+def _literal_term(system: ElmanSystem) -> Value:
+    """The term t = k + 1 = T of (10) with its factors as they stand: (y_t − p_t) W_hoᵀ W_hhᵀ D_t D_k h_{k−1}."""
+    slopes, h = _slopes(system), states(system)
+    row = -_error(system)[-1][None]
+    diagonals = torch.diag(slopes[-1]), torch.diag(slopes[-2])
+    return literal_product([row, system.weight_ho.T, system.weight_hh.T, *diagonals, h[-3][:, None]])
+
+
+def _chain_in_symbols(system: ElmanSystem, parameter: str, order: Order, total: bool) -> Tensor:
+    rows = _error(system) @ system.weight_ho  # row t is ∂L_t/∂h_t
+    return summed_chain(system, rows, parameter, order, "total" if total else "immediate")
+
+
+def _loss_by_output(system: ElmanSystem) -> Derivative:
+    labels, output = system.labels[STEP - 1], probabilities(system)[STEP - 1]
+    nearest_pole = output.min().item()
+    return Derivative(lambda values: -(labels * torch.log(values)).sum(), output, step=1e-3 * nearest_pole)
+
+
+def _negative_loss_by_logits(system: ElmanSystem) -> Derivative:
+    labels = system.labels[STEP - 1]
+    return Derivative(lambda values: (labels * torch.log_softmax(values, -1)).sum(), logits(system)[STEP - 1])
+
+
+def _output_by_state(system: ElmanSystem) -> Derivative:
+    def output(state: Tensor) -> Tensor:
+        return torch.softmax(system.weight_ho @ state + system.bias_o, -1)
+
+    return Derivative(output, states(system)[STEP], transposed=True)
+
+
+def _logits_by_state(system: ElmanSystem) -> Derivative:
+    return Derivative(lambda state: system.weight_ho @ state + system.bias_o, states(system)[STEP], transposed=True)
+
+
+def _output_by_state_formula(system: ElmanSystem) -> Tensor:
+    output = probabilities(system)[STEP - 1]
+    return system.weight_ho.T @ (torch.diag(output) - torch.outer(output, output))
+
+
+def _state_by_state(system: ElmanSystem) -> Derivative:
+    return Derivative(lambda state: step(system, STEP, state), states(system)[STEP - 1], transposed=True)
+
+
+def _state_by(parameter: str) -> Callable[[ElmanSystem], Derivative]:
+    """∂h_k/∂θ with h_{k−1} held fixed."""
+
+    def reference(system: ElmanSystem) -> Derivative:
+        before = states(system)[STEP - 1]
+        derivative = gradient(lambda changed: step(changed, STEP, before), parameter)
+        return derivative(system)
+
+    return reference
+
+
+def _leaf_tensor(leaf: str) -> Callable[[ElmanSystem], Tensor]:
+    """∂h_i/∂θ_{jl} = (1 − h_i²) δ_ij (leaf)_l, which for the bias is diag(1 − h²)."""
+
+    def value(system: ElmanSystem) -> Tensor:
+        slope, right = torch.diag(_slopes(system)[STEP]), LEAVES[leaf](system, STEP)
+        return slope if right is None else slope[..., None] * right
+
+    return value
+
+
+def _vector_times(leaf: str) -> Callable[[ElmanSystem], Value]:
+    def value(system: ElmanSystem) -> Value:
+        slope, right = _slopes(system)[STEP], LEAVES[leaf](system, STEP)
+        if right is None:
+            return slope
+        return slope * right if slope.shape == right.shape else Misfit(tuple(slope.shape), tuple(right.shape))
+
+    return value
+
+
+def _equation(number: str, **rest) -> Equation:
+    return Equation(note=Note.HSK, number=number, **rest)
+
+
+PARTIALS = (
+    _equation(
+        "2.5 ∂L_t/∂ŷ_t",
+        statement="∂L_t/∂p_t = y_t − p_t (also in 2.6, 2.7)",
+        printed=lambda system: -_error(system)[STEP - 1],
+        corrected=lambda system: -system.labels[STEP - 1] / probabilities(system)[STEP - 1],
+        reference=_loss_by_output,
+        meant=_negative_loss_by_logits,
+        verdict=EquationVerdict.WRONG_LABEL,
+        explanation="∂L_t/∂p_t is −y_t/p_t; what stands there is −∂L_t/∂o_t, named wrong and against the sign of (6).",
+    ),
+    _equation(
+        "2.5 ∂ŷ_t/∂h_t",
+        statement="∂p_t/∂h_t = W_hoᵀ (also in 2.6, 2.7)",
+        printed=lambda system: system.weight_ho.T,
+        corrected=_output_by_state_formula,
+        reference=_output_by_state,
+        meant=_logits_by_state,
+        verdict=EquationVerdict.WRONG_LABEL,
+        explanation="W_hoᵀ is ∂o_t/∂h_t (denominator layout); ∂p_t/∂h_t is W_hoᵀ (diag p_t − p_t p_tᵀ).",
+    ),
+    _equation(
+        "2.5 ∂h_{j+1}/∂h_j",
+        statement="∂h_{j+1}/∂h_j = W_hhᵀ (1 − h_{j+1}²)",
+        printed=lambda system: system.weight_hh.T @ _slopes(system)[STEP],
+        corrected=lambda system: system.weight_hh.T @ torch.diag(_slopes(system)[STEP]),
+        reference=_state_by_state,
+        verdict=EquationVerdict.WRONG_SHAPE,
+        explanation="A matrix times a vector has shape {printed_shape}, the Jacobian {reference_shape}: 1 − h² is a "
+        "diagonal matrix, W_hhᵀ diag(1 − h_{{j+1}}²), in the denominator layout.",
+    ),
+    _equation(
+        "2.5 ∂h_k/∂W",
+        statement="∂h_k/∂W_hh = (1 − h_k²) h_{k−1}",
+        printed=_vector_times("weight_hh"),
+        corrected=_leaf_tensor("weight_hh"),
+        reference=_state_by("weight_hh"),
+        verdict=EquationVerdict.WRONG_SHAPE,
+        explanation="Two vectors give {printed_shape}, the derivative of a vector by a matrix is {reference_shape}: "
+        "∂h_i/∂W_jl = (1 − h_i²) δ_ij h_{{k−1,l}}, with h_{{k−1}} held fixed.",
+    ),
+    _equation(
+        "2.6 ∂h_k/∂U",
+        statement="∂h_k/∂W_ih = (1 − h_k²) x_k",
+        printed=_vector_times("weight_ih"),
+        corrected=_leaf_tensor("weight_ih"),
+        reference=_state_by("weight_ih"),
+        verdict=EquationVerdict.WRONG_SHAPE,
+        explanation="Vectors of {printed_shape} do not multiply; the derivative is {reference_shape}: "
+        "∂h_i/∂U_jl = (1 − h_i²) δ_ij x_{{k,l}}.",
+    ),
+    _equation(
+        "2.7 ∂h_k/∂b",
+        statement="∂h_k/∂b = 1 − h_k²",
+        printed=_vector_times("bias"),
+        corrected=_leaf_tensor("bias"),
+        reference=_state_by("bias"),
+        verdict=EquationVerdict.WRONG_SHAPE,
+        explanation="A vector of {printed_shape} where a Jacobian of {reference_shape} is needed: diag(1 − h_k²).",
+    ),
+)
+
+
+def _in_symbols(number: str, name: str, parameter: str) -> Iterator[Equation]:
+    statement = f"∂L/∂{name} = Σ_t Σ_{{k≤t}} ∂L_t/∂p_t ∂p_t/∂h_t (Π_{{j=k…t−1}} ∂h_{{j+1}}/∂h_j) ∂h_k/∂{name}"
+    shared = {"statement": statement, "reference": gradient(cross_entropy, parameter)}
+
+    def correct(system: ElmanSystem) -> Tensor:
+        return _chain_in_symbols(system, parameter, "latest first", total=False)
+
+    yield _equation(
+        number,
+        reading="latest step leftmost",
+        printed=correct,
+        verdict=EquationVerdict.HOLDS,
+        explanation=f"Holds in the numerator layout with the product from t down to k+1 and ∂h_k/∂{name} taken with "
+        "h_{{k−1}} held fixed.",
+        **shared,
+    )
+    yield _equation(
+        number,
+        reading="earliest step leftmost",
+        printed=lambda system: _chain_in_symbols(system, parameter, "earliest first", total=False),
+        corrected=correct,
+        verdict=EquationVerdict.WRONG_ORDER,
+        explanation="Multiplied in the order in which j counts, the factors stand the wrong way round for this layout.",
+        **shared,
+    )
+    yield _equation(
+        number,
+        reading=f"total ∂h_k/∂{name}",
+        printed=lambda system: _chain_in_symbols(system, parameter, "latest first", total=True),
+        corrected=correct,
+        verdict=EquationVerdict.DOUBLE_COUNTS,
+        explanation=f"If ∂h_k/∂{name} goes through the earlier steps as well, the sum over k counts those a second "
+        "time; the note does not say which derivative it means.",
+        **shared,
+    )
+
+
+def _put_in(number: str, name: str, parameter: str) -> Iterator[Equation]:
+    reference, correct = gradient(cross_entropy, parameter), _correct(parameter)
+    yield _equation(
+        number,
+        reading="y_t − ŷ_t, as printed",
+        statement=f"∂L/∂{name} = Σ_t Σ_{{k≤t}} D_k (W_hhᵀ D_{{k+1}} … W_hhᵀ D_t) W_hoᵀ (y_t − p_t) …",
+        printed=lambda system: _double_sum(system, parameter, -1, "earliest first"),
+        corrected=correct,
+        reference=reference,
+        verdict=EquationVerdict.WRONG_SIGN,
+        explanation="With every other fault mended, the factor y_t − p_t (instead of the p_t − y_t of (6)) gives minus "
+        "the gradient: the relative distance is {printed_automatic:.1f}, and descent along it climbs.",
+    )
+    yield _equation(
+        number,
+        reading="product t … k+1",
+        statement=f"∂L/∂{name} = Σ_t Σ_{{k≤t}} D_k (W_hhᵀ D_t … W_hhᵀ D_{{k+1}}) W_hoᵀ (p_t − y_t) …",
+        printed=lambda system: _double_sum(system, parameter, 1, "latest first"),
+        corrected=correct,
+        reference=reference,
+        verdict=EquationVerdict.WRONG_ORDER,
+        explanation="The note leaves the order open: with the sign mended, the product must have k+1 on the left and "
+        "t on the right.",
+    )
+
+
+LITERAL = _equation(
+    "(10)",
+    reading="factors left to right",
+    statement="∂L/∂W_hh = Σ_t Σ_{k≤t} (y_t − p_t) W_hoᵀ Π_{j=k…t−1} (W_hhᵀ (1 − h_{j+1}²)) (1 − h_k²) h_{k−1}",
+    printed=_literal_term,
+    corrected=_correct("weight_hh"),
+    reference=gradient(cross_entropy, "weight_hh"),
+    verdict=EquationVerdict.WRONG_SHAPE,
+    explanation="As printed (also in (12), (14)) the first two factors do not multiply, {printed_shape}: transposed "
+    "Jacobians act on columns and belong to the left of the error.",
+)
+
+LABELS = (
+    _equation(
+        "(12)",
+        reading="h_{k−1} for x_k",
+        statement="∂L/∂W_ih = … h_{k−1}ᵀ, printed as ∂L/∂W",
+        printed=lambda system: _double_sum(system, "weight_hh", -1, "earliest first"),
+        corrected=_correct("weight_ih"),
+        reference=gradient(cross_entropy, "weight_ih"),
+        verdict=EquationVerdict.WRONG_SHAPE,
+        explanation="The section derives ∂L/∂U but prints (10) again: shape {printed_shape} where the gradient has "
+        "{reference_shape}; the last factor is x_kᵀ.",
+    ),
+    _equation(
+        "(12)",
+        reading="h_{k−1} for x_k, I = H",
+        statement="∂L/∂W_ih = … h_{k−1}ᵀ with the sign mended, on a network with I = H",
+        printed=lambda system: _double_sum(square(system), "weight_hh", 1, "earliest first"),
+        corrected=lambda system: _correct("weight_ih")(square(system)),
+        reference=lambda system: gradient(cross_entropy, "weight_ih")(square(system)),
+        verdict=EquationVerdict.WRONG_FACTOR,
+        explanation="With as many inputs as hidden units the shape fits, {printed_shape}, and no error is raised: the "
+        "value is still that of another gradient.",
+    ),
+    _equation(
+        "(14)",
+        reading="labelled ∂L/∂W",
+        statement="∂L/∂W_hh = Σ_t Σ_{k≤t} … (1 − h_k²), printed as ∂L/∂W",
+        printed=lambda system: _double_sum(system, "bias", -1, "earliest first"),
+        corrected=_correct("weight_hh"),
+        reference=gradient(cross_entropy, "weight_hh"),
+        meant=_negative_gradient("bias"),
+        verdict=EquationVerdict.WRONG_LABEL,
+        explanation="The value is −∂L/∂b, of shape {printed_shape}, under the name of a gradient of {reference_shape}.",
+    ),
+)
+
+DOUBLE_SUMS: tuple[Equation, ...] = (
+    *PARTIALS,
+    *_in_symbols("(9)", "W_hh", "weight_hh"),
+    LITERAL,
+    *_put_in("(10)", "W_hh", "weight_hh"),
+    *_in_symbols("(11)", "W_ih", "weight_ih"),
+    *LABELS[:2],
+    *_put_in("(12)", "W_ih", "weight_ih"),
+    *_in_symbols("(13)", "b", "bias"),
+    LABELS[2],
+    *_put_in("(14)", "b", "bias"),
+)

@@ -1,0 +1,310 @@
+"""[MR] Martínez-Ramón, Ajith, Rajendra Kurup, "5.2a Training an RNN. Recursive gradients", equations (1) to (8).
+
+Their weights are the transposes of ours (W_hx = W_ihᵀ, W_hh = our W_hhᵀ, W_oh = W_hoᵀ), their Jacobians are in the
+denominator layout, and the read-out has no bias.
+"""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from throughtime.lecture_notes.base import Equation, EquationVerdict, ExperimentResult, Kind, Known, Note
+from throughtime.lecture_notes.differentiation import Derivative, automatic
+from throughtime.lecture_notes.systems import (
+    ElmanSystem,
+    cross_entropy,
+    gradient,
+    logits,
+    probabilities,
+    states,
+    step,
+)
+from throughtime.lecture_notes.torch_values import torch_states
+
+STEP = 3
+"""The step t+1 at which one-step Jacobians are taken; any inner one would do."""
+
+
+def _network(system: ElmanSystem) -> ElmanSystem:
+    return replace(system, bias_o=torch.zeros_like(system.bias_o))
+
+
+def _slopes(system: ElmanSystem) -> Tensor:
+    """tanh'(z_t) for t = 0 … T as [time + 1, hidden]; row 0 is not used."""
+    return 1 - states(system).square()
+
+
+def _errors(system: ElmanSystem) -> Tensor:
+    """δ_1 … δ_T as [time, classes]."""
+    return probabilities(_network(system)) - system.labels
+
+
+def _loss_by_states(system: ElmanSystem, first: int, last: int) -> Derivative:
+    """dJ/dh_t for t = first … last, through all later steps."""
+    network = _network(system)
+
+    def loss(rows: Tensor) -> Tensor:
+        disturbance = torch.zeros(system.steps, system.hidden_size, dtype=torch.float64)
+        disturbance = torch.cat([disturbance[: first - 1], rows, disturbance[last:]])
+        return _entropy_of_logits(logits(network, disturbance), system.labels)
+
+    return Derivative(loss, torch.zeros(last - first + 1, system.hidden_size, dtype=torch.float64))
+
+
+def _entropy_of_logits(values: Tensor, labels: Tensor) -> Tensor:
+    return -(labels * torch.log_softmax(values, dim=-1)).sum()
+
+
+def _loss_by_logits(system: ElmanSystem) -> Derivative:
+    return Derivative(lambda values: _entropy_of_logits(values, system.labels), logits(_network(system)))
+
+
+def _loss_by_last_logits(system: ElmanSystem) -> Derivative:
+    return Derivative(
+        lambda values: _entropy_of_logits(values, system.labels[-1]),
+        logits(_network(system))[-1],
+    )
+
+
+def _state_by_state(system: ElmanSystem, transposed: bool) -> Derivative:
+    return Derivative(lambda state: step(system, STEP, state), states(system)[STEP - 1], transposed)
+
+
+def _loss_by_all_parameters(system: ElmanSystem) -> Derivative:
+    network = _network(system)
+    shapes = {name: getattr(network, name).shape for name in ("weight_ih", "weight_hh", "bias", "weight_ho")}
+
+    def loss(flat: Tensor) -> Tensor:
+        parts = flat.split([shape.numel() for shape in shapes.values()])
+        named = {name: part.reshape(shapes[name]) for name, part in zip(shapes, parts, strict=True)}
+        return cross_entropy(replace(network, **named))
+
+    return Derivative(loss, torch.cat([getattr(network, name).flatten() for name in shapes]))
+
+
+def _cost(system: ElmanSystem) -> Tensor:
+    chosen = torch.log(probabilities(_network(system)))
+    return -(system.labels * chosen).sum()  # [MR] (1)
+
+
+def _maximised(system: ElmanSystem) -> ExperimentResult:
+    network = _network(system)
+    slope = automatic(gradient(cross_entropy, "weight_ho")(network))
+    rate = 1e-3
+    likelihood = {
+        sign: -cross_entropy(replace(network, weight_ho=network.weight_ho + sign * rate * slope)).item()
+        for sign in (-1, 0, 1)
+    }
+    rise, fall = likelihood[-1] - likelihood[0], likelihood[1] - likelihood[0]
+    return ExperimentResult({"rise": rise, "fall": fall}, shown=rise > 0 > fall)
+
+
+def _all_parameters(system: ElmanSystem, with_bias: bool) -> Tensor:
+    """The gradient of J stacked in the order of W_hx, W_hh, b_h, W_oh; zero for what θ leaves out."""
+    inner = _slopes(system)[1:] * _state_gradients(system)
+    before = states(system)[:-1]
+    bias = inner.sum(0) if with_bias else torch.zeros_like(system.bias)
+    outputs = _errors(system).T @ states(system)[1:]
+    return torch.cat([(inner.T @ system.inputs).flatten(), (inner.T @ before).flatten(), bias, outputs.flatten()])
+
+
+def _last_state_gradient(system: ElmanSystem) -> Tensor:
+    W_oh = system.weight_ho.T
+    return (W_oh @ _errors(system)[-1])[None]  # [MR] (2)
+
+
+def _outputs_only_their_own_logit(system: ElmanSystem) -> Tensor:
+    outputs = probabilities(_network(system))[-1]
+    cost_by_output = -system.labels[-1] / outputs
+    return cost_by_output * outputs * (1 - outputs)  # [MR] (3): o'_k is ∂o_k/∂z_k
+
+
+def _mixed_subscripts(system: ElmanSystem) -> Tensor:
+    values = logits(_network(system))
+    earlier = Derivative(lambda last: torch.softmax(torch.cat([values[:-1], last[None]]), -1)[STEP], values[-1])
+    cost_by_output = -system.labels[-1] / torch.softmax(values[-1], -1)
+    return cost_by_output * automatic(earlier).diagonal()  # [MR] (3): o_{k,t} over z_{k,T}
+
+
+def _full_softmax(system: ElmanSystem) -> Tensor:
+    outputs = probabilities(_network(system))[-1]
+    return (torch.diag(outputs) - torch.outer(outputs, outputs)) @ (-system.labels[-1] / outputs)
+
+
+def _elementwise_jacobian(system: ElmanSystem) -> Tensor:
+    W_hh = system.weight_hh.T
+    slopes, before = _slopes(system)[STEP], states(system)[STEP - 1]
+    rows = []
+    for i in range(system.hidden_size):
+        products = [automatic(Derivative(lambda h, j=j: W_hh[:, j] @ h, before))[i] for j in range(system.hidden_size)]
+        rows.append(slopes * torch.stack(products))  # [MR] (5)
+    return torch.stack(rows)
+
+
+def _entries_of_jacobian(system: ElmanSystem) -> Tensor:
+    W_hh, slopes = system.weight_hh.T, _slopes(system)[STEP]
+    size = range(system.hidden_size)
+    return torch.stack([torch.stack([W_hh[i, j] * slopes[j] for j in size]) for i in size])  # [MR] (6)
+
+
+def _jacobian(system: ElmanSystem) -> Tensor:
+    W_hh = system.weight_hh.T
+    return W_hh @ torch.diag(_slopes(system)[STEP])  # [MR] (7)
+
+
+def _state_gradients(system: ElmanSystem) -> Tensor:
+    """∇h_1 … ∇h_T as [time, hidden]."""
+    W_hh, W_oh = system.weight_hh.T, system.weight_ho.T
+    errors, slopes = _errors(system), _slopes(system)
+    rows = [W_oh @ errors[-1]]
+    for index in range(system.steps - 1, 0, -1):
+        rows.append(W_oh @ errors[index - 1] + W_hh @ torch.diag(slopes[index + 1]) @ rows[-1])  # [MR] (8)
+    return torch.stack(rows[::-1])
+
+
+def _two_losses_only(system: ElmanSystem) -> Tensor:
+    W_hh, W_oh = system.weight_hh.T, system.weight_ho.T
+    own = _errors(system) @ W_oh.T
+    slopes = _slopes(system)
+    following = [W_hh @ torch.diag(slopes[index + 1]) @ own[index] for index in range(1, system.steps)]
+    return own[:-1] + torch.stack(following)
+
+
+def _equation(number: str, **rest) -> Equation:
+    return Equation(note=Note.MR, number=number, **rest)
+
+
+EQUATIONS: tuple[Equation, ...] = (
+    _equation(
+        "(1)",
+        kind=Kind.DEFINITION,
+        statement="J = −Σ_t Σ_k y_{k,t} ln softmax(o_t)_k",
+        printed=_cost,
+        reference=lambda system: Known(
+            torch.nn.functional.cross_entropy(logits(_network(system)), system.labels, reduction="sum"),
+            "torch.nn.functional.cross_entropy(reduction='sum')",
+        ),
+        verdict=EquationVerdict.HOLDS,
+        explanation="Equals {source}.",
+    ),
+    _equation(
+        "(1) words",
+        kind=Kind.CLAIM,
+        statement="“maximize the cross entropy … or, equivalently, the output likelihood”",
+        experiment=_maximised,
+        verdict=EquationVerdict.WORDING,
+        explanation="J must be minimised: a step of 1e-3 along −∇J changes the log-likelihood by {rise:+.1e}, a step "
+        "along +∇J by {fall:+.1e}.",
+    ),
+    _equation(
+        "(1) θ",
+        statement="θ = {W_ih, W_hh, W_ho} contains all trainable parameters",
+        printed=lambda system: _all_parameters(system, with_bias=False),
+        corrected=lambda system: _all_parameters(system, with_bias=True),
+        reference=_loss_by_all_parameters,
+        verdict=EquationVerdict.INCOMPLETE,
+        explanation="(4) also uses b: leaving it out misses {printed_automatic:.2f} of the norm of the gradient.",
+    ),
+    _equation(
+        "(2)",
+        statement="∇h_T = W_hoᵀ δ_T",
+        printed=_last_state_gradient,
+        reference=lambda system: _loss_by_states(system, system.steps, system.steps),
+        verdict=EquationVerdict.HOLDS,
+        explanation="Holds in the denominator layout, in which ∂o_T/∂h_T is W_hoᵀ.",
+    ),
+    _equation(
+        "(3)",
+        reading="one output per logit",
+        statement="∂J/∂o_{k,T} = (∂J/∂p_{k,T}) p'_{k,T}",
+        printed=_outputs_only_their_own_logit,
+        corrected=_full_softmax,
+        reference=_loss_by_last_logits,
+        verdict=EquationVerdict.INCOMPLETE,
+        explanation="Every output of a softmax depends on every logit: the sum over the outputs is missing, and "
+        "without it only the logit of the true class gets an error.",
+    ),
+    _equation(
+        "(3)",
+        reading="subscripts as printed",
+        statement="∂J/∂o_{k,T} = (∂J/∂p_{k,T}) (∂p_{k,t}/∂o_{k,T}), with t and T mixed",
+        printed=_mixed_subscripts,
+        corrected=_full_softmax,
+        reference=_loss_by_last_logits,
+        verdict=EquationVerdict.WRONG_INDEX,
+        explanation="For t ≠ T the derivative of an earlier output is zero, and so is the product; t must be T (and "
+        "the d of the numerator is missing).",
+    ),
+    _equation(
+        "(3) δ",
+        statement="δ_t = softmax(o_t) − y_t",
+        printed=_errors,
+        reference=_loss_by_logits,
+        verdict=EquationVerdict.HOLDS,
+        explanation="The result holds although the elementwise chain (3) in front of it does not.",
+    ),
+    _equation(
+        "(4)",
+        kind=Kind.DEFINITION,
+        statement="h_{t+1} = tanh(W_ih x_{t+1} + W_hh h_t + b)",
+        printed=lambda system: states(system)[1:],
+        reference=lambda system: Known(torch_states(system, "tanh"), "torch.nn.RNN"),
+        verdict=EquationVerdict.HOLDS,
+        explanation="Equals {source} with the same weights.",
+    ),
+    _equation(
+        "(4) words",
+        statement="J contains h_t in ℓ(x_t) and in the next one, ℓ(x_{t+1}); likewise below (8)",
+        printed=_two_losses_only,
+        corrected=lambda system: _state_gradients(system)[:-1],
+        reference=lambda system: _loss_by_states(system, 1, system.steps - 1),
+        verdict=EquationVerdict.INCOMPLETE,
+        explanation="h_t reaches every later loss: the errors of steps t and t+1 alone are not the gradient, and the "
+        "second term of (8) carries the errors of all later steps.",
+    ),
+    _equation(
+        "(5)",
+        statement="∂h_{j,t+1}/∂h_{i,t} = tanh'(a_{j,t+1}) · ∂(row j of W_hh · h_t)/∂h_{i,t}",
+        printed=_elementwise_jacobian,
+        reference=lambda system: _state_by_state(system, transposed=True),
+        verdict=EquationVerdict.HOLDS,
+        explanation="Holds entry by entry (i is the row).",
+    ),
+    _equation(
+        "(6)",
+        statement="∂h_{j,t+1}/∂h_{i,t} = (W_hh)_{j,i} tanh'(a_{j,t+1})",
+        printed=_entries_of_jacobian,
+        reference=lambda system: _state_by_state(system, transposed=True),
+        verdict=EquationVerdict.HOLDS,
+        explanation="Holds entry by entry (i is the row).",
+    ),
+    _equation(
+        "(7)",
+        reading="denominator layout",
+        statement="∂h_{t+1}/∂h_t = W_hhᵀ diag(tanh'(a_{t+1}))",
+        printed=_jacobian,
+        reference=lambda system: _state_by_state(system, transposed=True),
+        verdict=EquationVerdict.HOLDS,
+        explanation="This is J_{{t+1}}ᵀ: the layout in which (2) and (8) multiply, though the note does not name it.",
+    ),
+    _equation(
+        "(7)",
+        reading="numerator layout",
+        statement="∂h_{t+1}/∂h_t = W_hhᵀ diag(tanh'(a_{t+1}))",
+        printed=_jacobian,
+        corrected=lambda system: _jacobian(system).T,
+        reference=lambda system: _state_by_state(system, transposed=False),
+        verdict=EquationVerdict.TRANSPOSED,
+        explanation="With the rows counting h_{{t+1}}, which is the more common layout, the Jacobian is "
+        "diag(tanh'(a_{{t+1}})) W_hh.",
+    ),
+    _equation(
+        "(8)",
+        statement="∇h_t = W_hoᵀ δ_t + W_hhᵀ diag(tanh'(a_{t+1})) ∇h_{t+1}, for t < T",
+        printed=lambda system: _state_gradients(system)[:-1],
+        reference=lambda system: _loss_by_states(system, 1, system.steps - 1),
+        verdict=EquationVerdict.HOLDS,
+        explanation="Holds at every step t < T; (2) starts it.",
+    ),
+)

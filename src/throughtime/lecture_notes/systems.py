@@ -1,0 +1,135 @@
+"""The recurrent network on which every equation is measured: small, random, float64, unbatched."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from throughtime.lecture_notes.differentiation import Derivative
+
+STEPS, HIDDEN, INPUT, CLASSES = 6, 4, 3, 5
+
+
+@dataclass(frozen=True)
+class ElmanSystem:
+    """h_t = φ(W_ih x_t + W_hh h_{t-1} + b) and o_t = W_ho h_t + b_o with its data, for t = 1 … T.
+
+    `labels` are one-hot rows (classification), `targets` arbitrary real rows (regression).
+    """
+
+    seed: int
+    weight_ih: Tensor  # [hidden, input]
+    weight_hh: Tensor  # [hidden, hidden]
+    bias: Tensor  # [hidden]
+    weight_ho: Tensor  # [classes, hidden]
+    bias_o: Tensor  # [classes]
+    initial_state: Tensor  # [hidden]
+    inputs: Tensor  # [time, input]
+    labels: Tensor  # [time, classes]
+    targets: Tensor  # [time, classes]
+    activation: Callable[[Tensor], Tensor] = torch.tanh
+
+    @property
+    def steps(self) -> int:
+        return self.inputs.shape[0]
+
+    @property
+    def hidden_size(self) -> int:
+        return self.weight_hh.shape[0]
+
+
+Loss = Callable[[ElmanSystem], Tensor]
+
+
+def random_system(seed: int, input_size: int = INPUT) -> ElmanSystem:
+    """A tanh network with T = 6, H = 4, K = 5, h_0 ≠ 0 and no symmetry, drawn from its own generator.
+
+    `input_size` is I; I = H makes a gradient of W_hh and one of W_ih comparable.
+    """
+    generator = torch.Generator().manual_seed(seed)
+
+    def normal(*shape: int, scale: float) -> Tensor:
+        return scale * torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+    drawn = torch.randint(CLASSES, (STEPS,), generator=generator)
+    return ElmanSystem(
+        seed=seed,
+        weight_ih=normal(HIDDEN, input_size, scale=0.5),
+        weight_hh=normal(HIDDEN, HIDDEN, scale=0.6),
+        bias=normal(HIDDEN, scale=0.3),
+        weight_ho=normal(CLASSES, HIDDEN, scale=0.8),
+        bias_o=normal(CLASSES, scale=0.3),
+        initial_state=normal(HIDDEN, scale=0.5),
+        inputs=normal(STEPS, input_size, scale=0.8),
+        labels=torch.nn.functional.one_hot(drawn, CLASSES).double(),
+        targets=normal(STEPS, CLASSES, scale=1.0),
+    )
+
+
+def square(system: ElmanSystem) -> ElmanSystem:
+    """The system of the same seed with I = H."""
+    return random_system(system.seed, input_size=HIDDEN)
+
+
+def without_biases(system: ElmanSystem) -> ElmanSystem:
+    """The same system with b = 0 and b_o = 0, as [Y]'s linear network and [T] have it."""
+    return replace(system, bias=torch.zeros_like(system.bias), bias_o=torch.zeros_like(system.bias_o))
+
+
+def linear(system: ElmanSystem) -> ElmanSystem:
+    """[Y]'s concrete example: no activation and no biases."""
+    return replace(without_biases(system), activation=torch.Tensor.clone)
+
+
+def step(system: ElmanSystem, index: int, state: Tensor) -> Tensor:
+    """h_t from h_{t-1}, both [hidden]; `index` is t, counted from 1 as in the notes."""
+    preactivation = system.weight_ih @ system.inputs[index - 1] + system.weight_hh @ state + system.bias
+    return system.activation(preactivation)
+
+
+def states(system: ElmanSystem, disturbance: Tensor | None = None) -> Tensor:
+    """h_0 … h_T as [time + 1, hidden], so that row t is h_t.
+
+    `disturbance` [time, hidden] is added to h_1 … h_T as each is formed: the derivative by its row t, taken at zero,
+    is the total derivative by h_t.
+    """
+    rows = [system.initial_state]
+    for index in range(1, system.steps + 1):
+        state = step(system, index, rows[-1])
+        rows.append(state if disturbance is None else state + disturbance[index - 1])
+    return torch.stack(rows)
+
+
+def logits(system: ElmanSystem, disturbance: Tensor | None = None) -> Tensor:
+    """o_1 … o_T as [time, classes]."""
+    return states(system, disturbance)[1:] @ system.weight_ho.T + system.bias_o
+
+
+def probabilities(system: ElmanSystem) -> Tensor:
+    """softmax(o_1) … softmax(o_T) as [time, classes]."""
+    return torch.softmax(logits(system), dim=-1)
+
+
+def cross_entropy(system: ElmanSystem) -> Tensor:
+    """J = −Σ_t Σ_k y_{k,t} ln softmax(o_t)_k: the loss of [MR] and [HSK]."""
+    return -(system.labels * torch.log_softmax(logits(system), dim=-1)).sum()
+
+
+def mean_squared_error(system: ElmanSystem) -> Tensor:
+    """F = (1/T) Σ_t ‖o_t − y_t‖²: the loss at which [Y]'s equations are measured."""
+    return (logits(system) - system.targets).square().sum() / system.steps
+
+
+def last_squared_error(system: ElmanSystem) -> Tensor:
+    """E_N = ‖d_N − softmax(o_N)‖² with N = T: the loss of [T]."""
+    return (system.targets[-1] - probabilities(system)[-1]).square().sum()
+
+
+def gradient(loss: Loss, parameter: str) -> Callable[[ElmanSystem], Derivative]:
+    """The reference ∂loss/∂parameter; `parameter` is the name of one of the system's tensors."""
+
+    def reference(system: ElmanSystem) -> Derivative:
+        return Derivative(lambda value: loss(replace(system, **{parameter: value})), getattr(system, parameter))
+
+    return reference

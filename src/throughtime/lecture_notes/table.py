@@ -1,0 +1,90 @@
+"""The rows as text: a table of a given width, and the sentence that sums it up."""
+
+import textwrap
+from collections.abc import Sequence
+
+from throughtime.lecture_notes.base import EquationVerdict, Kind, Row
+
+NARROWEST = 110
+"""Below this width the columns leave no room for the names of the equations."""
+
+FIGURE = 9
+VERDICT = max(len(f"  NOT {verdict.value}") for verdict in EquationVerdict)
+
+HOLDING = frozenset({EquationVerdict.HOLDS, EquationVerdict.LEFT_TO_READER})
+CONDITIONAL = frozenset({EquationVerdict.APPROXIMATE, EquationVerdict.ASYMPTOTIC, EquationVerdict.CONDITIONAL})
+
+
+def table(rows: Sequence[Row], width: int = 120) -> str:
+    """The rows with their distances, each followed by its statement and its explanation, at most `width` wide."""
+    name_width = width - 5 * FIGURE - VERDICT
+    groups = " " * name_width + f"{'as printed':>{2 * FIGURE}}{'corrected':>{2 * FIGURE}}{'references':>{FIGURE + 3}}"
+    figures = "".join(f"{name:>{FIGURE}}" for name in ("autodiff", "central", "autodiff", "central", "apart"))
+    lines = [groups.rstrip(), f"{'equation':<{name_width}}{figures}  verdict"]
+    for row in rows:
+        lines.append(_measurements(row, name_width))
+        lines.extend(_wrapped(row.statement, width))
+        lines.extend(_wrapped(row.explanation, width))
+    return "\n".join(lines)
+
+
+def summary(rows: Sequence[Row]) -> str:
+    """One line: how many equations hold, how many are wrong as printed, and how well the corrected ones agree.
+
+    An equation with several readings holds if all of them do, and holds in part if only some do.
+    """
+    by_equation: dict[tuple[str, str], set[EquationVerdict]] = {}
+    for row in rows:
+        by_equation.setdefault((row.note, row.number), set()).add(row.verdict)
+    counts = {"hold": 0, "in part": 0, "wrong": 0}
+    for verdicts in by_equation.values():
+        counts[_standing(verdicts)] += 1
+    automatic, central = _worst(rows)
+    text = (
+        f"{len(by_equation)} equations in {len(rows)} rows: {counts['hold']} hold, {counts['in part']} hold in one "
+        f"reading or under a condition only, {counts['wrong']} are wrong as printed; every corrected form agrees with "
+        f"automatic differentiation to {automatic:.0e} and with central differences to {central:.0e}."
+    )
+    refuted = [_name(row) for row in rows if not row.confirmed]
+    if refuted:
+        text += f" NOT CONFIRMED by measurement: {'; '.join(refuted)}."
+    return text
+
+
+def _standing(verdicts: set[EquationVerdict]) -> str:
+    if verdicts <= HOLDING:
+        return "hold"
+    return "in part" if verdicts & (HOLDING | CONDITIONAL) else "wrong"
+
+
+def _worst(rows: Sequence[Row]) -> tuple[float, float]:
+    """The largest distance of a right form, corrected or printed, from either reference."""
+    automatic, central = [0.0], [0.0]
+    for row in rows:
+        if row.kind is not Kind.DERIVATIVE:
+            continue
+        right = row.verdict is EquationVerdict.HOLDS
+        automatic.append((row.printed_automatic if right else row.corrected_automatic) or 0.0)
+        central.append((row.printed_central if right else row.corrected_central) or 0.0)
+    return max(automatic), max(central)
+
+
+def _name(row: Row) -> str:
+    return f"[{row.note}] {row.number}" + (f", {row.reading}" if row.reading else "")
+
+
+def _measurements(row: Row, name_width: int) -> str:
+    values = (
+        row.printed_automatic,
+        row.printed_central,
+        row.corrected_automatic,
+        row.corrected_central,
+        row.references,
+    )
+    figures = "".join(f"{'–' if value is None else format(value, '.1e'):>{FIGURE}}" for value in values)
+    verdict = row.verdict.value if row.confirmed else f"NOT {row.verdict.value}"
+    return f"{_name(row):<{name_width}}{figures}  {verdict}".rstrip()
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, initial_indent="    ", subsequent_indent="    ", break_long_words=False)

@@ -1,0 +1,302 @@
+"""[T] "Training RNNs", lecture notes: the formulas it displays; none of them has a number.
+
+Rows in print, columns here: their W_x, W_s, W_y are W_ihᵀ, W_hhᵀ, W_hoᵀ, there are no biases, and the loss is the
+squared error behind a softmax, at the last step N = T.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import reduce
+
+import torch
+from torch import Tensor
+
+from throughtime.lecture_notes.base import Equation, EquationVerdict, Kind, Known, Note, Value, literal_product
+from throughtime.lecture_notes.chains import immediate, jacobian_product, state_jacobian, total
+from throughtime.lecture_notes.differentiation import Derivative
+from throughtime.lecture_notes.experiments import EXPERIMENTS
+from throughtime.lecture_notes.systems import (
+    ElmanSystem,
+    gradient,
+    last_squared_error,
+    logits,
+    probabilities,
+    states,
+    without_biases,
+)
+from throughtime.lecture_notes.torch_values import torch_states
+
+WINDOW = 3
+"""N of "updating weights every N steps"; it divides the T = 6 of the systems."""
+
+
+def _reference(parameter: str) -> Callable[[ElmanSystem], Derivative]:
+    return lambda system: gradient(last_squared_error, parameter)(without_biases(system))
+
+
+def _row_states(system: ElmanSystem) -> Tensor:
+    W_x, W_s = system.weight_ih.T, system.weight_hh.T
+    rows = [system.initial_state[None]]
+    for x in system.inputs:
+        rows.append(torch.tanh(x[None] @ W_x + rows[-1] @ W_s))
+    return torch.cat(rows[1:])
+
+
+def _row_outputs(system: ElmanSystem) -> Tensor:
+    powers = torch.exp(_row_states(system) @ system.weight_ho.T)
+    return powers / powers.sum(dim=-1, keepdim=True)
+
+
+def _squared_error(system: ElmanSystem) -> Tensor:
+    difference = system.targets[-1] - probabilities(without_biases(system))[-1]
+    return difference @ difference
+
+
+def _torch_squared_error(reduction: str) -> Callable[[ElmanSystem], Known]:
+    def reference(system: ElmanSystem) -> Known:
+        outputs = probabilities(without_biases(system))[-1]
+        value = torch.nn.functional.mse_loss(outputs, system.targets[-1], reduction=reduction)
+        return Known(value, f"torch.nn.functional.mse_loss(reduction='{reduction}')")
+
+    return reference
+
+
+def _error_row(system: ElmanSystem) -> Tensor:
+    """∂E_N/∂ȳ_N as a row."""
+    return -2 * (system.targets[-1] - probabilities(system)[-1])
+
+
+def _output_jacobian(system: ElmanSystem) -> Tensor:
+    """∂ȳ_N/∂s̄_N, numerator layout, [classes, hidden]."""
+    output = probabilities(system)[-1]
+    return (torch.diag(output) - torch.outer(output, output)) @ system.weight_ho
+
+
+def _read_out(system: ElmanSystem) -> Tensor:
+    network = without_biases(system)
+    output = probabilities(network)[-1]
+    by_logits = _error_row(network) @ (torch.diag(output) - torch.outer(output, output))
+    return torch.outer(by_logits, states(network)[-1])  # [T] ∂E_N/∂W_y
+
+
+def _general_sum(parameter: str, inner: Callable[[ElmanSystem, int, str], Tensor]) -> Callable[[ElmanSystem], Tensor]:
+    """Σ_i ∂E_N/∂ȳ_N · (∂ȳ_N/∂s̄_i through the steps between) · ∂s̄_i/∂W, with `inner` as the last factor."""
+
+    def value(system: ElmanSystem) -> Tensor:
+        network, last = without_biases(system), system.steps
+        front = _error_row(network) @ _output_jacobian(network)
+        terms = [
+            front @ jacobian_product(network, i + 1, last, "latest first") @ inner(network, i, parameter)
+            for i in range(1, last + 1)
+        ]
+        return reduce(torch.add, terms).reshape(getattr(network, parameter).shape)  # [T] ∂E_N/∂W_s, ∂E_N/∂W_x
+
+    return value
+
+
+def _three_steps(parameter: str) -> Callable[[ElmanSystem], Tensor]:
+    """The three lines of the note for E_3, term by term."""
+
+    def value(system: ElmanSystem) -> Tensor:
+        network = without_biases(_first(system, 3))
+        front = _error_row(network) @ _output_jacobian(network)
+        by_2 = state_jacobian(network, 3)
+        by_1 = by_2 @ state_jacobian(network, 2)
+        terms = front @ immediate(network, 3, parameter)
+        terms = terms + front @ by_2 @ immediate(network, 2, parameter)
+        terms = terms + front @ by_1 @ immediate(network, 1, parameter)
+        return terms.reshape(getattr(network, parameter).shape)
+
+    return value
+
+
+def _last_step_only(parameter: str) -> Callable[[ElmanSystem], Tensor]:
+    """The sum with ∂ȳ_N/∂s̄_i as the derivative of ȳ_N's own formula, in which only s̄_N stands."""
+
+    def value(system: ElmanSystem) -> Tensor:
+        network = without_biases(system)
+        row = _error_row(network) @ _output_jacobian(network) @ immediate(network, network.steps, parameter)
+        return row.reshape(getattr(network, parameter).shape)
+
+    return value
+
+
+def _first(system: ElmanSystem, steps: int) -> ElmanSystem:
+    return replace(system, inputs=system.inputs[:steps], labels=system.labels[:steps], targets=system.targets[:steps])
+
+
+def _every_squared_error(system: ElmanSystem) -> Tensor:
+    return (system.targets - probabilities(system)).square().sum()
+
+
+def _windows(system: ElmanSystem) -> Iterator[ElmanSystem]:
+    """The stream cut into windows of WINDOW steps, each starting from the state that the one before ended with."""
+    carried = states(system)
+    for start in range(0, system.steps, WINDOW):
+        part = slice(start, start + WINDOW)
+        cut = {name: getattr(system, name)[part] for name in ("inputs", "labels", "targets")}
+        yield replace(system, initial_state=carried[start], **cut)
+
+
+def _truncated_gradient(system: ElmanSystem) -> Tensor:
+    network = without_biases(system)
+    parts = [_backward(window, torch.zeros_like(window.initial_state))[0] for window in _windows(network)]
+    return reduce(torch.add, parts)
+
+
+def _exact_gradient(system: ElmanSystem) -> Tensor:
+    network = without_biases(system)
+    arriving, result = torch.zeros_like(network.initial_state), torch.zeros_like(network.weight_hh)
+    for window in reversed(list(_windows(network))):
+        part, arriving = _backward(window, arriving)
+        result = result + part
+    return result
+
+
+def _backward(system: ElmanSystem, arriving: Tensor) -> tuple[Tensor, Tensor]:
+    """∂W_hh of one window and what leaves it to the left, given dE/dh at its last step from the windows to come."""
+    h, outputs = states(system), probabilities(system)
+    result = torch.zeros_like(system.weight_hh)
+    for t in range(system.steps, 0, -1):
+        output = outputs[t - 1]
+        error = (torch.diag(output) - torch.outer(output, output)) @ (2 * (output - system.targets[t - 1]))
+        step_error = (1 - h[t].square()) * (arriving + system.weight_ho.T @ error)
+        result = result + torch.outer(step_error, h[t - 1])
+        arriving = system.weight_hh.T @ step_error
+    return result, arriving
+
+
+def _equation(number: str, **rest) -> Equation:
+    return Equation(note=Note.T, number=number, **rest)
+
+
+FORWARD = (
+    _equation(
+        "state",
+        kind=Kind.DEFINITION,
+        statement="s̄_t = tanh(x̄_t W_ihᵀ + s̄_{t-1} W_hhᵀ), rows",
+        printed=_row_states,
+        reference=lambda system: Known(torch_states(without_biases(system), "tanh"), "torch.nn.RNN"),
+        verdict=EquationVerdict.HOLDS,
+        explanation="Equals {source} with zero biases.",
+    ),
+    _equation(
+        "output",
+        kind=Kind.DEFINITION,
+        statement="p_t = softmax(s̄_t W_hoᵀ), rows",
+        printed=_row_outputs,
+        reference=lambda system: Known(torch.softmax(logits(without_biases(system)), -1), "torch.softmax"),
+        verdict=EquationVerdict.HOLDS,
+        explanation="Equals {source}.",
+    ),
+    _equation(
+        "error",
+        kind=Kind.DEFINITION,
+        reading="sum of squares",
+        statement="E_t = (d̄_t − p_t)²",
+        printed=_squared_error,
+        reference=_torch_squared_error("sum"),
+        verdict=EquationVerdict.HOLDS,
+        explanation="Equals {source} if the square of a vector is its squared norm.",
+    ),
+    _equation(
+        "error",
+        kind=Kind.DEFINITION,
+        reading="“MSE”",
+        statement="E_t = (d̄_t − p_t)², called the MSE",
+        printed=_squared_error,
+        corrected=lambda system: _squared_error(system) / system.targets.shape[1],
+        reference=_torch_squared_error("mean"),
+        verdict=EquationVerdict.WRONG_SCALE,
+        explanation="A mean divides by the K = 5 components; without it the value is off by {printed_automatic:.1f} "
+        "times itself from {source}, and so is every gradient.",
+    ),
+)
+
+
+def _by_weight(number: str, name: str, parameter: str) -> Iterator[Equation]:
+    general = f"∂E_N/∂{name} = Σ_{{i≤N}} ∂E_N/∂p_N · ∂p_N/∂h_i · ∂h_i/∂{name}"
+    correct = _general_sum(parameter, immediate)
+    yield _equation(
+        f"{number}, N = 3",
+        statement=f"∂E_3/∂{name} written out for i = 3, 2, 1",
+        printed=_three_steps(parameter),
+        reference=lambda system: _reference(parameter)(_first(system, 3)),
+        verdict=EquationVerdict.HOLDS,
+        explanation=f"Holds with ∂h_i/∂{name} at fixed h_{{{{i−1}}}} and Jacobians in the numerator layout.",
+    )
+    yield _equation(
+        number,
+        reading="total, then immediate",
+        statement=general,
+        printed=correct,
+        reference=_reference(parameter),
+        verdict=EquationVerdict.HOLDS,
+        explanation=f"Holds if ∂p_N/∂h_i goes through all steps between and ∂h_i/∂{name} holds h_{{{{i−1}}}} fixed.",
+    )
+    yield _equation(
+        number,
+        reading="both total",
+        statement=general,
+        printed=_general_sum(parameter, total),
+        corrected=correct,
+        reference=_reference(parameter),
+        verdict=EquationVerdict.DOUBLE_COUNTS,
+        explanation="With both derivatives taken through all earlier steps the sum over i counts each path as often as "
+        "it has steps.",
+    )
+    yield _equation(
+        number,
+        reading="both immediate",
+        statement=general,
+        printed=_last_step_only(parameter),
+        corrected=correct,
+        reference=_reference(parameter),
+        verdict=EquationVerdict.INCOMPLETE,
+        explanation="p_N's own formula contains h_N only: then every term but i = N is zero.",
+    )
+
+
+def _row_layout_chain(system: ElmanSystem) -> Value:
+    """∂E/∂ȳ · ∂ȳ/∂s̄_N · ∂s̄_N/∂s̄_{N−1} with the matrices M of ds̄·M, which is how the note writes its network."""
+    network = without_biases(system)
+    output, slope = probabilities(network)[-1], 1 - states(network)[-1].square()
+    by_state = network.weight_ho.T @ (torch.diag(output) - torch.outer(output, output))
+    by_earlier_state = network.weight_hh.T @ torch.diag(slope)
+    return literal_product([_error_row(network)[None], by_state, by_earlier_state])
+
+
+GRADIENTS = (
+    _equation(
+        "∂E_N/∂W_y",
+        statement="∂E_N/∂W_ho = ∂E_N/∂p_N · ∂p_N/∂W_ho",
+        printed=_read_out,
+        reference=_reference("weight_ho"),
+        verdict=EquationVerdict.HOLDS,
+        explanation="Holds with the full softmax Jacobian diag p − p pᵀ.",
+    ),
+    *_by_weight("∂E_N/∂W_s", "W_hh", "weight_hh"),
+    *_by_weight("∂E_N/∂W_x", "W_ih", "weight_ih"),
+    _equation(
+        "chain of rows",
+        statement="∂E/∂p · ∂p/∂h · ∂h/∂h … with the matrices of the row convention, ds̄_t = ds̄_{t-1} (W_hhᵀ D_t)",
+        printed=_row_layout_chain,
+        corrected=_general_sum("weight_hh", immediate),
+        reference=_reference("weight_hh"),
+        verdict=EquationVerdict.WRONG_SHAPE,
+        explanation="In the note's own row layout the factors do not multiply in the printed order, {printed_shape}: "
+        "there the latest step stands on the right, or the Jacobians are transposed.",
+    ),
+    _equation(
+        "every N steps",
+        statement="weights updated every N steps, here N = 3 of T = 6: ∂W_hh summed over windows with a carried state",
+        printed=_truncated_gradient,
+        corrected=_exact_gradient,
+        reference=lambda system: gradient(_every_squared_error, "weight_hh")(without_biases(system)),
+        verdict=EquationVerdict.APPROXIMATE,
+        explanation="Cutting the backward pass at the window's edge drops what earlier steps owe to later windows; "
+        "handing dE/dh back across the edge gives the exact sum.",
+    ),
+)
+
+EQUATIONS: tuple[Equation, ...] = FORWARD + GRADIENTS + EXPERIMENTS
