@@ -268,7 +268,7 @@ def test_a_direction_without_lags_is_named_beside_the_others_and_decides_nothing
 @pytest.mark.parametrize(
     ("source", "name", "step", "row", "said"),
     [
-        (Source.WEIGHTS, "recurrent.l1", -1, -1, "there is a NaN or an infinity in the weights recurrent.l1"),
+        (Source.WEIGHTS, "recurrent.l1", -1, -1, "the weights recurrent.l1 hold a NaN or an infinity"),
         (Source.INPUT, "recurrent.l0", 3, 2, "the input holds a NaN or an infinity at step 3, row 2 of recurrent.l0"),
         (Source.STATE, "l0", 3, 2, "the state becomes NaN or infinite at step 3, row 2 of l0"),
         (Source.LOSS, "", -1, -1, "the loss is nan, though all states are finite"),

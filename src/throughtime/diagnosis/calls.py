@@ -138,7 +138,7 @@ class _Watch:
             raise ArgumentError(
                 "x",
                 f"gives {_named(self.name)} {layout.steps} steps of {layout.rows} rows",
-                "a gradient through time needs at least one of each",
+                "a gradient through time needs at least one step and one row",
             )
         finals = final if isinstance(final, tuple) else (final,)
         taps = dict(list(self.record.layers.items())[self.taps_before :])

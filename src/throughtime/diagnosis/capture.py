@@ -93,7 +93,7 @@ def capture(model: nn.Module, loss: Callable[[Tensor, Any], Tensor], x: Any, y: 
     """Run the model and its backward pass once.
 
     Raises:
-        ArgumentError: the model has no recurrent layer, holds one of torch.nn's, calls no layer, calls one twice or
+        ArgumentError: the model has no recurrent layer, holds one of torch.nn's, calls no layer, calls a layer twice or
             without a graph; the input has no steps or no rows; the loss is not a scalar.
     """
     layers = {name: layer for name, layer in recurrent_layers(model).items() if isinstance(layer, RecurrentLayer)}

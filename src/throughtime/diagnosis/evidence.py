@@ -104,7 +104,7 @@ class LayerEvidence:
 
     @property
     def has_no_lag(self) -> bool:
-        """Whether no loss has a step before it: there is one step, or the losses lie at the first ones."""
+        """Whether no loss has a step before it: T is 1, or all losses lie at first steps."""
         by_lag = self.layer.by_lag
         return self.steps < 2 or (by_lag is not None and any(by_lag.samples) and not any(by_lag.samples[1:]))
 

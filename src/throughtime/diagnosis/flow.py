@@ -40,7 +40,7 @@ class GradientFlow:
 
     @property
     def by_lag(self) -> dict[str, LagCurve | None]:
-        """Layer → ‖∂L_t/∂s_{t-k}‖ / ‖∂L_t/∂s_t‖ by lag k; None where there is no gradient, or it was not asked for."""
+        """Layer → ‖∂L_t/∂s_{t-k}‖ / ‖∂L_t/∂s_t‖ by lag k; None without a gradient, or without that part."""
         return {layer.name: layer.by_lag for layer in self.record.layers}
 
     @property

@@ -11,7 +11,7 @@ from throughtime.wording import percent, plural
 class Sentence(Enum):
     """Every sentence of a finding, with placeholders for names and numbers."""
 
-    WEIGHTS = "non-finite: there is a NaN or an infinity in the weights {layer}"
+    WEIGHTS = "non-finite: the weights {layer} hold a NaN or an infinity"
     INITIAL_STATE = (
         "non-finite: the initial state of {layer}, passed in as hx, holds a NaN or an infinity in row {row} "
         "(counted from 0)"

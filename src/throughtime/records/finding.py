@@ -19,7 +19,7 @@ class Verdict(StrEnum):
 
 
 class Source(StrEnum):
-    """The kinds of values of which one may be the first that is not finite."""
+    """The kinds of values, each of which may be the first that is not finite."""
 
     WEIGHTS = "weights"
     INPUT = "input"

@@ -65,10 +65,10 @@ class LayerFlow:
         name: the name that a tap gives it: "recurrent.l0", "l1_reverse".
         cell: the name of the cell's class.
         linear: whether J_t does not depend on the state.
-        size: S.
+        size: the number S of state entries.
         by_step: root mean square over rows of ‖∂L/∂s_t‖, total, before clipping, for t = 0 … T - 1.
         by_member: the same for each member of the state.
-        clipped: share of steps at which per-step clipping took hold; 0 where there is none.
+        clipped: the share of steps at which per-step clipping took hold; 0 without clipping.
         by_lag, horizons, shares, gains, spectrum, lyapunov, activations, units: see the classes of these records; None
             or empty where the diagnosis left a part out or could not compute it.
         depth: the layer's number in its module, counted from 0 at the input.
@@ -141,7 +141,7 @@ def read_flows(folder: Path) -> list[Flow]:
             f"the run anew, with throughtime diagnose {folder}."
         )
     try:
-        return [from_plain(Flow, _with_places(one)) for one in plain["diagnoses"]]
+        return [from_plain(Flow, _with_places(flow)) for flow in plain["diagnoses"]]
     except (ValueError, KeyError, TypeError):
         raise damaged(folder / DIAGNOSES, f"make it anew, with throughtime diagnose {folder}") from None
 
