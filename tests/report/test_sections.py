@@ -69,7 +69,7 @@ def test_the_figures_that_decided_have_labels_and_unknown_names_stay():
 
 def test_the_history_has_the_shortest_horizons_whose_lag_is_known():
     lost = Horizon(0.01, math.nan, math.nan, math.nan, 34)
-    last = replace(flow(layers=2), layers=[layer(), replace(layer("recurrent.l1", 0.24), horizons=[lost, lost])])
+    last = replace(flow(layers=2), layers=[replace(layer(), horizons=[lost, lost]), layer("recurrent.l1", 0.12)])
     table = history([flow(layers=2), last])
     assert table is not None and [list(row[3:]) for row in table.rows] == [["5.556", "25.56"], ["8.333", "beyond 34"]]
     assert history([flow()]) is None
