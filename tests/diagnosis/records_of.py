@@ -1,12 +1,15 @@
 """Records made by hand, for what is decided from records alone."""
 
 import math
+import re
 from typing import Any
 
 from throughtime.records import (
     Activation,
+    CellTraits,
     Flow,
     Horizon,
+    KeepGate,
     LagCurve,
     LayerFlow,
     Lyapunov,
@@ -46,8 +49,19 @@ def horizon(lag: float, low: float, high: float, level: float = 0.01) -> Horizon
     return Horizon(level, lag, low, high, 30)
 
 
+TRAITS = {
+    "ElmanCell": CellTraits(affine=True, bias=True, slope_bound=1.0),
+    "LSTMCell": CellTraits(affine=True, bias=True, keep=KeepGate("forget gate", 1, 4, writes=0)),
+    "GRUCell": CellTraits(affine=True, bias=True, keep=KeepGate("update gate", 1, 3)),
+    "FunctionCell": CellTraits(),
+}
+
+
 def layer(name="recurrent.l0", cell="ElmanCell", linear=False, by_step=(0.5, 0.25, 2.0), **more: Any) -> LayerFlow:
-    return LayerFlow(name, cell, linear, 5, list(by_step), {"h": list(by_step)}, 0.0, **more)
+    place = re.search(r"l(\d+)(_reverse)?$", name)
+    usual: dict[str, Any] = {"depth": int(place[1]), "reverse": bool(place[2])} if place else {}
+    usual["traits"] = TRAITS[cell]
+    return LayerFlow(name, cell, linear, 5, list(by_step), {"h": list(by_step)}, 0.0, **usual | more)
 
 
 def flow(*layers: LayerFlow, steps=31, wanted=25, nonfinite=None, loss=1.25) -> Flow:

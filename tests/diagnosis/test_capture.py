@@ -5,7 +5,7 @@ from layers.comparison import normal
 from torch import nn
 
 import throughtime as tt
-from throughtime.diagnosis.capture import capture, clipped_steps
+from throughtime.diagnosis.capture import capture
 from throughtime.errors import ArgumentError
 
 
@@ -74,37 +74,15 @@ def test_whole_numbers_and_a_keyword():
     assert flows[0].by_step["rnn.l0"] == pytest.approx(flows[1].by_step["rnn.l0"], rel=1e-5)
     assert flows[0].by_lag["rnn.l0"].mean == pytest.approx(flows[1].by_lag["rnn.l0"].mean, rel=1e-4)
     rnn.requires_grad_(False)
-    with pytest.raises(ArgumentError, match="layer 'rnn' was run without a graph.*call requires_grad_"):
+    with pytest.raises(ArgumentError, match="model runs layer 'rnn' without a graph.*call requires_grad_"):
         tt.gradient_flow(model, lambda y, w: (w * y).sum(), x, weights)
     stack = tt.RNN(INPUT, H, 2)
     for parameter in stack.all_weights[0]:
         parameter.requires_grad_(False)
-    with pytest.raises(ArgumentError, match="l0 reads whole numbers and none of its weights requires a gradient"):
+    with pytest.raises(
+        ArgumentError, match="layer l0, which reads whole numbers and none of whose weights requires a gradient"
+    ):
         tt.gradient_flow(stack, lambda y, w: (w * y).sum(), x, weights)
-
-
-def test_the_share_of_clipped_steps_is_that_of_the_layers_own_passes():
-    x, weights = data(H)
-    rnn = layer("RNN", gradient=tt.BPTT(clip_step=1.5))
-    other = layer("RNN", gradient=tt.DoubleSum())
-    model = nn.ModuleDict({"rnn": rnn, "other": other})
-    model.forward = lambda x: rnn(x)[0] + other(x)[0]
-    with tt.tap(model) as record:
-        (weights * model(x) ** 2).sum().backward()
-    expected = record.layers["rnn.l0"].clipped.double().mean().item()
-    assert 0 < expected < 1
-    loss = lambda y, w: (w * y**2).sum()  # noqa: E731
-    assert clipped_steps(model, loss, x, weights) == {"rnn.l0": expected * T * B, "other.l0": 0}
-    assert [one.clipped for one in tt.gradient_flow(model, loss, x, weights).record.layers] == [expected, 0.0]
-    assert clipped_steps(other, loss, x, weights) == {}
-
-
-def test_padding_is_no_step_that_could_have_been_clipped():
-    x, weights = data(H)
-    rnn = layer("RNN", bidirectional=True, gradient=tt.BPTT(clip_step=1e-9))
-    model = Model(rnn, lengths=[T, 0, 1, 6])
-    flow = tt.gradient_flow(model, lambda y, w: (w * y[0][..., :H] ** 2).sum(), x, weights, parts=[])
-    assert [one.clipped for one in flow.record.layers] == [1.0, 0.0]
 
 
 class _Twice(nn.Module):
@@ -124,19 +102,22 @@ class _Never(_Twice):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"model": _Twice()}, "layer 'rnn' is called twice in one forward pass"),
+        ({"model": _Twice()}, "model calls layer 'rnn' twice in one forward pass"),
         ({"model": _Never()}, "model never called its recurrent layers: 'rnn'"),
         ({"model": nn.Sequential(nn.LSTM(INPUT, H))}, "'0' is torch.nn's.*throughtime.LSTM.from_torch"),
-        ({"model": nn.Sequential(tt.RNN(INPUT, H), nn.LSTM(H, 2))}, "layer '1' is torch.nn's LSTM.*LSTM.from_torch"),
+        (
+            {"model": nn.Sequential(tt.RNN(INPUT, H), nn.LSTM(H, 2))},
+            "model holds torch.nn's LSTM as layer '1'.*LSTM.from_torch",
+        ),
         (
             {"model": nn.Sequential(tt.RNN(INPUT, H), nn.GRUCell(H, 2))},
-            "layer '1' is torch.nn's GRUCell.*throughtime's",
+            "model holds torch.nn's GRUCell as layer '1'.*use throughtime's own",
         ),
         ({"model": nn.GRU(INPUT, H)}, "its model is torch.nn's.*throughtime.GRU.from_torch"),
         ({"model": nn.Linear(INPUT, H)}, "Linear without a recurrent layer of throughtime"),
         ({"model": lambda x: x}, "model is a function; it must be a torch.nn.Module"),
-        ({"x": torch.zeros(0, B, INPUT)}, "model itself was given 0 steps of 4 rows"),
-        ({"x": torch.zeros(T, 0, INPUT)}, "model itself was given 11 steps of 0 rows"),
+        ({"x": torch.zeros(0, B, INPUT)}, "x gives the model itself 0 steps of 4 rows"),
+        ({"x": torch.zeros(T, 0, INPUT)}, "x gives the model itself 11 steps of 0 rows"),
         ({"loss": lambda y, _: y}, r"loss returned a tensor \(11, 4, 5\); it must be a scalar"),
     ],
 )

@@ -140,7 +140,7 @@ def test_float32_stays_float32():
         ({"learning_rate": math.nan}, "learning_rate is nan"),
         ({"layer": torch.nn.GRU(INPUT, 5)}, "layer is a GRU; it must be a throughtime.RNN"),
         ({"layer": tt.GRU(INPUT, 5).requires_grad_(False)}, "layer has no parameter that requires a gradient"),
-        ({"x": torch.randn(0, 2, INPUT)}, "x has no step whose state comes from the one before"),
+        ({"x": torch.randn(0, 2, INPUT)}, "x has no step whose state comes from an earlier state"),
     ],
 )
 def test_what_cannot_be_flossed_is_refused(arguments, message):

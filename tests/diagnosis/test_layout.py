@@ -5,7 +5,7 @@ from layers.comparison import normal
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 import throughtime as tt
-from throughtime.diagnosis.layout import Layout
+from throughtime.diagnosis.layout import OutputLayout
 
 LENGTHS = torch.tensor([3, T, 1, 6])
 
@@ -23,7 +23,7 @@ def _call(form: str):
 @pytest.mark.parametrize("form", ["", "batch_first", "unbatched", "packed"])
 def test_steps_and_rows_are_found_in_every_form(form):
     y, final, padded = _call(form)
-    layout = Layout.of(y, form == "batch_first")
+    layout = OutputLayout.of(y, form == "batch_first")
     rows = 1 if form == "unbatched" else B
     assert (layout.steps, layout.rows) == (T, rows)
     data = y.data if isinstance(y, PackedSequence) else y

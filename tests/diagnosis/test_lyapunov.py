@@ -73,8 +73,8 @@ def test_a_layer_has_the_exponents_of_its_recorded_run(name, masks):
 def test_a_trajectory_in_pieces_is_the_same(name, masks, monkeypatch):
     layer, x, hx = layer_of(CELLS[name]), torch.randn(T, B, INPUT, dtype=torch.float64), start_of(CELLS[name])
     whole = lyapunov_exponents(layer, x, hx, **MASKS[masks])
-    monkeypatch.setattr(lyapunov, "NUMBERS", 120)
-    monkeypatch.setattr(directions, "NUMBERS", 900)
+    monkeypatch.setattr(lyapunov, "STATE_ENTRIES", 120)
+    monkeypatch.setattr(directions, "JACOBIAN_ENTRIES", 900)
     pieces = lyapunov_exponents(layer, x, hx, **MASKS[masks])
     assert pieces.exponents == pytest.approx(whole.exponents, rel=1e-9) and pieces.steps == whole.steps
 
@@ -94,7 +94,7 @@ def test_the_longest_rows_are_taken():
     cut.load_state_dict({f"{name}_l0": value for name, value in run.parameters.items()})
     alone = recorded(cut, x[:, [0, 3]].detach(), tuple(member[None, [0, 3]].detach() for member in hx), **options)
     entering = tuple(member[:, [0, 3]] for member in run.entering)
-    expected = lyapunov_of(type(run)(run.cell, run.parameters, alone.sequence, entering, alone.direct), discard=0)
+    expected = lyapunov_of(type(run)(run.recurrence.over(alone.sequence), entering, alone.direct), discard=0)
     assert two.exponents == pytest.approx(expected.exponents, rel=1e-12)
 
 
@@ -178,7 +178,7 @@ def test_a_nan_in_the_padding_is_nobodys_business():
 
 
 def test_the_step_that_is_not_finite_is_counted_through_all_pieces(monkeypatch):
-    monkeypatch.setattr(lyapunov, "NUMBERS", 10)
+    monkeypatch.setattr(lyapunov, "STATE_ENTRIES", 10)
     x = torch.randn(30, 1, INPUT, dtype=torch.float64)
     x[17, 0, 1] = math.nan
     with pytest.raises(NonFiniteError, match="the derivative of the state at step 17 of row 0"):
@@ -191,7 +191,7 @@ def test_the_step_that_is_not_finite_is_counted_through_all_pieces(monkeypatch):
         ({"count": 0}, "count is 0; it must be a whole number, at least 1"),
         ({"count": 11}, "count is 11; the state has 10 entries"),
         ({"discard": -1}, "discard is -1"),
-        ({"discard": T}, "discard is 11 and the longest stretch between resets has 11 steps"),
+        ({"discard": T}, "discard is 11; the longest stretch between resets has 11 steps"),
         ({"depth": 1}, "depth is 1; the stack has 1 layers"),
         ({"x": 0}, "x is 0"),
         ({"layer": torch.nn.LSTM(INPUT, 5)}, "layer is a LSTM; it must be a throughtime.RNN"),

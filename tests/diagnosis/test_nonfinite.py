@@ -60,8 +60,8 @@ def test_a_state_that_is_handed_in(bad):
     model.forward = lambda x: rnn(x, tuple(start), lengths=[T, 0, 6, 1])  # row 1 has no step
     flow = tt.gradient_flow(model, lambda y, _: y[0][:3].square().sum(), x, None)
     assert flow.record.nonfinite == NonFinite(Source.INPUT, "rnn.l1", -1, 2)
-    assert "rnn.l1 begins with, handed in as hx, holds a NaN or an infinity in row 2" in flow.finding.sentence
-    assert "Look at the state that is handed in as hx: that of row 2" in flow.finding.suggestions[0]
+    assert "the initial state of rnn.l1, passed in as hx, holds a NaN or an infinity in row 2" in flow.finding.sentence
+    assert "Look at the state passed in as hx: row 2 of it is not finite" in flow.finding.suggestions[0]
 
 
 def test_an_input_that_a_module_between_makes():

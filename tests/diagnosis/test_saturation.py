@@ -41,7 +41,7 @@ def _visited(layer, x, state, lengths, resets):
 
 @pytest.fixture(params=[2**22, 1], ids=["at once", "step by step"])
 def chunked(request, monkeypatch):
-    monkeypatch.setattr(saturation, "NUMBERS", request.param)
+    monkeypatch.setattr(saturation, "VALUES_AT_A_TIME", request.param)
 
 
 @pytest.mark.usefixtures("chunked")

@@ -60,7 +60,7 @@ def test_the_median_may_already_be_gone_before_the_wanted_lag_was_seen():
     finding = judge(flow(layer(by_lag=decay(0.9, lags=9))))
     assert finding.verdict is Verdict.HEALTHY
     assert finding.sentence.startswith(
-        "healthy as far as was seen: after 9 steps the gradient of recurrent.l0 has 39 %"
+        "healthy as far as was measured: after 9 steps the gradient of recurrent.l0 has 39 %"
     )
     assert finding.sentence.endswith("25 are wanted")
     assert "at_wanted_lag" not in finding.numbers and finding.numbers["end_lag"] == 9
@@ -72,7 +72,7 @@ def test_it_is_saturated_where_half_of_a_content_activation_is_full(full, verdic
     sick = layer(by_lag=decay(0.5), activations=[gates, activation(full=full - 0.2), activation(full=full)])
     assert _verdict(sick) is verdict
     if verdict is Verdict.SATURATED:
-        assert "50 % of what it writes lies within a twentieth" in judge(flow(sick)).sentence
+        assert "50 % of the values that it writes lie within a twentieth" in judge(flow(sick)).sentence
 
 
 def test_a_full_layer_whose_gradient_arrives_is_healthy():
@@ -215,7 +215,8 @@ def test_few_samples_and_a_close_horizon_are_said():
     few = layer(by_lag=curve(1.0, 0.1, 0.005, samples=3), horizons=[horizon(1.8, 0.9, 2.5)])
     finding = judge(flow(few, wanted=2))
     assert finding.sentence.endswith(
-        "(uncertain: from 3 samples only) (close: it falls to 1 % within 0.9 to 2.5 steps, with 90 % confidence)"
+        "(uncertain: from 3 samples only) (close: the gradient falls to 1 % within 0.9 to 2.5 steps, with 90 % "
+        "confidence)"
     )
     assert finding.numbers["samples"] == 3
     fast = replace(curve(1.0, 0.004, 0.001, 0.001, 0.001), samples=[40, 30, 20, 10, 4])
@@ -267,7 +268,7 @@ def test_a_direction_without_lags_is_named_beside_the_others_and_decides_nothing
 @pytest.mark.parametrize(
     ("source", "name", "step", "row", "said"),
     [
-        (Source.WEIGHTS, "recurrent.l1", -1, -1, "there is a NaN or an infinity in the weights recurrent.l1"),
+        (Source.WEIGHTS, "recurrent.l1", -1, -1, "the weights recurrent.l1 hold a NaN or an infinity"),
         (Source.INPUT, "recurrent.l0", 3, 2, "the input holds a NaN or an infinity at step 3, row 2 of recurrent.l0"),
         (Source.STATE, "l0", 3, 2, "the state becomes NaN or infinite at step 3, row 2 of l0"),
         (Source.LOSS, "", -1, -1, "the loss is nan, though all states are finite"),

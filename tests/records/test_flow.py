@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -7,10 +8,12 @@ from throughtime.errors import RunFolderError
 from throughtime.records import (
     DIAGNOSES,
     Activation,
+    CellTraits,
     Finding,
     Flow,
     GainMap,
     Horizon,
+    KeepGate,
     LagCurve,
     LagShare,
     LayerFlow,
@@ -51,6 +54,9 @@ LAYER = LayerFlow(
         Activation("forget gate", Role.KEEP, 0.0, 1.0, 0.5, 0.0, 0.25, [0.5, 0.5], [0.0, 0.5, 1.0], [1.5, 2.5])
     ],
     units=Units(3, 1, [0.5, 0.5, 0.25]),
+    depth=2,
+    reverse=True,
+    traits=CellTraits(True, True, 0.5, KeepGate("forget gate", 1, 4, -1, 0)),
 )
 FLOW = Flow(
     update=None,
@@ -73,6 +79,26 @@ def test_what_is_written_is_read_again(tmp_path):
     assert repr(first) == repr(FLOW) == repr(second)  # by their spelling: NaN equals nothing, not even itself
     assert first.finding is not None and first.finding.verdict is Verdict.TRANSIENT
     assert first.layers[0].activations[0].role is Role.KEEP
+
+
+def test_a_file_from_before_places_and_traits_were_recorded_is_read(tmp_path):
+    """Depth and direction are then those of the names; of the cell nothing is known that advice asks for."""
+    names = {"recurrent.l0": (0, False), "l12_reverse": (12, True), "l1_reverse.cell": (0, False)}
+    write_flows(tmp_path, [replace(FLOW, layers=[replace(LAYER, name=name) for name in names])])
+    path = tmp_path / DIAGNOSES
+    plain = json.loads(path.read_text())
+    for layer in plain["diagnoses"][0]["layers"]:
+        del layer["depth"], layer["reverse"], layer["traits"]
+    path.write_text(json.dumps(plain))
+    (flow,) = read_flows(tmp_path)
+    assert {layer.name: (layer.depth, layer.reverse) for layer in flow.layers} == names
+    assert all(layer.traits == CellTraits() for layer in flow.layers)
+
+
+def test_recorded_places_count_and_not_the_names(tmp_path):
+    odd = replace(LAYER, name="l3_reverse", depth=1, reverse=False)
+    write_flows(tmp_path, [replace(FLOW, layers=[odd])])
+    assert (read_flows(tmp_path)[0].layers[0].depth, read_flows(tmp_path)[0].layers[0].reverse) == (1, False)
 
 
 @pytest.mark.parametrize(

@@ -179,9 +179,9 @@ def test_a_model_without_recurrent_layers_is_told(tmp_path):
 
 
 def test_no_diagnosis_is_refused(tmp_path):
-    with pytest.raises(ArgumentError, match="empty list"):
+    with pytest.raises(ArgumentError, match="^flow is empty; it must be a diagnosis, or several"):
         page_of_flow([], tmp_path / "page.html")
-    with pytest.raises(ArgumentError, match="empty list"):
+    with pytest.raises(ArgumentError, match="^flow is empty; it must be a diagnosis, or several"):
         figure_of_flow([])
     assert not list(tmp_path.iterdir())
 

@@ -53,7 +53,7 @@ def test_the_bound_is_drawn_where_there_is_one():
 
 
 @pytest.mark.parametrize(
-    ("lag", "phrase"), [(8.25, "8.25"), (math.inf, "beyond 34"), (math.nan, "none, for want of a gradient")]
+    ("lag", "phrase"), [(8.25, "8.25"), (math.inf, "beyond 34"), (math.nan, "none without a gradient")]
 )
 def test_a_horizon_in_words(lag, phrase):
     assert horizon_phrase(Horizon(0.01, lag, 1.0, 2.0, 34)) == phrase

@@ -11,7 +11,7 @@ import pytest
 from report.pages import read_page, section_of, table_of
 from report.records_of import flow, metrics, record, step_norms, updates, write_run
 
-from throughtime.diagnosis.evidence import Evidence
+from throughtime.diagnosis.evidence import LayerEvidence
 from throughtime.errors import ArgumentError, RunFolderError, UnsupportedError
 from throughtime.records import (
     CONFIG,
@@ -63,24 +63,29 @@ def test_the_verdict_comes_first(rich_page):
     )
     assert [one.text for one in verdict.all("li")] == flow().finding.suggestions
     assert table_of(rich_page, "What decided it in recurrent.l0")[1:] == [
-        ["lag at which 1 % is left (steps)", "38.33"],
-        ["steps back that are wanted", "34"],
+        ["lag at which 1 % of the gradient is left (steps)", "38.33"],
+        ["wanted lag, over which the gradient should last (steps)", "34"],
         ["of tomorrow", "1.5"],
     ]
-    history = table_of(rich_page, "The diagnoses, one after the other; last, the shortest horizons in steps")
+    history = table_of(rich_page, "All diagnoses, with the shortest horizons at 1/e and 1 % in steps")
     assert [row[0] for row in history[1:]] == ["1", "900"] and history[2][3:] == ["5.556", "25.56"]
 
 
 def test_every_figure_of_a_verdict_has_words():
-    measured = Evidence(flow().layers[0], 25, 200, 1.0, 0, 0.5, 199, 0.1, 25, 64, Horizon(0.01, 4.0, 3.0, 5.0, 199),
-                        -0.1, 0.01, 1.0, 0.5, 6.0)  # fmt: skip
+    horizon = Horizon(0.01, 4.0, 3.0, 5.0, 199)
+    measured = LayerEvidence(
+        flow().layers[0], 25, 200, 1.0, 0, 0.5, 199, 0.1, 25, 64, horizon, -0.1, 0.01, 1.0, 0.5, 6.0
+    )
     assert set(FigureName.__members__) == {name.upper() for name in (*measured.numbers(), "step", "row", "loss")}
 
 
 def test_a_device_is_not_replaced_by_a_page(bare, tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    with pytest.raises(ArgumentError, match="output is .*pipe, but .*pipe is not an ordinary file; give another name"):
+    with pytest.raises(
+        ArgumentError,
+        match="output is .*pipe, but .*pipe is not an ordinary file; only ordinary files are replaced: give another",
+    ):
         report_of_run(bare, pipe)
     assert pipe.is_fifo()
     pipe.rename(tmp_path / "page.json")
@@ -96,8 +101,8 @@ def test_a_config_that_cannot_be_read_is_named(bare):
 
 def test_the_summary_says_what_was_trained(rich_page):
     assert next(rich_page.all("header")).text == (
-        "a rich run LSTM with 2 layers of 13 units, 20,011 parameters, after 900 updates on /data/a book.txt: to the "
-        "end, 94 s of training."
+        "a rich run LSTM with 2 layers of 13 units, 20,011 parameters, after 900 updates on /data/a book.txt: "
+        "finished, 94 s of training."
     )
 
 

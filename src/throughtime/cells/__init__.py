@@ -3,6 +3,7 @@
 from throughtime.cells.affine import AffineCell as AffineCell
 from throughtime.cells.base import ActivationValues as ActivationValues
 from throughtime.cells.base import Cell as Cell
+from throughtime.cells.base import KeepBias as KeepBias
 from throughtime.cells.elman import ElmanCell as ElmanCell
 from throughtime.cells.function import FunctionCell as FunctionCell
 from throughtime.cells.gru import GRUCell as GRUCell

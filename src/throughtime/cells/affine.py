@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from throughtime.cells.base import Cell, check_size
+from throughtime.errors import ArgumentError
 from throughtime.kernels.fused import Sizes
 from throughtime.types import Parameters, State
 
@@ -36,8 +37,16 @@ class AffineCell(Cell):
     proj_size: int = field(default=0, init=False, repr=False)
 
     gates: ClassVar[int]
-    gate_names: ClassVar[tuple[str, ...]] = ()
-    """What the blocks are called, in their order; empty where they have no names."""
+
+    def __init_subclass__(cls) -> None:
+        """Check, when a cell is defined, that its `keep_bias` names its own gates."""
+        super().__init_subclass__()
+        keep = cls.keep_bias
+        for field_name, gate in () if keep is None else (("gate", keep.gate), ("writes", keep.writes)):
+            if gate is not None and gate not in cls.gate_names:
+                raise ArgumentError(
+                    "keep_bias", f"has {field_name}={gate!r}", f"it must be one of gate_names, {cls.gate_names}"
+                )
 
     def __post_init__(self) -> None:
         check_size("input_size", self.input_size, least=0)
@@ -65,6 +74,17 @@ class AffineCell(Cell):
         """All that a kernel has to know."""
         has_c = len(self.state_sizes) > 1
         return Sizes(self.input_size, self.hidden_size, self.output_size, self.gates, has_c, self.bias)
+
+    @property
+    def is_affine(self) -> bool:
+        return True
+
+    def recurrent_blocks(self, parameters: Parameters) -> dict[str, Float[Tensor, "hidden output"]]:
+        weight = parameters["weight_hh"].detach()
+        if self.gates == 1:
+            return {"weight_hh": weight}
+        names = self.gate_names or tuple(f"weight_hh block {gate}" for gate in range(self.gates))
+        return dict(zip(names, weight.split(self.hidden_size), strict=True))
 
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         """The parameters' shapes by name, in torch.nn's order."""

@@ -4,7 +4,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -35,6 +35,24 @@ class ActivationValues:
     preactivation: Float[Tensor, "batch units"] | None = None
 
 
+@dataclass(frozen=True)
+class KeepBias:
+    """The bias that sets how long a gate keeps the state; a cell names it so that advice can give a value for it.
+
+    With the other pre-activations at 0, the gate keeps the share σ(`sign` · bias) of the old state at every step.
+
+    Args:
+        gate: the gate's name among the cell's `gate_names`.
+        sign: 1 where a larger bias keeps more of the state, -1 where it keeps less.
+        writes: the gate that lets new content in, whose bias is set to the opposite (chrono initialisation, Tallec &
+            Ollivier 2018); None where `gate` decides that too.
+    """
+
+    gate: str
+    sign: Literal[1, -1] = 1
+    writes: str | None = None
+
+
 class Cell(ABC):
     """One step h_t = f(x_t, h_{t-1}; θ) ([Y], first display) with its derivatives. Rows of the batch are independent.
 
@@ -55,6 +73,11 @@ class Cell(ABC):
         """
         return None
 
+    gate_names: ClassVar[tuple[str, ...]] = ()
+    """The names of the blocks of the recurrent weights, in their order; empty where they have none."""
+    keep_bias: ClassVar[KeepBias | None] = None
+    """The bias that sets how long the state is kept; None without such a gate."""
+
     input_size: int
     """Features of x_t."""
 
@@ -72,6 +95,20 @@ class Cell(ABC):
     def diagonal(self) -> bool:
         """Whether entry i of s_t, with the members laid side by side, depends on no entry of s_{t-1} but the i-th."""
         return False
+
+    @property
+    def is_affine(self) -> bool:
+        """Whether x_t and h_{t-1} enter by affine maps, with torch.nn's names for their weights and biases."""
+        return False
+
+    @property
+    def slope_bound(self) -> float | None:
+        """γ where J_t = diag(φ'(a_t)) W_hh with |φ'| ≤ γ, or φ' = γ in a linear cell; None for other forms of step."""
+        return None
+
+    def recurrent_blocks(self, parameters: Parameters) -> dict[str, Float[Tensor, "hidden output"]]:
+        """Return the blocks of W_hh by the names of their gates; {} unless the cell is affine."""
+        return {}
 
     @abstractmethod
     def initial_parameters(

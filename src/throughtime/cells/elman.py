@@ -42,6 +42,10 @@ class ElmanCell(AffineCell):
     def kernel(self) -> FusedKernel:
         return FusedKernel(f"elman_{self.nonlinearity}", self.sizes)
 
+    @property
+    def slope_bound(self) -> float | None:
+        return 1.0  # max |φ'| of all three, γ of Pascanu, Mikolov & Bengio 2013
+
     def update(self, a_x: Tensor, a_h: Tensor, state: State) -> tuple[State, tuple[Tensor, ...]]:
         a = a_x + a_h
         if self.nonlinearity == "tanh":

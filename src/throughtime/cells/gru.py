@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from throughtime.cells.affine import AffineCell
-from throughtime.cells.base import ActivationValues
+from throughtime.cells.base import ActivationValues, KeepBias
 from throughtime.kernels.fused import FusedKernel
 from throughtime.types import Parameters, State
 
@@ -24,6 +24,7 @@ class GRUCell(AffineCell):
 
     gates: ClassVar[int] = 3
     gate_names: ClassVar[tuple[str, ...]] = ("reset gate", "update gate", "new")
+    keep_bias: ClassVar[KeepBias | None] = KeepBias("update gate")
 
     @property
     def kernel(self) -> FusedKernel:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from throughtime.cells.affine import AffineCell
-from throughtime.cells.base import ActivationValues
+from throughtime.cells.base import ActivationValues, KeepBias
 from throughtime.errors import ArgumentError
 from throughtime.kernels.fused import FusedKernel
 from throughtime.types import Parameters, State
@@ -30,6 +30,7 @@ class LSTMCell(AffineCell):
 
     gates: ClassVar[int] = 4
     gate_names: ClassVar[tuple[str, ...]] = ("input gate", "forget gate", "candidate", "output gate")
+    keep_bias: ClassVar[KeepBias | None] = KeepBias("forget gate", writes="input gate")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,4 +1,4 @@
-"""How the gradient flows through time: by step and by lag, spectra, exponents, saturation, and a verdict."""
+"""Diagnosis of the gradient through time: by step and lag, spectra, exponents, saturation, a verdict."""
 
 from throughtime.diagnosis.flossing import floss as floss
 from throughtime.diagnosis.flossing import flossing_loss as flossing_loss

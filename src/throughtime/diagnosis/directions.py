@@ -1,4 +1,4 @@
-"""Directions that are carried along a trajectory, and how much each grows or shrinks at every step."""
+"""Carry directions along a trajectory, and measure the growth of each at every step."""
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -10,19 +10,22 @@ from throughtime.errors import ArgumentError
 from throughtime.sequences.sequence import Sequence
 from throughtime.types import Parameters, State
 
-NUMBERS = 2**18
-"""How many entries the Jacobians that are held at a time may have, about."""
+JACOBIAN_ENTRIES = 2**18
+"""The number of entries of the Jacobians that are held at a time, about."""
 
 
 class Follower:
-    """Directions that are carried along a trajectory, from a start that no symmetry of a network singles out."""
+    """Orthonormal directions that are carried along a trajectory, from a random start.
+
+    A start along the axes could be special to a network with symmetries.
+    """
 
     def __init__(self, cell: Cell, parameters: Parameters, sequence: Sequence, count: int | None) -> None:
         size = sum(cell.state_sizes.values())
         count = size if count is None else count
         check_size("count", count, least=1)
         if count > size:
-            raise ArgumentError(f"count is {count}; the state has {size} entries, so it must lie in 1 … {size}")
+            raise ArgumentError("count", f"is {count}", f"the state has {size} entries, so it must lie in 1 … {size}")
         self.cell, self.parameters = cell, checked_parameters(parameters)
         rows, device = sequence.shape[1], sequence.initial[0].device
         start = torch.randn(size, count, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -35,11 +38,11 @@ class Follower:
         return self.directions.new_empty(0, self.directions.shape[0], self.directions.shape[2])
 
     def follow(self, sequence: Sequence, entering: State) -> Float[Tensor, "time batch count"]:
-        """ln|R_ii| of each step and row; 0 where there is no factor."""
+        """Return ln|R_ii| for each step and row; 0 where the step has no factor."""
         state = torch.cat(entering, dim=-1)
         moves = moving(sequence)
         check_finite(state.isfinite().all(-1), moves, "the state that enters step", self.steps)
-        length = max(1, NUMBERS // max(1, state[0].numel() * state.shape[-1]))
+        length = max(1, JACOBIAN_ENTRIES // max(1, state[0].numel() * state.shape[-1]))
         logs = [
             self._through(sequence.x[start : start + length], state[start : start + length], moves, start)
             for start in range(0, len(state), length)
@@ -63,23 +66,23 @@ class Follower:
         for jacobian in jacobians:
             self.directions, r = torch.linalg.qr(jacobian @ self.directions)
             triangles.append(r)
-        # J_t and Q have entries that are right to ε, and their product sums S of them.
+        # The entries of J_t and Q have the relative error ε, and their product sums S of them.
         rounding = size * torch.finfo(torch.float64).eps * torch.linalg.matrix_norm(jacobians)
         return resolved(torch.stack(triangles), rounding).log()
 
 
 def resolved(triangles: Float[Tensor, "*rows count count"], rounding: Float[Tensor, "*rows"]) -> Tensor:
-    """|R_ii|, and 0 where that is not above what rounding alone may make of it.
+    """Return |R_ii|, or 0 where it does not exceed its rounding error.
 
-    `rounding` is the error of one column of J_t Q. R_ii has it too, and besides those of the columns before it, as far
-    as column i is made of them: `rounding` |R_ii| ‖R⁻¹ e_i‖_1 in all.
+    `rounding` is the error of a column of J_t Q. The error of R_ii is made up of this and the errors of the earlier
+    columns, as far as column i depends on them: `rounding` |R_ii| ‖R⁻¹ e_i‖_1 in all.
     """
     growth = triangles.diagonal(dim1=-2, dim2=-1).abs()
     with torch.no_grad():
         rounding = rounding[..., None]
         gone = growth <= rounding
         identity = torch.eye(growth.shape[-1], dtype=growth.dtype, device=growth.device)
-        # What is gone is no part of what comes after it.
+        # Later columns do not depend on a direction that is lost.
         present = torch.where(gone[..., None] | gone[..., None, :], identity, triangles)
         inverse = torch.linalg.solve_triangular(present, identity, upper=True)
         gone |= rounding * inverse.abs().sum(-2) >= 1
@@ -87,19 +90,19 @@ def resolved(triangles: Float[Tensor, "*rows count count"], rounding: Float[Tens
 
 
 def moving(sequence: Sequence) -> Bool[Tensor, "time batch"]:
-    """Where s_t comes from s_{t-1}: neither padded nor just reset."""
+    """Return where s_t comes from s_{t-1}: neither padded nor just reset."""
     moves = torch.ones(sequence.shape, dtype=torch.bool, device=sequence.initial[0].device)
     moves = moves if sequence.padding is None else moves & ~sequence.padding
     return moves if sequence.resets is None else moves & ~sequence.resets
 
 
 def counted_steps(sequence: Sequence, discard: int) -> Bool[Tensor, "time batch"]:
-    """The steps whose factors count: all that move but the first `discard` of each stretch."""
+    """Return the steps whose factors count: all that move but the first `discard` of each stretch."""
     return moving(sequence) & (age(sequence) >= discard)
 
 
 def checked_discard(sequence: Sequence, discard: int | None) -> int:
-    """How many steps of each stretch are discarded."""
+    """Return the number of steps of each stretch to discard."""
     ages = torch.where(moving(sequence), age(sequence) + 1, 0)
     longest = int(ages.max()) if ages.numel() else 0
     if discard is None:
@@ -107,14 +110,16 @@ def checked_discard(sequence: Sequence, discard: int | None) -> int:
     check_size("discard", discard, least=0)
     if discard >= longest:
         raise ArgumentError(
-            f"discard is {discard} and the longest stretch between resets has {longest} steps, so none would be left: "
-            "give less, or None for a fifth of it"
+            "discard",
+            f"is {discard}",
+            f"the longest stretch between resets has {longest} steps, so none would be left",
+            "give less, or None for a fifth of it",
         )
     return discard
 
 
 def age(sequence: Sequence) -> Int[Tensor, "time batch"]:
-    """How many factors its stretch has before each step [T, B]; -1 at a reset."""
+    """Return the number of factors before each step in its stretch [T, B]; -1 at a reset."""
     steps = torch.arange(sequence.shape[0], device=sequence.initial[0].device)[:, None]
     if sequence.resets is None:
         return steps.expand(sequence.shape)

@@ -1,4 +1,4 @@
-"""What the record of one layer says for and against a verdict: a few numbers, each None where the record lacks it."""
+"""Read the numbers that decide a verdict off the record of a layer."""
 
 import math
 from collections import defaultdict
@@ -8,33 +8,33 @@ from statistics import median
 from throughtime.records import Flow, Horizon, LayerFlow, Role
 
 FEW = 5
-"""The range of so many samples covers their median with 90 % confidence, that of fewer does not."""
+"""The smallest number of samples whose range covers their median with 90 % confidence."""
 ERRORS = 2
-"""An exponent is above or below 0 where it is by so many standard errors: one time in 40 if it were 0."""
+"""The number of standard errors by which an exponent must differ from 0: 1 in 40 exponents that are 0 exceeds it."""
 GONE = 0.01
-"""Of a gradient that has this share of its norm left, rounding in half precision and noise leave nothing to learn."""
+"""The share of its norm below which a gradient is lost in noise and in the rounding of half precision."""
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """The numbers of one layer, by which it is judged.
+class LayerEvidence:
+    """The numbers by which a layer is judged; None where the record lacks them.
 
     Attributes:
-        wanted: how many lags are wanted.
+        wanted: the number of lags over which the gradient should last.
         steps: T.
-        peak, peak_lag: the greatest median of the lag curve that rests on enough samples, and its lag. In a layer with
-            others above it in its module the curve may rise just because these hand down little at once and much in
-            time; there it is the greatest median of the layer's own gains ‖∂s_t/∂s_{t-k}‖_F / √S, where they are known.
+        peak, peak_lag: the greatest median of the lag curve that rests on enough samples, and its lag. Below other
+            layers of its module, a layer's curve may rise because the layers above hand down little at lag 0 and more
+            at larger lags; the gains ‖∂s_t/∂s_{t-k}‖_F / √S of the layer stand for the curve then, where known.
         end, end_lag: the last such median, and its lag.
-        left, left_lag: the median at the wanted lag, or the last that was seen before it, and that lag.
-        samples: of how many it is the median, or, where the curve falls to 1 % earlier, of how many the medians are
-            down to there.
-        horizon: the one at 1 %.
+        left, left_lag: the median at the wanted lag, or at the last measured lag before it, and that lag.
+        samples: the number of samples of that median, or, where the curve falls to 1 % earlier, the smallest number
+            down to that lag.
+        horizon: the horizon at 1 %.
         exponent, error: λ1 and its standard error, which may be nan.
-        state_growth: the mean size of the state in the second half of the steps over that in the first.
-        saturated: where all content activations have ranges with two ends, so that the state stays bounded, the share
-            of values that lie within a twentieth of either end, of that activation with the largest.
-        kept: the median time constant of what keeps the state, in steps.
+        state_growth: the mean size of the state in the second half of the steps over that in the first half.
+        saturated: the share of values within a twentieth of either end of the range, of the content activation in which
+            it is largest; None unless all content activations, and so the state, are bounded.
+        kept: the median time constant of the gate that keeps the state, in steps.
     """
 
     layer: LayerFlow
@@ -55,17 +55,17 @@ class Evidence:
     kept: float | None = None
 
     @classmethod
-    def of(cls, flow: Flow, layer: LayerFlow) -> "Evidence":
-        """Read it off a record."""
+    def of(cls, flow: Flow, layer: LayerFlow) -> "LayerEvidence":
+        """Read the numbers off the record of a layer."""
         curve = _curve(layer)
-        own = _firm(_gains(layer) if _is_below(layer, flow.layers) else curve)
-        peak_lag, peak = max(own, key=lambda one: one[1])[:2] if own else (0, None)
-        end_lag, end = own[-1][:2] if own else (0, None)
-        before = [one for one in curve if one[0] <= flow.wanted_lag]
+        firm = _firm(_gains(layer) if _is_below(layer, flow.layers) else curve)
+        peak_lag, peak = max(firm, key=lambda point: point[1])[:2] if firm else (0, None)
+        end_lag, end = firm[-1][:2] if firm else (0, None)
+        before = [point for point in curve if point[0] <= flow.wanted_lag]
         left_lag, left, samples = before[-1] if before else (0, None, 0)
-        horizon = next((one for one in layer.horizons if math.isclose(one.level, GONE)), None)
+        horizon = next((horizon for horizon in layer.horizons if math.isclose(horizon.level, GONE)), None)
         if horizon is not None and horizon.lag <= left_lag:
-            samples = min(here for lag, _, here in before if lag <= math.ceil(horizon.lag))
+            samples = min(count for lag, _, count in before if lag <= math.ceil(horizon.lag))
         exponent, error = _exponent(layer)
         return cls(
             layer=layer,
@@ -88,12 +88,12 @@ class Evidence:
 
     @property
     def has_curve(self) -> bool:
-        """Whether what is left was seen at a lag."""
+        """Whether the gradient was measured at a lag above 0."""
         return self.left is not None and self.left_lag > 0
 
     @property
     def has_growth(self) -> bool:
-        """Whether it is known how much the gradient grows or falls within the layer."""
+        """Whether the growth of the gradient within the layer is known."""
         return self.end is not None and self.end_lag > 0
 
     @property
@@ -104,7 +104,7 @@ class Evidence:
 
     @property
     def has_no_lag(self) -> bool:
-        """Whether no loss has a step before it: there is one step, or the losses lie at the first ones."""
+        """Whether no loss has a step before it: T is 1, or all losses lie at first steps."""
         by_lag = self.layer.by_lag
         return self.steps < 2 or (by_lag is not None and any(by_lag.samples) and not any(by_lag.samples[1:]))
 
@@ -112,7 +112,7 @@ class Evidence:
     def sign(self) -> int:
         """1 or -1 where λ1 is certainly above or below 0, else 0.
 
-        A measured -inf may be due to one row that lost its directions, as a ReLU does; it comes without an error.
+        A measured -inf may be due to a single row that lost its directions, as a ReLU does; it has no error.
         """
         if self.exponent is None or not abs(self.exponent) > ERRORS * self.error:  # so written, NaN decides nothing
             return 0
@@ -126,14 +126,16 @@ class Evidence:
 
     @property
     def gain(self) -> float | None:
-        """By what the gradient changes per step: the curve, up to its last lag that is not 0; without it e^λ1."""
-        fallen = [one for one in _curve(self.layer) if 0 < one[0] <= max(1, self.left_lag) and 0 < one[1] < math.inf]
+        """The factor of the gradient per step: from the curve up to its last lag that is not 0; without it e^λ1."""
+        lags = range(1, max(1, self.left_lag) + 1)
+        fallen = [(lag, median) for lag, median, _ in _curve(self.layer) if lag in lags and 0 < median < math.inf]
         if fallen:
-            return fallen[-1][1] ** (1 / fallen[-1][0])
+            lag, left = fallen[-1]
+            return left ** (1 / lag)
         return None if self.exponent is None else factor_of(self.exponent)
 
     def numbers(self) -> dict[str, float]:
-        """All of them that are known, by name."""
+        """Return the known numbers by name."""
         known = {
             "peak": self.peak,
             "peak_lag": None if self.peak is None else self.peak_lag,
@@ -154,20 +156,20 @@ class Evidence:
 
 
 def factor_of(exponent: float) -> float:
-    """By what a norm changes per step, e^λ, as far as that is a number."""
+    """Return the factor e^λ per step, or e^700 where that would overflow."""
     return math.exp(min(exponent, 700.0))
 
 
 def _curve(layer: LayerFlow) -> list[tuple[int, float, int]]:
-    """(lag, median, samples) of every lag that any sample reached."""
+    """Return (lag, median, samples) for every lag that a sample reaches."""
     if layer.by_lag is None or "0.5" not in layer.by_lag.quantiles:
         return []
     lags = enumerate(zip(layer.by_lag.quantiles["0.5"], layer.by_lag.samples, strict=False))
-    return [(lag, here, samples) for lag, (here, samples) in lags if samples and not math.isnan(here)]
+    return [(lag, middle, samples) for lag, (middle, samples) in lags if samples and not math.isnan(middle)]
 
 
 def _gains(layer: LayerFlow) -> list[tuple[int, float, int]]:
-    """(lag, median, how many) of the map of gains."""
+    """Return (lag, median, count) from the map of gains."""
     by_lag: dict[int, list[float]] = defaultdict(list)
     if layer.gains is not None:
         for to_step, gains in zip(layer.gains.to_steps, layer.gains.gain, strict=True):
@@ -178,30 +180,28 @@ def _gains(layer: LayerFlow) -> list[tuple[int, float, int]]:
 
 
 def _firm(curve: list[tuple[int, float, int]]) -> list[tuple[int, float, int]]:
-    """Without the lags that few samples reach: a quarter of the most, and `FEW`, where any lag has so many."""
+    """Drop the lags with fewer than a quarter of the most samples, or fewer than `FEW` where a lag has so many."""
     most = max((count for *_, count in curve), default=0)
-    return [one for one in curve if one[2] >= max(min(FEW, most), most / 4)]
+    return [point for point in curve if point[2] >= max(min(FEW, most), most / 4)]
 
 
 def _is_below(layer: LayerFlow, layers: list[LayerFlow]) -> bool:
-    """Whether another layer of its module lies above it."""
-    path, depth = _place(layer)
-    return any(_place(other)[0] == path and _place(other)[1] > depth for other in layers)
+    """Return whether another layer of the same module lies above."""
+    return any(_module(other) == _module(layer) and other.depth > layer.depth for other in layers)
 
 
-def _place(layer: LayerFlow) -> tuple[str, int]:
-    """Its module, and its number there: "recurrent.l1_reverse" is ("recurrent", 1)."""
-    path, _, suffix = layer.name.rpartition(".")
-    number = suffix.removesuffix("_reverse").removeprefix("l")
-    return path, int(number) if number.isdecimal() else 0
+def _module(layer: LayerFlow) -> str:
+    """Return the path of the layer's module: "recurrent" for "recurrent.l1_reverse"."""
+    return layer.name.rpartition(".")[0]
 
 
 def _exponent(layer: LayerFlow) -> tuple[float | None, float]:
-    """λ1 with its error. Of a linear Elman layer it is ln|λ| of its weights, which no growth at first disturbs."""
-    if layer.linear and layer.cell == "ElmanCell" and layer.spectrum is not None:
-        radii = [one.radius for one in layer.spectrum.weights.values()]
-        if len(radii) == 1 and not math.isnan(radii[0]):
-            return (math.log(radii[0]) if radii[0] > 0 else -math.inf), 0.0
+    """Return λ1 with its error; for a linear layer with J_t = γ W_hh it is the exact ln γ|λ|."""
+    weights, slope = {} if layer.spectrum is None else layer.spectrum.weights, layer.traits.slope_bound
+    if layer.linear and slope is not None and "weight_hh" in weights:
+        radius = slope * weights["weight_hh"].radius
+        if not math.isnan(radius):
+            return (math.log(radius) if radius > 0 else -math.inf), 0.0
     if layer.lyapunov is None or not layer.lyapunov.exponents or math.isnan(layer.lyapunov.exponents[0]):
         return None, math.nan
     return layer.lyapunov.exponents[0], (layer.lyapunov.errors or [math.nan])[0]
@@ -219,12 +219,14 @@ def _state_growth(layer: LayerFlow) -> float | None:
 
 
 def _saturated(layer: LayerFlow) -> float | None:
-    content = [one for one in layer.activations if one.role is Role.CONTENT]
-    if not content or not all(math.isfinite(one.high - one.low) for one in content):
+    content = [activation for activation in layer.activations if activation.role is Role.CONTENT]
+    if not content or not all(math.isfinite(activation.high - activation.low) for activation in content):
         return None
-    return max(one.at_low + one.at_high for one in content)  # whatever is full stands in the gradient's way
+    # The gradient passes all of them, so the fullest decides.
+    return max(activation.at_low + activation.at_high for activation in content)
 
 
 def _kept(layer: LayerFlow) -> float | None:
-    constants = [one.time_constants for one in layer.activations if one.role is Role.KEEP and one.time_constants]
-    return None if not constants else constants[0][len(constants[0]) // 2]
+    keeping = (activation for activation in layer.activations if activation.role is Role.KEEP)
+    constants = next((activation.time_constants for activation in keeping if activation.time_constants), [])
+    return constants[len(constants) // 2] if constants else None

@@ -1,4 +1,4 @@
-"""Spectra and exponents are those of finite numbers: what is not is named, with its place."""
+"""Checks that weights, states and derivatives are finite, with the place of the first that is not."""
 
 from jaxtyping import Bool
 from torch import Tensor
@@ -8,7 +8,7 @@ from throughtime.types import Parameters
 
 
 def checked_parameters(parameters: Parameters) -> dict[str, Tensor]:
-    """The parameters in float64; raises `NonFiniteError` where one is not finite."""
+    """Return the parameters in float64; raise `NonFiniteError` where a parameter is not finite."""
     for name, value in parameters.items():
         if not bool(value.isfinite().all()):
             raise NonFiniteError(f"{name} holds a NaN or an infinity; spectra and exponents need finite weights")
@@ -16,7 +16,7 @@ def checked_parameters(parameters: Parameters) -> dict[str, Tensor]:
 
 
 def check_finite(finite: Bool[Tensor, "time batch"], moves: Bool[Tensor, "time batch"], what: str, start: int) -> None:
-    """Raise `NonFiniteError` with the first step, counted from `start`, and row that moves and is not finite."""
+    """Raise `NonFiniteError` for the first step (counted from `start`) and row that moves and is not finite."""
     bad = (moves & ~finite).nonzero()
     if len(bad):
         step, row = bad[0].tolist()

@@ -1,4 +1,4 @@
-"""Gradient flossing: pushing Lyapunov exponents to zero, so that gradients neither vanish nor explode."""
+"""Gradient flossing: push Lyapunov exponents to zero, so that gradients neither vanish nor explode."""
 
 from collections.abc import Sequence as Ordered
 
@@ -27,7 +27,7 @@ def flossing_loss(
     discard: int | None = None,
     depth: int = 0,
 ) -> Float[Tensor, ""]:
-    """Σ_i (λ_i - target)² over the leading Lyapunov exponents, differentiable: add it to a loss, or minimise it first.
+    """Compute Σ_i (λ_i - target)² over the leading Lyapunov exponents, to add to a loss or to minimise first.
 
     The exponents are those of `lyapunov_exponents` for the same arguments; the gradient goes through the states, the
     Jacobians and the QR decompositions (Engelken 2023, "Gradient flossing: improving gradient descent through dynamic
@@ -35,20 +35,21 @@ def flossing_loss(
 
     Args:
         layer, x, hx, lengths, resets, discard, depth: see `lyapunov_exponents`; x is a tensor here.
-        count: how many leading exponents are pushed; the more, the more directions carry a gradient, and the further
-            the network is from forgetting anything. A direction that is lost at once cannot be pushed.
-        target: where they are pushed to, per step; 0 for a gradient that keeps its norm.
+        count: the number of leading exponents to push. With more of them more directions carry a gradient, and the
+            network forgets less. A direction that is lost at once cannot be pushed.
+        target: the value of the exponents to reach, per step; 0 for a gradient that keeps its norm.
 
     Returns:
         The loss, in the layer's dtype; the exponents are computed in float64.
 
     Raises:
-        ArgumentError: an argument does not fit, or one of the `count` directions is lost at a step.
+        ArgumentError: an argument has the wrong type or shape or is out of range, or one of the `count` directions is
+            lost at a step.
         NonFiniteError: see `lyapunov_of`.
 
-    Cost: that of `lyapunov_exponents` about four times, and O(T·B·S²) memory, because every Jacobian is kept: use few
-    rows and some dozen to hundred steps, and not every update of a training. When not to use it: where what is to be
-    remembered is short; where gates already keep the leading exponents near 0.
+    Cost: about four times that of `lyapunov_exponents`, and O(T·B·S²) memory, because every Jacobian is kept: use few
+    rows, some dozen to hundred steps, and few updates of a training. When not to use it: for short dependencies; for
+    gates that already keep the leading exponents near 0.
 
     Examples:
         >>> rnn = tt.RNN(3, 8)
@@ -63,16 +64,18 @@ def flossing_loss(
     follower = Follower(cell, parameters, sequence, count)
     counted = counted_steps(sequence, checked_discard(sequence, discard))
     if not bool(counted.any()):
-        raise ArgumentError("x has no step whose state comes from the one before; at least one is needed")
+        raise ArgumentError("x", "has no step whose state comes from an earlier state", "it must have at least one")
     loop = Loop(cell)  # PyTorch differentiates the states
     logs = follower.follow(sequence, loop.entering(sequence, loop.forward(parameters, sequence, "states").trace))
     lost = logs.detach().isinf().nonzero()
     if len(lost):
         step, row, direction = lost[0].tolist()
-        way = f"give a count of at most {direction}" if direction else "start from weights that keep some of the state"
+        fewer = f"give a count of at most {direction}"
         raise ArgumentError(
-            f"count is {count}, but direction {direction + 1} is lost at step {step} of row {row} (counted from 0): "
-            f"its exponent is -inf and has no derivative; {way}"
+            "count",
+            f"is {count}, but direction {direction + 1} is lost at step {step} of row {row} (counted from 0)",
+            "its exponent is -inf and has no derivative",
+            fewer if direction else "start from weights that keep some of the state",
         )
     return (logs[counted].mean(0) - target).square().sum().to(sequence.initial[0].dtype)
 
@@ -88,26 +91,26 @@ def floss(
     target: float = 0.0,
     depth: int = 0,
 ) -> list[float]:
-    """Floss a layer before it is trained: `steps` steps of Adam on `flossing_loss`, in place.
+    """Floss a layer before training: take `steps` steps of Adam on `flossing_loss`, in place.
 
     Args:
         layer, x, hx, count, target, depth: see `flossing_loss`; only the parameters that require a gradient change.
-        steps: how many.
-        learning_rate: Adam's.
+        steps: the number of steps.
+        learning_rate: the learning rate of Adam.
 
     Returns:
         The loss before each step.
 
     Raises:
-        ArgumentError: an argument does not fit; see `flossing_loss`.
+        ArgumentError: an argument has the wrong type or is out of range; see `flossing_loss`.
     """
     check_size("steps", steps, least=1)
     if not 0 < learning_rate < float("inf"):
-        raise ArgumentError(f"learning_rate is {learning_rate!r}; it must be a positive finite number")
+        raise ArgumentError("learning_rate", f"is {learning_rate!r}", "it must be a positive finite number")
     check_layer(layer, depth)
     trained = [parameter for parameter in layer.parameters() if parameter.requires_grad]
     if not trained:
-        raise ArgumentError("layer has no parameter that requires a gradient; there is nothing to floss")
+        raise ArgumentError("layer", "has no parameter that requires a gradient", "there is nothing to floss")
     optimizer, losses = torch.optim.Adam(trained, lr=learning_rate), []
     gradients = [parameter.grad for parameter in trained]
     try:

@@ -1,4 +1,4 @@
-"""How much a state still depends on an earlier one: ‖∂s_t/∂s_r‖, as a map over t and r."""
+"""Gains: how much a state depends on an earlier state, ‖∂s_t/∂s_r‖, as a map over t and r."""
 
 import math
 from collections.abc import Iterator
@@ -11,19 +11,18 @@ from throughtime.models.recording import RecordedRun
 from throughtime.records import GainMap
 
 GRID = 48
+"""The number of steps along each side of the map, at most."""
 ROWS = 4
-"""How many rows of the batch the map is a mean over, at most, one probe each."""
+"""The number of rows of the batch over which the map is a mean, at most, with a probe each."""
 
 
 def gain_map(run: RecordedRun, generator: torch.Generator, exact: bool = False) -> GainMap | None:
-    """‖∂s_t/∂s_r‖_F / √S for up to 48 times 48 pairs of steps, root mean square over the longest rows, 4 at most.
+    """Map ‖∂s_t/∂s_r‖_F / √S for up to 48 times 48 pairs of steps; None where no row has a step.
 
-    None where no row has a step.
-
-    E ‖Jᵀv‖² = ‖J‖_F² for a vector v of independent entries of mean 0 and variance 1, so one vector for each t and
-    row, carried back through the recurrence alone, estimates a whole line of the map: within some 20 % where many
-    directions share the gain. With `exact` all S unit vectors are carried instead, and the spectral norm, the largest
-    gain of any one direction, the largest over these rows, comes beside it.
+    It is the root mean square over the longest rows, 4 at most. E ‖Jᵀv‖² = ‖J‖_F² for a vector v of independent entries
+    of mean 0 and variance 1. So a single vector for each t and row, carried back through the recurrence alone,
+    estimates a whole line of the map, within some 20 % where many directions share the gain. With `exact`, all S unit
+    vectors are carried instead, and give the spectral norm too: the largest gain of a direction, over these rows.
 
     Cost: T·48·4·S² multiplications for an Elman cell, in T small products; with `exact` S times that, for small S.
     """
@@ -48,9 +47,9 @@ def gain_map(run: RecordedRun, generator: torch.Generator, exact: bool = False) 
 
 
 def _gains(carried: Float[Tensor, "steps count rows size"], exact: bool) -> tuple[list[float], list[float]]:
-    """Of each step the gain, and the largest spectral norm of a row where all unit vectors were carried.
+    """Return the gain of each step and, with all unit vectors, the largest spectral norm of a row.
 
-    Both are infinite where a product is beyond the numbers.
+    Both are infinite where a product overflows.
     """
     beyond = ~carried.isfinite().all(-1).all(1).all(1)
     finite = carried.masked_fill(beyond[:, None, None, None], 0)
@@ -64,7 +63,7 @@ def _gains(carried: Float[Tensor, "steps count rows size"], exact: bool) -> tupl
 def _probes(
     run: RecordedRun, steps: int, count: int, generator: torch.Generator
 ) -> Float[Tensor, "steps count rows size"]:
-    """The unit vectors, or with a count of 1 a random one of length √S for each step and row."""
+    """Return the unit vectors, or with a count of 1 a random vector of length √S for each step and row."""
     size = sum(run.cell.state_sizes.values())
     rows, like = run.sequence.shape[1], run.direct[0]
     if count > 1 or size == 1:
@@ -75,7 +74,7 @@ def _probes(
 
 
 def _lines(run: RecordedRun, steps: list[int], probes: Tensor) -> Iterator[tuple[int, Tensor]]:
-    """For each step r of the map, last first, its number j and J_{r+1}ᵀ … J_tᵀ times the probes of all steps t ≥ r."""
+    """Yield for each step r of the map, last first, its number and J_{r+1}ᵀ … J_tᵀ times the probes of all t ≥ r."""
     sizes, sequence = list(run.cell.state_sizes.values()), run.sequence
     projected = run.cell.project(run.parameters, sequence.x)
     number = {t: i for i, t in enumerate(steps)}

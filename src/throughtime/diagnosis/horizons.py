@@ -1,4 +1,4 @@
-"""How far back a gradient reaches: the lag from which on it stays below a level, and how sure that is."""
+"""Horizons: the lag from which on a gradient stays below a level, with its confidence interval."""
 
 import math
 from collections.abc import Iterator
@@ -12,13 +12,13 @@ from throughtime.records import Horizon
 
 LEVELS = (1 / math.e, 0.01)
 DRAWS = 200
-"""How many times the rows are drawn anew for the interval."""
+"""The number of bootstrap samples for the interval."""
 
 
 def horizons_of(profiles: Profiles, generator: torch.Generator) -> list[Horizon]:
-    """At 1/e and at 1 % of the gradient at lag 0, with the central 90 % over rows drawn with replacement.
+    """Return the horizons at 1/e and at 1 %, with the central 90 % over rows drawn with replacement.
 
-    With samples of one row alone these are drawn instead. Cost: sorting the ratios 200 times.
+    Samples of a single row are drawn instead of rows. Cost: sorting the ratios 200 times.
     """
     curves = torch.cat([quantiles_by_lag(ratios, (0.5,)) for ratios in (profiles.ratios, *_drawn(profiles, generator))])
     observed = profiles.ratios.shape[1] - 1
@@ -32,9 +32,9 @@ def horizons_of(profiles: Profiles, generator: torch.Generator) -> list[Horizon]
 
 
 def stays_below(curves: Float[Tensor, "curves lags"], level: float) -> Float[Tensor, " curves"]:
-    """The lag from which on each curve, interpolated in logarithms, is below the level; inf where its end is not.
+    """Return the lag from which on each curve is below the level, interpolated in logarithms.
 
-    What a curve has as nan takes no part.
+    It is inf where the end of the curve is not below the level. Values that are nan are passed over.
     """
     log = (curves / level).clamp(min=torch.finfo(curves.dtype).tiny).log()
     not_below = log >= 0
@@ -48,7 +48,7 @@ def stays_below(curves: Float[Tensor, "curves lags"], level: float) -> Float[Ten
 
 
 def _drawn(profiles: Profiles, generator: torch.Generator) -> Iterator[Tensor]:
-    """The ratios of rows drawn with replacement, with all samples of each, again and again."""
+    """Yield the ratios of rows drawn with replacement, with all samples of each row, `DRAWS` times."""
     rows = profiles.rows.unique()
     if len(rows) == 1:
         members = list(torch.arange(len(profiles.rows))[:, None])

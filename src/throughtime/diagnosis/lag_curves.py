@@ -1,4 +1,4 @@
-"""How the gradient of one step's loss changes on its way back: by lag, over sampled steps and rows."""
+"""Lag curves: the gradient of a single step's loss by lag, over sampled steps and rows."""
 
 from dataclasses import dataclass
 
@@ -6,14 +6,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from throughtime.diagnosis.capture import CapturedLayer, is_reverse
+from throughtime.diagnosis.capture import CapturedLayer
 from throughtime.models.recording import RecordedRun
 from throughtime.records import LagCurve
 from throughtime.sequences.direction import reversed_in_time
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 PASSES = 16
-"""The largest number of backward passes for one direction of a layer."""
+"""The number of backward passes for each direction of a layer, at most."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Profiles:
 
     Attributes:
         ratios: ‖∂L_t/∂s_{t-k}‖ / ‖∂L_t/∂s_t‖ of each sample by lag [n, K + 1]; nan beyond what a sample can reach.
-        units: ‖∂L_t/∂s_t‖ of each [n].
-        rows: the row of each [n].
+        units: ‖∂L_t/∂s_t‖ of each sample [n].
+        rows: the row of each sample [n].
     """
 
     ratios: Float[Tensor, "samples lags"]
@@ -31,6 +31,7 @@ class Profiles:
     rows: Int[Tensor, " samples"]
 
     def curve(self) -> LagCurve:
+        """Return mean, quantiles and number of the samples by lag."""
         quantiles = quantiles_by_lag(self.ratios, QUANTILES)
         return LagCurve(
             self.ratios.nanmean(0).tolist(),
@@ -41,37 +42,37 @@ class Profiles:
 
 
 def quantiles_by_lag(ratios: Tensor, levels: tuple[float, ...]) -> Float[Tensor, "levels lags"]:
-    """The quantiles of each column, of what is no nan in it; in parts, because torch.quantile has a largest size."""
+    """Return the quantiles of each column without its nan; in parts, because torch.quantile refuses large tensors."""
     at = torch.tensor(levels, dtype=ratios.dtype)
     parts = ratios.split(max(1, 2**22 // len(ratios)), dim=1)
     return torch.cat([part.nanquantile(at, dim=0) for part in parts], dim=1)
 
 
 def profiles_of(layer: CapturedLayer, samples: int, generator: torch.Generator) -> dict[str, Profiles | None]:
-    """Of every recurrence of the layer; None for one that no gradient of any sampled L_t reaches.
+    """Measure the profiles of every recurrence of a layer; None where no gradient of a sampled L_t arrives.
 
-    L_t is the part of the loss that enters the layer at step t of its input: by way of its outputs, and of its final
-    state where that is left at t. In a stack the gradient comes down through all layers above, each with its own
-    memory; what comes from other modules counts as the layer's loss. The unit of a sample is ‖∂L_t/∂s_t‖ in the
-    recurrence at hand, so that every curve begins at 1, whatever the scale of the weights between the layers. Samples
-    without it are left out, and a sample ends where its gradient is no longer finite.
+    L_t is the part of the loss that enters the layer at step t of its input, through its outputs, and through its final
+    state at the step that leaves it. In a stack the gradient comes down through all layers above, each with a memory;
+    the gradient from other modules counts as the layer's loss. The unit of a sample is ‖∂L_t/∂s_t‖ in the same
+    recurrence, so that every curve begins at 1, whatever the scale of the weights between the layers. Samples with a
+    unit of 0 are left out, and a sample ends where its gradient is no longer finite.
 
     Rows are independent, so a backward pass serves a sample of each row. Cost: about samples / B of them, from 1 to
     16, for each direction.
     """
-    found: dict[str, Profiles | None] = {}
-    for reverse in sorted({is_reverse(name) for name in layer.runs}):
-        names = [name for name in layer.runs if is_reverse(name) == reverse]
+    profiles: dict[str, Profiles | None] = {}
+    for reverse in sorted({layer.is_reverse(name) for name in layer.runs}):
+        names = [name for name in layer.runs if layer.is_reverse(name) == reverse]
         chosen = _choose(layer, layer.runs[names[0]], reverse, samples, generator)
         passes = [(steps, layer.norms(_kept(layer, steps, reverse))) for steps in chosen]
         for name in names:
             parts = [_profiles(norms[name], steps, _reach(layer.runs[name])) for steps, norms in passes]
-            found[name] = _together(parts)
-    return {name: found[name] for name in layer.runs}
+            profiles[name] = _joined(parts)
+    return {name: profiles[name] for name in layer.runs}
 
 
 def _reach(run: RecordedRun) -> Int[Tensor, "time batch"]:
-    """How many steps lie between each step and the one before which its row's state last started anew."""
+    """Return the number of steps between each step and the last reset, or the start, of its row."""
     steps = torch.arange(len(run.sequence.x), device=run.sequence.x.device)[:, None]
     if run.sequence.resets is None:
         return steps.expand(run.sequence.shape)
@@ -81,10 +82,10 @@ def _reach(run: RecordedRun) -> Int[Tensor, "time batch"]:
 def _choose(
     layer: CapturedLayer, run: RecordedRun, reverse: bool, samples: int, generator: torch.Generator
 ) -> list[Int[Tensor, " batch"]]:
-    """For each pass a step of each row, in the direction's own order; -1 for none, as for the rows beyond `samples`.
+    """Choose for each pass a step of each row, in the order of the direction; -1 for rows without a sample.
 
-    They are spread evenly over the steps that reach back at least half as far as the row's farthest, each drawn from
-    a part of its own; of several the last is the last of these steps.
+    The candidates of a row are the steps that reach back at least half as far as its farthest. They are cut into equal
+    parts, and a step is drawn from each; where there are several parts, the last part gives its last step.
     """
     entering = layer.entering()
     entering = (reversed_in_time(entering, run.sequence.lengths) if reverse else entering).cpu()
@@ -97,7 +98,7 @@ def _choose(
     with_loss = [row for row, candidates in enumerate(of_rows) if len(candidates)]
     used = {with_loss[i * len(with_loss) // samples] for i in range(samples)} if with_loss[samples:] else {*with_loss}
     wanted = min(PASSES, -(-samples // len(used))) if used else 0
-    picks = [_spread(some, wanted if row in used else 0, generator) for row, some in enumerate(of_rows)]
+    picks = [_spread(steps, wanted if row in used else 0, generator) for row, steps in enumerate(of_rows)]
     passes = max(map(len, picks), default=0)
     columns = [picked + [-1] * (passes - len(picked)) for picked in picks]
     return [torch.tensor(steps, device=run.sequence.x.device) for steps in zip(*columns, strict=True)]
@@ -114,7 +115,7 @@ def _spread(candidates: Int[Tensor, " steps"], wanted: int, generator: torch.Gen
 
 
 def _kept(layer: CapturedLayer, steps: Int[Tensor, " batch"], reverse: bool) -> Tensor:
-    """[T, B], in the order of the input: True at the step of each row."""
+    """Return a mask [T, B], in the order of the input, that is True at the step of each row."""
     at = layer.lengths - 1 - steps if reverse else steps
     every = torch.arange(layer.call.layout.steps, device=steps.device)[:, None]
     return (every == at) & (steps >= 0)
@@ -132,11 +133,11 @@ def _profiles(norms: Tensor, steps: Tensor, reach: Tensor) -> Profiles:
     return Profiles(ratios[whole].cpu(), units[whole].cpu(), rows[whole].cpu())
 
 
-def _together(parts: list[Profiles]) -> Profiles | None:
+def _joined(parts: list[Profiles]) -> Profiles | None:
     lags = max((part.ratios.shape[1] for part in parts), default=0)
     ratios = [torch.nn.functional.pad(part.ratios, (0, lags - part.ratios.shape[1]), value=torch.nan) for part in parts]
-    if not any(len(one) for one in ratios):
+    if not any(map(len, ratios)):
         return None
-    together = torch.cat(ratios)
-    seen = int((~together.isnan()).any(0).sum())
-    return Profiles(together[:, :seen], torch.cat([part.units for part in parts]), torch.cat([p.rows for p in parts]))
+    joined = torch.cat(ratios)
+    seen = int((~joined.isnan()).any(0).sum())
+    return Profiles(joined[:, :seen], torch.cat([part.units for part in parts]), torch.cat([p.rows for p in parts]))

@@ -1,4 +1,4 @@
-"""Where step t of row b lies in what a layer returns, whatever the form of its input."""
+"""Find step t of row b in what a layer returns, whatever the form of its input."""
 
 from dataclasses import dataclass
 
@@ -9,10 +9,10 @@ from torch.nn.utils.rnn import PackedSequence
 
 
 @dataclass(frozen=True)
-class Layout:
-    """How a layer's outputs and final states lie.
+class OutputLayout:
+    """How a layer's outputs and final states lie in memory.
 
-    Rows are counted in the order in which the layer runs them, which for a PackedSequence is its own.
+    Rows are counted in the order in which the layer runs them; for a PackedSequence that is its sorted order.
     """
 
     steps: int
@@ -22,8 +22,8 @@ class Layout:
     packed: PackedSequence | None = None
 
     @classmethod
-    def of(cls, outputs: Tensor | PackedSequence, batch_first: bool) -> "Layout":
-        """Of what a layer returned first."""
+    def of(cls, outputs: Tensor | PackedSequence, batch_first: bool) -> "OutputLayout":
+        """Read the layout off the outputs of a layer."""
         if isinstance(outputs, PackedSequence):
             return cls(len(outputs.batch_sizes), int(outputs.batch_sizes[0]), packed=outputs)
         if outputs.dim() == 2:
@@ -32,33 +32,33 @@ class Layout:
         return cls(steps, rows, batch_first=batch_first)
 
     def for_outputs(self, steps: Bool[Tensor, "time batch"]) -> Bool[Tensor, "*outputs 1"]:
-        """Laid out like the outputs, but for their last dimension."""
+        """Lay a mask out like the outputs, for broadcasting over their last dimension."""
         if self.packed is not None:
-            return steps[self._there(self.packed)][:, None]
+            return steps[self._valid(self.packed)][:, None]
         return steps if self.unbatched else steps.T[..., None] if self.batch_first else steps[..., None]
 
     def by_step(self, outputs: Float[Tensor, "*outputs size"]) -> Float[Tensor, "time batch size"]:
-        """The reverse, of the outputs themselves."""
+        """Lay the outputs out by step and row, with zeros in the padding."""
         if self.packed is not None:
             room = outputs.new_zeros(self.steps, self.rows, outputs.shape[-1])
-            return room.index_put((self._there(self.packed),), outputs)
+            return room.index_put((self._valid(self.packed),), outputs)
         return outputs[:, None] if self.unbatched else outputs.transpose(0, 1) if self.batch_first else outputs
 
     def for_finals(self, rows: Bool[Tensor, "layers batch"]) -> Bool[Tensor, "layers *batch 1"]:
-        """Laid out like a member of the final state, but for its last dimension."""
+        """Lay a mask out like a member of the final state, for broadcasting over its last dimension."""
         unsorting = None if self.packed is None else self.packed.unsorted_indices
         return rows if self.unbatched else (rows if unsorting is None else rows[:, unsorting])[..., None]
 
     def by_row(self, final: Float[Tensor, "layers *batch size"]) -> Float[Tensor, "layers batch size"]:
-        """The reverse, of a member of the final state itself."""
+        """Lay a member of the final state out by recurrence and row."""
         sorting = None if self.packed is None else self.packed.sorted_indices
         return final[:, None] if self.unbatched else final if sorting is None else final[:, sorting]
 
     def row_of(self, row: int) -> int:
-        """The row's number in the order of the input."""
+        """Return the number of a row in the order of the input."""
         sorting = None if self.packed is None else self.packed.sorted_indices
         return row if sorting is None else int(sorting[row])
 
-    def _there(self, packed: PackedSequence) -> Bool[Tensor, "time batch"]:
-        there = torch.arange(self.rows) < packed.batch_sizes[:, None]
-        return there.to(packed.data.device)
+    def _valid(self, packed: PackedSequence) -> Bool[Tensor, "time batch"]:
+        valid = torch.arange(self.rows) < packed.batch_sizes[:, None]
+        return valid.to(packed.data.device)

@@ -1,4 +1,4 @@
-"""Lyapunov exponents: how fast each direction of the state grows or decays along a trajectory, per step."""
+"""Lyapunov exponents: the growth of each direction of the state per step, along a trajectory."""
 
 from collections.abc import Iterator
 from collections.abc import Sequence as Ordered
@@ -17,40 +17,41 @@ from throughtime.records import Lyapunov
 from throughtime.sequences.sequence import Sequence
 from throughtime.types import Parameters, State
 
-NUMBERS = 2**18
-"""How many entries the states that are held at a time may have, about."""
+STATE_ENTRIES = 2**18
+"""The number of entries of the states that are held at a time, about."""
 
 
 def lyapunov_of(
     run: RecordedRun, count: int | None = None, discard: int | None = None, rows: int | None = None
 ) -> Lyapunov:
-    """The Lyapunov exponents along the trajectory of a recorded run.
+    """Compute the Lyapunov exponents along the trajectory of a recorded run.
 
     Orthonormal directions Q are carried along, J_t Q_{t-1} = Q_t R_t, and exponent i is the mean of ln|R_ii| over
     steps and rows (Benettin et al. 1980; for recurrent networks Engelken, Wolf & Abbott 2023), all in float64. A
-    padded step has no factor. Nor has a step before which the state is reset: the product is cut there, the directions
-    go on as they are, and start to align anew.
+    padded step has no factor, nor has a step before which the state is reset: the product is cut there, and the
+    directions are kept and align again.
 
     Args:
         run: the trajectory, of a cell with S state entries.
-        count: the leading exponents to compute, 1 … S; all if None.
-        discard: steps of every row, at the start and after each reset, that only align the directions. None: a fifth
-            of the longest stretch. What is left of a wrong start decays exponentially, with the gaps between exponents.
-        rows: take only the so many longest rows; all if None.
+        count: the number of leading exponents, 1 … S; all if None.
+        discard: the steps of every row, at the start and after each reset, that only align the directions. None: a
+            fifth of the longest stretch. The error of a wrong start decays exponentially, with the gaps between
+            exponents.
+        rows: the number of rows, the longest ones; all if None.
 
     Returns:
         The exponents, decreasing, with standard errors: the larger of batch means over time and the scatter between
-        rows, see `mean_with_error`; nan where there are too few steps. `steps` counts those of all rows together;
-        where there is none, the exponents are nan.
-        An exponent is -inf where its direction is lost at once, at any counted step: where |R_ii| is not above what
-        the rounding of J_t Q makes of a zero, see `resolved`.
+        rows, see `mean_with_error`; nan where there are too few steps. `steps` counts the steps of all rows together;
+        without any, the exponents are nan.
+        An exponent is -inf where its direction is lost at once, at any counted step: where |R_ii| does not exceed the
+        rounding error of J_t Q, see `resolved`.
 
     Raises:
         ArgumentError: count, discard or rows is out of range.
         NonFiniteError: a weight, a state or a derivative on the way is NaN or infinite.
 
     Cost: O(T·B·(S²·count + J)), J the cost of one state Jacobian; a few Jacobians are held at a time. When not to use
-    it: exponents are limits for T → ∞; for a sequence of a few dozen steps look at products over its lags instead.
+    it: exponents are limits for T → ∞; for a sequence of a few dozen steps use products over its lags instead.
     """
     if rows is not None:
         check_size("rows", rows, least=1)
@@ -73,24 +74,25 @@ def lyapunov_exponents(
     discard: int | None = None,
     depth: int = 0,
 ) -> Lyapunov:
-    """The Lyapunov exponents of a recurrent layer, along the trajectory that its input drives it on.
+    """Compute the Lyapunov exponents of a recurrent layer along the trajectory of an input.
 
-    A positive one is chaos, and gradients that explode; all negative, they vanish, with the leading one per step.
+    With a positive exponent the dynamics are chaotic, and gradients explode; if all are negative, gradients vanish, at
+    the rate of the leading exponent.
 
     Args:
-        layer: an `RNN`, `LSTM`, `GRU` or `Recurrent`; of a bidirectional one the forward direction is looked at.
-        x, hx, lengths, resets: as the layer takes them. Or x is a number of steps, in which the input is zero.
+        layer: an `RNN`, `LSTM`, `GRU` or `Recurrent`; a bidirectional layer is followed in its forward direction.
+        x, hx, lengths, resets: the arguments of the layer. Or x is a number of steps, in which the input is zero.
         count, discard: see `lyapunov_of`.
-        depth: which layer of the stack, counted from 0 at the input; its input is what the layers below give.
+        depth: the layer of the stack, counted from 0 at the input; it reads the outputs of the layers below.
 
     Returns:
         See `lyapunov_of`. The trajectory runs in the layer's own dtype, the exponents are computed in float64.
 
     Raises:
-        ArgumentError: where an argument does not fit.
+        ArgumentError: an argument has the wrong type or shape, or is out of range.
         NonFiniteError: see `lyapunov_of`.
 
-    Cost: see `lyapunov_of`; T may be large, since no more than a piece of the trajectory is held.
+    Cost: see `lyapunov_of`; T may be large, since only a piece of the trajectory is held at a time.
 
     Examples:
         >>> rnn = tt.RNN(1, 3, nonlinearity="identity", dtype=torch.float64)
@@ -110,15 +112,17 @@ def lyapunov_exponents(
 
 
 def check_layer(layer: RecurrentLayer, depth: int) -> None:
-    """Raise `ArgumentError` unless this is a recurrent layer of ours with that depth."""
+    """Raise `ArgumentError` unless `layer` is a recurrent layer of throughtime with that depth."""
     if not isinstance(layer, RecurrentLayer):
         raise ArgumentError(
-            f"layer is a {type(layer).__name__}; it must be a throughtime.RNN, LSTM, GRU or Recurrent (from_torch "
-            "converts torch.nn's)"
+            "layer",
+            f"is a {type(layer).__name__}",
+            "it must be a throughtime.RNN, LSTM, GRU or Recurrent",
+            "convert torch.nn's with from_torch",
         )
     check_size("depth", depth, least=0)
     if depth >= layer.num_layers:
-        raise ArgumentError(f"depth is {depth}; the stack has {layer.num_layers} layers, counted from 0")
+        raise ArgumentError("depth", f"is {depth}", f"the stack has {layer.num_layers} layers, counted from 0")
 
 
 def _record(logs: Tensor, sequence: Sequence, discard: int) -> Lyapunov:
@@ -130,9 +134,9 @@ def _record(logs: Tensor, sequence: Sequence, discard: int) -> Lyapunov:
 
 
 def _pieces(cell: Cell, parameters: Parameters, sequence: Sequence) -> Iterator[tuple[Sequence, State]]:
-    """Stretches of the sequence that fit into memory, with the states that enter their steps."""
+    """Yield stretches of the sequence that fit into memory, with the states that enter their steps."""
     steps, state, whole = sequence.shape[0], sequence.initial, Recurrence(cell, parameters, sequence)
-    length = max(1, NUMBERS // max(1, sum(member.numel() for member in state)))
+    length = max(1, STATE_ENTRIES // max(1, sum(member.numel() for member in state)))
     for start in range(0, steps, length):
         part = whole.part(start, min(start + length, steps), state)
         entering, state = entering_states(part)
@@ -140,7 +144,7 @@ def _pieces(cell: Cell, parameters: Parameters, sequence: Sequence) -> Iterator[
 
 
 def _zeros(layer: RecurrentLayer, steps: int, hx: Tensor | State | None) -> Tensor:
-    """An input of zeros of that many steps, with as many rows as the state that was passed in."""
+    """Return an input of zeros with that many steps and as many rows as the initial state."""
     check_size("x", steps, least=1)
     member = hx[0] if isinstance(hx, tuple | list) else hx
     inputs = layer.cell_and_parameters(0)[0].input_size

@@ -1,4 +1,4 @@
-"""Where a computation first left the numbers: at a weight, an input, a state, the loss, or on the way back."""
+"""Find the first value of a computation that is not finite: a weight, input, state, loss or gradient."""
 
 import math
 
@@ -12,11 +12,11 @@ from throughtime.records import NonFinite, Source
 
 
 def first_nonfinite(model: nn.Module, captured: Capture) -> NonFinite | None:
-    """The first NaN or infinity in the order of the computation; None where all is finite.
+    """Return the first NaN or infinity in the order of the computation; None where all values are finite.
 
-    Weights come first, by name; then, layer by layer, the state that was handed in (an input without a step), what is
-    read and the states; the loss; and then, from the last layer and step to the first, the gradient. Steps count in
-    the recurrence's own order, rows in that of the input.
+    Weights come first, by name; then, layer by layer, the initial state (an input without a step), the inputs and the
+    states; the loss; and then, from the last layer and step to the first, the gradient. Steps count in the order in
+    which the recurrence runs, rows in the order of the input.
     """
     for name, parameter in model.named_parameters():
         if not parameter.detach().isfinite().all():
@@ -27,7 +27,7 @@ def first_nonfinite(model: nn.Module, captured: Capture) -> NonFinite | None:
             if row is not None:
                 return NonFinite(Source.INPUT, name, -1, layer.call.layout.row_of(row))
             for source, steps in ((Source.INPUT, run.sequence.x), (Source.STATE, states_of(run))):
-                place = _first(steps)
+                place = _first_place(steps)
                 if place is not None:
                     return NonFinite(source, name, place[0], layer.call.layout.row_of(place[1]))
     if not math.isfinite(captured.loss):
@@ -36,7 +36,7 @@ def first_nonfinite(model: nn.Module, captured: Capture) -> NonFinite | None:
 
 
 def states_of(run: RecordedRun) -> Float[Tensor, "time batch size"]:
-    """The state that left each step, all members side by side, zero in padding."""
+    """Return the state after each step, all members side by side, zero in padding."""
     sequence = run.sequence
     x, entering = sequence.rows(sequence.x), tuple(map(sequence.rows, run.entering))
     with torch.no_grad():
@@ -45,29 +45,29 @@ def states_of(run: RecordedRun) -> Float[Tensor, "time batch size"]:
 
 
 def is_finite(run: RecordedRun) -> bool:
-    """Whether all weights, inputs and states of the recurrence are, the one that it began with too."""
+    """Return whether all weights, inputs and states of the recurrence are finite, the initial state included."""
     given = all(bool(value.isfinite().all()) for value in (*run.parameters.values(), *run.entering))
-    return given and _first(run.sequence.x) is None and _first(states_of(run)) is None
+    return given and _first_place(run.sequence.x) is None and _first_place(states_of(run)) is None
 
 
-def _first(steps: Float[Tensor, "time batch size"]) -> tuple[int, int] | None:
-    """(step, row) of the first entry that is not finite."""
+def _first_place(steps: Float[Tensor, "time batch size"]) -> tuple[int, int] | None:
+    """Return (step, row) of the first entry that is not finite."""
     bad = (~steps.isfinite().all(-1)).nonzero()
     return (int(bad[0, 0]), int(bad[0, 1])) if len(bad) else None
 
 
 def _first_row(run: RecordedRun) -> int | None:
-    """The first row that has steps and begins with a state that is not finite."""
-    there = torch.ones_like(run.entering[0][0, :, 0], dtype=torch.bool)
-    there = there if run.sequence.lengths is None else run.sequence.lengths > 0
-    bad = (there & ~torch.cat([member[0] for member in run.entering], dim=-1).isfinite().all(-1)).nonzero()
+    """Return the first row that has steps and an initial state that is not finite."""
+    has_steps = torch.ones_like(run.entering[0][0, :, 0], dtype=torch.bool)
+    has_steps = has_steps if run.sequence.lengths is None else run.sequence.lengths > 0
+    bad = (has_steps & ~torch.cat([member[0] for member in run.entering], dim=-1).isfinite().all(-1)).nonzero()
     return int(bad[0, 0]) if len(bad) else None
 
 
 def _in_the_gradient(captured: Capture) -> NonFinite | None:
-    found = captured.taps.first_nonfinite()
-    if found is None:
+    place = captured.taps.first_nonfinite()
+    if place is None:
         return None
-    name, step, row = found
+    name, step, row = place
     layout = next(layer.call.layout for layer in captured.layers if name in layer.runs)
     return NonFinite(Source.GRADIENT, name, step, layout.row_of(row))

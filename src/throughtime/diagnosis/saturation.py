@@ -1,4 +1,4 @@
-"""How full the activations of a recurrence are, how long its gates keep the state, and which units do nothing."""
+"""Saturation of activations, time constants of gates, and dead units of a recurrence."""
 
 import math
 from collections.abc import Iterator
@@ -14,41 +14,43 @@ from throughtime.types import State
 
 BINS = 20
 EDGE = 1 / 20
-"""Nearer to an end than this share of its range a value is full: tanh has less than a fifth of its slope there."""
+"""The share of its range, from either end, in which a value is saturated: tanh has a slope below 0.2 there."""
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
-NUMBERS = 2**22
-"""How many numbers one kind of activation may hold, of the steps that are looked at together."""
+VALUES_AT_A_TIME = 2**22
+"""The number of values of an activation that are held at a time, about."""
 
 
 def activations_of(run: RecordedRun) -> list[Activation]:
-    """Every kind of activation of a run, over all steps that are no padding, all rows and all units.
+    """Measure every kind of activation of a run, over all valid steps, rows and units.
 
-    Only finite values count; where none is, the mean is nan and the shares are 0. `at_low` and `at_high` are the
-    shares within a twentieth of the range of either end; of a range with one end (ReLU) the share that lies on it;
+    Only finite values count; without any, the mean is nan and the shares are 0. `at_low` and `at_high` are the shares
+    within a twentieth of the range from either end; for a range with a single end (ReLU), the share that lies on it;
     without ends 0. A unit's time constant is -1 / mean ln(kept share), 0 where it once kept nothing at all and inf
-    where it kept everything up to rounding; its quantiles are those of the units, without interpolation.
+    where it kept everything up to rounding; the quantiles are over units, without interpolation.
 
     Cost: two forward steps for every step, O(T·B·(I + H)·H); memory for 4 million values of each kind at a time.
     """
     seen: dict[str, _Extent] = {}
     for _, x, entering in _parts(run):
-        for one in run.cell.activations(run.parameters, x, entering):
-            seen.setdefault(one.name, _Extent()).widen(one.values)
+        for activation in run.cell.activations(run.parameters, x, entering):
+            seen.setdefault(activation.name, _Extent()).widen(activation.values)
     tallies: dict[str, _Tally] = {}
     for _, x, entering in _parts(run):
-        for one in run.cell.activations(run.parameters, x, entering):
-            if one.name not in tallies:
-                tallies[one.name] = _Tally(one.name, Role(one.role), one.low, one.high, seen[one.name].ends(one))
-            tallies[one.name].add(one.values)
+        for activation in run.cell.activations(run.parameters, x, entering):
+            name = activation.name
+            if name not in tallies:
+                ends = seen[name].ends(activation)
+                tallies[name] = _Tally(name, Role(activation.role), activation.low, activation.high, ends)
+            tallies[name].add(activation.values)
     return [tally.record() for tally in tallies.values()]
 
 
 def units_of(run: RecordedRun) -> Units:
-    """How many units h has, how many of them never change, and how large they are, step by step.
+    """Count the units of h and the dead ones, and measure the size of h step by step.
 
-    A unit is dead if its h takes one value, up to rounding, at all steps that are no padding and in all rows; where
-    there is only one step of one row nothing can change, and no unit is called dead. A step that no row reaches has
-    the size nan. `preactivation` is over all content activations whose cell says what they were applied to.
+    A unit is dead if its h has the same value, up to rounding, at all valid steps and in all rows; in a single step of
+    a single row no unit is called dead. A step that no row reaches has the size nan. `preactivation` is over all
+    content activations whose arguments the cell gives.
 
     Cost: two forward steps for every step, O(T·B·(I + H)·H); memory likewise.
     """
@@ -60,10 +62,10 @@ def units_of(run: RecordedRun) -> Units:
         extent.widen_units(h)
         squares.index_add_(0, numbers, h.double().square().mean(-1).cpu())
         rows.index_add_(0, numbers, torch.ones(len(numbers), dtype=torch.float64))
-        for one in run.cell.activations(run.parameters, x, entering):
-            if one.role == "content" and one.preactivation is not None:
-                applied += float(one.preactivation.double().square().sum())
-                count += one.preactivation.numel()
+        for activation in run.cell.activations(run.parameters, x, entering):
+            if activation.role == "content" and activation.preactivation is not None:
+                applied += float(activation.preactivation.double().square().sum())
+                count += activation.preactivation.numel()
     return Units(
         units=run.direct[0].shape[-1],
         dead=extent.unchanged() if rows.sum() > 1 else 0,
@@ -73,10 +75,10 @@ def units_of(run: RecordedRun) -> Units:
 
 
 def _parts(run: RecordedRun) -> Iterator[tuple[Tensor, Tensor, State]]:
-    """The steps that are no padding, some at a time: their numbers (on the CPU), inputs, and the states they enter."""
+    """Yield the valid steps in parts: their numbers (on the CPU), inputs, and the states that enter them."""
     steps, batch = run.sequence.shape
     widest = max(member.shape[-1] for member in (run.sequence.x, *run.entering))
-    length = max(1, NUMBERS // (max(1, batch) * widest))
+    length = max(1, VALUES_AT_A_TIME // (max(1, batch) * widest))
     for start in range(0, steps, length):
         stop = min(start + length, steps)
         part = run.sequence.part(start, stop, run.sequence.initial)
@@ -90,32 +92,32 @@ def _parts(run: RecordedRun) -> Iterator[tuple[Tensor, Tensor, State]]:
 
 @dataclass
 class _Extent:
-    """The least and the greatest value that came."""
+    """The least and the greatest value so far."""
 
     least: Tensor | None = None
     greatest: Tensor | None = None
 
     def widen(self, values: Tensor) -> None:
-        """By the finite ones of all these values."""
+        """Widen by the finite values, over all units together."""
         finite = values[values.isfinite()]
         if len(finite):
             self.widen_units(finite[:, None])
 
     def widen_units(self, values: Tensor) -> None:
-        """By [rows, units], for each unit of its own."""
+        """Widen by values [rows, units], each unit for itself."""
         low, high = values.amin(0), values.amax(0)
         self.least = low if self.least is None else torch.minimum(self.least, low)
         self.greatest = high if self.greatest is None else torch.maximum(self.greatest, high)
 
-    def ends(self, one: ActivationValues) -> tuple[float, float]:
-        """Those of the range where it has them, else what came; never the same value twice."""
-        low = one.low if self.least is None or math.isfinite(one.low) else float(self.least)
-        high = one.high if self.greatest is None or math.isfinite(one.high) else float(self.greatest)
+    def ends(self, activation: ActivationValues) -> tuple[float, float]:
+        """Return the ends of the range, or the extreme values where it has none; never the same value twice."""
+        low = activation.low if self.least is None or math.isfinite(activation.low) else float(self.least)
+        high = activation.high if self.greatest is None or math.isfinite(activation.high) else float(self.greatest)
         low, high = (low if math.isfinite(low) else 0.0), (high if math.isfinite(high) else 0.0)
         return (low, high) if low < high else (low, low + max(1.0, abs(low)))
 
     def unchanged(self) -> int:
-        """How many units had one value, up to rounding."""
+        """Count the units that had a single value, up to rounding."""
         assert self.least is not None and self.greatest is not None
         size = torch.maximum(self.least.abs(), self.greatest.abs())
         return int((self.greatest - self.least <= 4 * torch.finfo(size.dtype).eps * size).sum())
@@ -123,7 +125,7 @@ class _Extent:
 
 @dataclass
 class _Tally:
-    """What is counted of one kind of activation; `ends` are those of its histogram."""
+    """The counts of an activation; `ends` are those of its histogram."""
 
     name: str
     role: Role
@@ -139,7 +141,7 @@ class _Tally:
     logarithms: Tensor | None = None
 
     def add(self, values: Tensor) -> None:
-        """[rows, units]."""
+        """Count values [rows, units]."""
         finite = values[values.isfinite()]
         span = self.high - self.low
         margin = EDGE * span if math.isfinite(span) else 0.0
@@ -154,6 +156,7 @@ class _Tally:
             self.logarithms = logarithms if self.logarithms is None else self.logarithms + logarithms
 
     def record(self) -> Activation:
+        """Return the counts as shares."""
         low, high = self.ends
         of_all = 1 / max(1, self.count)
         return Activation(

@@ -1,19 +1,19 @@
-"""A verdict in words: sentences from an enumeration, with the figures that decided it."""
+"""Put a verdict into a sentence, with the figures that decided it."""
 
 import math
 from enum import Enum
 
-from throughtime.diagnosis.evidence import FEW, Evidence, factor_of
+from throughtime.diagnosis.evidence import FEW, LayerEvidence, factor_of
 from throughtime.records import NonFinite, Verdict
 from throughtime.wording import percent, plural
 
 
 class Sentence(Enum):
-    """What a finding says; the numbers are filled in."""
+    """Every sentence of a finding, with placeholders for names and numbers."""
 
-    WEIGHTS = "non-finite: there is a NaN or an infinity in the weights {layer}"
+    WEIGHTS = "non-finite: the weights {layer} hold a NaN or an infinity"
     INITIAL_STATE = (
-        "non-finite: the state that {layer} begins with, handed in as hx, holds a NaN or an infinity in row {row} "
+        "non-finite: the initial state of {layer}, passed in as hx, holds a NaN or an infinity in row {row} "
         "(counted from 0)"
     )
     INPUT = "non-finite: the input holds a NaN or an infinity at {place} (counted from 0), and nothing before it does"
@@ -33,16 +33,16 @@ class Sentence(Enum):
     )
     TRANSIENT_SO_FAR = (
         "transient growth, then decay: the median gradient of {layer} grows {peak}-fold by lag {peak_lag}; λ1 = "
-        "{exponent} per step says that it will decay, beyond the {end_lag} steps seen"
+        "{exponent} per step says that it will decay, beyond the {end_lag} steps measured"
     )
     VANISHING = "vanishing: the gradient of {layer} {fall}"
     SATURATED = (
-        "saturated: the gradient of {layer} {fall}; {saturated} of what it writes lies within a twentieth of the ends "
-        "of its range"
+        "saturated: the gradient of {layer} {fall}; {saturated} of the values that it writes lie within a twentieth of "
+        "the ends of their range"
     )
     HEALTHY = "healthy: after the {wanted} wanted the gradient of {layer} has {left} of its norm"
     HEALTHY_AS_SEEN = (
-        "healthy as far as was seen: after {left_lag} the gradient of {layer} has {left} of its norm; {wanted} are "
+        "healthy as far as was measured: after {left_lag} the gradient of {layer} has {left} of its norm; {wanted} are "
         "wanted"
     )
     HEALTHY_BY_EXPONENT = (
@@ -54,12 +54,12 @@ class Sentence(Enum):
     )
 
     def of(self, **numbers: float | int | str) -> str:
-        """The sentence with its numbers, three digits each."""
+        """Fill in names and numbers, with three digits."""
         return self.value.format(**{name: figure(number) for name, number in numbers.items()})
 
 
-def sentence(verdict: Verdict, evidence: Evidence) -> str:
-    """The verdict on a layer in words, with the figures that decided it."""
+def sentence(verdict: Verdict, evidence: LayerEvidence) -> str:
+    """Return the verdict on a layer in words, with the figures that decided it."""
     layer = evidence.layer.name
     match verdict:
         case Verdict.NO_GRADIENT:
@@ -81,8 +81,8 @@ def sentence(verdict: Verdict, evidence: Evidence) -> str:
             return _healthy(evidence)
 
 
-def _growth(evidence: Evidence) -> str:
-    """ "by a factor of 1.2 per step (λ1 = 0.182 ± 0.001), 95.4-fold by lag 25"."""
+def _growth(evidence: LayerEvidence) -> str:
+    """Return the growth in words: "by a factor of 1.2 per step (λ1 = 0.182 ± 0.001), 95.4-fold by lag 25"."""
     parts = []
     if evidence.exponent is not None and evidence.sign > 0:
         factor = factor_of(evidence.exponent)
@@ -92,11 +92,11 @@ def _growth(evidence: Evidence) -> str:
     return ", ".join(parts)
 
 
-def _exponent(evidence: Evidence) -> str:
+def _exponent(evidence: LayerEvidence) -> str:
     return f"{evidence.exponent:.3g}" + (f" ± {evidence.error:.2g}" if evidence.error > 0 else "")
 
 
-def _transient(evidence: Evidence) -> str:
+def _transient(evidence: LayerEvidence) -> str:
     so_far = not evidence.fell and evidence.sign < 0
     return (Sentence.TRANSIENT_SO_FAR if so_far else Sentence.TRANSIENT).of(
         layer=evidence.layer.name,
@@ -108,8 +108,8 @@ def _transient(evidence: Evidence) -> str:
     )
 
 
-def _fall(evidence: Evidence) -> str:
-    """ "falls to 1 % within 7.9 steps (90 %: 7.2 to 8.8), and 25 are wanted"."""
+def _fall(evidence: LayerEvidence) -> str:
+    """Return the fall in words: "falls to 1 % within 7.9 steps (90 %: 7.2 to 8.8), and 25 are wanted"."""
     horizon = evidence.horizon
     if horizon is not None and horizon.lag <= evidence.wanted:
         bounds = f" (90 %: {horizon.low:.1f} to {horizon.high:.1f})" if horizon.low <= horizon.high else ""
@@ -124,7 +124,7 @@ def _fall(evidence: Evidence) -> str:
     )
 
 
-def _healthy(evidence: Evidence) -> str:
+def _healthy(evidence: LayerEvidence) -> str:
     layer = evidence.layer.name
     if evidence.left is None or not evidence.has_curve:
         if evidence.exponent is None:
@@ -139,25 +139,25 @@ def _healthy(evidence: Evidence) -> str:
     )
 
 
-def notes(verdict: Verdict, evidence: Evidence) -> list[str]:
-    """What makes the verdict uncertain."""
+def notes(verdict: Verdict, evidence: LayerEvidence) -> list[str]:
+    """Return the reasons why the verdict is uncertain."""
     if verdict not in (Verdict.VANISHING, Verdict.SATURATED, Verdict.HEALTHY) or not evidence.has_curve:
         return []
-    found, horizon = [], evidence.horizon
+    reasons, horizon = [], evidence.horizon
     if evidence.samples < FEW:
-        found.append(f"uncertain: from {plural(evidence.samples, 'sample')} only")
+        reasons.append(f"uncertain: from {plural(evidence.samples, 'sample')} only")
     if horizon is not None and horizon.low < evidence.wanted < horizon.high:
         reach = f"{horizon.low:.1f} to {horizon.high:.1f}"
-        found.append(f"close: it falls to 1 % within {reach} steps, with 90 % confidence")
-    return found
+        reasons.append(f"close: the gradient falls to 1 % within {reach} steps, with 90 % confidence")
+    return reasons
 
 
 def figure(number: float | int | str) -> str:
-    """A number as a sentence shows it: three digits."""
+    """Return a number as a sentence shows it, with three digits."""
     return f"{number:.3g}" if isinstance(number, float) else str(number)
 
 
 def place(nonfinite: NonFinite) -> str:
-    """Where, in words."""
+    """Return where a value is not finite, in words."""
     of_layer = f" of {nonfinite.layer}" if nonfinite.layer else ""
     return f"step {nonfinite.step}, row {nonfinite.row}{of_layer}" if nonfinite.step >= 0 else f"some step{of_layer}"

@@ -1,4 +1,4 @@
-"""What each lag contributes to the gradient of a recurrence's own parameters."""
+"""Shares of lags: the part of each lag in the gradient of a recurrence's parameters."""
 
 import math
 
@@ -10,16 +10,16 @@ from throughtime.models.recording import RecordedRun
 from throughtime.records import LagShare
 
 BUDGET = 2 * 10**11
-"""Multiplications by a weight, at most: a few seconds on one core."""
+"""The number of multiplications by a weight, at most: a few seconds on one core."""
 
 
 def shares_of(run: RecordedRun) -> list[LagShare]:
-    """‖·‖ of the parts of ∂L/∂θ by way of the lags 0, 1, 2 … 3, 4 … 7, …, whose sum, as vectors, is ∂L/∂θ ([HSK] (10)).
+    """Return the norms of the parts of ∂L/∂θ by way of the lags 0, 1, 2 … 3, 4 … 7, …; the sum of the parts is ∂L/∂θ.
 
-    Every lag takes a backward step of all steps at once, so all of them cost T²·B·P. That is kept within `BUDGET`
-    by taking the longest rows only, as many as it allows, and of the longest one only its last steps where it does
-    not allow one; the losses are then those of these rows and steps. It ends early where nothing above rounding
-    reaches further; where the losses' own gradients are not finite, there are none.
+    This is [HSK] (10), summed by lag. Every lag takes a backward step of all steps at once, so that all lags cost
+    T²·B·P. To stay within `BUDGET`, only the longest rows are taken, as many as it allows, or only the last steps of
+    the longest row; the losses are then those of these rows and steps. The sum ends early where no gradient above
+    rounding reaches further. Without finite gradients of the losses there are no shares.
     """
     if not all(bool(member.isfinite().all()) for member in run.direct):
         return []
@@ -30,20 +30,22 @@ def shares_of(run: RecordedRun) -> list[LagShare]:
     largest = max(member.abs().max().item() for member in part.direct)
     with torch.no_grad():
         gradients = exact_by_lag(part, bands, least=largest * torch.finfo(part.direct[0].dtype).eps)
-    norms = [_norm(list(one.values())) for one in gradients]
+    norms = [_norm(list(by_name.values())) for by_name in gradients]
     return [LagShare(band.start, band.stop, norm) for band, norm in zip(bands, norms, strict=True)]
 
 
 def _norm(gradients: list[Tensor]) -> float:
-    """‖·‖ of all of them together, whose squares may not be numbers: each is taken in parts of its largest entry."""
+    """Return their joint norm, with entries in units of the largest entry, so that no square overflows."""
     largest = max((gradient.abs().max().item() for gradient in gradients if gradient.numel()), default=0.0)
     if not 0 < largest < math.inf:
         return largest
-    return largest * math.hypot(*(float(torch.linalg.vector_norm(one.double() / largest)) for one in gradients))
+    return largest * math.hypot(
+        *(float(torch.linalg.vector_norm(gradient.double() / largest)) for gradient in gradients)
+    )
 
 
 def affordable(run: RecordedRun, budget: float) -> RecordedRun:
-    """The part of the run whose lags cost no more than `budget` multiplications."""
+    """Return the part of the run whose lags cost at most `budget` multiplications."""
     steps, rows = run.sequence.shape
     weights = max(1, sum(value.numel() for value in run.parameters.values()))
     count = int(budget // (steps**2 * weights))

@@ -1,4 +1,4 @@
-"""Eigenvalues and singular values of the recurrent weights, and of the state Jacobians along a trajectory."""
+"""Spectra: eigenvalues and singular values of the recurrent weights and of the state Jacobians."""
 
 import math
 
@@ -6,9 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from throughtime.cells.affine import AffineCell
 from throughtime.cells.base import check_size
-from throughtime.cells.elman import ElmanCell
 from throughtime.diagnosis.directions import moving
 from throughtime.diagnosis.finite import check_finite, checked_parameters
 from throughtime.diagnosis.transient import power_norms, spectral_norm
@@ -17,25 +15,25 @@ from throughtime.records import MatrixSpectrum, Spectrum
 from throughtime.types import Parameters
 
 LAGS = 64
-"""The largest power of a weight matrix whose norm is taken."""
+"""The largest power of a weight matrix whose norm is computed."""
 
 
 def spectrum_of(run: RecordedRun, samples: int = 16) -> Spectrum:
-    """Spectra of the recurrent weights, and of J_t = ∂s_t/∂s_{t-1} at steps of a recorded run, in float64.
+    """Compute the spectra of the recurrent weights and of J_t = ∂s_t/∂s_{t-1} along a recorded run, in float64.
 
     Args:
         run: the trajectory, of a cell with S state entries.
-        samples: at how many (step, row), evenly chosen among those where s_t comes from s_{t-1} (neither padded nor
-            just reset), J_t is taken; all of them where there are fewer.
+        samples: the number of (step, row) at which J_t is taken, evenly chosen among those where s_t comes from s_{t-1}
+            (neither padded nor just reset); all of them where there are fewer.
 
     Returns:
-        The weights gate by gate, under the cell's names for its gates, or "weight_hh" of a cell with one block; none
-        of a cell that is a function. A block that is not square, as under a projection, has singular values only.
-        `bound` is γ σ_max(W_hh) with γ = max φ' = 1 for an Elman cell (Pascanu, Mikolov & Bengio 2013): no product of
-        k Jacobians has a larger norm than its k-th power.
+        The weights gate by gate, under the names of the gates, or "weight_hh" for a cell with one block; a cell that is
+        a function has none. A block that is not square, as under a projection, has singular values only.
+        `bound` is γ σ_max(W_hh), γ the cell's `slope_bound`, 1 for an Elman cell (Pascanu, Mikolov & Bengio 2013): no
+        product of k Jacobians has a larger norm than its k-th power.
 
     Raises:
-        ArgumentError: samples is no positive whole number.
+        ArgumentError: samples is not a positive whole number.
         NonFiniteError: a weight, a state, or a derivative at one of these steps is NaN or infinite.
 
     Cost: O(G·64·H³ + samples·S³), G the number of gates. When not to use it: eigenvalues of one matrix say little
@@ -43,11 +41,11 @@ def spectrum_of(run: RecordedRun, samples: int = 16) -> Spectrum:
     """
     check_size("samples", samples, least=1)
     parameters = checked_parameters(run.parameters)
-    blocks = weight_blocks(run.cell, parameters) if isinstance(run.cell, AffineCell) else {}
+    blocks, slope = run.cell.recurrent_blocks(parameters), run.cell.slope_bound
     jacobians = _sampled(run, parameters, samples)
     eigenvalues = torch.linalg.eigvals(jacobians)
     norms = torch.linalg.matrix_norm(jacobians, 2)
-    bound = spectral_norm(blocks["weight_hh"]) if isinstance(run.cell, ElmanCell) else None
+    bound = None if slope is None else slope * spectral_norm(blocks["weight_hh"])
     return Spectrum(
         {name: matrix_spectrum(block) for name, block in blocks.items()},
         torch.view_as_real(eigenvalues.flatten()).tolist(),
@@ -57,24 +55,15 @@ def spectrum_of(run: RecordedRun, samples: int = 16) -> Spectrum:
     )
 
 
-def weight_blocks(cell: AffineCell, parameters: Parameters) -> dict[str, Float[Tensor, "hidden output"]]:
-    """The blocks of W_hh by the names of their gates."""
-    weight = parameters["weight_hh"].detach()
-    if cell.gates == 1:
-        return {"weight_hh": weight}
-    names = cell.gate_names or tuple(f"weight_hh block {gate}" for gate in range(cell.gates))
-    return dict(zip(names, weight.split(cell.hidden_size), strict=True))
-
-
 def matrix_spectrum(matrix: Float[Tensor, "rows columns"]) -> MatrixSpectrum:
-    """The spectrum of one block, which must be finite."""
+    """Return the spectrum of a block of weights, which must be finite."""
     singular = torch.linalg.svdvals(matrix).tolist()
     if matrix.shape[0] != matrix.shape[1]:
         return MatrixSpectrum([], singular, math.nan, math.nan, [])
     eigenvalues = torch.linalg.eigvals(matrix)
-    size, own = float(torch.linalg.matrix_norm(matrix)), float(torch.linalg.vector_norm(eigenvalues))
-    # Of a normal matrix the two are equal, up to rounding.
-    departure = math.sqrt(max(0.0, (size - own) * (size + own))) / size if size else 0.0
+    size, normal_size = float(torch.linalg.matrix_norm(matrix)), float(torch.linalg.vector_norm(eigenvalues))
+    # The two are equal, up to rounding, for a normal matrix.
+    departure = math.sqrt(max(0.0, (size - normal_size) * (size + normal_size))) / size if size else 0.0
     radius = float(eigenvalues.abs().max())
     return MatrixSpectrum(
         torch.view_as_real(eigenvalues).tolist(), singular, radius, departure, power_norms(matrix, LAGS)
@@ -82,7 +71,7 @@ def matrix_spectrum(matrix: Float[Tensor, "rows columns"]) -> MatrixSpectrum:
 
 
 def _sampled(run: RecordedRun, parameters: Parameters, samples: int) -> Float[Tensor, "samples size size"]:
-    """J_t at evenly chosen (step, row)."""
+    """Return J_t at evenly chosen (step, row)."""
     moves = moving(run.sequence)
     places = moves.nonzero()
     chosen = torch.linspace(0, max(0, len(places) - 1), min(samples, len(places))).round().long()

@@ -1,4 +1,4 @@
-"""How far the powers of a matrix grow before they decay: what its eigenvalues do not say."""
+"""Transient growth: how far the powers of a matrix grow before they decay."""
 
 import math
 import sys
@@ -12,17 +12,17 @@ from throughtime.cells.base import check_size
 from throughtime.errors import ArgumentError, NonFiniteError
 
 DISTANCES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003)
-"""|z| - 1 of the points at which Kreiss's constant is bounded."""
+"""The distances |z| - 1 of the points at which Kreiss's constant is bounded."""
 ANGLES = 24
 
 
 @dataclass(frozen=True)
 class TransientGrowth:
-    """What `transient_growth` found.
+    """The growth of the powers of a matrix W.
 
     Attributes:
-        peak: the largest ‖W^k‖ for k = 0, 1, …, that is at least 1.
-        lag: the k at which it is reached.
+        peak: the largest ‖W^k‖ for k = 0, 1, …, at least 1.
+        lag: the k of the peak.
         kreiss: a lower bound on Kreiss's constant sup (|z| - 1) ‖(zI - W)⁻¹‖ over |z| > 1, and so on the supremum of
             ‖W^k‖ over all k.
     """
@@ -33,19 +33,19 @@ class TransientGrowth:
 
 
 def transient_growth(matrix: Float[Tensor, "size size"], lags: int = 64) -> TransientGrowth:
-    """How far the powers of W grow, whatever its eigenvalues are.
+    """Measure how far the powers of a matrix grow, whatever its eigenvalues are.
 
-    All powers of a matrix with a spectral radius below 1 decay in the end, those of a non-normal one may grow first.
-    For a linear recurrence this is the gradient's growth by lag; else W is one step's Jacobian, or a rough guide.
-    Kreiss's matrix theorem (see Trefethen & Embree 2005, chapter 18) bounds the supremum of ‖W^k‖ from below without
-    any power of W; the bound is taken at 6 × 24 points z.
+    All powers of a matrix with a spectral radius below 1 decay in the end; the powers of a non-normal matrix may grow
+    first. For a linear recurrence this is the gradient's growth by lag; in other cases W is the Jacobian of a step, or
+    a rough guide. Kreiss's matrix theorem (see Trefethen & Embree 2005, chapter 18) bounds the supremum of ‖W^k‖ from
+    below without any power of W; the bound is taken at 6 × 24 points z.
 
     Args:
         matrix: W, square.
         lags: the largest k; the powers stop earlier where they would overflow.
 
     Raises:
-        ArgumentError: matrix is not square, or lags no positive whole number.
+        ArgumentError: matrix is not square, or lags is not a positive whole number.
         NonFiniteError: matrix holds a NaN or an infinity.
 
     Cost: O((lags + 144) S³), in float64.
@@ -57,7 +57,7 @@ def transient_growth(matrix: Float[Tensor, "size size"], lags: int = 64) -> Tran
     """
     check_size("lags", lags, least=1)
     if matrix.dim() != 2 or matrix.shape[0] != matrix.shape[1]:
-        raise ArgumentError(f"matrix has the shape {tuple(matrix.shape)}; powers need a square one")
+        raise ArgumentError("matrix", f"has the shape {tuple(matrix.shape)}", "it must be square")
     if not bool(matrix.isfinite().all()):
         raise NonFiniteError("matrix holds a NaN or an infinity, so its powers have no norm")
     norms = power_norms(matrix.detach().double(), lags)
@@ -66,22 +66,22 @@ def transient_growth(matrix: Float[Tensor, "size size"], lags: int = 64) -> Tran
 
 
 def power_norms(matrix: Float[Tensor, "size size"], lags: int) -> list[float]:
-    """‖W^k‖_2 for k = 0 … lags, or to the last power that is sure not to overflow."""
+    """Return ‖W^k‖_2 for k = 0 … lags, or to the last power that cannot overflow."""
     power, norms = torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device), [1.0]
-    own = spectral_norm(matrix)
-    while len(norms) <= lags and norms[-1] * own * len(matrix) < sys.float_info.max:
+    factor = spectral_norm(matrix)
+    while len(norms) <= lags and norms[-1] * factor * len(matrix) < sys.float_info.max:
         power = power @ matrix
         norms.append(spectral_norm(power))
     return norms
 
 
 def spectral_norm(matrix: Float[Tensor, "rows columns"]) -> float:
-    """The largest singular value."""
+    """Return the largest singular value."""
     return float(torch.linalg.svdvals(matrix)[0])
 
 
 def _kreiss(matrix: Tensor) -> float:
-    """The largest (|z| - 1) / σ_min(zI - W) over a grid; the lower half plane repeats the upper one, as W is real."""
+    """Return the largest (|z| - 1) / σ_min(zI - W) over a grid in the upper half plane; W is real."""
     identity, best = torch.eye(len(matrix), dtype=torch.complex128, device=matrix.device), 0.0
     for distance in DISTANCES:
         for angle in range(ANGLES):

@@ -1,21 +1,21 @@
-"""The verdict on a flow of gradients: which of a few things it is like, by which numbers, in one sentence."""
+"""Judge a flow of gradients: a verdict, the numbers that decided it, a sentence, and suggestions."""
 
 import math
 
-from throughtime.diagnosis.evidence import ERRORS, GONE, Evidence
+from throughtime.diagnosis.advice import after, after_nonfinite, after_too_short
+from throughtime.diagnosis.evidence import ERRORS, GONE, LayerEvidence
 from throughtime.diagnosis.sentences import Sentence, notes, place, sentence
-from throughtime.diagnosis.suggestions import after, after_nonfinite, after_too_short
 from throughtime.errors import ArgumentError
 from throughtime.records import Finding, Flow, LayerFlow, NonFinite, Source, Verdict
 
 GROWTH = 10.0
-"""A gradient that grows less than this over all steps is left alone: an update of usual size survives it."""
+"""The growth over all steps up to which a gradient is accepted: updates of usual size survive it."""
 PEAK = 3.0
-"""A median that peaks lower than this is not called growth: gates and readouts change a norm by as much."""
+"""The peak from which on a median is called growth: gates and readouts alone change a norm by nearly as much."""
 BOUNDED = 1.5
-"""In its second half a state that has settled is as large as in its first, one that adds up noise 1.8 times."""
+"""The growth of a settled state from its first half to its second, at most; a sum of noise grows 1.8-fold."""
 FULL = 0.5
-"""From this share of full values on, most factors of the gradient are those of a full activation."""
+"""The share of saturated values from which on they are most factors of the gradient."""
 
 SEVERITY = (
     Verdict.NON_FINITE,
@@ -28,36 +28,35 @@ SEVERITY = (
     Verdict.HEALTHY,
     Verdict.TOO_SHORT,
 )
-"""The worst first: what stops training, what makes it diverge, what makes it slow, what says nothing."""
+"""The verdicts, the worst first: training stops, diverges, is slow; last, those that say nothing."""
 
 
 def judge(flow: Flow) -> Finding:
-    """Decide what the gradient's flow is like, from its record alone, whose `finding` is not read.
+    """Judge the flow of a gradient by its record; the record's `finding` is not read.
 
-    In this order, for each layer; the worst layer decides (`SEVERITY`; among equals the one with the greatest or
-    least gradient at the wanted lag, and without a gradient the one nearest to the loss; one that is too short only
-    where all are, else the sentence names it):
+    Each layer is judged in the order below, and the worst layer decides (`SEVERITY`). Among equals it is the layer with
+    the greatest or least gradient at the wanted lag; without a gradient, the layer nearest to the loss. A layer that is
+    too short decides only where all are; otherwise the sentence names it.
 
-    1. Something is NaN or infinite: NON_FINITE, where it was met first, for the whole model. No row has a step:
+    1. A value is NaN or infinite: NON_FINITE for the whole model, with the first such place. No row has a step:
        TOO_SHORT.
-    2. ‖∂L/∂s_t‖ is 0 at all steps, or the weights' gradient is by way of every lag: NO_GRADIENT.
+    2. ‖∂L/∂s_t‖ is 0 at all steps, or the weights' gradient is 0 by way of every lag: NO_GRADIENT.
     3. T is 1, or no loss has a step before it: TOO_SHORT.
     4. The gradient grows. λ1 > 0 by more than twice its error, by so much that e^(λ1 (T - 1)) ≥ 10, and the lag curve
        does not end below 1 after a fall; or the curve ends at 10 or more, and λ1 is not certainly below 0. CHAOTIC if
-       λ1 is certainly above 0, the layer is not linear, and its state stays bounded: by what it is made of, or because
-       in the second half of the steps it is at most 1.5 times as large as in the first. Else EXPLODING.
+       λ1 is certainly above 0, the layer is not linear, and its state stays bounded: because its activations are, or
+       because it is at most 1.5 times as large in the second half of the steps as in the first. Else EXPLODING.
     5. The curve's median peaks at a lag above 0 with at least 3, and it has fallen to 1/e of its peak at the end, or
        the peak is 10 or more, or λ1 is certainly below 0: TRANSIENT.
-    6. Less than 1 % is left at the wanted lag (or at the last lag seen before it; without a curve, by λ1 for certain):
-       SATURATED where half of the values of a content activation lie within a twentieth of the ends of its range, else
-       VANISHING.
-    7. HEALTHY. Gates that stay open, or a growth below 3, are no illness.
+    6. Less than 1 % is left at the wanted lag (or at the last lag measured before it; without a curve, by λ1 for
+       certain): SATURATED where half of the values of a content activation lie within a twentieth of the ends of its
+       range, else VANISHING.
+    7. HEALTHY. Gates that stay open, or a growth below 3, are no fault.
 
-    In a layer below others of its module the curve may rise because these hand down in time what they keep; there the
-    layer's own gains ‖∂s_t/∂s_{t-k}‖ stand for the curve in 4 and 5.
-    λ1 of a linear Elman layer is ln|λ| of its weights; of others it is as measured, and without an error it
-    decides nothing; -inf, in place of a curve, is vanishing. A median of fewer than five samples is called uncertain
-    in the sentence.
+    Below other layers of its module, a layer's curve may rise because the layers above hand down what they keep; the
+    layer's gains ‖∂s_t/∂s_{t-k}‖ stand for the curve in 4 and 5 then.
+    λ1 of a linear Elman layer is ln|λ| of its weights. Any other λ1 is as measured, and decides nothing without an
+    error; -inf, in place of a curve, is vanishing. The sentence calls a median of fewer than five samples uncertain.
 
     Raises:
         ArgumentError: the flow has no layer and nothing in it is NaN or infinite.
@@ -65,27 +64,27 @@ def judge(flow: Flow) -> Finding:
     if flow.nonfinite is not None:
         return _nonfinite(flow, flow.nonfinite)
     if not flow.layers:
-        raise ArgumentError("flow has no layers; a verdict needs the record of at least one recurrent layer")
+        raise ArgumentError("flow", "has no layers", "it must record at least one recurrent layer")
     for layer in flow.layers:
         step = next((t for t in reversed(range(len(layer.by_step))) if not math.isfinite(layer.by_step[t])), None)
         if step is not None:
             return _nonfinite(flow, NonFinite(Source.GRADIENT, layer.name, step, -1))
-    judged = [(_verdict(one), one) for one in (Evidence.of(flow, layer) for layer in flow.layers)]
+    judged = [(_verdict(each), each) for each in (LayerEvidence.of(flow, layer) for layer in flow.layers)]
     verdict, evidence = min(judged[::-1], key=_badness)
-    too_short = [one.layer.name for here, one in judged if here is Verdict.TOO_SHORT]
+    too_short = [other.layer for kind, other in judged if kind is Verdict.TOO_SHORT]
     short = too_short if len(too_short) < len(judged) else []
-    said = [*notes(verdict, evidence), *(f"no loss of {name} has a step before it" for name in short)]
+    said = [*notes(verdict, evidence), *(f"no loss of {layer.name} has a step before it" for layer in short)]
     return Finding(
         verdict=verdict,
         layer="" if verdict is Verdict.TOO_SHORT else evidence.layer.name,
         numbers=evidence.numbers(),
         sentence=sentence(verdict, evidence) + "".join(f" ({note})" for note in said),
-        suggestions=after(verdict, evidence) + [one for name in short for one in after_too_short(name)],
+        suggestions=after(verdict, evidence) + [suggestion for layer in short for suggestion in after_too_short(layer)],
     )
 
 
-def _badness(judged: tuple[Verdict, Evidence]) -> tuple[int, float]:
-    """Less is worse."""
+def _badness(judged: tuple[Verdict, LayerEvidence]) -> tuple[int, float]:
+    """Return a key for sorting; the smallest is the worst."""
     verdict, evidence = judged
     if verdict is Verdict.NO_GRADIENT:
         return SEVERITY.index(verdict), 0.0
@@ -94,7 +93,7 @@ def _badness(judged: tuple[Verdict, Evidence]) -> tuple[int, float]:
     return SEVERITY.index(verdict), -(evidence.peak or 0.0) if growing else left
 
 
-def _verdict(evidence: Evidence) -> Verdict:
+def _verdict(evidence: LayerEvidence) -> Verdict:
     if evidence.has_no_step:
         return Verdict.TOO_SHORT
     if _silent(evidence.layer):
@@ -116,7 +115,7 @@ def _silent(layer: LayerFlow) -> bool:
     return not any(layer.by_step) or (bool(layer.shares) and not any(share.norm for share in layer.shares))
 
 
-def _grows(evidence: Evidence) -> bool:
+def _grows(evidence: LayerEvidence) -> bool:
     above, end = evidence.sign, evidence.end or 0.0
     by_exponent = above > 0 and (evidence.exponent or 0.0) * (evidence.steps - 1) >= math.log(GROWTH)
     if by_exponent and not (evidence.fell and end < 1):
@@ -124,12 +123,12 @@ def _grows(evidence: Evidence) -> bool:
     return evidence.has_growth and end >= GROWTH and above >= 0
 
 
-def _is_chaotic(evidence: Evidence) -> bool:
+def _is_chaotic(evidence: LayerEvidence) -> bool:
     still = evidence.state_growth is not None and evidence.state_growth <= BOUNDED
     return evidence.sign > 0 and not evidence.layer.linear and (still or evidence.saturated is not None)
 
 
-def _vanishes(evidence: Evidence) -> bool:
+def _vanishes(evidence: LayerEvidence) -> bool:
     if evidence.has_curve and evidence.left is not None:
         return evidence.left < GONE
     if evidence.exponent is None or evidence.exponent == -math.inf:
@@ -137,12 +136,12 @@ def _vanishes(evidence: Evidence) -> bool:
     return evidence.sign < 0 and (evidence.exponent + ERRORS * evidence.error) * evidence.wanted < math.log(GONE)
 
 
-def _nonfinite(flow: Flow, found: NonFinite) -> Finding:
-    handed_in = found.source is Source.INPUT and found.step < 0 <= found.row
-    kind = Sentence.INITIAL_STATE if handed_in else Sentence[found.source.name]
-    said = kind.of(layer=found.layer or "the model", loss=flow.loss, place=place(found), row=found.row)
-    layer = next((one for one in flow.layers if one.name == found.layer), None)
-    numbers = {"step": float(found.step), "row": float(found.row)} if found.step >= 0 else {}
+def _nonfinite(flow: Flow, first: NonFinite) -> Finding:
+    is_initial_state = first.source is Source.INPUT and first.step < 0 <= first.row
+    kind = Sentence.INITIAL_STATE if is_initial_state else Sentence[first.source.name]
+    said = kind.of(layer=first.layer or "the model", loss=flow.loss, place=place(first), row=first.row)
+    layer = next((layer for layer in flow.layers if layer.name == first.layer), None)
+    numbers = {"step": float(first.step), "row": float(first.row)} if first.step >= 0 else {}
     return Finding(
-        Verdict.NON_FINITE, found.layer, numbers | {"loss": flow.loss}, said, after_nonfinite(found, flow.loss, layer)
+        Verdict.NON_FINITE, first.layer, numbers | {"loss": flow.loss}, said, after_nonfinite(first, flow.loss, layer)
     )

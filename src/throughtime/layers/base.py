@@ -6,7 +6,7 @@ from abc import ABC
 from collections.abc import Sequence as Ordered
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,13 @@ from throughtime.sequences.tap import Tap
 from throughtime.types import Parameters, State
 
 
+class Place(NamedTuple):
+    """Where a recurrence stands in a stack: its layer, counted from 0 at the input, and its direction."""
+
+    depth: int
+    reverse: bool
+
+
 @dataclass(frozen=True)
 class Direction:
     """One direction of one layer of a stack.
@@ -34,17 +41,17 @@ class Direction:
         index: its place among all, layer by layer, which is also that of its states.
         cell: the step.
         kernel: the cell's, if it has one.
+        place: its layer, and whether it runs from the last step to the first.
         suffix: what its parameters' names end with: "l0", "l0_reverse", "l1", …
         names: the cell's name of each parameter, and the layer's.
-        is_reverse: whether it runs from the last step to the first.
     """
 
     index: int
     cell: Cell
     kernel: Runner | None
+    place: Place
     suffix: str
     names: tuple[tuple[str, str], ...]
-    is_reverse: bool
 
     def parameters(self, owner: nn.Module) -> dict[str, Tensor]:
         """Gather the parameters by the cell's names."""
@@ -94,22 +101,22 @@ class RecurrentLayer(nn.Module, ABC):
         self._stack: list[list[Direction]] = []
         for layer, cell in enumerate(cells):
             self.gradient.check(cell)
-            directions = (False, True)[: 1 + self.bidirectional]
-            self._stack.append([self._add(cell, layer, is_reverse, device, dtype) for is_reverse in directions])
+            directions = (False, True) if self.bidirectional else (False,)
+            places = [Place(layer, reverse) for reverse in directions]
+            self._stack.append([self._add(cell, place, device, dtype) for place in places])
         self._state_sizes = dict(cells[0].state_sizes)
         for name, size in self._state_sizes.items() if self.learn_initial_state else ():
             like = next(self.parameters(), torch.empty(0, device=device, dtype=dtype))
             zeros = like.new_zeros(self.num_layers * (1 + self.bidirectional), size)
             self.register_parameter(f"{name}_0", nn.Parameter(zeros))
 
-    def _add(
-        self, cell: Cell, layer: int, is_reverse: bool, device: torch.device | str | None, dtype: torch.dtype | None
-    ) -> Direction:
-        suffix, values = f"l{layer}{'_reverse' if is_reverse else ''}", cell.initial_parameters(device, dtype)
+    def _add(self, cell: Cell, place: Place, device: torch.device | str | None, dtype: torch.dtype | None) -> Direction:
+        suffix = f"l{place.depth}_reverse" if place.reverse else f"l{place.depth}"
+        values = cell.initial_parameters(device, dtype)
         for name, value in values.items():
             self.register_parameter(f"{name}_{suffix}", nn.Parameter(value))
         names = tuple((name, f"{name}_{suffix}") for name in values)
-        direction = Direction(len(self._directions), cell, kernel_of(cell), suffix, names, is_reverse)
+        direction = Direction(len(self._directions), cell, kernel_of(cell), place, suffix, names)
         self._directions.append(direction)
         return direction
 
@@ -137,6 +144,11 @@ class RecurrentLayer(nn.Module, ABC):
     def all_weights(self) -> list[list[Tensor]]:
         """The parameters of each layer and direction, as torch.nn has them."""
         return [list(direction.parameters(self).values()) for direction in self._directions]
+
+    @property
+    def places(self) -> list[Place]:
+        """The places of the recurrences, in the order in which they run and a tap records them."""
+        return [direction.place for direction in self._directions]
 
     def cell_and_parameters(self, depth: int) -> tuple[Cell, Parameters]:
         """Return the cell of a layer, counted from 0 at the input, and its parameters by the cell's names."""
@@ -270,14 +282,14 @@ class RecurrentLayer(nn.Module, ABC):
             "bidirectional": self.bidirectional,
             "learn_initial_state": self.learn_initial_state,
         }
-        cells = [repr(direction.cell) for direction in self._directions if not direction.is_reverse]
+        cells = [repr(direction.cell) for direction in self._directions if not direction.place.reverse]
         return ", ".join([*cells, *(f"{name}={value}" for name, value in options.items() if value), f"{self.gradient}"])
 
 
 def _sequence(direction: Direction, x: Tensor, batch: Batch, initial: State, at_rest: State) -> Sequence:
     masks = (batch.lengths, batch.resets, batch.batch_sizes)
     one_hot = 0 if x.is_floating_point() else direction.cell.input_size
-    return Sequence(x, initial, at_rest, *masks, direction.is_reverse, one_hot)
+    return Sequence(x, initial, at_rest, *masks, direction.place.reverse, one_hot)
 
 
 def _stacked(members: tuple[Tensor, ...]) -> Tensor:

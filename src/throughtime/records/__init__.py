@@ -1,25 +1,27 @@
-"""What runs and diagnoses leave behind, and what reads it later. No torch here, so that reports stay light."""
+"""Records of runs and diagnoses: plain data classes and the files that hold them, without torch."""
 
 from throughtime.records.files import write_aside as write_aside
+from throughtime.records.finding import Finding as Finding
+from throughtime.records.finding import NonFinite as NonFinite
+from throughtime.records.finding import Source as Source
+from throughtime.records.finding import Verdict as Verdict
 from throughtime.records.flow import DIAGNOSES as DIAGNOSES
-from throughtime.records.flow import Activation as Activation
-from throughtime.records.flow import Finding as Finding
+from throughtime.records.flow import CellTraits as CellTraits
 from throughtime.records.flow import Flow as Flow
-from throughtime.records.flow import GainMap as GainMap
-from throughtime.records.flow import Horizon as Horizon
-from throughtime.records.flow import LagCurve as LagCurve
-from throughtime.records.flow import LagShare as LagShare
+from throughtime.records.flow import KeepGate as KeepGate
 from throughtime.records.flow import LayerFlow as LayerFlow
-from throughtime.records.flow import Lyapunov as Lyapunov
-from throughtime.records.flow import MatrixSpectrum as MatrixSpectrum
-from throughtime.records.flow import NonFinite as NonFinite
-from throughtime.records.flow import Role as Role
-from throughtime.records.flow import Source as Source
-from throughtime.records.flow import Spectrum as Spectrum
-from throughtime.records.flow import Units as Units
-from throughtime.records.flow import Verdict as Verdict
 from throughtime.records.flow import read_flows as read_flows
 from throughtime.records.flow import write_flows as write_flows
+from throughtime.records.measures import Activation as Activation
+from throughtime.records.measures import GainMap as GainMap
+from throughtime.records.measures import Horizon as Horizon
+from throughtime.records.measures import LagCurve as LagCurve
+from throughtime.records.measures import LagShare as LagShare
+from throughtime.records.measures import Lyapunov as Lyapunov
+from throughtime.records.measures import MatrixSpectrum as MatrixSpectrum
+from throughtime.records.measures import Role as Role
+from throughtime.records.measures import Spectrum as Spectrum
+from throughtime.records.measures import Units as Units
 from throughtime.records.run import CHECKPOINT as CHECKPOINT
 from throughtime.records.run import CONFIG as CONFIG
 from throughtime.records.run import FORMAT as FORMAT

@@ -1,4 +1,4 @@
-"""One page from the records of a run or of a diagnosis: figures, tables and sentences, without a network."""
+"""Reports: a self-contained page of figures, tables and sentences from the records of a run or diagnosis."""
 
 from throughtime.report.flow import figure_of_flow as figure_of_flow
 from throughtime.report.flow import page_of_flow as page_of_flow

@@ -1,4 +1,4 @@
-"""What units and gates do: saturation, histograms, time constants, dead units, the size of the state."""
+"""Exhibits on units and gates: saturation, histograms, time constants, dead units, the size of the state."""
 
 import math
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ _ROLES = {Role.CONTENT: "content", Role.KEEP: "keeps the state", Role.GATE: "gat
 
 
 def saturation(last: Sequence[LayerFlow]) -> Exhibit:
-    """The shares of values at the ends of their range, activation by activation."""
+    """Show the shares of values at the ends of their range, activation by activation."""
     heads = ["activation", "role", "mean", "% at the low end", "% at the high end"]
     tables = [
         table(
             f"{layer.name}: saturation",
             heads,
-            [[one.name, _ROLES[one.role], one.mean, 100 * one.at_low, 100 * one.at_high] for one in layer.activations],
+            [_shares_row(activation) for activation in layer.activations],
         )
         for layer in last
         if layer.activations
@@ -28,29 +28,35 @@ def saturation(last: Sequence[LayerFlow]) -> Exhibit:
     return Exhibit("Saturation", LookFor.SATURATION.value, [_saturation_panel(layer) for layer in last], tables)
 
 
+def _shares_row(activation: Activation) -> list[str | float]:
+    shares = 100 * activation.at_low, 100 * activation.at_high
+    return [activation.name, _ROLES[activation.role], activation.mean, *shares]
+
+
 def histograms(last: Sequence[LayerFlow]) -> Exhibit:
-    """A small histogram of every activation."""
-    panels = [_histogram(layer.name, one) for layer in last for one in layer.activations]
-    tables = [_histogram_table(layer.name, one) for layer in last for one in layer.activations]
+    """Show a small histogram of every activation."""
+    activations = [(layer.name, activation) for layer in last for activation in layer.activations]
+    panels = [_histogram(layer, activation) for layer, activation in activations]
+    tables = [_histogram_table(layer, activation) for layer, activation in activations]
     return Exhibit("Histograms", LookFor.HISTOGRAMS.value, panels, tables)
 
 
 def time_constants(last: Sequence[LayerFlow]) -> Exhibit:
-    """For how many steps each layer's keeping gates keep."""
-    found = {
-        f"{layer.name} {one.name}": one.time_constants
+    """Show the time constants of each layer's keeping gates."""
+    constants = {
+        f"{layer.name} {activation.name}": activation.time_constants
         for layer in last
-        for one in layer.activations
-        if one.time_constants
+        for activation in layer.activations
+        if activation.time_constants
     }
     heads = ["", "5 %", "25 %", "50 %", "75 %", "95 %"]
-    tables = [table("Time constants in steps, quantiles over units", heads, [[n, *q] for n, q in found.items()])]
-    panels = [_constants_panel(found)] if found else []
-    return Exhibit("Time constants", LookFor.TIME_CONSTANTS.value, panels, tables if found else [])
+    tables = [table("Time constants in steps, quantiles over units", heads, [[n, *q] for n, q in constants.items()])]
+    panels = [_constants_panel(constants)] if constants else []
+    return Exhibit("Time constants", LookFor.TIME_CONSTANTS.value, panels, tables if constants else [])
 
 
 def states(last: Sequence[LayerFlow]) -> Exhibit:
-    """The size of the state of every layer, step by step."""
+    """Show the size of the state of every layer, step by step."""
     norms = {layer.name: layer.units.state_norms for layer in last if layer.units is not None}
     tables = [
         table(f"{name}: root mean square of hₜ", ["step t", "size"], [[t, value] for t, value in enumerate(values)])
@@ -60,7 +66,7 @@ def states(last: Sequence[LayerFlow]) -> Exhibit:
 
 
 def dead_units(last: Sequence[LayerFlow]) -> list[str]:
-    """A sentence on each layer with dead units, or one that there is none."""
+    """Return a sentence on each layer with dead units, or a sentence that no unit is dead."""
     known = [(layer.name, layer.units) for layer in last if layer.units is not None]
     dead = [
         Says.DEAD.value.format(layer=name, dead=f"{units.dead:,}", units=plural(units.units, "unit"))
@@ -71,7 +77,7 @@ def dead_units(last: Sequence[LayerFlow]) -> list[str]:
 
 
 def units_table(last: Sequence[LayerFlow]) -> Table:
-    """Layer by layer: cell, size of the state, units, dead ones, size of what the activations are applied to."""
+    """List the layers: cell, size of the state, units, dead units, size of the arguments of the activations."""
     heads = ["layer", "cell", "size of sₜ", "units", "dead", "RMS before the activation"]
     rows = []
     for layer in last:
@@ -82,18 +88,18 @@ def units_table(last: Sequence[LayerFlow]) -> Table:
 
 
 def _saturation_panel(layer: LayerFlow) -> Panel:
-    found = [one for one in layer.activations if math.isfinite(one.at_low) and math.isfinite(one.at_high)]
-    if not found:
+    known = [each for each in layer.activations if math.isfinite(each.at_low) and math.isfinite(each.at_high)]
+    if not known:
         return Panel(layer.name, "", None, Absent.NOT_ASKED.value.format(layer=layer.name))
     alt = f"Saturation of {layer.name}: " + "; ".join(
-        f"{one.name} {shown(100 * one.at_low)} % at the low end, {shown(100 * one.at_high)} % at the high end"
-        for one in found
+        f"{each.name} {shown(100 * each.at_low)} % at the low end, {shown(100 * each.at_high)} % at the high end"
+        for each in known
     )
 
     def draw(axes: Any, palette: Palette) -> None:
         dress(axes, palette, "% of values", "")
-        names = [one.name for one in found]
-        low, high = [100 * one.at_low for one in found], [100 * one.at_high for one in found]
+        names = [each.name for each in known]
+        low, high = [100 * each.at_low for each in known], [100 * each.at_high for each in known]
         between = [100 - down - up for down, up in zip(low, high, strict=True)]
         both = [down + rest for down, rest in zip(low, between, strict=True)]
         axes.barh(names, low, color=palette.series[0], label="low end", height=0.5)
@@ -106,16 +112,16 @@ def _saturation_panel(layer: LayerFlow) -> Panel:
         _named_rows(axes, palette, names)
         legend(axes, palette)
 
-    return Panel(layer.name, alt + ".", draw, size=_rows_size(len(found)))
+    return Panel(layer.name, alt + ".", draw, size=_rows_size(len(known)))
 
 
 def _rows_size(rows: int) -> tuple[float, float]:
-    """The size of a figure of named rows, which need some height each."""
+    """Return the size of a figure of named rows, which need some height each."""
     return WIDE[0], max(WIDE[1], 1 + 0.44 * rows)
 
 
 def _named_rows(axes: Any, palette: Palette, names: Sequence[str]) -> None:
-    """Rows from the top down, each with its name above it, where a long one has room."""
+    """Arrange rows from the top down, each below its name, so that long names have room."""
     axes.set_yticks([])
     axes.set_ylim(len(names) - 0.5, -0.85)
     for place, name in enumerate(names):
@@ -125,39 +131,47 @@ def _named_rows(axes: Any, palette: Palette, names: Sequence[str]) -> None:
         )  # fmt: skip
 
 
-def _histogram(layer: str, one: Activation) -> Panel:
-    title = f"{layer} {one.name}"
-    if not finite(one.histogram) or not finite(one.edges) or not sum(finite(one.histogram)) > 0:
-        return Panel(title, "", None, why_empty(one.histogram) if one.histogram else Absent.NO_VALUES.value)
-    fullest = max(range(len(one.histogram)), key=lambda place: one.histogram[place])
+def _histogram(layer: str, activation: Activation) -> Panel:
+    title = f"{layer} {activation.name}"
+    if not finite(activation.histogram) or not finite(activation.edges) or not sum(finite(activation.histogram)) > 0:
+        return Panel(
+            title, "", None, why_empty(activation.histogram) if activation.histogram else Absent.NO_VALUES.value
+        )
+    fullest = max(range(len(activation.histogram)), key=lambda place: activation.histogram[place])
     alt = (
-        f"Histogram of {title}: mean {shown(one.mean)}, the fullest bin, {shown(one.edges[fullest])} to "
-        f"{shown(one.edges[fullest + 1])}, holds {shown(100 * one.histogram[fullest])} %."
+        f"Histogram of {title}: mean {shown(activation.mean)}, the fullest bin, {shown(activation.edges[fullest])} to "
+        f"{shown(activation.edges[fullest + 1])}, holds {shown(100 * activation.histogram[fullest])} %."
     )
 
     def draw(axes: Any, palette: Palette) -> None:
         dress(axes, palette, "value", "% of values")
-        axes.stairs([100 * share for share in one.histogram], one.edges, fill=True, color=palette.series[0], alpha=0.75)
-        if math.isfinite(one.mean):
-            axes.axvline(one.mean, color=palette.ink, linewidth=1, linestyle="--")
+        axes.stairs(
+            [100 * share for share in activation.histogram],
+            activation.edges,
+            fill=True,
+            color=palette.series[0],
+            alpha=0.75,
+        )
+        if math.isfinite(activation.mean):
+            axes.axvline(activation.mean, color=palette.ink, linewidth=1, linestyle="--")
         axes.set_ylim(bottom=0)
         axes.locator_params(nbins=5)
 
     return Panel(title, alt, draw, size=SMALL, keys=0)
 
 
-def _histogram_table(layer: str, one: Activation) -> Table:
+def _histogram_table(layer: str, activation: Activation) -> Table:
     rows = [
-        [f"{shown(one.edges[place])} to {shown(one.edges[place + 1])}", 100 * share]
-        for place, share in enumerate(one.histogram)
+        [f"{shown(activation.edges[place])} to {shown(activation.edges[place + 1])}", 100 * share]
+        for place, share in enumerate(activation.histogram)
     ]
-    return table(f"{layer}: histogram of {one.name}", ["value", "%"], rows)
+    return table(f"{layer}: histogram of {activation.name}", ["value", "%"], rows)
 
 
-def _constants_panel(found: dict[str, list[float]]) -> Panel:
-    drawn = {name: quantiles for name, quantiles in found.items() if finite(positive(quantiles))}
+def _constants_panel(constants: dict[str, list[float]]) -> Panel:
+    drawn = {name: quantiles for name, quantiles in constants.items() if finite(positive(quantiles))}
     if not drawn:
-        return Panel("", "", None, why_empty([value for values in found.values() for value in values]))
+        return Panel("", "", None, why_empty([value for values in constants.values() for value in values]))
     alt = "Time constants: " + "; ".join(f"{name} median {shown(q[len(q) // 2])} steps" for name, q in drawn.items())
     largest = max(value for quantiles in drawn.values() for value in finite(positive(quantiles)))
 

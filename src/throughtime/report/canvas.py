@@ -1,4 +1,4 @@
-"""What every figure has in common: its colours, its size, its axes.
+"""The common frame of all figures: colours, sizes, axes.
 
 A page is read in light and in dark, so its figures are drawn in stand-in colours, for which `svg` writes the page's
 CSS variables; a notebook gets the colours themselves. Series differ in line style as well as in colour.
@@ -34,7 +34,7 @@ _SETTINGS: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Palette:
-    """Colours: of text and frames, of lesser text, of grids, of what lies behind, and of the series one by one."""
+    """Colours of text and frames, secondary text, grids, the background, and each series."""
 
     ink: str
     muted: str
@@ -43,7 +43,7 @@ class Palette:
     series: tuple[str, ...]
 
     def line(self, index: int) -> dict[str, Any]:
-        """Colour and line style of a series."""
+        """Return colour and line style of a series."""
         return {"color": self.series[index % len(self.series)], "linestyle": STYLES[index % len(STYLES)]}
 
 
@@ -59,12 +59,12 @@ VARIABLES = {
     PAGE.ground: "--ground",
     **{colour: f"--series-{index}" for index, colour in enumerate(PAGE.series)},
 }
-"""Stand-in colour → the variable of the page's CSS that is written in its place."""
+"""The variable of the page's CSS that replaces each stand-in colour."""
 
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """Draw with settings of our own, whatever the user's are.
+    """Draw with the report's settings, whatever the user's settings are.
 
     Raises:
         UnsupportedError: matplotlib is not installed.
@@ -80,12 +80,12 @@ def drawing() -> Iterator[None]:
 
 
 def missing_extra(package: str) -> UnsupportedError:
-    """The error for a package that only reports need."""
+    """Return the error for a missing package that only reports need."""
     return UnsupportedError(f"A report needs {package}, which is not installed: pip install 'throughtime[report]'.")
 
 
 def one_axes(size: tuple[float, float], keys: int, bar: bool) -> "tuple[Figure, Any]":
-    """A figure of this size with axes that leave room for their labels, lines of keys and a colour bar."""
+    """Return a figure of this size with axes that leave room for labels, lines of keys and a colour bar."""
     from matplotlib.figure import Figure
 
     width, height = size
@@ -100,7 +100,7 @@ def one_axes(size: tuple[float, float], keys: int, bar: bool) -> "tuple[Figure, 
 
 
 def dress(axes: Any, palette: Palette, across: str, up: str) -> None:
-    """Labels, frame, ticks and grid in the palette's colours."""
+    """Set labels, frame, ticks and grid in the palette's colours."""
     axes.set_facecolor("none")
     axes.set_xlabel(across, color=palette.ink, labelpad=3)
     axes.set_ylabel(up, color=palette.ink, labelpad=3)
@@ -113,7 +113,7 @@ def dress(axes: Any, palette: Palette, across: str, up: str) -> None:
 
 
 def legend(axes: Any, palette: Palette, columns: int = 4) -> None:
-    """A line of keys above the axes, where nothing is drawn over."""
+    """Draw a line of keys above the axes, where they cover nothing."""
     axes.legend(
         loc="lower left", bbox_to_anchor=(-0.02, 0.99), ncols=columns, frameon=False, fontsize=10, borderpad=0.2,
         labelcolor=palette.ink, handlelength=2.2, columnspacing=1.1, handletextpad=0.5,
@@ -121,7 +121,7 @@ def legend(axes: Any, palette: Palette, columns: int = 4) -> None:
 
 
 def level(axes: Any, palette: Palette, name: str, height: float, right: bool = True) -> None:
-    """A named line across."""
+    """Draw a named horizontal line."""
     axes.axhline(height, color=palette.muted, linewidth=0.9, linestyle=(0, (4, 3)))
     axes.annotate(
         name, (0.995 if right else 0.005, height), (0, 2), xycoords=axes.get_yaxis_transform(), fontsize=10,
@@ -130,19 +130,19 @@ def level(axes: Any, palette: Palette, name: str, height: float, right: bool = T
 
 
 def log_up(axes: Any) -> None:
-    """A logarithmic vertical axis with a few labels at whole powers of ten."""
+    """Make the vertical axis logarithmic, with a few labels at whole powers of ten."""
     axes.set_yscale("log")
     powers_of_ten(axes.yaxis)
 
 
 def log_across(axes: Any) -> None:
-    """A logarithmic horizontal axis likewise."""
+    """Make the horizontal axis logarithmic, with a few labels at whole powers of ten."""
     axes.set_xscale("log")
     powers_of_ten(axes.xaxis)
 
 
 def powers_of_ten(axis: Any) -> None:
-    """Label a logarithmic axis: by powers of ten where plain numbers would be long, by more of them where few are."""
+    """Label a logarithmic axis, with powers of ten where plain numbers would be long."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     low, high = sorted(axis.get_view_interval())
@@ -153,7 +153,7 @@ def powers_of_ten(axis: Any) -> None:
 
 
 def short(value: float) -> str:
-    """A number in few letters, such as 0.05 or 4.5e−4."""
+    """Return a number in few letters, such as 0.05 or 4.5e−4."""
     if value == 0 or 1e-3 <= value < 1e5:
         return f"{value:g}"
     mantissa, _, exponent = f"{value:.2e}".partition("e")
@@ -161,11 +161,11 @@ def short(value: float) -> str:
 
 
 def power(value: float) -> str:
-    """A power of ten as text, such as 10⁻³."""
+    """Return a power of ten as text, such as 10⁻³."""
     exponent = f"{value:.0e}".partition("e")[2]
     return "10" + str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def points(values: Sequence[float]) -> str:
-    """The marker of a series: dots where it is so short that a line would show little."""
+    """Return the marker of a series: dots for a short series, whose line would show little."""
     return "o" if len(values) <= 12 else ""

@@ -1,4 +1,4 @@
-"""What a page is made of: sections of exhibits, each with panels to look at, what to look for, and the numbers."""
+"""The parts of a page: sections of exhibits, each with panels, what to look for, and tables."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -11,14 +11,14 @@ Cell = str | int | float
 T = TypeVar("T")
 
 ROWS = 60
-"""The most lines of a table on the page; the JSON file has all."""
+"""The number of lines of a table on the page, at most; the JSON file has all."""
 _SHOWN = (1e-120, 1e120)
-"""The least and the largest number on a logarithmic axis, which needs some room at both ends."""
+"""The least and the largest number on a logarithmic axis, with room at both ends."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Numbers under heads; the first of each row names it."""
+    """Numbers under heads; the first cell of a row is its name."""
 
     caption: str
     heads: Sequence[str]
@@ -27,16 +27,16 @@ class Table:
 
 @dataclass(frozen=True)
 class Panel:
-    """One picture.
+    """A picture of an exhibit.
 
     Attributes:
-        title: which of the exhibit's pictures it is, as a layer's name; "" where it is the only one.
-        alt: what it shows, in words and numbers.
-        draw: draws it on axes in a palette; None where there is nothing to draw.
-        instead: the sentence that stands for it then.
-        size: in inches.
-        keys: how many lines of keys stand above the axes.
-        bar: whether a colour bar stands beside them.
+        title: the picture's title within the exhibit, such as a layer's name; "" for a single picture.
+        alt: a description of the picture in words and numbers.
+        draw: a function that draws it on axes in a palette; None where nothing can be drawn.
+        instead: the sentence in the place of a picture that cannot be drawn.
+        size: width and height in inches.
+        keys: the number of lines of keys above the axes.
+        bar: whether a colour bar stands beside the axes.
     """
 
     title: str
@@ -50,7 +50,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Exhibit:
-    """Pictures of one thing, with what to look for in them, and their numbers."""
+    """Pictures of a quantity, with what to look for in them, and their numbers."""
 
     heading: str
     look_for: str
@@ -70,7 +70,7 @@ class Section:
 
 
 def shown(value: Cell) -> str:
-    """A cell as text: four digits of a number, signs for what is no number."""
+    """Return a cell as text: numbers with four digits, signs for NaN and infinities."""
     if isinstance(value, str):
         return value
     if isinstance(value, int):
@@ -83,34 +83,34 @@ def shown(value: Cell) -> str:
 
 
 def picked(values: Sequence[T], most: int = ROWS) -> list[T]:
-    """At most so many of the values, evenly spread, with the first and the last."""
+    """Return at most `most` of the values, evenly spread, with the first and the last."""
     return [values[index] for index in picked_places(len(values), most)]
 
 
 def picked_places(count: int, most: int = ROWS) -> list[int]:
-    """The places of `picked`."""
+    """Return the places of the values that `picked` returns."""
     if count <= most:
         return list(range(count))
     return sorted({round(index * (count - 1) / (most - 1)) for index in range(most)})
 
 
 def of_all(count: int, most: int, things: str) -> str:
-    """What a title says of things that are too many to be drawn, as ", 160 of 2,000 updates"; else nothing."""
+    """Return the end of a title, such as ", 160 of 2,000 updates", where only a part can be drawn; else ""."""
     return f", {most:,} of {count:,} {things}" if count > most else ""
 
 
 def table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[Cell]], most: int = ROWS) -> Table:
-    """A table of at most so many rows; the caption says what was left out."""
+    """Return a table of at most `most` rows; its caption says how many were left out."""
     left_out = f" ({most} of {len(rows):,} lines, evenly spread)" if len(rows) > most else ""
     return Table(caption + left_out, heads, picked(rows, most))
 
 
 def positive(values: Sequence[float]) -> list[float]:
-    """The values with nan in the place of what a logarithm cannot show, and held within what an axis can hold."""
+    """Return the values for a logarithmic axis: within its limits, nan for values that are not positive."""
     low, high = _SHOWN
     return [min(max(value, low), high) if math.isfinite(value) and value > 0 else math.nan for value in values]
 
 
 def finite(values: Sequence[float]) -> list[float]:
-    """The values that are finite."""
+    """Return the finite values."""
     return [value for value in values if math.isfinite(value)]

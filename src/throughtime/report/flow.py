@@ -1,5 +1,6 @@
-"""The page and the picture of diagnoses alone, without a run around them."""
+"""Write the page, or draw the figures, of diagnoses without a run."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,13 +32,13 @@ def page_of_flow(
 
     Args:
         flow: one diagnosis, or several of one model in the order in which they were made.
-        path: of the page.
-        title: its title.
-        particulars: heading → name → value, of what was diagnosed.
-        reproduce: the command that makes the same again.
+        path: the path of the page.
+        title: the title of the page.
+        particulars: heading → name → value, about the model and the data.
+        reproduce: the command that reproduces the diagnosis.
 
     Raises:
-        ArgumentError: there is no diagnosis, or no page can lie at `path`.
+        ArgumentError: `flow` is empty, or `path` is a folder, a device or a .json file, or its folder is missing.
         RunFolderError: the page cannot be written.
         UnsupportedError: matplotlib or jinja2 is not installed.
     """
@@ -64,10 +65,10 @@ def page_of_flow(
 
 
 def figure_of_flow(flow: Flow | Sequence[Flow]) -> "Figure":
-    """The figures of a page on one canvas, for a notebook.
+    """Draw the figures of a page on one canvas, for a notebook.
 
     Raises:
-        ArgumentError: there is no diagnosis.
+        ArgumentError: `flow` is empty.
         UnsupportedError: matplotlib is not installed.
     """
     panels = [
@@ -99,12 +100,12 @@ def _canvas(panels: Sequence[tuple[str, Panel]]) -> "Figure":
 def _several(flow: Flow | Sequence[Flow]) -> list[Flow]:
     flows = [flow] if isinstance(flow, Flow) else list(flow)
     if not flows:
-        raise ArgumentError("flow is an empty list; give a diagnosis, or several in the order they were made.")
+        raise ArgumentError("flow", "is empty", "it must be a diagnosis, or several in the order they were made")
     return flows
 
 
 def _summary(flow: Flow) -> str:
-    cells = {layer.cell: sum(one.cell == layer.cell for one in flow.layers) for layer in flow.layers}
+    cells = Counter(layer.cell for layer in flow.layers)
     what = ", ".join(f"{cell} ({plural(count, 'layer')})" for cell, count in cells.items()) or "no recurrent layer"
     update = "" if flow.update is None else f", after {plural(flow.update, 'update')}"
     return Says.DIAGNOSED.value.format(what=what, update=update, seconds=flow.seconds)

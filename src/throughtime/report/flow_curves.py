@@ -1,4 +1,4 @@
-"""The gradient on its way back through time, as curves and bars: by step, by lag, and the shares of bands of lags."""
+"""Exhibits of the gradient through time: curves by step and by lag, and bars by band of lags."""
 
 import math
 from collections.abc import Mapping
@@ -12,26 +12,28 @@ from throughtime.wording import percent
 
 Layers = list[LayerFlow]
 _FLOOR = 1e-12
-"""Ratios below this are not drawn: they are rounding."""
+"""The smallest ratio that is drawn; smaller ratios are rounding errors."""
 
 
 def by_step(first: Layers, last: Layers) -> Exhibit:
-    """‖∂L/∂sₜ‖ of each layer, of the last diagnosis, with the first beside it."""
+    """Show ‖∂L/∂sₜ‖ of each layer in the last diagnosis and the first."""
     before = {layer.name: layer.by_step for layer in first if first is not last}
     panels = [_step_panel(layer, before.get(layer.name, [])) for layer in last]
     return Exhibit("By step", LookFor.BY_STEP.value, panels, [_step_table(layer) for layer in last])
 
 
 def by_lag(last: Layers) -> Exhibit:
-    """The lag curves of all layers, with their horizons and Pascanu's bound where there is one."""
-    tables = [one for layer in last if layer.by_lag is not None for one in _lag_tables(layer, layer.by_lag)]
+    """Show the lag curves of all layers, with their horizons and, where known, Pascanu's bound."""
+    tables = [made for layer in last if layer.by_lag is not None for made in _lag_tables(layer, layer.by_lag)]
     return Exhibit("By lag", LookFor.BY_LAG.value, [_lag_panel(layer) for layer in last], tables)
 
 
 def shares(last: Layers) -> Exhibit:
-    """The share of each band of lags in the recurrent weights' gradient."""
+    """Show the share of each band of lags in the recurrent weights' gradient."""
     panels = [_share_panel(layer) for layer in last]
-    return Exhibit("By band of lags", LookFor.SHARES.value, panels, [_share_table(one) for one in last if one.shares])
+    return Exhibit(
+        "By band of lags", LookFor.SHARES.value, panels, [_share_table(layer) for layer in last if layer.shares]
+    )
 
 
 def _step_panel(layer: LayerFlow, before: list[float]) -> Panel:
@@ -75,7 +77,7 @@ def _lag_panel(layer: LayerFlow) -> Panel:
     if not finite(positive(median)):
         return Panel(layer.name, "", None, why_empty(median))
     alt = f"Gradient by lag of {layer.name}: median {shown(median[-1])} at lag {len(median) - 1}; " + "; ".join(
-        f"{_level(one)} at lag {horizon_phrase(one)}" for one in layer.horizons
+        f"{_level(horizon)} at lag {horizon_phrase(horizon)}" for horizon in layer.horizons
     )
     bound = layer.spectrum.bound if layer.spectrum else None
     return Panel(layer.name, alt.rstrip("; ") + ".", lambda axes, palette: _draw_lags(axes, palette, layer, bound))
@@ -96,10 +98,11 @@ def _draw_lags(axes: Any, palette: Palette, layer: LayerFlow, bound: float | Non
     low, high = _range(curve, median)
     if bound is not None and math.isfinite(bound) and bound > 0:
         exponents = [lag * math.log(bound) for lag in lags]
-        drawn = [math.exp(one) if abs(one) < 100 else math.nan for one in exponents]  # the rest is out of sight
+        # Larger exponents are far outside of the axes.
+        drawn = [math.exp(exponent) if abs(exponent) < 100 else math.nan for exponent in exponents]
         axes.plot(lags, drawn, label="bound (γσ)ᵏ", **palette.line(3))
-    for one in layer.horizons:
-        _draw_horizon(axes, palette, one, len(lags) - 1)
+    for horizon in layer.horizons:
+        _draw_horizon(axes, palette, horizon, len(lags) - 1)
     axes.set_yscale("log")
     axes.set_ylim(low, high)
     log_up(axes)
@@ -107,7 +110,7 @@ def _draw_lags(axes: Any, palette: Palette, layer: LayerFlow, bound: float | Non
 
 
 def _range(curve: LagCurve, median: list[float]) -> tuple[float, float]:
-    """Up to the top of the bands, down to the bottom of the lines and of a part of the bands."""
+    """Return the limits of the axis: the top of the bands, and the bottom of the lines and a part of the bands."""
     lines = [value for value in finite(positive([*median, *curve.mean])) if value >= _FLOOR] or [_FLOOR]
     bands = [value for values in curve.quantiles.values() for value in finite(positive(values))]
     low = min(*lines, 0.5)
@@ -126,9 +129,9 @@ def _draw_horizon(axes: Any, palette: Palette, horizon: Horizon, longest: int) -
 
 
 def horizon_phrase(horizon: Horizon) -> str:
-    """The lag of a horizon in words or digits."""
+    """Return the lag of a horizon in words or digits."""
     if math.isnan(horizon.lag):
-        return "none, for want of a gradient"
+        return "none without a gradient"
     return f"beyond {horizon.observed}" if math.isinf(horizon.lag) else shown(horizon.lag)
 
 
@@ -141,12 +144,14 @@ def _lag_tables(layer: LayerFlow, curve: LagCurve) -> list[Table]:
     columns = [curve.mean, *(curve.quantiles[name] for name in names), curve.samples]
     rows = [[lag, *values] for lag, values in enumerate(zip(*columns, strict=True))]
     heads = ["lag k", "mean", *(f"{100 * float(name):g} %" for name in names), "samples"]
-    horizons = [[_level(one), horizon_phrase(one), one.low, one.high, one.observed] for one in layer.horizons]
+    horizons = [[_level(each), horizon_phrase(each), each.low, each.high, each.observed] for each in layer.horizons]
     return [
         table(
-            f"{layer.name}: how far the gradient reaches", ["fallen to", "lag", "from", "to", "seen up to"], horizons
+            f"{layer.name}: how far the gradient reaches",
+            ["fallen to", "lag", "from", "to", "measured up to"],
+            horizons,
         ),
-        table(f"{layer.name}: what is left of the gradient by lag", heads, rows),
+        table(f"{layer.name}: the gradient by lag, as a ratio to lag 0", heads, rows),
     ]
 
 
@@ -183,7 +188,7 @@ def _share_panel(layer: LayerFlow) -> Panel:
 
 def _share_table(layer: LayerFlow) -> Table:
     whole = sum(finite([share.norm for share in layer.shares])) or math.nan
-    rows = [[_band(one.start, one.stop), one.norm, 100 * one.norm / whole] for one in layer.shares]
+    rows = [[_band(share.start, share.stop), share.norm, 100 * share.norm / whole] for share in layer.shares]
     return table(f"{layer.name}: the weights' gradient by lag", ["lags", "norm", "% of the sum"], rows)
 
 

@@ -1,4 +1,4 @@
-"""What a loss says beside the entropies of the same text, in words."""
+"""Compare a loss with the entropies of the same text, in words."""
 
 import math
 from enum import Enum
@@ -7,7 +7,7 @@ from throughtime.records import Baselines, Outcome
 
 
 class LossVerdict(Enum):
-    """What a model has learned, judged by its loss beside the entropies of the same text; {unit} is filled in."""
+    """What a model has learned, judged by its loss and the entropies of the same text; {unit} is a placeholder."""
 
     WORSE_THAN_CHANCE = "giving every {unit} the same chance does no worse: the training diverged, or has hardly begun"
     NOTHING = "it does no better here than knowing how frequent each {unit} is: no knowledge of order shows"
@@ -20,14 +20,14 @@ class LossVerdict(Enum):
 OUTCOMES = {
     Outcome.STARTED: "still running",
     Outcome.INTERRUPTED: "interrupted",
-    Outcome.FINISHED: "to the end",
+    Outcome.FINISHED: "finished",
     Outcome.NO_IMPROVEMENT: "stopped by --patience",
     Outcome.OUT_OF_TIME: "stopped by --max-minutes",
 }
 
 
 def verdict(loss: float, baselines: Baselines) -> LossVerdict:
-    """Return what a loss in nats per symbol shows."""
+    """Return the verdict on a loss in nats per symbol."""
     if not loss < baselines.uniform:
         return LossVerdict.WORSE_THAN_CHANCE
     if not loss < baselines.unigram:
@@ -36,16 +36,16 @@ def verdict(loss: float, baselines: Baselines) -> LossVerdict:
 
 
 def verdict_parts(loss: float, baselines: Baselines, units: str) -> tuple[str, str]:
-    """Return how far a loss in nats is from the nearer entropy, and what that shows; neither ends in a full stop."""
-    found = verdict(loss, baselines)
+    """Return the distance of a loss in nats from the nearer entropy, and its meaning; neither ends in a full stop."""
+    learned = verdict(loss, baselines)
     name, reference = {
         LossVerdict.WORSE_THAN_CHANCE: ("uniform", baselines.uniform),
         LossVerdict.NOTHING: ("unigram", baselines.unigram),
-    }.get(found, ("bigram", baselines.bigram))
+    }.get(learned, ("bigram", baselines.bigram))
     side = "below" if loss < reference else "above"
-    one = unit(units)
-    figures = f"{both(loss)} per {one}, {abs(reference - loss):.3f} nats {side} the {name} entropy"
-    return figures, found.value.format(unit=one)
+    singular = unit(units)
+    figures = f"{both(loss)} per {singular}, {abs(reference - loss):.3f} nats {side} the {name} entropy"
+    return figures, learned.value.format(unit=singular)
 
 
 def bits(nats: float) -> float:

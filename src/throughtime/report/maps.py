@@ -1,4 +1,4 @@
-"""Heat maps: the gradient by step over training, and the gain from any step to any later one."""
+"""Heat maps: the gradient by step over training, and the gain from each step to each later step."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,15 +12,15 @@ from throughtime.report.sentences import Absent, LookFor, why_empty
 
 Grid = list[list[float]]
 _DRAWN, _TOLD = 160, 24
-"""The most rows and columns of a map as drawn, and as a table."""
+"""The number of rows and columns of a map, at most: as drawn, and as a table."""
 _DEPTH = 1e-10
-"""Of the largest value; what is less has the same colour."""
+"""The smallest value with a colour of its own, as a share of the largest value."""
 _OVER_TRAINING, _FROM_TO = ("update", "step t"), ("step r", "later step t")
 
 
 @dataclass(frozen=True)
 class NormMap:
-    """A layer's ‖∂L/∂sₜ‖: `norms[i][j]` at step `steps[i]` of update `updates[j]`; nan where there was none."""
+    """A layer's ‖∂L/∂sₜ‖: `norms[i][j]` at step `steps[i]` of update `updates[j]`; nan where unknown."""
 
     steps: list[int]
     updates: list[int]
@@ -28,12 +28,12 @@ class NormMap:
 
 
 def norm_maps(rows: Iterable[StepNormRow]) -> dict[str, NormMap]:
-    """The lines of `step_norms.csv` as one map for each layer."""
-    found: dict[str, dict[tuple[int, int], float]] = {}
+    """Return the lines of `step_norms.csv` as a map for each layer."""
+    by_layer: dict[str, dict[tuple[int, int], float]] = {}
     for row in rows:
-        found.setdefault(row.layer, {})[row.update, row.step] = row.norm
+        by_layer.setdefault(row.layer, {})[row.update, row.step] = row.norm
     maps = {}
-    for layer, norms in found.items():
+    for layer, norms in by_layer.items():
         updates, steps = sorted({update for update, _ in norms}), sorted({step for _, step in norms})
         grid = [[norms.get((update, step), math.nan) for update in updates] for step in steps]
         maps[layer] = NormMap(steps, updates, grid)
@@ -41,30 +41,32 @@ def norm_maps(rows: Iterable[StepNormRow]) -> dict[str, NormMap]:
 
 
 def over_training(maps: Mapping[str, NormMap]) -> Exhibit:
-    """Each layer's ‖∂L/∂sₜ‖ by update and step."""
+    """Show ‖∂L/∂sₜ‖ of each layer by update and step."""
     panels = [
-        _panel(layer, f"Gradient of {layer} by update and step", one.updates, one.steps, one.norms, _OVER_TRAINING)
-        for layer, one in maps.items()
+        _panel(
+            layer, f"Gradient of {layer} by update and step", norms.updates, norms.steps, norms.norms, _OVER_TRAINING
+        )
+        for layer, norms in maps.items()
     ]
     caption = "{}: ‖∂L/∂sₜ‖ over training, step (down) by update (across)"
-    tables = [_table(caption.format(layer), one.updates, one.steps, one.norms) for layer, one in maps.items()]
+    tables = [_table(caption.format(name), norms.updates, norms.steps, norms.norms) for name, norms in maps.items()]
     return Exhibit("Over training", LookFor.OVER_TRAINING.value, panels, tables)
 
 
 def gains(last: Sequence[LayerFlow]) -> Exhibit:
-    """Each layer's gain from step to step."""
+    """Show the gain of each layer from step to step."""
     panels: list[Panel] = []
     tables: list[Table] = []
     for layer in last:
-        if (found := layer.gains) is None:
+        if (grid := layer.gains) is None:
             panels.append(Panel(layer.name, "", None, Absent.NOT_ASKED.value.format(layer=layer.name)))
             continue
-        across, up = found.from_steps, found.to_steps
-        panels.append(_panel(layer.name, f"Gain of {layer.name}", across, up, found.gain, _FROM_TO))
-        tables.append(_table(f"{layer.name}: gain to step (down) from step (across)", across, up, found.gain))
-        if found.spectral is not None:
+        across, up = grid.from_steps, grid.to_steps
+        panels.append(_panel(layer.name, f"Gain of {layer.name}", across, up, grid.gain, _FROM_TO))
+        tables.append(_table(f"{layer.name}: gain to step (down) from step (across)", across, up, grid.gain))
+        if grid.spectral is not None:
             caption = f"{layer.name}: largest gain of any direction, to step (down) from step (across)"
-            tables.append(_table(caption, across, up, found.spectral))
+            tables.append(_table(caption, across, up, grid.spectral))
     return Exhibit("From step to step", LookFor.GAINS.value, panels, tables)
 
 

@@ -1,4 +1,4 @@
-"""One self-contained HTML page from sections: everything inside, nothing fetched, no script."""
+"""Render sections as a self-contained HTML page, without scripts or external files."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,22 +13,22 @@ _TEMPLATE, _LOOKS = "page.html.jinja", "page.css"
 
 @dataclass(frozen=True)
 class Page:
-    """What a page says.
+    """The content of a page.
 
     Attributes:
-        title: its title.
-        summary: one sentence on what this is.
-        badge: the verdict in a word or two, "" where there is none.
+        title: the title.
+        summary: a sentence on the run or the diagnosis.
+        badge: the verdict in a word or two, "" without a verdict.
         verdict: the sentences of the verdict.
-        suggestions: what to try.
+        suggestions: the suggestions, most promising first.
         decided: the figures behind the verdict.
-        history: the verdicts before.
-        missing: sentences on what is not there and how to make it.
-        sections: what follows.
-        texts: heading → text as it is (samples), before the particulars.
+        history: the verdicts of all diagnoses.
+        missing: sentences on missing records, with the commands that make them.
+        sections: the sections below the verdict.
+        texts: heading → text (samples), before the particulars.
         particulars: heading → name → value (configuration, data, machine).
-        config: the configuration as it is written, "" where there is none.
-        reproduce: the command that makes the same again, "" where there is none.
+        config: the text of the configuration file, "" without one.
+        reproduce: the command that reproduces the run, "" without one.
     """
 
     title: str
@@ -61,13 +61,15 @@ def render(page: Page) -> bytes:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["shown"] = shown
     template = environment.from_string((folder / _TEMPLATE).read_text(encoding="utf-8"))
-    pictures = [[[Markup(one) for one in exhibit] for exhibit in section] for section in _pictures(page.sections)]
+    pictures = [
+        [[Markup(picture) for picture in exhibit] for exhibit in section] for section in _pictures(page.sections)
+    ]
     looks = Markup((folder / _LOOKS).read_text(encoding="utf-8"))
     return (template.render(page=page, pictures=pictures, looks=looks, columns=_columns) + "\n").encode()
 
 
 def _pictures(sections: Sequence[Section]) -> list[list[list[str]]]:
-    """The SVG of every panel of every exhibit of every section, "" where a sentence stands instead."""
+    """Return the SVG of every panel of every exhibit of every section, "" in the place of a sentence."""
     with drawing():
         return [
             [
@@ -87,7 +89,7 @@ def _picture(panel: Panel, prefix: str) -> str:
 
 
 def _columns(exhibit: Exhibit) -> str:
-    """How an exhibit's panels are laid out."""
+    """Return the CSS classes for the layout of an exhibit's panels."""
     if any(panel.size[0] < 4 for panel in exhibit.panels):
         return "small few" if len(exhibit.panels) < 3 else "small"
     return {1: "one", 2: "two"}.get(len(exhibit.panels), "many")

@@ -1,4 +1,4 @@
-"""The particulars of a run: its model, its data, its machine, its versions."""
+"""List the particulars of a run: its model, data, result, machine and versions."""
 
 from throughtime.records import Record
 from throughtime.report.exhibit import shown
@@ -8,7 +8,7 @@ Entries = dict[str, str]
 
 
 def particulars(record: Record) -> dict[str, Entries]:
-    """Heading → name → value."""
+    """Return the particulars as heading → name → value."""
     return {
         "Model": _model(record),
         "Data": _data(record),
@@ -35,7 +35,7 @@ def _data(record: Record) -> Entries:
     data = record.data
     return {
         "file": "standard input" if data.file == "-" else data.file,
-        "SHA-256": data.sha256 or "none: a stream has no end to take it of",
+        "SHA-256": data.sha256 or "none: a stream has no end",
         "bytes": shown(data.bytes),
         "units": f"{data.units} ({data.encoding})" if data.encoding else data.units,
         "vocabulary": shown(len(data.vocabulary)),

@@ -1,4 +1,4 @@
-"""The page of a run, from what stands in its folder."""
+"""Write the page of a run from the records in its folder."""
 
 import json
 from collections.abc import Mapping
@@ -43,7 +43,7 @@ NUMBERS_FORMAT = 1
 
 @dataclass(frozen=True)
 class Written:
-    """A report that lies on the disk: the page, its numbers, and the verdict in words."""
+    """A written report: the paths of the page and of its numbers, and the verdict in words."""
 
     page: Path
     numbers: Path
@@ -52,7 +52,7 @@ class Written:
 
 @dataclass(frozen=True)
 class RunRecords:
-    """What a run's folder holds; what is empty or None is not there."""
+    """The records in a run's folder; a record that is missing is empty."""
 
     folder: Path
     record: Record
@@ -64,7 +64,7 @@ class RunRecords:
 
     @property
     def stream(self) -> bool:
-        """Whether it learned from a stream, of which nothing is held out."""
+        """Whether the run learned from a stream, which has no held-out part."""
         return self.record.data.held_out_symbols == 0
 
 
@@ -75,12 +75,12 @@ def report_of_run(
 
     Args:
         folder: the run folder.
-        output: where the page goes, its numbers beside it as .json; None: into the run folder.
-        samples: heading → text that the model wrote, beside what stands in the folder; shown as it is.
+        output: the path of the page, with its numbers beside it as .json; None: into the run folder.
+        samples: heading → text that the model wrote, in addition to the samples in the folder.
 
     Raises:
         RunFolderError: the run is missing, damaged or of another version, or the page cannot be written.
-        ArgumentError: `output` is no path for a page.
+        ArgumentError: `output` is a folder, a device or a .json file, or its folder is missing.
         UnsupportedError: matplotlib or jinja2 is not installed.
     """
     run = read_run(Path(folder))
@@ -93,41 +93,56 @@ def report_of_run(
 
 
 def page_paths(output: Path) -> tuple[Path, Path]:
-    """The paths of a page and of its numbers; raises `ArgumentError` where no page can lie there."""
+    """Return the paths of a page and of its numbers; raise `ArgumentError` where no page can be written."""
     if output.is_dir():
         raise ArgumentError(
-            f"output is {output}, which is a folder; give the name of a file, such as {output / REPORT}."
+            "output", f"is {output}, which is a folder", "it must be the path of a file", f"give {output / REPORT}"
         )
     for path in (output, output.with_suffix(".json")):
-        if path.exists() and not path.is_file():  # a rename would put a file in the place of a device
-            raise ArgumentError(f"output is {output}, but {path} is not an ordinary file; give another name.")
+        if path.exists() and not path.is_file():  # a rename would replace a device by a file
+            raise ArgumentError(
+                "output",
+                f"is {output}, but {path} is not an ordinary file",
+                "only ordinary files are replaced",
+                "give another name",
+            )
     if output.suffix == ".json":
-        raise ArgumentError(f"output is {output}, where the page's numbers would go; give a name that ends in .html.")
+        raise ArgumentError(
+            "output",
+            f"is {output}, the path of the page's numbers",
+            "it must not end in .json",
+            "give a name that ends in .html",
+        )
     if not output.parent.is_dir():
-        raise ArgumentError(f"output is {output}, but there is no folder {output.parent}; make it, or name another.")
+        raise ArgumentError(
+            "output",
+            f"is {output}, but there is no folder {output.parent}",
+            "the folder must exist",
+            "create it, or give another path",
+        )
     return output, output.with_suffix(".json")
 
 
 def read_run(folder: Path) -> RunRecords:
-    """Read what a run's folder holds; raises `RunFolderError` where it is no run or something in it is damaged."""
+    """Read the records in a run's folder; raise `RunFolderError` where it is not a run or a record is damaged."""
     record = read_record(folder)
 
-    def there(name: str) -> bool:
+    def exists(name: str) -> bool:
         return (folder / name).exists()
 
     return RunRecords(
         folder=folder,
         record=record,
-        metrics=read_metrics(folder) if there(METRICS) else [],
-        updates=read_table(folder, UPDATES, UpdateRow) if there(UPDATES) else [],
-        step_norms=norm_maps(read_table(folder, STEP_NORMS, StepNormRow)) if there(STEP_NORMS) else {},
-        flows=read_flows(folder) if there(DIAGNOSES) else [],
-        config=content(folder, CONFIG).decode("utf-8", "replace") if there(CONFIG) else "",
+        metrics=read_metrics(folder) if exists(METRICS) else [],
+        updates=read_table(folder, UPDATES, UpdateRow) if exists(UPDATES) else [],
+        step_norms=norm_maps(read_table(folder, STEP_NORMS, StepNormRow)) if exists(STEP_NORMS) else {},
+        flows=read_flows(folder) if exists(DIAGNOSES) else [],
+        config=content(folder, CONFIG).decode("utf-8", "replace") if exists(CONFIG) else "",
     )
 
 
 def page_of_run(run: RunRecords, samples: Mapping[str, str]) -> Page:
-    """What the page of a run says."""
+    """Return the content of the page of a run."""
     finding = run.flows[-1].finding if run.flows else None
     learned = loss_sentence(run)
     return Page(
@@ -148,7 +163,7 @@ def page_of_run(run: RunRecords, samples: Mapping[str, str]) -> Page:
 
 
 def summary(record: Record) -> str:
-    """What was trained, on what, for how long."""
+    """Return a sentence on the model, its data, and the duration of the training."""
     model, results = record.model, record.results
     return Says.RUN.value.format(
         cell=model.cell.upper(),
@@ -163,7 +178,7 @@ def summary(record: Record) -> str:
 
 
 def loss_sentence(run: RunRecords) -> str:
-    """What the loss says beside the baselines."""
+    """Return a sentence that compares the loss with the baselines."""
     results = run.record.results
     loss = results.last_validation_loss if run.stream else results.best_validation_loss
     if loss is None:
@@ -174,7 +189,7 @@ def loss_sentence(run: RunRecords) -> str:
 
 
 def missing(run: RunRecords) -> list[str]:
-    """What the page cannot show, and how to make it."""
+    """Return sentences on missing records, with the commands that make them."""
     again = run.record.reproduce
     tables = [(run.updates, Absent.NO_UPDATES, again), (run.step_norms, Absent.NO_STEP_NORMS, again)]
     ways = [
@@ -186,7 +201,7 @@ def missing(run: RunRecords) -> list[str]:
 
 
 def numbers_of_run(run: RunRecords, page: Page) -> bytes:
-    """All numbers of the page as JSON; a table is a list of its lines, NaN and infinities are text."""
+    """Return all numbers of the page as JSON; a table is a list of its lines, NaN and infinities are text."""
     numbers = {
         "format": NUMBERS_FORMAT,
         "run": page.title,
@@ -202,7 +217,7 @@ def numbers_of_run(run: RunRecords, page: Page) -> bytes:
 
 
 def json_bytes(numbers: Mapping[str, Any]) -> bytes:
-    """Records as the bytes of a JSON file."""
+    """Return records as the bytes of a JSON file."""
     return (json.dumps(to_plain(numbers), allow_nan=False) + "\n").encode()
 
 

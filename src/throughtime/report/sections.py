@@ -1,5 +1,6 @@
-"""Which exhibits stand on a page, in which order."""
+"""Arrange the exhibits of a page in sections."""
 
+import math
 from collections.abc import Sequence
 
 from throughtime.records import Finding, Flow, LayerFlow, NonFinite
@@ -11,7 +12,7 @@ from throughtime.wording import percent, plural
 
 
 def flow_sections(flows: Sequence[Flow], over_training: Exhibit | None = None) -> list[Section]:
-    """The sections of diagnoses, the last one beside the first; `over_training` goes after the curves."""
+    """Return the sections of diagnoses, the last beside the first; `over_training` goes after the curves."""
     first, last = flows[0].layers, flows[-1].layers
     first = last if len(flows) == 1 else first
     if not last:
@@ -34,28 +35,28 @@ def flow_sections(flows: Sequence[Flow], over_training: Exhibit | None = None) -
 
 
 def finding_of(flow: Flow) -> list[str]:
-    """The sentences of a diagnosis's verdict: the verdict itself, and what was not finite."""
+    """Return the sentences of a diagnosis's verdict, with the first value that is not finite."""
     said = [as_sentence(flow.finding.sentence) if flow.finding is not None else Absent.NO_FINDING.value]
     return said + ([nonfinite_sentence(flow.nonfinite)] if flow.nonfinite is not None else [])
 
 
 def as_sentence(text: str) -> str:
-    """The text with a capital letter and a full stop."""
+    """Return the text with a capital letter and a full stop."""
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
 
 
-def nonfinite_sentence(found: NonFinite) -> str:
-    """Where the first NaN or infinity was met."""
+def nonfinite_sentence(first: NonFinite) -> str:
+    """Return a sentence on the first NaN or infinity."""
     places = [
-        found.layer,
-        f"step {found.step}" if found.step >= 0 else "",
-        f"row {found.row}" if found.row >= 0 else "",
+        first.layer,
+        f"step {first.step}" if first.step >= 0 else "",
+        f"row {first.row}" if first.row >= 0 else "",
     ]
-    return Says.NON_FINITE.value.format(source=found.source.value, place=", ".join(filter(None, places)) or "the model")
+    return Says.NON_FINITE.value.format(source=first.source.value, place=", ".join(filter(None, places)) or "the model")
 
 
 def decided(flow: Flow) -> Table | None:
-    """The figures that decided the verdict."""
+    """Return the table of the figures that decided the verdict."""
     finding = flow.finding
     if finding is None or not finding.numbers:
         return None
@@ -65,15 +66,15 @@ def decided(flow: Flow) -> Table | None:
 
 
 def _label(name: str) -> str:
-    """What a figure of a verdict is; the name of one that another version knows."""
+    """Return the label of a verdict's figure; a figure of another version keeps its name."""
     return FigureName[name.upper()].value if name.upper() in FigureName.__members__ else name.replace("_", " ")
 
 
 def history(flows: Sequence[Flow]) -> Table | None:
-    """The verdicts in the order of the diagnoses, where there are several."""
+    """Return the table of the verdicts in the order of the diagnoses; None for a single diagnosis."""
     heads = ["update", "loss", "verdict", "1/e", "1 %"]
-    caption = "The diagnoses, one after the other; last, the shortest horizons in steps"
-    return table(caption, heads, [_history(one) for one in flows]) if flows[1:] else None
+    caption = "All diagnoses, with the shortest horizons at 1/e and 1 % in steps"
+    return table(caption, heads, [_history(flow) for flow in flows]) if flows[1:] else None
 
 
 def _history(flow: Flow) -> list[str | int | float]:
@@ -84,12 +85,10 @@ def _history(flow: Flow) -> list[str | int | float]:
 
 
 def _shortest(layers: Sequence[LayerFlow], place: int) -> str:
-    """The shortest horizon of the layers at the larger (0) or smaller (1) level."""
-    found = [
-        sorted(layer.horizons, key=lambda one: -one.level)[place] for layer in layers if len(layer.horizons) > place
-    ]
-    known = [one for one in found if one.lag == one.lag]
-    return horizon_phrase(min(known, key=lambda one: one.lag)) if known else "–"
+    """Return the shortest horizon of the layers at the larger (0) or smaller (1) level."""
+    by_level = [sorted(layer.horizons, key=lambda horizon: -horizon.level) for layer in layers]
+    known = [horizons[place] for horizons in by_level if len(horizons) > place and not math.isnan(horizons[place].lag)]
+    return horizon_phrase(min(known, key=lambda horizon: horizon.lag)) if known else "–"
 
 
 def _conditions(flow: Flow) -> list[str]:
@@ -102,10 +101,10 @@ def _conditions(flow: Flow) -> list[str]:
         for layer in flow.layers
         if layer.clipped
     ]
-    reverse = any(layer.name.endswith("_reverse") for layer in flow.layers)
+    reverse = any(layer.reverse for layer in flow.layers)
     return [batch, *held, *([Says.REVERSE.value] if reverse else [])]
 
 
 def _present(exhibits: Sequence[Exhibit]) -> list[Exhibit]:
-    """The exhibits that have panels: a layer without gates has no time constants to speak of."""
-    return [one for one in exhibits if one.panels]
+    """Return the exhibits that have panels: layers without gates have no time constants."""
+    return [exhibit for exhibit in exhibits if exhibit.panels]

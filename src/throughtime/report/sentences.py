@@ -1,4 +1,4 @@
-"""Every sentence of a page, as templates, so that they can be tested."""
+"""Templates of every sentence of a page."""
 
 from enum import Enum
 
@@ -20,49 +20,49 @@ class LookFor(Enum):
         "of its own, as in a text, the nearest losses keep the curve level: how far they reach is in “By lag”."
     )
     BY_LAG = (
-        "How much is left of the gradient of one step's loss after so many steps back; 1 at lag 0. Bands hold the "
-        "middle 50 % and 90 % of the samples. Crosses mark where the median has fallen to 1/e and to 1 % for good, "
-        "with 90 % confidence. What lies to the right of them is learned from hardly at all."
+        "The gradient of a single step's loss, k steps further back, as a ratio to lag 0. Bands hold the middle 50 % "
+        "and 90 % of the samples. Crosses mark where the median has fallen to 1/e and to 1 % for good, with 90 % "
+        "confidence. Inputs further back than the crosses hardly change the weights."
     )
     OVER_TRAINING = (
-        "One column an update, one row a step of the chunk; bright is a large gradient. Dark rows that stay dark are "
-        "steps that never learn; bright single columns are updates that clipping had to hold."
+        "Each column is an update, each row a step of the chunk; bright is a large gradient. Rows that stay dark are "
+        "steps from which nothing is learned; single bright columns are updates that were clipped."
     )
     GAINS = (
-        "How much a change of the state at one step (across) changes that at a later one (up); 1 on the diagonal. "
-        "Look how far from the diagonal the colour lasts: that is the memory the weights allow, whatever the loss."
+        "How much a change of the state at a step (across) changes the state at a later step (up); 1 on the diagonal. "
+        "The distance from the diagonal to which the colour lasts is the memory that the weights allow, for any loss."
     )
     SHARES = (
-        "How much of the recurrent weights' gradient comes by way of each band of lags, in % of the sum of the bands' "
-        "norms. Where everything is in the first bars, weights are learned from the near past only."
+        "The part of the recurrent weights' gradient by way of each band of lags, in % of the sum of the bands' norms. "
+        "If everything is in the first bars, the weights are learned from the near past only."
     )
     EIGENVALUES = (
         "Inside the unit circle directions are lost, outside they grow. Filled dots are the last diagnosis, hollow "
-        "ones the first. The weights alone mislead for a gated cell or large states: the Jacobians decide."
+        "dots the first. The weights alone mislead for a gated cell or large states: the Jacobians decide."
     )
     POWERS = (
         "‖Wᵏ‖ of each block of recurrent weights. A hill before the fall is transient growth, which eigenvalues do not "
         "show: a non-normal matrix whose eigenvalues all lie inside the circle can still explode for a while. In a "
-        "gated cell the gates decide how much of this is felt: the Lyapunov exponents tell."
+        "gated cell the gates decide how much of this acts: the Lyapunov exponents show it."
     )
     LYAPUNOV = (
-        "Mean logarithmic growth per step along the trajectory, largest first, with standard errors. 0 keeps, below 0 "
-        "forgets within about −1/λ steps, above 0 is chaos, where gradients explode."
+        "Mean logarithmic growth per step along the trajectory, largest first, with standard errors. A direction with "
+        "λ = 0 is kept, with λ < 0 it is forgotten within about −1/λ steps; λ > 0 is chaos, where gradients explode."
     )
     SATURATION = (
-        "The share of values that stand within a twentieth of the range of either end. A saturated content activation "
-        "passes no gradient; a gate that is always shut or always open has stopped deciding."
+        "The share of values within a twentieth of the range from either end. A saturated content activation passes "
+        "hardly any gradient; a gate that is always shut or always open no longer depends on the input."
     )
     HISTOGRAMS = (
         "All steps, rows and units together. Gates should use their range; content piled up at both ends is saturated."
     )
     TIME_CONSTANTS = (
-        "For how many steps the units keep what they hold: the dot is the median unit, the thick line the middle 50 %, "
-        "the thin one the middle 90 %. A task with longer lags than the longest of them is out of reach."
+        "The number of steps for which the units keep their state: the dot is the median unit, the thick line the "
+        "middle 50 %, the thin line the middle 90 %. Lags beyond the longest time constant are out of reach."
     )
     STATES = (
-        "The size of the state step by step. It should settle; what grows to the end of the chunk is not stable when "
-        "the state is carried on."
+        "The size of the state step by step. It should settle; a size that grows to the end of the chunk keeps growing "
+        "when the state is carried on."
     )
     CLIPPING = (
         "The gradient's norm of each update before clipping; crosses are updates that were rescaled. Clipping should "
@@ -71,16 +71,14 @@ class LookFor(Enum):
 
 
 class Absent(Enum):
-    """What stands in the place of something that is not there."""
+    """Sentences in the place of records and figures that are missing."""
 
-    NO_VALUES = "There are no values to show."
+    NO_VALUES = "No values to show."
     NOT_FINITE = "No value is finite, so there is nothing to draw."
     ALL_ZERO = "Every value is zero, which a logarithmic scale cannot show."
     NOT_ASKED = "The diagnosis holds no such numbers for {layer}."
-    NO_VALIDATION = "There is no validation yet: metrics.csv comes with the first one."
-    NO_DIAGNOSIS = (
-        "diagnosis.json is missing, so nothing is known here of how the gradient flows through time. To make it: {way}"
-    )
+    NO_VALIDATION = "No validation yet: the first validation writes metrics.csv."
+    NO_DIAGNOSIS = "diagnosis.json is missing, so the flow of the gradient through time is not known. To make it: {way}"
     NO_UPDATES = (
         "updates.csv is missing: the updates of this run were not recorded one by one. A new run records them: {way}"
     )
@@ -94,7 +92,7 @@ class Absent(Enum):
 
 
 class Says(Enum):
-    """Statements with numbers."""
+    """Sentences with numbers."""
 
     RUN = (
         "{cell} with {layers} of {hidden}, {parameters} parameters, after {updates} on {file}: {outcome}, "
@@ -104,7 +102,10 @@ class Says(Enum):
     NO_RESULT = "No loss has been measured yet."
     VALIDATION = "Best validation: {figures}: {meaning}."
     STREAM = "Latest bytes of the stream: {figures}: {meaning}."
-    FLOW = "One batch of {rows} and {steps}, loss {loss}; the gradient is wanted {wanted} back."
+    FLOW = (
+        "Measured on one batch of {rows} and {steps}, with loss {loss}. The verdict asks whether the gradient still "
+        "arrives {wanted} back."
+    )
     NON_FINITE = "The first value that is not finite is in the {source}: {place}."
     MINUS_INFINITY = "Lost at once, with an exponent of −∞: {count} of {all} directions."
     REVERSE = "Steps of a reverse layer are counted in the order in which it runs, from the end of the sequence."
@@ -117,16 +118,16 @@ class Says(Enum):
 
 
 class FigureName(Enum):
-    """What the figures of a verdict are, by the upper case of their names there; shares of the gradient at lag 0."""
+    """Labels of a verdict's figures, by their names in upper case; a gradient is a share of that at lag 0."""
 
-    WANTED_LAG = "steps back that are wanted"
-    PEAK = "gradient at its peak (1: as at lag 0)"
-    PEAK_LAG = "… at this lag (steps)"
-    END = "what is left of it at the last lag (1: all)"
-    END_LAG = "… at this lag (steps)"
-    AT_WANTED_LAG = "what is left at the wanted lag (1: all)"
+    WANTED_LAG = "wanted lag, over which the gradient should last (steps)"
+    PEAK = "gradient at its peak, as a ratio to lag 0"
+    PEAK_LAG = "… lag of the peak (steps)"
+    END = "gradient at the last measured lag, as a ratio to lag 0"
+    END_LAG = "… the last measured lag (steps)"
+    AT_WANTED_LAG = "gradient at the wanted lag, as a ratio to lag 0"
     SAMPLES = "samples of the gradient"
-    HORIZON = "lag at which 1 % is left (steps)"
+    HORIZON = "lag at which 1 % of the gradient is left (steps)"
     HORIZON_LOW = "… at least, with 90 % confidence (steps)"
     HORIZON_HIGH = "… at most (steps)"
     LYAPUNOV = "largest Lyapunov exponent λ₁ (per step)"
@@ -140,7 +141,7 @@ class FigureName(Enum):
 
 
 def why_empty(values: list[float]) -> str:
-    """Why a logarithmic axis would stay empty."""
+    """Return the sentence on a logarithmic axis that would stay empty."""
     if not values:
         return Absent.NO_VALUES.value
     if all(value == 0 for value in values):

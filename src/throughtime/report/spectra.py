@@ -1,4 +1,4 @@
-"""What becomes of directions: eigenvalues beside the unit circle, norms of powers, Lyapunov exponents."""
+"""Exhibits of spectra: eigenvalues and the unit circle, norms of powers, Lyapunov exponents."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,13 +11,13 @@ from throughtime.report.sentences import Absent, LookFor, Says, why_empty
 
 Plane = list[list[float]]
 _BARS = 48
-"""The most exponents that are drawn with bars of their own; of more, a line with a band."""
+"""The number of exponents, at most, that are drawn with error bars; more are a line with a band."""
 _DOTS = 300
-"""The most eigenvalues that are drawn in one plane."""
+"""The number of eigenvalues in a plane, at most."""
 
 
 def eigenvalues(first: Sequence[LayerFlow], last: Sequence[LayerFlow]) -> Exhibit:
-    """Eigenvalues of the recurrent weights' blocks and of the state Jacobians, after and before."""
+    """Show the eigenvalues of the recurrent weights and of the state Jacobians, in the last and the first diagnosis."""
     before = {layer.name: layer.spectrum for layer in first if first is not last}
     panels: list[Panel] = []
     tables: list[Table] = []
@@ -37,29 +37,29 @@ def eigenvalues(first: Sequence[LayerFlow], last: Sequence[LayerFlow]) -> Exhibi
 
 
 def powers(last: Sequence[LayerFlow]) -> Exhibit:
-    """Norms of the powers of the recurrent weights' blocks."""
+    """Show the norms of the powers of the blocks of recurrent weights."""
     layers = [(layer.name, layer.spectrum.weights) for layer in last if layer.spectrum is not None]
     tables = []
     for name, weights in layers:
-        norms = {block: found.power_norms for block, found in weights.items() if found.power_norms}
+        norms = {block: matrix.power_norms for block, matrix in weights.items() if matrix.power_norms}
         longest = max(map(len, norms.values()), default=0)
-        rows = [[k, *(one[k] if k < len(one) else math.nan for one in norms.values())] for k in range(longest)]
+        rows = [[k, *(values[k] if k < len(values) else math.nan for values in norms.values())] for k in range(longest)]
         tables.append(table(f"{name}: norms of the powers", ["k", *norms], rows))
     return Exhibit("Powers of the weights", LookFor.POWERS.value, [_powers_panel(*layer) for layer in layers], tables)
 
 
 def lyapunov(first: Sequence[LayerFlow], last: Sequence[LayerFlow]) -> Exhibit:
-    """The Lyapunov spectrum of each layer with its standard errors, after and before."""
+    """Show the Lyapunov spectrum of each layer with standard errors, in the last and the first diagnosis."""
     before = {layer.name: layer.lyapunov for layer in first if first is not last}
     panels = [_lyapunov_panel(layer, before.get(layer.name)) for layer in last]
     tables = []
     for layer in last:
-        if (found := layer.lyapunov) is not None:
+        if (known := layer.lyapunov) is not None:
             caption = (
-                f"{layer.name}: Lyapunov exponents per step, over {found.steps:,} steps of {found.rows:,} rows after "
-                f"{found.discarded:,} discarded"
+                f"{layer.name}: Lyapunov exponents per step, over {known.steps:,} steps of {known.rows:,} rows after "
+                f"{known.discarded:,} discarded"
             )
-            rows = [[index + 1, *pair] for index, pair in enumerate(zip(found.exponents, found.errors, strict=True))]
+            rows = [[index + 1, *pair] for index, pair in enumerate(zip(known.exponents, known.errors, strict=True))]
             tables.append(table(caption, ["", "exponent", "standard error"], rows))
     return Exhibit("Lyapunov exponents", LookFor.LYAPUNOV.value, panels, tables)
 
@@ -80,7 +80,7 @@ def _plane(title: str, after: Plane, before: Plane, name: str) -> Panel:
 
 
 def _by_size(dots: Plane) -> Plane:
-    """Those that are finite, the largest first."""
+    """Return the finite dots, the largest first."""
     return sorted((dot for dot in dots if all(map(math.isfinite, dot))), key=lambda dot: -math.hypot(*dot))
 
 
@@ -105,18 +105,21 @@ def _draw_plane(axes: Any, palette: Palette, after: Plane, before: Plane) -> Non
 
 def _spectrum_tables(name: str, weights: Mapping[str, MatrixSpectrum]) -> list[Table]:
     rows = []
-    for block, one in weights.items():
-        largest = (max(one.singular_values, default=math.nan), max(one.power_norms, default=math.nan))
-        rows.append([block, one.radius, largest[0], one.departure, largest[1]])
+    for block, matrix in weights.items():
+        largest = (max(matrix.singular_values, default=math.nan), max(matrix.power_norms, default=math.nan))
+        rows.append([block, matrix.radius, largest[0], matrix.departure, largest[1]])
     heads = ["block", "largest |eigenvalue|", "σ max", "departure from normality", "largest ‖Wᵏ‖"]
     values = [
         table(
             f"{name}, {block}: eigenvalues and singular values",
             ["", "real", "imaginary", "singular value"],
-            [[index + 1, *pair] for index, pair in enumerate(_beside(_by_size(one.eigenvalues), one.singular_values))],
+            [
+                [index + 1, *pair]
+                for index, pair in enumerate(_beside(_by_size(matrix.eigenvalues), matrix.singular_values))
+            ],
             20,
         )
-        for block, one in weights.items()
+        for block, matrix in weights.items()
     ]
     return [table(f"{name}: recurrent weights", heads, rows), *values]
 
@@ -142,9 +145,9 @@ def _jacobian_tables(layer: LayerFlow, spectrum: Spectrum) -> list[Table]:
 
 
 def _powers_panel(name: str, weights: Mapping[str, MatrixSpectrum]) -> Panel:
-    norms = {block: found.power_norms for block, found in weights.items() if finite(positive(found.power_norms))}
+    norms = {block: matrix.power_norms for block, matrix in weights.items() if finite(positive(matrix.power_norms))}
     if not norms:
-        return Panel(name, "", None, why_empty([value for one in weights.values() for value in one.power_norms]))
+        return Panel(name, "", None, why_empty([value for matrix in weights.values() for value in matrix.power_norms]))
     peaks = "; ".join(f"{block} up to {shown(max(finite(values)))}" for block, values in norms.items())
 
     def draw(axes: Any, palette: Palette) -> None:
@@ -159,21 +162,21 @@ def _powers_panel(name: str, weights: Mapping[str, MatrixSpectrum]) -> Panel:
 
 
 def _lyapunov_panel(layer: LayerFlow, before: Lyapunov | None) -> Panel:
-    found = layer.lyapunov
-    if found is None:
+    spectrum = layer.lyapunov
+    if spectrum is None:
         return Panel(layer.name, "", None, Absent.NOT_ASKED.value.format(layer=layer.name))
-    lost = sum(value == -math.inf for value in found.exponents)
-    said = Says.MINUS_INFINITY.value.format(count=lost, all=len(found.exponents)) if lost else ""
-    if not finite(found.exponents):
-        return Panel(layer.name, "", None, said or why_empty(found.exponents))
-    alt = f"Lyapunov exponents of {layer.name}: the largest is {shown(finite(found.exponents)[0])}. {said}".strip()
+    lost = sum(value == -math.inf for value in spectrum.exponents)
+    said = Says.MINUS_INFINITY.value.format(count=lost, all=len(spectrum.exponents)) if lost else ""
+    if not finite(spectrum.exponents):
+        return Panel(layer.name, "", None, said or why_empty(spectrum.exponents))
+    alt = f"Lyapunov exponents of {layer.name}: the largest is {shown(finite(spectrum.exponents)[0])}. {said}".strip()
 
     def draw(axes: Any, palette: Palette) -> None:
         dress(axes, palette, "exponent, largest first", "growth per step λ")
         axes.axhline(0, color=palette.ink, linewidth=0.8)
         if before is not None and finite(before.exponents):
             _draw_exponents(axes, before, "first", {"color": palette.series[1], "marker": "o", "fillstyle": "none"})
-        _draw_exponents(axes, found, "last", {"color": palette.series[0], "marker": "o"})
+        _draw_exponents(axes, spectrum, "last", {"color": palette.series[0], "marker": "o"})
         axes.xaxis.get_major_locator().set_params(integer=True)
         if before is not None:
             legend(axes, palette)
@@ -181,7 +184,7 @@ def _lyapunov_panel(layer: LayerFlow, before: Lyapunov | None) -> Panel:
             axes.text(
                 0.98,
                 0.95,
-                f"−∞: {lost} of {len(found.exponents)}",
+                f"−∞: {lost} of {len(spectrum.exponents)}",
                 transform=axes.transAxes,
                 ha="right",
                 va="top",
@@ -191,10 +194,10 @@ def _lyapunov_panel(layer: LayerFlow, before: Lyapunov | None) -> Panel:
     return Panel(layer.name, alt, draw, keys=1 if before is not None else 0)
 
 
-def _draw_exponents(axes: Any, found: Lyapunov, label: str, style: dict[str, Any]) -> None:
-    places = [index for index, value in enumerate(found.exponents) if math.isfinite(value)]
-    across, up = [index + 1 for index in places], [found.exponents[index] for index in places]
-    errors = [found.errors[index] if math.isfinite(found.errors[index]) else 0.0 for index in places]
+def _draw_exponents(axes: Any, spectrum: Lyapunov, label: str, style: dict[str, Any]) -> None:
+    places = [index for index, value in enumerate(spectrum.exponents) if math.isfinite(value)]
+    across, up = [index + 1 for index in places], [spectrum.exponents[index] for index in places]
+    errors = [spectrum.errors[index] if math.isfinite(spectrum.errors[index]) else 0.0 for index in places]
     if len(places) > _BARS:
         low, high = zip(*((value - error, value + error) for value, error in zip(up, errors, strict=True)), strict=True)
         axes.fill_between(across, low, high, color=style["color"], alpha=0.3, linewidth=0)

@@ -1,4 +1,4 @@
-"""A matplotlib figure as SVG inside a page: few bytes, ids of its own, colours of the page, and a name for all."""
+"""Convert a matplotlib figure to compact SVG for a page, with the page's colours and an accessible name."""
 
 import io
 import re
@@ -26,8 +26,8 @@ def inline_svg(figure: "Figure", prefix: str, name: str) -> str:
 
     Args:
         figure: drawn in the colours of `canvas.PAGE`.
-        prefix: what its ids begin with, another for each figure of a page.
-        name: what it shows, in a sentence, for those who do not see it.
+        prefix: the beginning of its ids, different for each figure of a page.
+        name: a description of the figure, for readers who do not see it.
     """
     written = io.BytesIO()
     figure.savefig(written, format="svg", metadata=_NO_METADATA, transparent=True)
@@ -35,27 +35,27 @@ def inline_svg(figure: "Figure", prefix: str, name: str) -> str:
     text = _DROPPED.sub("", text[text.index("<svg") :])
     start = text.index(">") + 1
     box = dict(_ATTRIBUTE.findall(text[:start]))["viewBox"]
-    body = _ATTRIBUTE.sub(lambda found: _attribute(found[1], found[2], prefix), text[start:])
+    body = _ATTRIBUTE.sub(lambda match: _attribute(match[1], match[2], prefix), text[start:])
     body = _light(re.sub(r">\s+<", "><", body.strip()))
     title = f'<title id="{prefix}-name">{escape(name)}</title>'
     return f'<svg role="img" aria-labelledby="{prefix}-name" viewBox="{box}">{title}{body}'
 
 
 def _light(body: str) -> str:
-    """The same picture in fewer bytes: no id that nothing refers to, the style of many marks said once."""
+    """Return the picture in fewer bytes: without unused ids, and with the style of many marks written once."""
     referred = set(re.findall(r"#([\w.-]+)", body))
-    body = re.sub(r' id="(.*?)"', lambda found: found[0] if found[1] in referred else "", body)
-    return _MARKS.sub(lambda found: f"<g{found[1]}>{found[0].replace(found[1], '')}</g>", body)
+    body = re.sub(r' id="(.*?)"', lambda match: match[0] if match[1] in referred else "", body)
+    return _MARKS.sub(lambda match: f"<g{match[1]}>{match[0].replace(match[1], '')}</g>", body)
 
 
 def _attribute(name: str, value: str, prefix: str) -> str:
-    if name in ("href", "xlink:href"):  # an id of this figure, or an image's own bytes
+    if name in ("href", "xlink:href"):  # an id of this figure, or the bytes of an image
         if value.startswith("#"):
             return f'href="#{prefix}-{value[1:]}"'
         return f'href="{"".join(value.split())}"'
     if name == "id":
         return f'id="{prefix}-{value}"'
-    value = _STAND_IN.sub(lambda found: f"var({VARIABLES[found[0]]})", value)
+    value = _STAND_IN.sub(lambda match: f"var({VARIABLES[match[0]]})", value)
     value = _FAMILY.sub("", value).replace("url(#", f"url(#{prefix}-")
-    value = _FRACTION.sub(lambda found: f"{float(found[0]):.2f}".rstrip("0").rstrip("."), value)
+    value = _FRACTION.sub(lambda match: f"{float(match[0]):.2f}".rstrip("0").rstrip("."), value)
     return f'{name}="{" ".join(value.split())}"'

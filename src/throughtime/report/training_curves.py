@@ -1,4 +1,4 @@
-"""How a training went: losses beside the baselines, and the norm of every update with what clipping did."""
+"""Exhibits of a training: losses and baselines, the norm of every update, and clipping."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from throughtime.report.sentences import Absent, LookFor, Says, why_empty
 from throughtime.wording import percent, plural
 
 _BINS = 240
-"""Updates are drawn one by one up to here; beyond, the largest and the middle of as many groups."""
+"""The number of updates, at most, that are drawn one by one; more are drawn in as many groups."""
 
 
 Line = tuple[Sequence[int], Sequence[float]]
@@ -20,7 +20,7 @@ Line = tuple[Sequence[int], Sequence[float]]
 
 
 def losses(rows: Sequence[MetricsRow], updates: Sequence[UpdateRow], baselines: Baselines, stream: bool) -> Exhibit:
-    """Training and validation loss with the baselines; of a stream, the one loss that there is."""
+    """Show training and validation loss with the baselines; a stream has a single loss."""
     validated = [row.update for row in rows]
     trained = validated, [row.train_loss for row in rows]
     lines: dict[str, Line] = {"loss on unseen bytes": trained} if stream else {
@@ -42,7 +42,7 @@ def losses(rows: Sequence[MetricsRow], updates: Sequence[UpdateRow], baselines: 
 
 
 def _of_updates(updates: Sequence[UpdateRow]) -> tuple[str, Line]:
-    """The training loss of every update or, of many, its mean over each group of neighbours, and what that is."""
+    """Return the training loss of every update, or its mean over groups of neighbours, with its name."""
     size = math.ceil(len(updates) / _BINS)
     groups = [updates[start : start + size] for start in range(0, len(updates), size)]
     known = [finite([row.loss for row in group]) for group in groups]
@@ -80,7 +80,7 @@ def _losses_panel(lines: dict[str, Line], baselines: Baselines) -> Panel:
 
 
 def _levels(baselines: Baselines) -> list[tuple[str, float]]:
-    """The baselines, those that coincide under one name."""
+    """Return the baselines by name; equal baselines share a line."""
     levels: dict[float, list[str]] = {}
     for name, loss in (
         ("bigram", baselines.bigram), ("unigram", baselines.unigram), ("uniform", baselines.uniform),
@@ -92,7 +92,7 @@ def _levels(baselines: Baselines) -> list[tuple[str, float]]:
 
 @dataclass(frozen=True)
 class ClippingFigures:
-    """What clipping did over all updates; `threshold` is the norm that rescaled updates were left with."""
+    """The effect of clipping over all updates; `threshold` is the norm of rescaled updates."""
 
     updates: int
     clipped: float
@@ -104,7 +104,7 @@ class ClippingFigures:
 
 
 def clipping_figures(rows: Sequence[UpdateRow]) -> ClippingFigures:
-    """The figures of all updates together; shares are 0 where there is no update."""
+    """Return the figures of all updates together; shares are 0 without updates."""
     norms = sorted(finite([row.gradient_norm for row in rows]))
     left = sorted(
         row.gradient_norm * row.scale for row in rows if 0 < row.scale < 1 and math.isfinite(row.gradient_norm)
@@ -122,7 +122,7 @@ def clipping_figures(rows: Sequence[UpdateRow]) -> ClippingFigures:
 
 
 def quantile(ordered: Sequence[float], level: float) -> float:
-    """The value below which this share of the ordered values lies, interpolated; nan of nothing."""
+    """Return the interpolated quantile of ordered values; nan without values."""
     if not ordered:
         return math.nan
     place = level * (len(ordered) - 1)
@@ -131,7 +131,7 @@ def quantile(ordered: Sequence[float], level: float) -> float:
 
 
 def clipping(rows: Sequence[UpdateRow]) -> Exhibit:
-    """The norm of every update with the threshold, and its quantiles."""
+    """Show the norm of every update with the threshold, and the quantiles of the norms."""
     figures = clipping_figures(rows)
     quantiles = [[f"{100 * float(name):g} %", value] for name, value in figures.quantiles.items()]
     told = [
@@ -146,7 +146,7 @@ def clipping(rows: Sequence[UpdateRow]) -> Exhibit:
 
 
 def clipping_sentences(figures: ClippingFigures) -> list[str]:
-    """What clipping did, in words."""
+    """Return the effect of clipping in words."""
     skipped = (
         "none was skipped"
         if not figures.skipped
@@ -190,7 +190,7 @@ def _clipping_panel(rows: Sequence[UpdateRow], figures: ClippingFigures) -> Pane
 
 
 def _grouped(rows: Sequence[UpdateRow]) -> tuple[tuple[list[int], list[float]], tuple[list[int], list[float]]]:
-    """Updates with the middle and with the largest norm of each group of neighbours; one and the same where few."""
+    """Return the median and the largest norm of each group of neighbours; the same line twice without groups."""
     size = math.ceil(len(rows) / _BINS)
     if size == 1:
         line = [row.update for row in rows], positive([row.gradient_norm for row in rows])

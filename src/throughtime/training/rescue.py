@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from throughtime.clipping import ClipReport, FirstNonFinite, clip_gradients
+from throughtime.clipping import FirstNonFinite, clip_gradients
 from throughtime.errors import ArgumentError, NonFiniteError
 from throughtime.wording import plural
 
@@ -72,8 +72,7 @@ class Rescue:
         Raises:
             NonFiniteError: see above; weights, optimiser and gradients are then as they came.
         """
-        plain = None if clip_norm else plain_norm(model)
-        report = ClipReport(plain) if plain else clip_gradients(model, norm=clip_norm, nonfinite="report", tap=tap)
+        report = clip_gradients(model, norm=clip_norm, nonfinite="report", tap=tap)
         if report.nonfinite is not None:
             sentence = report.nonfinite.rstrip(".")
             scale, done = self._act(model, optimizer, sentence, clip_norm)
@@ -146,15 +145,6 @@ class Rescue:
         """Take back what `state_dict` returned."""
         self.rescues, self._in_a_row = state["rescues"], state["in_a_row"]
         self._norm, self._kept, self._since = state["norm"], state["kept"], state["since"]
-
-
-def plain_norm(model: nn.Module) -> float | None:
-    """The norm of all gradients in a few operations; None where it takes more care, or is not finite."""
-    gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
-    if any(one.layout != torch.strided or one.dtype not in (torch.float32, torch.float64) for one in gradients):
-        return None
-    total = float(torch.nn.utils.get_total_norm(gradients))
-    return total if 1e-15 < total < 1e15 else None  # within, squares keep their precision in float32
 
 
 def first_nonfinite_weights(model: nn.Module) -> str | None:
