@@ -1,16 +1,25 @@
 # Two commands on a machine that has Python >= 3.11 and nothing else of ours:
 #   make train   environment, installation, then a character model of Python's own language reference
 #   make test    environment, installation, then every test
-# Both may be repeated; what is already there is kept.
+# Both may be repeated; what is already there is kept. For work on the code, in the environment of `make test`:
+#   make quick   in a minute: the contracts in float64, the layout of the house, the documentation
+#   make check   format, lint and types; `make format` mends the first two
+#   make changelog VERSION=X.Y.Z   the fragments of changelog.d as a section of CHANGELOG.md
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+FAILED := echo "The installation failed: pip's own words are above. Offline, point pip at a folder of wheels (PIP_FIND_LINKS)."; exit 1
+# Of the contracts every cell and method in float64, plain and with both masks, and torch.nn's twins; and what holds the
+# house and its documentation together.
+QUICK := every_public or unrolled_loop and float64 and (plain or lengths-and-resets) or test_torch_parity and not float32 \
+	or test_layout or test_docs or test_poison or test_version or test_install_torch
+CXX_FILES := $(wildcard src/throughtime/kernels/*.cpp src/throughtime/kernels/*.hpp tests/kernels/*.cpp)
 
-.PHONY: train test browser check clean help
+.PHONY: train test quick browser check format changelog clean help
 
 help:
-	@sed -n '1,5s/^# \{0,1\}//p' Makefile
+	@sed -n '1,8s/^# \{0,1\}//p' Makefile
 
 train: $(VENV)/.train
 	@echo "==> throughtime train pydoc (Python's own language reference; no download). The run goes to runs/pydoc."
@@ -30,8 +39,21 @@ browser:
 	fi; \
 	found || echo "==> no Chromium is installed: the tests that open the report in a browser will be skipped"
 
+quick: $(VENV)/.dev
+	@echo "==> pytest: contracts in float64, layout, documentation"
+	@$(BIN)/python -m pytest tests/contracts/test_gradient_methods.py tests/contracts/test_torch_parity.py \
+		tests/test_*.py -k '$(QUICK)'
+
 check: $(VENV)/.dev
-	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/pyright
+	@echo "==> ruff, clang-format, pyright"
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/clang-format --dry-run -Werror $(CXX_FILES) && $(BIN)/pyright
+
+format: $(VENV)/.dev
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix . && $(BIN)/clang-format -i $(CXX_FILES)
+
+changelog: $(VENV)/.dev
+	@test -n "$(VERSION)" || { echo "Name the version: make changelog VERSION=X.Y.Z"; exit 1; }
+	@$(BIN)/towncrier build --version $(VERSION)
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
@@ -40,16 +62,16 @@ $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 		echo "Python could not create an environment in $(VENV). On Debian: apt-get install python3-venv. Otherwise look at the lines above."; exit 1; }
 
-$(VENV)/.train: $(VENV)/bin/python pyproject.toml constraints.txt
-	@echo "==> installing throughtime with what training needs (torch is about 200 MB)"
-	@$(INSTALL) --editable '.[train,report]' || { \
-		echo "The installation failed: pip's own words are above. Without a network, point pip at a folder of wheels (PIP_FIND_LINKS)."; exit 1; }
+# src/throughtime/__init__.py has the version, which an installation writes down.
+$(VENV)/.train: $(VENV)/bin/python pyproject.toml constraints.txt tools/install_torch.py src/throughtime/__init__.py
+	@echo "==> installing throughtime with what training needs (the CPU build of torch is about 200 MB)"
+	@$(BIN)/python tools/install_torch.py || { $(FAILED); }
+	@$(INSTALL) --editable '.[train,report]' || { $(FAILED); }
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.train
 	@echo "==> installing what the tests need"
-	@$(INSTALL) --editable '.[train,report,dev]' || { \
-		echo "The installation failed: pip's own words are above. Without a network, point pip at a folder of wheels (PIP_FIND_LINKS)."; exit 1; }
+	@$(INSTALL) --editable '.[train,report,dev]' || { $(FAILED); }
 	@touch $@
 
 clean:

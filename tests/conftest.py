@@ -1,9 +1,15 @@
-"""One thread, a seed before each test, and on request the annotated shapes checked at run time."""
+"""One thread, a seed and poisoned memory before each test; on request the annotated shapes checked at run time."""
 
 import os
+import signal
 
 import pytest
 import torch
+
+# A shell starts what runs in its background with Ctrl-C ignored, and the processes that tests start, some of them to
+# interrupt them, inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 if os.environ.get("THROUGHTIME_CHECK_SHAPES"):  # set by tests/test_shapes.py
     from jaxtyping import install_import_hook
@@ -20,3 +26,14 @@ torch.set_num_threads(1)
 @pytest.fixture(autouse=True)
 def _seeded():
     torch.manual_seed(20240312)
+
+
+@pytest.fixture(autouse=True)
+def _poisoned_memory():
+    """Fill what `torch.empty` and its kin return with NaN, integers with their largest value.
+
+    What a kernel or a loop forgets to write then shows in every comparison. PyTorch does the filling itself, below
+    Python, so that torch's own functions, `torch.compile` and `torch.func` are left as they are.
+    """
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = True  # type: ignore[attr-defined]

@@ -10,6 +10,10 @@ import pytest
 import torch
 
 import throughtime as tt
+from throughtime.kernels import native
+
+OF_THE_KERNELS = {"throughtime.gradients.checkpointed"}
+"""Modules with an example whose figures are what the compiled kernels keep in memory; the loop keeps more."""
 
 ROOT = pathlib.Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
@@ -48,6 +52,8 @@ def _modules_with_examples() -> list[str]:
 
 @pytest.mark.parametrize("name", _modules_with_examples())
 def test_docstring_examples_hold(name):
+    if name in OF_THE_KERNELS and native.library() is None:
+        pytest.skip("the compiled kernels are not installed")
     module = importlib.import_module(name)
     result = doctest.testmod(module, extraglobs={"torch": torch, "tt": tt})
     assert result.attempted > 0 and result.failed == 0

@@ -10,9 +10,33 @@ SMALL = (
 )
 
 
-def process(*words: object, **options: Any) -> subprocess.Popen:
-    """The real command, with its output in pipes."""
-    script = "import sys; from throughtime.commands.main import main; sys.exit(main())"
+REAL = "import sys; from throughtime.commands.main import main; sys.exit(main())"
+
+
+class Ended(subprocess.Popen):
+    """A process that does not outlive its `with` block, so that a test that fails waits for nothing."""
+
+    def __exit__(self, *error: Any) -> None:
+        self.kill()
+        super().__exit__(*error)
+
+
+def process(*words: object, script: str = REAL, **options: Any) -> subprocess.Popen:
+    """The real command, or a script that ends in it, with its output in pipes.
+
+    Tests wait for it without a limit: how long it takes depends on what else the machine does, and pytest's own limit
+    ends what hangs.
+    """
     arguments = [sys.executable, "-c", script, *map(str, words)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(arguments, **{**pipes, **options})
+    return Ended(arguments, **{**pipes, **options})
+
+
+def lines_until(wanted: str, running: subprocess.Popen) -> list[str]:
+    """The lines that a process has printed when it prints `wanted`; it may go on printing afterwards."""
+    lines = []
+    for line in running.stdout:
+        if line == wanted:
+            return lines
+        lines.append(line)
+    raise AssertionError(f"it ended without {wanted!r}, after {lines}: {running.communicate()[1]}")

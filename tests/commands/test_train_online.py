@@ -3,11 +3,10 @@
 import csv
 import json
 import signal
-import time
 
 import pytest
 import torch
-from commands.processes import process
+from commands.processes import lines_until, process
 
 SMALL = ("--online", "--hidden-size", "6", "--num-layers", "1", "--embedding-size", "4", "--update-every", "5",
          "--threads", "1")  # fmt: skip
@@ -43,7 +42,7 @@ def test_standard_input_is_read_as_it_comes_and_left_bit_for_bit_resumable(text_
     assert command("train", text_file, "--output", whole, *SMALL)[0] == 0
     for words, piece in ((("-", "--output", parts, *SMALL), content[:801]), (("--resume", parts), content[801:])):
         run = process("train", *words, stdin=-1, text=False)
-        out, err = run.communicate(piece, timeout=100)
+        out, err = run.communicate(piece)
         assert run.returncode == 0, err
     assert _same(_weights(whole), _weights(parts))
 
@@ -69,22 +68,33 @@ def test_every_method_learns_from_a_stream(command, text_file, tmp_path, words):
     assert json.loads((folder / "record.json").read_text())["results"]["updates"] == 299 // 5
 
 
+TELLS_WHEN_IT_WAITS = """
+import sys
+from throughtime.commands.main import main
+from throughtime.data.bytestream import ByteStream
+
+wait = ByteStream._wait
+
+def tell_and_wait(stream):
+    print("waiting after", stream._offset, flush=True)
+    return wait(stream)
+
+ByteStream._wait = tell_and_wait
+sys.exit(main())
+"""
+"""The real command, and a line whenever all that the file has been given is learned."""
+
+
 def test_a_file_that_grows_is_followed_until_ctrl_c_and_gone_on_with(command, text_file, tmp_path):
     content, grows, folder = text_file.read_bytes(), tmp_path / "grows.log", tmp_path / "run"
     grows.write_bytes(content[:500])
-    run = process("train", grows, "--follow", "--output", folder, *SMALL)
-    try:
-        assert run.stdout is not None
-        while "Run " not in run.stdout.readline():
-            pass
-        time.sleep(2)
+    with process("train", grows, "--follow", "--output", folder, *SMALL, script=TELLS_WHEN_IT_WAITS) as run:
+        lines_until("waiting after 500\n", run)
         with grows.open("ab") as handle:
             handle.write(content[500:700])
-        time.sleep(3)
+        lines_until("waiting after 700\n", run)
         run.send_signal(signal.SIGINT)
-        _, err = run.communicate(timeout=60)
-    finally:
-        run.kill()
+        _, err = run.communicate()
     assert run.returncode == 0, err
     record = json.loads((folder / "record.json").read_text())
     assert record["outcome"] == "interrupted" and record["data"]["bytes"] == 700

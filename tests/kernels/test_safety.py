@@ -217,14 +217,14 @@ def test_ctrl_c_ends_a_loop_of_calls():
         "except KeyboardInterrupt:\n"
         "    print('interrupted', flush=True)\n"
     )
-    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None and process.stdout.readline() == "ready\n"
-        time.sleep(0.3)
-        process.send_signal(signal.SIGINT)
-        assert process.communicate(timeout=30)[0] == "interrupted\n" and process.returncode == 0
-    finally:
-        process.kill()
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None and process.stdout.readline() == "ready\n"
+            time.sleep(0.3)
+            process.send_signal(signal.SIGINT)
+            assert process.communicate()[0] == "interrupted\n" and process.returncode == 0
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize("count", [1, 2])

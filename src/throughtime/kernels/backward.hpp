@@ -33,7 +33,8 @@ template <class Cell, class S, int NU> class Backward {
         private_(own_sums_ ? (plan.participants - 1) * sums() : 0) {
     pack_weights(plan.participants);
     clear();
-    run_plan(plan, recurrent_.tiles, [&](int64_t member, int64_t members, int64_t begin, int64_t end, Barrier* barrier) {
+    run_plan(plan, recurrent_.tiles,
+             [&](int64_t member, int64_t members, int64_t begin, int64_t end, Barrier* barrier) {
       const Range range{member, members, begin, end, plan.by_units};
       run(range, plan.by_units ? Share{0, 1} : Share{member, members}, barrier);
     });
@@ -47,7 +48,7 @@ template <class Cell, class S, int NU> class Backward {
   static constexpr int G = Cell::gates, E = Cell::errors;
   static constexpr int kWide = 2;  // vectors of a tile of the inputs
   static constexpr int NF = Cell::many;
-  static constexpr int64_t kFewRows = 32;  // whose norms are worth being made at once
+  static constexpr int64_t kFewRows = 32;          // whose norms are worth being made at once
   static constexpr uint64_t kSmallSums = 1 << 18;  // bytes that each thread may have of its own
   using M = Maps<Cell, S, NF>;
 
@@ -70,7 +71,7 @@ template <class Cell, class S, int NU> class Backward {
     const S* d_h;        // dL/dh_t through the output
     StateAt<S> before;
     const S *gates, *extra;
-    S* total;            // dL/dh_t, where the steps are taken apart
+    S* total;                     // dL/dh_t, where the steps are taken apart
     double *squares, *squares_c;  // sums of the squares of dL/dh_t and of dL/dc_t, where they are noted on the way
   };
 
@@ -110,7 +111,7 @@ template <class Cell, class S, int NU> class Backward {
   Scratch<S> carried_c_;  // [B, H] dL/dc_t
   const int64_t squares_rows_;
   Scratch<double> squares_;  // [member][h, c][squares_rows_]: each member's of its units or rows
-  Scratch<S> private_;    // the sums of all members but the first
+  Scratch<S> private_;       // the sums of all members but the first
 
   int64_t sums() const { return G * H * (p_.input + P + 2); }
   int64_t squares_of_member() const { return (1 + Cell::has_c) * squares_rows_ * Squares<S>::kSize; }
@@ -118,9 +119,8 @@ template <class Cell, class S, int NU> class Backward {
   void pack_weights(int64_t participants) {
     const int64_t depth = G * H, width = NU * kLanes<S>, wide = kWide * kLanes<S>;
     recurrent_.reserve((P + width - 1) / width, depth, width);
-    in_parts(depth * P < kSmallCopy ? 1 : participants, recurrent_.tiles, [&](int64_t begin, int64_t end) {
-      pack<NU>(recurrent_, get(p_.weight_hh), P, 0, begin, end);
-    });
+    in_parts(depth * P < kSmallCopy ? 1 : participants, recurrent_.tiles,
+             [&](int64_t begin, int64_t end) { pack<NU>(recurrent_, get(p_.weight_hh), P, 0, begin, end); });
     if (p_.weight_hr) {
       projection_.reserve((H + width - 1) / width, P, width);
       pack<NU>(projection_, get(p_.weight_hr), H, 0, 0, projection_.tiles);
@@ -149,7 +149,8 @@ template <class Cell, class S, int NU> class Backward {
     const Scratch<Row> rows(most);
     const Scratch<const S*> errors(most);
     const Scratch<S> totals(apart_ && !p_.weight_hr ? most * P : 0);
-    const Scratch<S> gates(recompute_ ? together * most * G * H : 0), extra(recompute_ && Cell::kept > G ? together * most * H : 0);
+    const Scratch<S> gates(recompute_ ? together * most * G * H : 0),
+        extra(recompute_ && Cell::kept > G ? together * most * H : 0);
     const Scratch<S> a_x(recompute_ ? together * most * maps_.tiles() * M::kTile : 0);
     Chunk chunk(together * most, together * most);
     Noted noted{squares_.data() + range.member * squares_of_member(), Scratch<int64_t>(squares_rows_)};
@@ -206,7 +207,8 @@ template <class Cell, class S, int NU> class Backward {
 
   Row row(int64_t t, int64_t b, S* total, double* squares, const S* gates, const S* extra) const {
     double* squares_c = squares && Cell::has_c ? squares + squares_rows_ * Squares<S>::kSize : nullptr;
-    Row row{0, b, b >= steps_.alive(t + 1), false, no_error_.data(), nullptr, {}, gates, extra, total, squares, squares_c};
+    Row row{0,       b,        b >= steps_.alive(t + 1), false, no_error_.data(), nullptr, {}, gates, extra, total,
+            squares, squares_c};
     if (!row.last) {
       row.error = errors_.data() + steps_.row(t + 1, b) * E * H + Cell::recurrent_error * H;
       row.next_is_reset = steps_.starts_anew(t + 1, b);
@@ -246,7 +248,8 @@ template <class Cell, class S, int NU> class Backward {
     for (int64_t i = 0; i < count; ++i) hold(rows[i]);
     if (p_.weight_hr) return through_projection(rows, count);
     for (int64_t i = 0; i < count; ++i)
-      for_each_vector<S>(0, H, [&](int64_t unit, auto lane) { point(rows[i], unit, lane, lane.get(rows[i].total + unit)); });
+      for_each_vector<S>(0, H,
+                         [&](int64_t unit, auto lane) { point(rows[i], unit, lane, lane.get(rows[i].total + unit)); });
   }
 
   // One vector of units of J_{t+1}ᵀ G_{t+1} has arrived.
@@ -297,7 +300,8 @@ template <class Cell, class S, int NU> class Backward {
     for (void* to : members_of_state) {
       for (int64_t first = begin * lanes; to && first < end * lanes; first += lanes) {
         const Vector<double> norms = Squares<S>::norms(squares + first * pitch, pitch, parts, stride);
-        for (int64_t i = 0; i < lanes && first + i < noted.count; ++i) put(to)[noted.index[first + i]] = static_cast<S>(norms[i]);
+        for (int64_t i = 0; i < lanes && first + i < noted.count; ++i)
+          put(to)[noted.index[first + i]] = static_cast<S>(norms[i]);
       }
       squares += squares_rows_ * pitch;
     }
@@ -338,7 +342,8 @@ template <class Cell, class S, int NU> class Backward {
       for (int64_t v = 0; v < NU; ++v) {
         const int64_t unit = (tile * NU + v) * kLanes<S>;
         with_lane<S>(H - unit, [&](auto lane) {
-          for (int64_t r = 0; r < n; ++r) point(rows[from + r], unit, lane, load<S>(product + (r * NU + v) * kLanes<S>));
+          for (int64_t r = 0; r < n; ++r)
+            point(rows[from + r], unit, lane, load<S>(product + (r * NU + v) * kLanes<S>));
         });
       }
     });
@@ -381,7 +386,9 @@ template <class Cell, class S, int NU> class Backward {
   }
 
   WeightGradients<S> results() const {
-    return {{put(a_.d_weight_ih), put(a_.d_weight_hh)}, {put(a_.d_bias_ih), Cell::own_bias ? put(a_.d_bias_hh) : nullptr}, {p_.index ? 0 : p_.input, P}};
+    return {{put(a_.d_weight_ih), put(a_.d_weight_hh)},
+            {put(a_.d_bias_ih), Cell::own_bias ? put(a_.d_bias_hh) : nullptr},
+            {p_.index ? 0 : p_.input, P}};
   }
 
   // The sums of one member: the results themselves for the first, room of its own for the others.

@@ -90,15 +90,20 @@ template <class Cell, class S, int NU> class Forward {
     S* extra = in(p_.extra, index * H);
     // Without c for every step, c_t lives where the final one will be, and is overwritten unit by unit.
     S* c = !Cell::has_c ? nullptr : p_.c ? in(p_.c, index * H) : final_c_ + steps_.place(b) * H;
-    return {!p_.weight_hr ? in(p_.h, index * p_.output) : extra ? extra : unprojected, c, in(p_.gates, index * G * H), extra};
+    return {!p_.weight_hr ? in(p_.h, index * p_.output)
+            : extra       ? extra
+                          : unprojected,
+            c, in(p_.gates, index * G * H), extra};
   }
 
   template <class Access>
-  void put(const Row& row, int64_t unit, Access lane, const Vector<S>& h, const Vector<S>& c, const Vector<S>* kept) const {
+  void put(const Row& row, int64_t unit, Access lane, const Vector<S>& h, const Vector<S>& c,
+           const Vector<S>* kept) const {
     lane.put(row.out + unit, h);
     if constexpr (Cell::has_c) lane.put(row.c + unit, c);
     if (row.gates)
-      for (int s = 0; s < Cell::kept; ++s) lane.put(s < G ? row.gates + s * p_.hidden + unit : row.extra + unit, kept[s]);
+      for (int s = 0; s < Cell::kept; ++s)
+        lane.put(s < G ? row.gates + s * p_.hidden + unit : row.extra + unit, kept[s]);
   }
 
   void project(int64_t t, Share share, const Scratch<const S*>& u, int64_t count) const {

@@ -5,7 +5,7 @@ namespace TT_ISA {
 
 struct Gru {
   static constexpr int gates = 3, kept = 4, errors = 4, recurrent_error = 1;
-  static constexpr int few = 2, many = 1;  // vectors of units in a tile
+  static constexpr int few = 2, many = 1;               // vectors of units in a tile
   static constexpr int segments = 3, turned_gates = 1;  // the errors begin with the last gate
   static constexpr bool own_bias = true;                // b_hn stands inside the product with r
   static constexpr bool has_c = false, uses_h = true, uses_output = false, has_direct = true;

@@ -17,10 +17,10 @@ tt_parallel_for tt_threads_of_the_host = nullptr;
 #define TT_SETS_OF(cell) TT_FUNCTIONS(cell, baseline)
 #endif
 
-#define TT_FUNCTIONS(cell, set)                                                \
-  int tt_##cell##_forward_float_##set(const tt_forward_arguments*, int64_t);   \
-  int tt_##cell##_forward_double_##set(const tt_forward_arguments*, int64_t);  \
-  int tt_##cell##_backward_float_##set(const tt_backward_arguments*, int64_t); \
+#define TT_FUNCTIONS(cell, set)                                                 \
+  int tt_##cell##_forward_float_##set(const tt_forward_arguments*, int64_t);    \
+  int tt_##cell##_forward_double_##set(const tt_forward_arguments*, int64_t);   \
+  int tt_##cell##_backward_float_##set(const tt_backward_arguments*, int64_t);  \
   int tt_##cell##_backward_double_##set(const tt_backward_arguments*, int64_t); \
   int tt_##cell##_biases_differ_##set(void);
 
@@ -36,7 +36,8 @@ enum Set { avx512, avx2, baseline };
 bool runs_here(Set set) {
 #if defined(__x86_64__)
   if (set == avx512)
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vl");
   if (set == avx2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 #endif
   return set == baseline;
@@ -96,23 +97,24 @@ int tt_use_instruction_set(const char* name) {
 
 const char* tt_instruction_set(void) { return name_of(chosen); }
 
-#define TT_DISPATCH(cell, what, Arguments)                           \
-  int tt_##cell##_##what(const Arguments* a, int64_t threads) {      \
+#define TT_DISPATCH(cell, what, Arguments)                            \
+  int tt_##cell##_##what(const Arguments* a, int64_t threads) {       \
     if (!in_range(a->problem) || threads < 1) return TT_BAD_ARGUMENT; \
-    if (!lengths_in_range(a->problem)) return TT_BAD_LENGTHS;        \
-    TT_SWITCH(tt_##cell##_##what)                                    \
+    if (!lengths_in_range(a->problem)) return TT_BAD_LENGTHS;         \
+    TT_SWITCH(tt_##cell##_##what)                                     \
   }
 #if defined(TT_WITH_AVX512)
-#define TT_SWITCH(f) return chosen == avx512 ? f##_avx512(a, threads) : chosen == avx2 ? f##_avx2(a, threads) : f##_baseline(a, threads);
+#define TT_SWITCH(f) \
+  return chosen == avx512 ? f##_avx512(a, threads) : chosen == avx2 ? f##_avx2(a, threads) : f##_baseline(a, threads);
 #elif defined(TT_WITH_AVX2)
 #define TT_SWITCH(f) return chosen == avx2 ? f##_avx2(a, threads) : f##_baseline(a, threads);
 #else
 #define TT_SWITCH(f) return f##_baseline(a, threads);
 #endif
-#define TT_ENTRIES(cell)                                  \
-  TT_DISPATCH(cell, forward_float, tt_forward_arguments)  \
-  TT_DISPATCH(cell, forward_double, tt_forward_arguments) \
-  TT_DISPATCH(cell, backward_float, tt_backward_arguments) \
+#define TT_ENTRIES(cell)                                    \
+  TT_DISPATCH(cell, forward_float, tt_forward_arguments)    \
+  TT_DISPATCH(cell, forward_double, tt_forward_arguments)   \
+  TT_DISPATCH(cell, backward_float, tt_backward_arguments)  \
   TT_DISPATCH(cell, backward_double, tt_backward_arguments) \
   int tt_##cell##_biases_differ(void) { return tt_##cell##_biases_differ_baseline(); }
 TT_CELLS(TT_ENTRIES)

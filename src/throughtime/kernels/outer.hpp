@@ -35,8 +35,7 @@ template <class S> class OuterSums {
       for (int64_t group = 0; group == 0 || group < count(); group += kGroup) {
         const int64_t end = group + kGroup < count() ? group + kGroup : count();
         for (int64_t tile = group; tile < end; ++tile) pack_right(right, from, there, tile, tile - group);
-        for (int s = 0; s < count_of; ++s)
-          add_segment(segments[s], left + from, there, group, end, member, members);
+        for (int s = 0; s < count_of; ++s) add_segment(segments[s], left + from, there, group, end, member, members);
       }
       fresh_ = false;
     }

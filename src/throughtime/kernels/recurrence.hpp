@@ -94,9 +94,11 @@ template <class S> struct StateAt {
 };
 
 // A row's entry in states [B, P] and [B, H].
-template <class Cell, class S> StateAt<S> of_row(const tt_problem& p, const Steps& steps, const void* h, const void* c, int64_t b) {
+template <class Cell, class S>
+StateAt<S> of_row(const tt_problem& p, const Steps& steps, const void* h, const void* c, int64_t b) {
   const int64_t place = steps.place(b);
-  return {static_cast<const S*>(h) + place * p.output, Cell::has_c ? static_cast<const S*>(c) + place * p.hidden : nullptr};
+  return {static_cast<const S*>(h) + place * p.output,
+          Cell::has_c ? static_cast<const S*>(c) + place * p.hidden : nullptr};
 }
 
 template <class Cell, class S> StateAt<S> initial(const tt_problem& p, const Steps& steps, int64_t b) {
@@ -132,7 +134,8 @@ template <class Cell, class S, int NU> class Maps {
     bias_x_.resize(p.bias_ih ? tiles * kTile : 0);
     bias_h_.resize(p.bias_ih && Cell::own_bias ? tiles * kTile : 0);
     const auto get = [](const void* array) { return static_cast<const S*>(array); };
-    in_parts(tiles * kTile * (p.input + p.output) < kSmallCopy ? 1 : participants, tiles, [&](int64_t begin, int64_t end) {
+    in_parts(tiles * kTile * (p.input + p.output) < kSmallCopy ? 1 : participants, tiles,
+             [&](int64_t begin, int64_t end) {
       pack_transposed<NU>(input_, get(p.weight_ih), H_, G, begin, end);
       pack_transposed<NU>(recurrent_, get(p.weight_hh), H_, G, begin, end);
       if (p.bias_ih) pack_biases(get(p.bias_ih), get(p.bias_hh), begin, end);
@@ -170,7 +173,8 @@ template <class Cell, class S, int NU> class Maps {
   template <class Put>
   void advance(const StateAt<S>* before, const S* const* h, int64_t count, int64_t begin, int64_t end, const S* a_x,
                int64_t pitch, Put&& put) const {
-    for_each_tile<NV, S>(h, count, recurrent_, begin, end, [&](int64_t from, int64_t n, int64_t tile, const S* product) {
+    for_each_tile<NV, S>(h, count, recurrent_, begin, end,
+                         [&](int64_t from, int64_t n, int64_t tile, const S* product) {
       const S* of_x = a_x + ((tile - begin) * pitch + from) * kTile;
       for (int64_t v = 0; v < NU; ++v) {
         const int64_t unit = tile * kUnits + v * kLanes<S>, at = v * G * kLanes<S>;
@@ -178,8 +182,8 @@ template <class Cell, class S, int NU> class Maps {
           for (int64_t r = 0; r < n; ++r)
             update(before[from + r], unit, lane, of_x + r * kTile + at, product + r * kTile + at, tile * kTile + at,
                    [&](const Vector<S>& h_new, const Vector<S>& c, const Vector<S>* kept) {
-                     put(from + r, unit, lane, h_new, c, kept);
-                   });
+              put(from + r, unit, lane, h_new, c, kept);
+            });
         });
       }
     });

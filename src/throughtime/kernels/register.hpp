@@ -21,19 +21,19 @@ template <class Arguments> int guarded(void (*run)(const Arguments&, int64_t), c
 
 #define TT_NAME(cell, what, isa) tt_##cell##_##what##_##isa
 #define TT_ENTRY(cell, what, isa) TT_NAME(cell, what, isa)
-#define TT_REGISTER(cell, Cell)                                                                   \
-  extern "C" {                                                                                    \
-  int TT_ENTRY(cell, forward_float, TT_ISA)(const tt_forward_arguments* a, int64_t threads) {     \
-    return TT_ISA::guarded(TT_ISA::forward<Cell, float>, a, threads);                             \
-  }                                                                                               \
-  int TT_ENTRY(cell, forward_double, TT_ISA)(const tt_forward_arguments* a, int64_t threads) {    \
-    return TT_ISA::guarded(TT_ISA::forward<Cell, double>, a, threads);                            \
-  }                                                                                               \
-  int TT_ENTRY(cell, backward_float, TT_ISA)(const tt_backward_arguments* a, int64_t threads) {   \
-    return TT_ISA::guarded(TT_ISA::backward<Cell, float>, a, threads);                            \
-  }                                                                                               \
-  int TT_ENTRY(cell, backward_double, TT_ISA)(const tt_backward_arguments* a, int64_t threads) {  \
-    return TT_ISA::guarded(TT_ISA::backward<Cell, double>, a, threads);                           \
-  }                                                                                               \
-  int TT_ENTRY(cell, biases_differ, TT_ISA)(void) { return Cell::own_bias; }                      \
+#define TT_REGISTER(cell, Cell)                                                                  \
+  extern "C" {                                                                                   \
+  int TT_ENTRY(cell, forward_float, TT_ISA)(const tt_forward_arguments* a, int64_t threads) {    \
+    return TT_ISA::guarded(TT_ISA::forward<Cell, float>, a, threads);                            \
+  }                                                                                              \
+  int TT_ENTRY(cell, forward_double, TT_ISA)(const tt_forward_arguments* a, int64_t threads) {   \
+    return TT_ISA::guarded(TT_ISA::forward<Cell, double>, a, threads);                           \
+  }                                                                                              \
+  int TT_ENTRY(cell, backward_float, TT_ISA)(const tt_backward_arguments* a, int64_t threads) {  \
+    return TT_ISA::guarded(TT_ISA::backward<Cell, float>, a, threads);                           \
+  }                                                                                              \
+  int TT_ENTRY(cell, backward_double, TT_ISA)(const tt_backward_arguments* a, int64_t threads) { \
+    return TT_ISA::guarded(TT_ISA::backward<Cell, double>, a, threads);                          \
+  }                                                                                              \
+  int TT_ENTRY(cell, biases_differ, TT_ISA)(void) { return Cell::own_bias; }                     \
   }

@@ -54,7 +54,8 @@ class Barrier {
       phase_.store(now + 1, std::memory_order_release);
       return;
     }
-    for (int spins = 0; phase_.load(std::memory_order_acquire) == now && !abandoned_.load(std::memory_order_relaxed); ++spins)
+    for (int spins = 0; phase_.load(std::memory_order_acquire) == now && !abandoned_.load(std::memory_order_relaxed);
+         ++spins)
       if (spins > 2000) sched_yield();
   }
 
@@ -84,7 +85,8 @@ constexpr int64_t kSmallCopy = 32000;
 constexpr int64_t kNearCache = 1 << 20;
 
 // `weights`: the elements of the matrix of every step.
-inline Plan plan_for(const tt_problem& p, int64_t weights, int64_t bytes_of_one, int64_t threads, bool may_split_units) {
+inline Plan plan_for(const tt_problem& p, int64_t weights, int64_t bytes_of_one, int64_t threads,
+                     bool may_split_units) {
   const int64_t batch = p.batch, of_a_step = batch * weights;
   if (!tt_threads_of_the_host || threads <= 1 || of_a_step * p.steps < 10 * kSmallStep) return {1, false, batch};
   if (may_split_units && (batch < 2 * threads || weights * bytes_of_one > kNearCache))
