@@ -8,7 +8,7 @@ import pytest
 from commands.processes import process
 
 from throughtime.benchmark import jax_scan, measure, methods, sides, tapping, trainings
-from throughtime.commands import bench
+from throughtime.commands import _bench_options, bench
 from throughtime.kernels import native
 from throughtime.layers import LSTM
 
@@ -108,7 +108,7 @@ def test_wrong_options_are_refused_before_any_work(refused, monkeypatch, words, 
 
 
 def test_without_matplotlib_there_is_a_sentence_instead_of_a_plot(command, monkeypatch, tmp_path):
-    monkeypatch.setattr(bench, "find_spec", lambda name: None)
+    monkeypatch.setattr(_bench_options, "find_spec", lambda name: None)
     code, out, _ = command("bench", *TINY, "--cells", "rnn", "--plot", tmp_path / "bench.png")
     assert code == 0 and "No plot: matplotlib is not installed (pip install 'throughtime[report]')." in out
     assert list(tmp_path.iterdir()) == []
