@@ -99,7 +99,7 @@ def test_the_instruction_set_is_chosen_and_put_back(command, monkeypatch):
         (["--json", "."], "json is .; it must be a file in a folder"),
         (["--plot", "missing/grid.png"], "plot is missing/grid.png; it must be a file in a folder that exists"),
         (["--plot", "grid.gif"], "plot is grid.gif; the name must end in .png, .svg or .pdf"),
-        (["--instruction-set", "sse9"], "the instruction set is 'sse9'"),
+        (["--instruction-set", "sse9"], "is 'sse9'; this machine and library have: "),
     ],
 )
 def test_wrong_options_are_refused_before_any_work(refused, monkeypatch, words, said):
