@@ -9,9 +9,6 @@ import throughtime
 ROOT = pathlib.Path(throughtime.__file__).parent
 AMBIGUOUS = {
     "Carried": {"online/carried.py", "training/carried.py"},
-    "Layout": {"diagnosis/layout.py", "kernels/layout.py"},
-    "Problem": {"data/problems.py", "kernels/native.py"},
-    "Window": {"online/window.py", "training/progress.py"},
 }
 """Names that still mean two things, with the modules that define them; to be emptied."""
 

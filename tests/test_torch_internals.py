@@ -18,14 +18,6 @@ from throughtime.torch_internals import (
 )
 
 ROOT = pathlib.Path(throughtime.__file__).parent
-UNCONVERTED = {
-    "benchmark/memory.py",
-    "gradients/checkpointed_backward.py",
-    "online/carried.py",
-    "online/engine.py",
-    "online/whole_model.py",
-}
-"""Modules that still use `torch.utils._pytree` or `Tensor._version` themselves; to be emptied."""
 OF_TENSORS = {"_version", "_cdata", "_base", "_grad_fn", "_flat_weights", "_current_level"}
 
 
@@ -131,4 +123,4 @@ def test_private_names_of_torch_are_used_in_one_module_only():
         if (names := _private_names(ast.parse(path.read_text())))
     }
     assert len(users.pop("torch_internals.py")) >= 4, "the search sees none"
-    assert set(users) <= UNCONVERTED, users
+    assert users == {}

@@ -5,6 +5,7 @@ import torch
 
 from throughtime.benchmark import machine as module
 from throughtime.benchmark.machine import OtherLoad, lines, machine
+from throughtime.kernels import native
 
 
 def test_the_machine_in_words(monkeypatch):
@@ -17,10 +18,12 @@ def test_the_machine_in_words(monkeypatch):
     assert found["processor"] in text and f"torch {torch.__version__}" in text
 
 
-def test_the_kernels_in_words():
-    found = {**machine(), "kernels": {"kernels": "reference", "reason": "no file"}, "waiting": {}}
+def test_the_kernels_in_words(monkeypatch):
+    monkeypatch.setattr(native, "library", lambda: None)
+    found = {**machine(), "waiting": {}}
     text = "\n".join(lines(found))
-    assert "Kernels   none, the slower reference path: no file" in text and "as the OpenMP library chooses" in text
+    assert f"Kernels   none: {native.FILE} is not installed; the slower reference path is measured" in text
+    assert "as the OpenMP library chooses" in text
     fused = {"kernels": "fused", "instruction_set": "avx2", "instruction_sets": "avx2 baseline"}
     text = "\n".join(lines({**found, "kernels": {**fused, "thread_pool": "torch"}}))
     assert "Kernels   avx2 (of avx2, baseline), threads from: torch" in text

@@ -8,7 +8,7 @@ import pytest
 from commands.processes import lines_until, process
 
 from throughtime.benchmark import jax_scan, measure, methods, sides, tapping, trainings
-from throughtime.commands import bench
+from throughtime.commands import _bench_options, bench
 from throughtime.kernels import native
 from throughtime.layers import LSTM
 
@@ -99,7 +99,7 @@ def test_the_instruction_set_is_chosen_and_put_back(command, monkeypatch):
         (["--json", "."], "json is .; it must be a file in a folder"),
         (["--plot", "missing/grid.png"], "plot is missing/grid.png; it must be a file in a folder that exists"),
         (["--plot", "grid.gif"], "plot is grid.gif; the name must end in .png, .svg or .pdf"),
-        (["--instruction-set", "sse9"], "the instruction set is 'sse9'"),
+        (["--instruction-set", "sse9"], "is 'sse9'; this machine and library have: "),
     ],
 )
 def test_wrong_options_are_refused_before_any_work(refused, monkeypatch, words, said):
@@ -108,7 +108,7 @@ def test_wrong_options_are_refused_before_any_work(refused, monkeypatch, words, 
 
 
 def test_without_matplotlib_there_is_a_sentence_instead_of_a_plot(command, monkeypatch, tmp_path):
-    monkeypatch.setattr(bench, "find_spec", lambda name: None)
+    monkeypatch.setattr(_bench_options, "find_spec", lambda name: None)
     code, out, _ = command("bench", *TINY, "--cells", "rnn", "--plot", tmp_path / "bench.png")
     assert code == 0 and "No plot: matplotlib is not installed (pip install 'throughtime[report]')." in out
     assert list(tmp_path.iterdir()) == []

@@ -41,8 +41,8 @@ def lines(found: dict[str, Any]) -> list[str]:
     kernels, waiting = found["kernels"], found["waiting"]
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
     chosen = ", ".join(f"{name}={value}" for name, value in waiting.items()) or "waiting as the OpenMP library chooses"
-    if kernels["kernels"] == "reference":
-        own = f"Kernels   none, the slower reference path: {kernels['reason']}"
+    if "instruction_set" not in kernels:
+        own = f"Kernels   {kernels['kernels']}; the slower reference path is measured"
     else:
         own = (
             f"Kernels   {kernels['instruction_set']} (of {', '.join(kernels['instruction_sets'].split())}), "

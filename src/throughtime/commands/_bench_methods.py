@@ -3,8 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from throughtime.benchmark.grid import GATES, Shape
-from throughtime.commands._terminal import progress, say
-from throughtime.commands.bench import (
+from throughtime.commands._bench_options import (
     can_plot,
     checked_targets,
     choice,
@@ -12,6 +11,7 @@ from throughtime.commands.bench import (
     write_json,
     write_plot,
 )
+from throughtime.commands._terminal import progress, say
 from throughtime.errors import ArgumentError
 
 if TYPE_CHECKING:

@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from throughtime.benchmark.grid import GATES
+from throughtime.commands._bench_options import checked_targets, choice, chosen_instruction_set, write_json
 from throughtime.commands._terminal import progress, say
-from throughtime.commands.bench import checked_targets, choice, chosen_instruction_set, write_json
 from throughtime.errors import ArgumentError
 
 if TYPE_CHECKING:

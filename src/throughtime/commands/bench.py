@@ -1,19 +1,19 @@
 """`throughtime bench`: the layers against torch.nn, and against jax.lax.scan where jax is installed."""
 
-import io
-import json
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from throughtime.benchmark.grid import GATES, GRID, GRID_ITSELF, QUICK, VARIANT_SHAPES, VARIANTS, Case, Shape
+from throughtime.commands._bench_options import (
+    can_plot,
+    checked_targets,
+    choice,
+    chosen_instruction_set,
+    write_json,
+    write_plot,
+)
 from throughtime.commands._terminal import progress, say
 from throughtime.errors import ArgumentError
-from throughtime.files import replace_file
-from throughtime.wording import listed
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
@@ -28,8 +28,6 @@ Every case is checked before it is timed. A case whose results differ too much f
 and the exit code is 1. A missed goal is printed, and leaves the exit code as it is. Ctrl-C ends early and keeps what
 was measured."""
 _FOR_TRAINING = ("hidden_size", "num_layers", "epochs")
-
-PLOT_KINDS = ("png", "svg", "pdf")
 
 
 def add_arguments(parser: "ArgumentParser") -> None:
@@ -150,63 +148,6 @@ def _cases(arguments: "Namespace") -> list[Case]:
     ]
 
 
-def choice(argument: str, text: str, allowed: list[str]) -> list[str]:
-    """Return the names in a text, each once.
-
-    Args:
-        argument: the name of the argument that the text came with.
-        text: names separated by commas.
-        allowed: the names that may come.
-
-    Raises:
-        ArgumentError: a name is not allowed.
-    """
-    names = [name.strip() for name in text.split(",")]
-    for name in names:
-        if name not in allowed:
-            raise ArgumentError(argument, f"has {name!r}", f"it must be some of {listed(allowed)}, separated by commas")
-    return list(dict.fromkeys(names))
-
-
-def checked_targets(arguments: "Namespace") -> dict[str, Path | None]:
-    """Check what all measurements have in common, and return the files to write.
-
-    Raises:
-        ArgumentError: a number of threads below 0, or a file that cannot be written.
-    """
-    if arguments.threads < 0:
-        raise ArgumentError("threads", f"is {arguments.threads}", "it must be at least 1, or 0 for torch's choice")
-    return {name: _target(name, getattr(arguments, name)) for name in ("json", "plot")}
-
-
-def _target(argument: str, text: str) -> Path | None:
-    """Return the file to write; refuse it now rather than after an hour of measuring."""
-    if not text:
-        return None
-    path = Path(text)
-    if argument == "plot" and path.suffix.lower().removeprefix(".") not in PLOT_KINDS:
-        kinds = listed((f".{kind}" for kind in PLOT_KINDS), "or")
-        raise ArgumentError("plot", f"is {path}", f"the name must end in {kinds}")
-    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-        raise ArgumentError(argument, f"is {path}", "it must be a file in a folder that exists and can be written to")
-    return path
-
-
-@contextmanager
-def chosen_instruction_set(name: str) -> Iterator[None]:
-    """Use one instruction set in the kernels inside the block; "" for the present one."""
-    from throughtime.kernels.native import describe, use_instruction_set
-
-    before = describe().get("instruction_set")
-    if name:
-        use_instruction_set(name)
-    try:
-        yield
-    finally:
-        if name and before:
-            use_instruction_set(str(before))
-
-
 def _measure(cases: list[Case], protocol: "Protocol", scan: Any, measurements: "list[Measurement]") -> None:
     """Append a measurement for each case, and print it."""
     from throughtime.benchmark.measure import measure
@@ -246,53 +187,3 @@ def _finish(
         from throughtime.benchmark.plot import draw
 
         write_plot(lambda file, kind: draw(measurements, file, kind), targets["plot"])
-
-
-def write_json(content: dict[str, Any], path: Path) -> None:
-    """Write figures as JSON, atomically.
-
-    Raises:
-        ArgumentError: the file cannot be written.
-    """
-    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
-    write_target("json", path, text.encode())
-
-
-def can_plot() -> bool:
-    """Return whether matplotlib is installed; print a sentence if it is not."""
-    if find_spec("matplotlib") is None:
-        say("No plot: matplotlib is not installed (pip install 'throughtime[report]').")
-        return False
-    return True
-
-
-def write_plot(draw: Callable[[BinaryIO, str], None], path: Path) -> None:
-    """Write a picture atomically.
-
-    Args:
-        draw: draws into a file, in a format such as "png".
-        path: the file; its suffix says the format.
-
-    Raises:
-        ArgumentError: the file cannot be written.
-    """
-    picture = io.BytesIO()
-    draw(picture, path.suffix.lower().removeprefix("."))
-    write_target("plot", path, picture.getvalue())
-
-
-def write_target(argument: str, path: Path, content: bytes) -> None:
-    """Write a file that an option names, atomically.
-
-    Raises:
-        ArgumentError: the file cannot be written.
-    """
-    try:
-        replace_file(path, content)
-    except OSError as error:
-        raise ArgumentError(
-            argument,
-            f"is {path}, which could not be written ({error.strerror})",
-            "it must be a file in a folder that exists and has room",
-            "name another file",
-        ) from error
