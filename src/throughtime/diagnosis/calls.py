@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from throughtime.diagnosis.layout import OutputLayout
 from throughtime.errors import ArgumentError
-from throughtime.layers.base import Place, RecurrentLayer
+from throughtime.layers.base import StackPlace, RecurrentLayer
 from throughtime.layers.tap import tap
 from throughtime.models.recording import RecordedRun, Recording
 from throughtime.models.unchanged import differentiated_by
@@ -36,7 +36,7 @@ class LayerCall:
     layout: OutputLayout
     sources: list[Tensor]
     taps: dict[str, LayerTap]
-    places: dict[str, Place]
+    places: dict[str, StackPlace]
     recording: Recording = field(repr=False)
 
     def runs(self, cotangents: tuple[Tensor, ...]) -> dict[str, RecordedRun]:

@@ -26,7 +26,7 @@ from throughtime.sequences.tap import Tap
 from throughtime.types import Parameters, State
 
 
-class Place(NamedTuple):
+class StackPlace(NamedTuple):
     """Where a recurrence stands in a stack: its layer, counted from 0 at the input, and its direction."""
 
     depth: int
@@ -49,7 +49,7 @@ class Direction:
     index: int
     cell: Cell
     kernel: Runner | None
-    place: Place
+    place: StackPlace
     suffix: str
     names: tuple[tuple[str, str], ...]
 
@@ -102,7 +102,7 @@ class RecurrentLayer(nn.Module, ABC):
         for layer, cell in enumerate(cells):
             self.gradient.check(cell)
             directions = (False, True) if self.bidirectional else (False,)
-            places = [Place(layer, reverse) for reverse in directions]
+            places = [StackPlace(layer, reverse) for reverse in directions]
             self._stack.append([self._add(cell, place, device, dtype) for place in places])
         self._state_sizes = dict(cells[0].state_sizes)
         for name, size in self._state_sizes.items() if self.learn_initial_state else ():
@@ -110,7 +110,9 @@ class RecurrentLayer(nn.Module, ABC):
             zeros = like.new_zeros(self.num_layers * (1 + self.bidirectional), size)
             self.register_parameter(f"{name}_0", nn.Parameter(zeros))
 
-    def _add(self, cell: Cell, place: Place, device: torch.device | str | None, dtype: torch.dtype | None) -> Direction:
+    def _add(
+        self, cell: Cell, place: StackPlace, device: torch.device | str | None, dtype: torch.dtype | None
+    ) -> Direction:
         suffix = f"l{place.depth}_reverse" if place.reverse else f"l{place.depth}"
         values = cell.initial_parameters(device, dtype)
         for name, value in values.items():
@@ -146,7 +148,7 @@ class RecurrentLayer(nn.Module, ABC):
         return [list(direction.parameters(self).values()) for direction in self._directions]
 
     @property
-    def places(self) -> list[Place]:
+    def places(self) -> list[StackPlace]:
         """The places of the recurrences, in the order in which they run and a tap records them."""
         return [direction.place for direction in self._directions]
 
