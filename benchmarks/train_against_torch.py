@@ -15,8 +15,8 @@ import torch
 from torch import nn
 
 from throughtime.records import Record
-from throughtime.training.run import start
-from throughtime.training.settings import ModelSettings, OptimizationSettings, RunSettings
+from throughtime.runs.engine import start
+from throughtime.runs.settings import ModelSettings, OptimizationSettings, RunSettings
 
 TORCH_LAYERS: dict[str, Callable[..., nn.Module]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 

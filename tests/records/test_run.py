@@ -117,7 +117,7 @@ def test_a_run_in_the_way_is_kept_unless_it_may_be_overwritten(tmp_path):
     (tmp_path / "last.ckpt.partial").write_bytes(b"half")
     (tmp_path / "tensorboard").mkdir()
     (tmp_path / "tensorboard" / "events").write_bytes(b"scalars")
-    with pytest.raises(RunFolderError, match="already holds a run.*--overwrite"):
+    with pytest.raises(RunFolderError, match="already holds a run.*`overwrite`"):
         prepare_folder(tmp_path, overwrite=False)
     assert read_record(tmp_path) == RECORD
     prepare_folder(tmp_path, overwrite=True)

@@ -80,7 +80,7 @@ def test_every_figure_of_a_verdict_has_words():
 def test_a_device_is_not_replaced_by_a_page(bare, tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    with pytest.raises(ArgumentError, match="output is .*pipe, but .*pipe is not an ordinary file; give another name"):
+    with pytest.raises(ArgumentError, match="output is .*pipe; .*pipe is not an ordinary file: give another name"):
         report_of_run(bare, pipe)
     assert pipe.is_fifo()
     pipe.rename(tmp_path / "page.json")

@@ -41,9 +41,7 @@ def _data(record: Record) -> Entries:
         "vocabulary": shown(len(data.vocabulary)),
         "trained on": shown(data.training_symbols),
         "held out": shown(data.held_out_symbols),
-        "uniform, unigram, bigram": ", ".join(
-            f"{loss:.3f}" for loss in (record.baselines.uniform, record.baselines.unigram, record.baselines.bigram)
-        ),
+        ", ".join(record.levels) or "baselines": ", ".join(f"{loss:.3f}" for loss in record.levels.values()) or "none",
     }
 
 

@@ -1,7 +1,7 @@
 """The page of a run, from what stands in its folder."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,10 @@ class RunRecords:
 
 
 def report_of_run(
-    folder: Path | str, output: Path | str | None = None, samples: Mapping[str, str] | None = None
+    folder: Path | str,
+    output: Path | str | None = None,
+    samples: Mapping[str, str] | None = None,
+    figures: "Callable[[RunRecords], Sequence[Section]] | None" = None,
 ) -> Written:
     """Write the page of a run, `report.html`, and its numbers, `report.json`.
 
@@ -76,6 +79,7 @@ def report_of_run(
         folder: the run folder.
         output: where the page goes, its numbers beside it as .json; None: into the run folder.
         samples: heading → text that the model wrote, beside what stands in the folder; shown as it is.
+        figures: from what the folder holds to sections of the page, such as those of a task; they come after the loss.
 
     Raises:
         RunFolderError: the run is missing, damaged or of another version, or the page cannot be written.
@@ -84,7 +88,7 @@ def report_of_run(
     """
     run = read_run(Path(folder))
     page_path, numbers_path = page_paths(run.folder / REPORT if output is None else Path(output))
-    page = page_of_run(run, read_samples(run.folder) | dict(samples or {}))
+    page = page_of_run(run, read_samples(run.folder) | dict(samples or {}), figures(run) if figures else ())
     drawn = render(page)
     write_aside(numbers_path, numbers_of_run(run, page))
     write_aside(page_path, drawn)
@@ -93,17 +97,16 @@ def report_of_run(
 
 def page_paths(output: Path) -> tuple[Path, Path]:
     """The paths of a page and of its numbers; raises `ArgumentError` where no page can lie there."""
+    came = f"is {output}"
     if output.is_dir():
-        raise ArgumentError(
-            f"output is {output}, which is a folder; give the name of a file, such as {output / REPORT}."
-        )
+        raise ArgumentError("output", came, "it is a folder", f"give the name of a file, such as {output / REPORT}")
     for path in (output, output.with_suffix(".json")):
         if path.exists() and not path.is_file():  # a rename would put a file in the place of a device
-            raise ArgumentError(f"output is {output}, but {path} is not an ordinary file; give another name.")
+            raise ArgumentError("output", came, f"{path} is not an ordinary file", "give another name")
     if output.suffix == ".json":
-        raise ArgumentError(f"output is {output}, where the page's numbers would go; give a name that ends in .html.")
+        raise ArgumentError("output", came, "that is where the numbers go", "give a name that ends in .html")
     if not output.parent.is_dir():
-        raise ArgumentError(f"output is {output}, but there is no folder {output.parent}; make it, or name another.")
+        raise ArgumentError("output", came, f"there is no folder {output.parent}", "make it, or name another")
     return output, output.with_suffix(".json")
 
 
@@ -125,7 +128,7 @@ def read_run(folder: Path) -> RunRecords:
     )
 
 
-def page_of_run(run: RunRecords, samples: Mapping[str, str]) -> Page:
+def page_of_run(run: RunRecords, samples: Mapping[str, str], figures: Sequence[Section] = ()) -> Page:
     """What the page of a run says."""
     finding = run.flows[-1].finding if run.flows else None
     learned = loss_sentence(run)
@@ -138,7 +141,7 @@ def page_of_run(run: RunRecords, samples: Mapping[str, str]) -> Page:
         decided=decided(run.flows[-1]) if run.flows else None,
         history=history(run.flows),
         missing=missing(run),
-        sections=_sections(run),
+        sections=_sections(run, figures),
         texts=dict(samples),
         particulars=particulars(run.record),
         config=run.config,
@@ -178,7 +181,7 @@ def missing(run: RunRecords) -> list[str]:
     tables = [(run.updates, Absent.NO_UPDATES, again), (run.step_norms, Absent.NO_STEP_NORMS, again)]
     ways = [
         (run.metrics, Absent.NO_VALIDATION, ""),
-        (run.flows, Absent.NO_DIAGNOSIS, f"throughtime diagnose {run.folder}" + (" --text FILE" if run.stream else "")),
+        (run.flows, Absent.NO_DIAGNOSIS, f"throughtime diagnose {run.folder}{' --text FILE' if run.stream else ''}"),
         *([([*run.updates, *run.step_norms], Absent.STREAM, "")] if run.stream else tables),
     ]
     return [absent.value.format(way=way) for records, absent, way in ways if not records]
@@ -205,9 +208,9 @@ def json_bytes(numbers: Mapping[str, Any]) -> bytes:
     return (json.dumps(to_plain(numbers), allow_nan=False) + "\n").encode()
 
 
-def _sections(run: RunRecords) -> list[Section]:
+def _sections(run: RunRecords, figures: Sequence[Section]) -> list[Section]:
     curves = losses(run.metrics, run.updates, run.record.baselines, run.stream)
-    sections = [Section("loss", "Loss", [], [curves])]
+    sections = [Section("loss", "Loss", [], [curves]), *figures]
     heat = over_training(run.step_norms) if run.step_norms else None
     if run.flows:
         sections += flow_sections(run.flows, heat)

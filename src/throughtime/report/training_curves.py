@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from throughtime.records import Baselines, MetricsRow, UpdateRow
+from throughtime.records import Baselines, MetricsRow, UpdateRow, named
 from throughtime.report.canvas import Palette, dress, legend, level, log_up, points
 from throughtime.report.exhibit import Exhibit, Panel, finite, picked, positive, shown, table
 from throughtime.report.losses import plural
@@ -19,7 +19,9 @@ Line = tuple[Sequence[int], Sequence[float]]
 """Updates, and a value at each."""
 
 
-def losses(rows: Sequence[MetricsRow], updates: Sequence[UpdateRow], baselines: Baselines, stream: bool) -> Exhibit:
+def losses(
+    rows: Sequence[MetricsRow], updates: Sequence[UpdateRow], baselines: Baselines | dict[str, float], stream: bool
+) -> Exhibit:
     """Training and validation loss with the baselines; of a stream, the one loss that there is."""
     validated = [row.update for row in rows]
     trained = validated, [row.train_loss for row in rows]
@@ -51,7 +53,7 @@ def _of_updates(updates: Sequence[UpdateRow]) -> tuple[str, Line]:
     return name, ([group[len(group) // 2].update for group in groups], means)
 
 
-def _losses_panel(lines: dict[str, Line], baselines: Baselines) -> Panel:
+def _losses_panel(lines: dict[str, Line], baselines: Baselines | dict[str, float]) -> Panel:
     if not lines:
         return Panel("", "", None, Absent.NO_VALIDATION.value)
     every = [value for _, values in lines.values() for value in values]
@@ -79,12 +81,10 @@ def _losses_panel(lines: dict[str, Line], baselines: Baselines) -> Panel:
     return Panel("", alt, draw, bar=True)
 
 
-def _levels(baselines: Baselines) -> list[tuple[str, float]]:
+def _levels(baselines: Baselines | dict[str, float]) -> list[tuple[str, float]]:
     """The baselines, those that coincide under one name."""
     levels: dict[float, list[str]] = {}
-    for name, loss in (
-        ("bigram", baselines.bigram), ("unigram", baselines.unigram), ("uniform", baselines.uniform),
-    ):  # fmt: skip
+    for name, loss in reversed(named(baselines).items()):  # the best comes last
         if math.isfinite(loss):
             levels.setdefault(loss, []).append(name)
     return [("\n".join(names), loss) for loss, names in levels.items()]

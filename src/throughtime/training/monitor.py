@@ -12,6 +12,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 from torch.optim import Optimizer
 
+from throughtime.cells.base import check_size
 from throughtime.errors import ArgumentError, UnsupportedError
 from throughtime.gradients.tap import LayerTap, Tap, Tappable, tap
 from throughtime.records import Flow
@@ -63,10 +64,16 @@ class GradientMonitor(Callback):
         diagnose: Callable[[LightningModule, Any], Flow] | None = None,
         diagnose_every: int = 0,
     ) -> None:
-        if diagnose_every < 0 or (diagnose_every and diagnose is None):
+        check_size("diagnose_every", diagnose_every, 0)
+        if diagnose is not None and not callable(diagnose):
             raise ArgumentError(
-                f"diagnose_every is {diagnose_every} and diagnose is {diagnose}; it must be 0, or at least 1 beside a "
-                "function that makes the diagnosis."
+                "diagnose", f"is {diagnose!r}", "it must be a function that makes the diagnosis, or None"
+            )
+        if diagnose_every and diagnose is None:
+            raise ArgumentError(
+                "diagnose_every",
+                f"is {diagnose_every} and `diagnose` is None",
+                "it must be 0, or at least 1 beside a function that makes the diagnosis",
             )
         self.by_step: dict[str, list[float]] = {}
         self.flows: list[Flow] = []

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from throughtime.cells.base import check_size
 from throughtime.clipping import ClipReport, FirstNonFinite, clip_gradients
 from throughtime.errors import ArgumentError, NonFiniteError
 from throughtime.report.losses import plural
@@ -53,9 +54,8 @@ class Rescue:
 
     def __init__(self, policy: str = "raise", keep_every: int = 100) -> None:
         if policy not in POLICIES:
-            raise ArgumentError(f"nonfinite is {policy!r}; it must be one of {', '.join(POLICIES)}.")
-        if keep_every < 1:
-            raise ArgumentError(f"keep_every is {keep_every}; it must be at least 1.")
+            raise ArgumentError("nonfinite", f"is {policy!r}", f"it must be one of {', '.join(POLICIES)}")
+        check_size("keep_every", keep_every, 1)
         self.policy = policy
         self.keep_every = keep_every
         self.rescues = 0

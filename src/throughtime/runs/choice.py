@@ -1,0 +1,81 @@
+"""Which task a run has: chosen by its settings, or named in its record. No torch, as the command line asks here."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+from throughtime.errors import ArgumentError, RunFolderError
+from throughtime.records import Record
+from throughtime.runs import tasks
+from throughtime.runs.options import options
+from throughtime.runs.settings import DataSettings, ModelSettings, OptimizationSettings, RunSettings, TaskSettings
+from throughtime.runs.tasks.base import Task
+
+GROUPS: dict[str, type] = {"data": DataSettings, "model": ModelSettings, "optimization": OptimizationSettings}
+"""The groups of options that every task has, by their titles on the command line; each is a field of `RunSettings`."""
+
+
+def kinds() -> list[type[Task]]:
+    """Return every task that `throughtime.runs.tasks` exports."""
+    return [kind for kind in vars(tasks).values() if isinstance(kind, type) and issubclass(kind, Task)]
+
+
+def groups() -> Iterator[tuple[str, type]]:
+    """Yield all groups of options of the command line: a title and a settings class, each class once."""
+    yield from GROUPS.items()
+    seen: dict[type, str] = {}
+    for kind in kinds():
+        seen[kind.settings] = ", ".join(part for part in (seen.get(kind.settings, ""), kind.name) if part)
+    yield from ((f"task {names}", settings) for settings, names in seen.items() if settings is not TaskSettings)
+
+
+def kind_of(settings: RunSettings) -> type[Task]:
+    """Return the first task that learns as the settings want, in passes or online, and has settings like theirs."""
+    given = type(settings.task)
+    for kind in kinds():
+        if kind.online == settings.optimization.online and given in (kind.settings, TaskSettings):
+            return kind
+    way = "online" if settings.optimization.online else "in passes over a file"
+    raise ArgumentError("task", f"is {given.__name__}", f"no task that learns {way} has such settings")
+
+
+def task_of_record(record: Record) -> type[Task]:
+    """Return the task of a run; records of version 0.1.0 name none, and are of text or of a stream of bytes."""
+    name = record.task or "text"
+    for kind in kinds():
+        if kind.name == name:
+            return kind
+    raise RunFolderError(
+        f"The run has the task {name!r}, which this throughtime does not know: use the one that wrote it."
+    )
+
+
+def settings_from(values: Mapping[str, Any], kind: type[Task] | None = None) -> RunSettings:
+    """Build settings from values by option name, as `config.yaml` has them; what is missing keeps its default.
+
+    Args:
+        values: with at least `file`.
+        kind: the task; None: what the values choose.
+
+    Raises:
+        ArgumentError: a value that is out of range, does not fit the others, or belongs to another task.
+    """
+    parts = {group: _filled(kind, values) for group, kind in GROUPS.items()}
+    file = str(values["file"])
+    chosen = kind or kind_of(RunSettings(file, **parts))
+    known = {entry.name for entry in fields(chosen.settings)}
+    for others in {other.settings for other in kinds()} - {chosen.settings}:
+        for entry, _, _ in options(others):
+            if entry.name not in known and values.get(entry.name, entry.default) != entry.default:
+                value, allowed = values[entry.name], f"the task {chosen.name} has no use for it"
+                raise ArgumentError(entry.name, f"is {value}", allowed, "leave it out")
+    return RunSettings(file, **parts, task=_filled(chosen.settings, values))
+
+
+def with_task_settings(settings: RunSettings, kind: type[Task]) -> RunSettings:
+    """Return the settings with the defaults of the task in the place of a plain `TaskSettings()`."""
+    return replace(settings, task=kind.settings()) if type(settings.task) is TaskSettings else settings
+
+
+def _filled(kind: type, values: Mapping[str, Any]) -> Any:
+    return kind(**{entry.name: values[entry.name] for entry in fields(kind) if entry.name in values})
