@@ -10,12 +10,15 @@ import torch
 from runs.running import at_update, press_ctrl_c, silent
 from torch import nn
 
+from throughtime.commands.main import main
 from throughtime.data.streams import Chunk, Streams
 from throughtime.errors import ArgumentError, UnsupportedError
 from throughtime.records import read_metrics, read_record
 from throughtime.report import report_of_run
 from throughtime.report.exhibit import Section
+from throughtime.runs import tasks
 from throughtime.runs.checkpoints import load_run
+from throughtime.runs.choice import groups, kind_of, settings_from
 from throughtime.runs.config import read_config
 from throughtime.runs.diagnoses import diagnose_task
 from throughtime.runs.engine import resume, start
@@ -24,6 +27,7 @@ from throughtime.runs.interruption import InterruptedRunError
 from throughtime.runs.options import option
 from throughtime.runs.settings import ModelSettings, OptimizationSettings, RunSettings, TaskSettings
 from throughtime.runs.tasks.base import Data, FileTask, Material, Metric
+from throughtime.runs.tasks.symbols import SymbolSettings
 
 COLUMNS = 2
 
@@ -213,6 +217,41 @@ def test_its_gradient_is_diagnosed_and_its_figures_stand_in_the_report(settings,
     page = written.page.read_text()
     assert "The scale of the targets" in page and f"It was {task.scale:.3f}." in page and "baseline" in written.verdict
     assert json.loads(written.numbers.read_text())["record"]["facts"] == {"scale": task.scale}
+
+
+@pytest.fixture
+def exported(monkeypatch):
+    """One export line."""
+    monkeypatch.setattr(tasks, "Regress", Regress, raising=False)
+
+
+def test_an_export_makes_its_settings_options_and_its_name_a_choice(exported):
+    settings = settings_from({"file": "7", "task": "regress", "scaled": False})
+    assert settings.task == RegressSettings(scaled=False) and kind_of(settings) is Regress
+    assert ("task regress", RegressSettings) in list(groups())
+    assert settings_from({"file": "7"}).task == SymbolSettings()
+    with pytest.raises(ArgumentError, match="scaled is False; the task text has no use for it"):
+        settings_from({"file": "7", "scaled": False})
+    with pytest.raises(ArgumentError, match="embedding_size is 3; the task regress has no use for it"):
+        settings_from({"file": "7", "task": "regress", "embedding_size": 3})
+    with pytest.raises(ArgumentError, match="task is regress; those that learn online are stream"):
+        settings_from({"file": "7", "task": "regress", "online": True})
+
+
+def test_the_commands_serve_it_from_its_export_alone(exported, tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    folder = str(tmp_path / "run")
+    small = "--hidden-size 5 --num-layers 1 --batch-size 2 --update-every 20 --epochs 1 --accelerator cpu".split()
+    assert main(["train", "7", "--task", "regress", "--no-scaled", "--output", folder, *small, "--threads", "1"]) == 0
+    out = capsys.readouterr().out
+    assert "Result" in out and "A sample" not in out and "the baseline" in out
+    assert main(["evaluate", folder, "7"]) == 0 and "MAE" in capsys.readouterr().out
+    assert main(["diagnose", folder, "--steps", "9", "--rows", "2"]) == 0
+    assert main(["report", folder]) == 0
+    assert "The scale of the targets" in (tmp_path / "run" / "report.html").read_text()
+    assert main(["sample", folder]) == 1 and "draws no samples" in capsys.readouterr().err
+    assert main(["train", "--resume", folder, "--epochs", "2"]) == 0
+    assert read_record(tmp_path / "run").results.epochs == 2
 
 
 def test_what_a_task_does_not_do_is_refused_by_name():

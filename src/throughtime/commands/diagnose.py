@@ -12,7 +12,7 @@ from throughtime.errors import ArgumentError, InputFileError, RunFolderError
 from throughtime.report.losses import plural
 from throughtime.runs.choice import groups, settings_from
 from throughtime.runs.options import options
-from throughtime.runs.settings import DataSettings, OptimizationSettings
+from throughtime.runs.settings import OptimizationSettings
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
@@ -48,10 +48,12 @@ def add_arguments(parser: "ArgumentParser") -> None:
     parser.add_argument("--output", type=str, default="", help="With DATA: the page. Default: diagnosis-NAME.html.")
     parser.add_argument("--seed", type=int, default=SUPPRESS, help="With DATA: seed of the new model's weights. (0)")
     for title, kind in groups():
-        if kind in (DataSettings, OptimizationSettings):
+        if kind is OptimizationSettings:
             continue
         group = parser.add_argument_group(f"{title} (with DATA only)")
         for entry, hint, told in options(kind):
+            if entry.name not in _model_options():
+                continue
             text = f"{spelled(told.help, _model_options())} ({entry.default})"
             group.add_argument(typed(entry.name), type=hint, default=SUPPRESS, help=text)
 
@@ -157,9 +159,9 @@ def _command(arguments: "Namespace") -> str:
 
 
 def _model_options() -> list[str]:
-    """Return the names of the options of a model and of its task."""
-    kinds = (kind for _, kind in groups() if kind not in (DataSettings, OptimizationSettings))
-    return [entry.name for kind in kinds for entry, _, _ in options(kind)]
+    """Return the names of the options of a new model and of its task: those of no training."""
+    kinds = (kind for _, kind in groups() if kind is not OptimizationSettings)
+    return [entry.name for kind in kinds for entry, _, _ in options(kind) if entry.name != "validation"]
 
 
 def _refuse(arguments: "Namespace", names: list[str], reason: str) -> None:

@@ -30,13 +30,21 @@ def groups() -> Iterator[tuple[str, type]]:
 
 
 def kind_of(settings: RunSettings) -> type[Task]:
-    """Return the first task that learns as the settings want, in passes or online, and has settings like theirs."""
-    given = type(settings.task)
+    """Return the task that the settings name, or else the first that learns and is told what they say.
+
+    Raises:
+        ArgumentError: no task has that name, or it learns in another way.
+    """
+    wanted, given, online = settings.data.task, type(settings.task), settings.optimization.online
+    way = "online" if online else "in passes over a file"
     for kind in kinds():
-        if kind.online == settings.optimization.online and given in (kind.settings, TaskSettings):
+        named, told = kind.name == wanted, given in (kind.settings, TaskSettings)
+        if kind.online == online and (named if wanted else told):
             return kind
-    way = "online" if settings.optimization.online else "in passes over a file"
-    raise ArgumentError("task", f"is {given.__name__}", f"no task that learns {way} has such settings")
+    if wanted:
+        names = ", ".join(kind.name for kind in kinds() if kind.online == online)
+        raise ArgumentError("task", f"is {wanted}", f"those that learn {way} are {names}")
+    raise ArgumentError("task", f"has settings of the class {given.__name__}", f"no task that learns {way} has such")
 
 
 def task_of_record(record: Record) -> type[Task]:

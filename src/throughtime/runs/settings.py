@@ -11,8 +11,9 @@ from throughtime.runs.options import check_options, option, options
 
 @dataclass(frozen=True)
 class DataSettings:
-    """How the data are divided."""
+    """What is predicted of the data, and how they are divided."""
 
+    task: str = option("", "What is predicted, by the name of the task; empty: stream with `online`, text without.")
     validation: float = option(
         0.1,
         "Share of the data, at its end, that is held out and never trained on.",
