@@ -96,7 +96,7 @@ def _run_folder(arguments: "Namespace") -> int:
 
 
 def _earlier(folder: Path) -> "list[Flow]":
-    """The diagnoses that the run has; those that cannot be read are replaced by the one that is asked for."""
+    """Return the diagnoses that the run has; unreadable ones are replaced."""
     from throughtime.records import DIAGNOSES, read_flows
 
     if not (folder / DIAGNOSES).exists():
@@ -152,7 +152,7 @@ def _data_of_run(folder: Path, arguments: "Namespace", task: "Task", record: "Re
 
 
 def _command(arguments: "Namespace") -> str:
-    """The command that makes the same page again."""
+    """Return the command that makes the same page again."""
     given = [name for name in ("steps", "rows", "lag", "seed", *_model_options()) if name in arguments]
     words = [f"{typed(name)} {shlex.quote(str(getattr(arguments, name)))}" for name in given]
     return " ".join(["throughtime diagnose", shlex.quote(arguments.run_or_data), *words])

@@ -1,10 +1,10 @@
-"""What counting alone predicts on a stream: the baselines of an online run."""
+"""Baselines of a stream: predictions by counting alone."""
 
 import math
 
 
 class Counting:
-    """Predicts each byte from how often it has come so far, alone and after the byte before, then counts it.
+    """Predictor of bytes by their counts so far, alone and after the byte before.
 
     One is added to every count, and a byte after another gets, from the single counts, one more (interpolation), so
     that nothing ever has probability zero.
@@ -16,7 +16,7 @@ class Counting:
         self._total, self._last = 0, -1
 
     def losses(self, byte: int) -> tuple[float, float]:
-        """-ln p of this byte by single counts and by pairs, in nats, before it is counted."""
+        """Return -ln p of a byte by single counts and by pairs, then count it."""
         single = (self._single.get(byte, 0) + 1) / (self._total + 256)
         after = self._pairs.get(self._last, {})
         pair = (after.get(byte, 0) + single) / (sum(after.values()) + 1)
@@ -24,11 +24,11 @@ class Counting:
         return -math.log(single), -math.log(pair)
 
     def state(self) -> tuple[dict[int, int], dict[int, dict[int, int]], int, int]:
-        """All counts, for `restore`."""
+        """Return all counts, for `restore`."""
         return self._single, self._pairs, self._total, self._last
 
     def restore(self, state: tuple[dict[int, int], dict[int, dict[int, int]], int, int]) -> None:
-        """Go on from there."""
+        """Continue from the counts that `state` returned."""
         self._single, self._pairs, self._total, self._last = state
 
     def _count(self, byte: int) -> None:

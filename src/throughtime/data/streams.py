@@ -37,6 +37,8 @@ class Chunk(NamedTuple):
     """[steps, batch, …] inputs before the first of a pass, which only warm up the state; None: none."""
     resets: Tensor | None = None
     """[time, batch] True where a series begins, so that the state must start anew; None: nowhere."""
+    warm_up_resets: Tensor | None = None
+    """[steps, batch] the same among the steps of `warm_up`."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +61,15 @@ class Streams:
         """Return up to `steps` steps from step `start` on; a pass begins with the step after `burn_in`."""
         cut = slice(start, start + steps)
         mask = None if self.mask is None or bool(self.mask[cut].all()) else self.mask[cut]
-        resets = None if self.resets is None or not bool(self.resets[cut].any()) else self.resets[cut]
         first = start == burn_in
-        warm_up = _whole(self.inputs[:burn_in]) if first and burn_in else None
-        return Chunk(_whole(self.inputs[cut]), _whole(self.targets[cut]), mask, first, warm_up, resets)
+        warm_up, warm_up_resets = None, None
+        if first and burn_in:
+            warm_up, warm_up_resets = _whole(self.inputs[:burn_in]), self._resets(slice(burn_in))
+        inputs, targets = _whole(self.inputs[cut]), _whole(self.targets[cut])
+        return Chunk(inputs, targets, mask, first, warm_up, self._resets(cut), warm_up_resets)
+
+    def _resets(self, cut: slice) -> Tensor | None:
+        return None if self.resets is None or not bool(self.resets[cut].any()) else self.resets[cut]
 
 
 def training_streams(codes: NDArray[np.int32], streams: int) -> Streams:

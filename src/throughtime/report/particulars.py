@@ -1,6 +1,6 @@
 """The particulars of a run: its model, its data, its machine, its versions."""
 
-from throughtime.records import Record
+from throughtime.records import Baselines, Record
 from throughtime.report.exhibit import shown
 from throughtime.report.losses import OUTCOMES
 
@@ -47,8 +47,9 @@ def _data(record: Record) -> Entries:
 
 def _result(record: Record) -> Entries:
     results = record.results
-    best = "–" if results.best_validation_loss is None else f"{results.best_validation_loss:.4f} nats"
-    last = "–" if results.last_validation_loss is None else f"{results.last_validation_loss:.4f} nats"
+    unit = " nats" if isinstance(record.baselines, Baselines) else ""
+    best = "–" if results.best_validation_loss is None else f"{results.best_validation_loss:.4f}{unit}"
+    last = "–" if results.last_validation_loss is None else f"{results.last_validation_loss:.4f}{unit}"
     return {
         "outcome": OUTCOMES[record.outcome],
         "updates": shown(results.updates),

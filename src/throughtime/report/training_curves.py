@@ -37,10 +37,15 @@ def losses(
         ]
         for row in rows
     ]  # fmt: skip
-    told = [table("Losses in nats per symbol", heads, cells)] if rows else []
+    told = [table(f"Losses in {measure_of(baselines)}", heads, cells)] if rows else []
     what = LookFor.STREAM_LOSSES if stream else LookFor.LOSSES
     drawn = {name: line for name, line in lines.items() if line[0]}
     return Exhibit("Loss by update", what.value, [_losses_panel(drawn, baselines)], told)
+
+
+def measure_of(baselines: Baselines | dict[str, float]) -> str:
+    """Return what losses are measured in: nats where the baselines are entropies, or else the unit of the task."""
+    return "nats per symbol" if isinstance(baselines, Baselines) else "units of the task"
 
 
 def _of_updates(updates: Sequence[UpdateRow]) -> tuple[str, Line]:
@@ -61,13 +66,13 @@ def _losses_panel(lines: dict[str, Line], baselines: Baselines | dict[str, float
         return Panel("", "", None, why_empty(every))
     told = [f"{name} from {shown(values[0])} to {shown(values[-1])}" for name, (_, values) in lines.items()]
     alt = (
-        f"Losses in nats: {', '.join(told)}; "
+        f"Losses in {measure_of(baselines).split()[0]}: {', '.join(told)}; "
         + ", ".join(f"{name.replace(chr(10), ', ')} {shown(x)}" for name, x in _levels(baselines))
         + "."
     )
 
     def draw(axes: Any, palette: Palette) -> None:
-        dress(axes, palette, "update", "nats per symbol")
+        dress(axes, palette, "update", measure_of(baselines))
         for name, loss in _levels(baselines):
             axes.axhline(loss, color=palette.muted, linewidth=0.9, linestyle=(0, (4, 3)))
             place = {"xycoords": axes.get_yaxis_transform(), "ha": "left", "va": "center", "fontsize": 10}

@@ -1,1 +1,1 @@
-"""Whole runs, from settings to a trained model in its folder: one engine for files and for streams."""
+"""Whole runs: from settings to a trained model in its folder."""

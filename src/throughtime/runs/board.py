@@ -1,4 +1,4 @@
-"""Scalars for TensorBoard, where that is installed."""
+"""Scalars for TensorBoard."""
 
 import math
 from importlib.util import find_spec
@@ -24,7 +24,7 @@ def check_board(wanted: bool) -> None:
 
 
 class Board(Callback):
-    """Writes to RUN/tensorboard: each update's loss, gradient norm and scale, each validation, the norms by step.
+    """Callback that writes losses and gradient norms to RUN/tensorboard.
 
     Args:
         folder: the run folder.

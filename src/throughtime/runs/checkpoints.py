@@ -1,4 +1,4 @@
-"""Weights and checkpoints on disk, written so that a crash leaves the file of before."""
+"""Weights and checkpoints on disk, written aside and renamed."""
 
 import io
 from pathlib import Path
@@ -19,10 +19,14 @@ from throughtime.training.rescue import first_nonfinite_weights
 
 
 class AsideCheckpointIO(TorchCheckpointIO):
-    """Lightning's checkpoint files, written aside and renamed."""
+    """Lightning's checkpoint writer, with atomic file writes."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Write a checkpoint; raises `RunFolderError` and keeps the file of before when the system refuses."""
+        """Write a checkpoint.
+
+        Raises:
+            RunFolderError: the system refused; the previous file is kept.
+        """
         content = io.BytesIO()
         torch.save(checkpoint, content)
         write_aside(Path(path), content.getvalue())
@@ -35,7 +39,9 @@ def save_weights(folder: Path, model: SequenceModel) -> None:
 
 
 def load_run(folder: Path, kind: type[Task] | None = None) -> tuple[Task, SequenceModel, Record]:
-    """Return the best model of a run, in evaluation mode, from `model.safetensors` and `record.json` alone.
+    """Return the task and the best model of a run, in evaluation mode.
+
+    `model.safetensors` and `record.json` are all that it reads.
 
     Args:
         folder: the run folder.
@@ -61,7 +67,7 @@ def load_run(folder: Path, kind: type[Task] | None = None) -> tuple[Task, Sequen
 
 
 def read_checkpoint(folder: Path) -> Path:
-    """Return the path of `last.ckpt` after making sure that it can be read."""
+    """Return the path of `last.ckpt`, once it is known to be readable."""
     path = folder / CHECKPOINT
     try:
         torch.load(path, map_location="cpu", weights_only=True, mmap=True)

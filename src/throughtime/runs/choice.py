@@ -1,4 +1,4 @@
-"""Which task a run has: chosen by its settings, or named in its record. No torch, as the command line asks here."""
+"""Choice of a run's task, by its settings or its record. No torch: the command line asks here."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
@@ -21,7 +21,7 @@ def kinds() -> list[type[Task]]:
 
 
 def groups() -> Iterator[tuple[str, type]]:
-    """Yield all groups of options of the command line: a title and a settings class, each class once."""
+    """Yield every group of options of the command line: its title and its settings class."""
     yield from GROUPS.items()
     seen: dict[type, str] = {}
     for kind in kinds():
@@ -30,7 +30,7 @@ def groups() -> Iterator[tuple[str, type]]:
 
 
 def kind_of(settings: RunSettings) -> type[Task]:
-    """Return the task that the settings name, or else the first that learns and is told what they say.
+    """Return the task that settings name, or the first that fits them.
 
     Raises:
         ArgumentError: no task has that name, or it learns in another way.
@@ -48,7 +48,7 @@ def kind_of(settings: RunSettings) -> type[Task]:
 
 
 def task_of_record(record: Record) -> type[Task]:
-    """Return the task of a run; records of version 0.1.0 name none, and are of text or of a stream of bytes."""
+    """Return the task of a run. Records of version 0.1.0 name no task: they are of text, or predict like it."""
     name = record.task or "text"
     for kind in kinds():
         if kind.name == name:
@@ -59,7 +59,7 @@ def task_of_record(record: Record) -> type[Task]:
 
 
 def settings_from(values: Mapping[str, Any], kind: type[Task] | None = None) -> RunSettings:
-    """Build settings from values by option name, as `config.yaml` has them; what is missing keeps its default.
+    """Build settings from values by option name; missing options keep their defaults.
 
     Args:
         values: with at least `file`.
@@ -81,7 +81,7 @@ def settings_from(values: Mapping[str, Any], kind: type[Task] | None = None) -> 
 
 
 def with_task_settings(settings: RunSettings, kind: type[Task]) -> RunSettings:
-    """Return the settings with the defaults of the task in the place of a plain `TaskSettings()`."""
+    """Replace a plain `TaskSettings()` by the defaults of the task."""
     return replace(settings, task=kind.settings()) if type(settings.task) is TaskSettings else settings
 
 

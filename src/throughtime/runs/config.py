@@ -1,4 +1,4 @@
-"""`config.yaml`, and whether a continuation is still the run that it goes on with."""
+"""Read, write and check `config.yaml`."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +14,7 @@ from throughtime.runs.tasks.base import Task
 
 
 def write_config(folder: Path, settings: RunSettings) -> None:
-    """Write `config.yaml`, which the command takes back as a config of its own."""
+    """Write `config.yaml`."""
     write_aside(folder / CONFIG, yaml.safe_dump(settings.flat(), sort_keys=False, allow_unicode=True).encode())
 
 
@@ -37,7 +37,7 @@ def read_config(folder: Path, kind: type[Task] | None = None) -> RunSettings:
 
 
 def check_same_run(wanted: RunSettings, before: RunSettings, record: Record) -> None:
-    """Raise `ArgumentError` where settings would make another run than the one to go on with."""
+    """Raise `ArgumentError` where settings differ from those of the run to continue."""
     recorded = before.flat()
     for name, value in wanted.lasting().items():
         if value != recorded.get(name, value):
@@ -53,7 +53,7 @@ def check_same_run(wanted: RunSettings, before: RunSettings, record: Record) -> 
 
 
 def check_unedited(folder: Path, settings: RunSettings, kept: Mapping[str, Any], where: str) -> None:
-    """Raise `RunFolderError` where `config.yaml` was edited, so that it is not what the run was trained with.
+    """Raise `RunFolderError` where `config.yaml` was edited after the run began.
 
     Args:
         folder: the run folder.

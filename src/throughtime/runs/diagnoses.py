@@ -1,4 +1,4 @@
-"""The diagnoses of a run: before the first update, every so often, and after the last one."""
+"""Diagnoses of the gradient's flow during a run."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,14 +26,17 @@ Diagnose: TypeAlias = Callable[[Task, SequenceModel, Chunk], Flow]
 
 
 def reach(settings: OptimizationSettings) -> int:
-    """Return how many steps back the gradient is wanted: the horizon, or the mean reach of the losses of an update."""
+    """Return how many steps back the gradient is wanted.
+
+    It is the horizon, or the mean reach of the losses of an update.
+    """
     return settings.horizon or max(1, settings.update_every // 2)
 
 
 def diagnose_task(
     task: Task, model: SequenceModel, chunk: Chunk, wanted_lag: int, say: Callable[[str], None] | None = None
 ) -> Flow:
-    """Follow the gradient of the task's loss over a chunk, from a zero state and without dropout; nothing is changed.
+    """Follow the gradient of the task's loss over a chunk, without dropout.
 
     Args:
         task: its loss.
@@ -50,7 +53,7 @@ def diagnose_task(
 
 
 class Diagnoses(Callback):
-    """Writes `diagnosis.json`, anew with each diagnosis; the diagnoses of an interrupted run are kept.
+    """Callback that writes `diagnosis.json`, and keeps the diagnoses of an interrupted run.
 
     Args:
         folder: the run folder.

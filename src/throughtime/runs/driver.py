@@ -1,4 +1,4 @@
-"""What the engine asks of a way to train: in passes over a file, or along a stream."""
+"""Contract of a way to train: in passes over a file, or along a stream."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Run:
-    """A run about to be trained: its folder, settings, model and record."""
+    """Run about to be trained."""
 
     folder: Path
     settings: RunSettings
@@ -26,7 +26,7 @@ class Run:
 
 
 class Driver(ABC):
-    """Reads the data of a run, and trains its model on them.
+    """Reader of a run's data and trainer of its model.
 
     Attributes:
         settings: those of the run; after `read` with what was chosen for its data.
@@ -52,7 +52,7 @@ class Driver(ABC):
 
     @abstractmethod
     def check_model(self, model: SequenceModel) -> None:
-        """Refuse a model that cannot be trained as the settings say, before there is a folder."""
+        """Refuse a model that the settings cannot train, before a folder is made."""
 
     @abstractmethod
     def data_record(self) -> tuple[DataRecord, Baselines | dict[str, float]]:
@@ -64,8 +64,8 @@ class Driver(ABC):
 
     @abstractmethod
     def lasting_of(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the settings that a checkpoint was made with; empty for one of version 0.1.0."""
+        """Return the settings that a checkpoint keeps; empty for version 0.1.0."""
 
     @abstractmethod
     def train(self, run: Run, checkpoint: Path | None, say: Say) -> Record:
-        """Train from the beginning, or go on from a checkpoint; tell the user, and return the last record."""
+        """Train from the beginning or from a checkpoint, and return the last record."""

@@ -1,4 +1,4 @@
-"""Start a run, or go on with it: the one engine for files and for streams."""
+"""Engine of all runs: start one, or resume it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -73,7 +73,7 @@ def resume(
     follow: bool = False,
     kind: type[Task] | None = None,
 ) -> Record | None:
-    """Go on with a run that was interrupted, with a stream, or with a finished run that gets more epochs.
+    """Continue a run that was interrupted, or a finished one with more epochs.
 
     Args: see `start`.
 

@@ -11,7 +11,7 @@ from throughtime.runs.tasks.base import Metric, Task
 
 
 def predicted(model: SequenceModel, streams: Streams) -> Iterator[tuple[Tensor, Chunk]]:
-    """Yield the outputs of a model with the chunks that they are for, in order, the state carried on.
+    """Yield a model's outputs beside their chunks, with the state carried on.
 
     Args:
         model: in evaluation mode.
@@ -25,7 +25,7 @@ def predicted(model: SequenceModel, streams: Streams) -> Iterator[tuple[Tensor, 
 
 
 def evaluate(task: Task, model: SequenceModel, streams: Streams) -> list[Metric]:
-    """Return the metrics of a model on data, the mean loss over all targets that count first.
+    """Return the metrics of a model on data, the mean loss first.
 
     Args: see `predicted`.
     """

@@ -1,4 +1,4 @@
-"""The record of a run that is about to start: what is known before anything is learned."""
+"""Record of a run that is about to start."""
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
@@ -23,7 +23,7 @@ def first_record(
     data: DataRecord,
     baselines: Baselines | dict[str, float],
 ) -> Record:
-    """Return the record of a run, to which the task has added what it needs.
+    """Return the first record of a run, with what its task adds.
 
     Args:
         task: what is predicted.

@@ -1,4 +1,4 @@
-"""The gradient methods that a run can choose from: one table, from the name to the method and the options it reads.
+"""Table of the gradient methods that a run can choose.
 
 No torch here but inside the functions: the settings ask this table whether their options fit together.
 """
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class GradientSettings(Protocol):
-    """The settings that a gradient method may read; `OptimizationSettings` has them all."""
+    """Settings that a gradient method may read."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
@@ -42,7 +42,7 @@ class GradientSettings(Protocol):
 
 @dataclass(frozen=True)
 class Choice:
-    """A gradient method of the command.
+    """Gradient method that a run can choose.
 
     Attributes:
         make: from a run's settings to the method.
@@ -130,12 +130,15 @@ def gradient_method(settings: GradientSettings) -> GradientMethod:
 
 
 def steps_run_again(settings: GradientSettings) -> int:
-    """Return how many steps before a chunk are run again with it, so that its first loss reaches back the horizon."""
+    """Return how many steps before a chunk are run again with it.
+
+    Its first loss then reaches back the horizon.
+    """
     return max(0, settings.horizon - 1)
 
 
 def check_choice(settings: GradientSettings) -> None:
-    """Raise `ArgumentError` for a method that is none, an option that it has no use for, or one that it lacks."""
+    """Raise `ArgumentError` for an unknown method, a useless option or a missing one."""
     chosen = settings.gradient
     if chosen not in METHODS:
         raise ArgumentError("gradient", f"is {chosen}", f"it must be one of {', '.join(METHODS)}")

@@ -1,4 +1,4 @@
-"""What a run remembers of its updates for updates.csv and step_norms.csv, in a size that does not grow with it."""
+"""Memory of a run's updates, of bounded size, for updates.csv and step_norms.csv."""
 
 import math
 from dataclasses import fields
@@ -23,7 +23,7 @@ MOST_STEPS = 128
 
 
 class Snapshot(NamedTuple):
-    """The norms of ∂L/∂s_t of a layer at some steps of the chunk of an update: root mean squares over rows."""
+    """Norms of ∂L/∂s_t of a layer at some steps: root mean squares over rows."""
 
     update: int
     layer: str
@@ -32,7 +32,7 @@ class Snapshot(NamedTuple):
 
 
 class History:
-    """The rows of a run's updates and its snapshots.
+    """Rows of a run's updates, and its snapshots.
 
     Args:
         total_updates: of the whole run, by which the snapshots are spread.
@@ -57,18 +57,18 @@ class History:
         return (row.update - 1) % self._every == 0 or not math.isfinite(row.gradient_norm)
 
     def wants(self, update: int) -> bool:
-        """Whether a snapshot is due at this update, counted from 1."""
+        """Return whether a snapshot is due at this update, counted from 1."""
         return (update - 1) % self._between == 0
 
     def take(self, update: int, layers: dict[str, LayerTap], first: int) -> None:
-        """Remember the norms by step of every layer, from step `first` on, which is the chunk's own first."""
+        """Remember the norms by step of every layer, from step `first` on."""
         for name, layer in layers.items():
             norms = mean_squares(layer)[first:].sqrt().tolist()
             steps = picked_places(len(norms), MOST_STEPS)
             self.snapshots.append(Snapshot(update, name, steps, [norms[step] for step in steps]))
 
     def snapshots_at(self, update: int) -> list[Snapshot]:
-        """The snapshots of this update, if it is the latest that any were taken of."""
+        """Return the snapshots of this update."""
         return [one for one in self.snapshots if one.update == update]
 
     def write(self, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Ctrl-C without loss: the signal is noted, and training stops where its state is sound."""
+"""Ctrl-C without loss: training stops where its state is sound."""
 
 import signal
 import threading
@@ -11,11 +11,11 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class InterruptedRunError(ThroughtimeError):
-    """Training was stopped from outside; the message says how to go on."""
+    """Error of a run that was stopped from outside; it says how to continue."""
 
 
 class Interruption:
-    """While open, the first Ctrl-C (or SIGTERM) only sets `requested`; the second one stops at once.
+    """Context in which the first Ctrl-C or SIGTERM only sets `requested`. A second signal stops at once.
 
     Args:
         notice: what the error says that the second signal raises.

@@ -1,4 +1,4 @@
-"""The model of a run: what the task puts below, recurrent layers, dropout, the readout of the task."""
+"""Model of a run: entry of the task, recurrent layers, dropout, readout of the task."""
 
 from typing import TypeAlias
 

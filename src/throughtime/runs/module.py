@@ -1,4 +1,4 @@
-"""The Lightning module of a run: one update for each chunk, with the state carried along."""
+"""Lightning module of a run: one update per chunk, with the state carried on."""
 
 import math
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ OWN_STATE = "throughtime"
 
 
 class SequenceTraining(LightningModule):
-    """Trains a model on chunks that follow each other; each chunk is one update ([T], weights every N steps).
+    """Training on consecutive chunks, each of which is one update ([T], weights every N steps).
 
     With a horizon the steps before a chunk, which its first losses reach back to, are run again with it, under today's
     weights and without a loss of their own; the state before them is the one that was found when they first passed by.
@@ -75,7 +75,7 @@ class SequenceTraining(LightningModule):
 
     @property
     def held_out_loss(self) -> float:
-        """The mean loss in nats over the held-out targets read since the validation began; NaN before the first."""
+        """The mean loss over the held-out targets read since the validation began; NaN before the first."""
         return self._held_out_loss / self._held_out_tokens if self._held_out_tokens else math.nan
 
     def training_step(self, batch: Chunk) -> Tensor:
@@ -83,7 +83,7 @@ class SequenceTraining(LightningModule):
         again = steps_run_again(self.settings)
         before = Preceding() if batch.first else self._preceding
         if batch.warm_up is not None:
-            before = advanced(self.model, before, batch.warm_up, again)
+            before = advanced(self.model, before, batch.warm_up, again, batch.warm_up_resets)
         with self._tapping as self._tap:
             loss, state = self._chunk_loss(batch, before)
         self._preceding = Preceding(None, state)
@@ -160,7 +160,7 @@ class SequenceTraining(LightningModule):
         self._held_out_tokens += tokens
 
     def configure_optimizers(self) -> Any:
-        """Adam, with the schedule of the settings."""
+        """Return Adam with the schedule of the settings."""
         optimizer = torch.optim.Adam(self.parameters(), lr=self.settings.learning_rate)
         scheduler = LambdaLR(optimizer, lambda update: self._learning_rate_factor(update))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
@@ -200,7 +200,7 @@ class SequenceTraining(LightningModule):
 
 
 def sequence_training(module: LightningModule) -> SequenceTraining:
-    """The module of a run, for the callbacks that serve no other."""
+    """Return a module as that of a run; raises TypeError for any other."""
     if not isinstance(module, SequenceTraining):
         raise TypeError(f"this callback serves SequenceTraining; it was given {type(module).__name__}")
     return module

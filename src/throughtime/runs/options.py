@@ -1,4 +1,4 @@
-"""Options told once, at the field: default, help, range, whether a stream has a use for it, whether it may change."""
+"""Options of a run, each told once at its field."""
 
 import math
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from throughtime.errors import ArgumentError
 
 @dataclass(frozen=True)
 class Option:
-    """What is known of an option beside its name, its type and its default.
+    """Facts about an option beside its name, type and default.
 
     Attributes:
         help: one or more sentences for the command line.
@@ -29,12 +29,12 @@ class Option:
     resumable: bool
 
     def holds(self, value: float) -> bool:
-        """Whether a number is in range."""
+        """Return whether a number is in range."""
         return (self.low <= value if self.closed else self.low < value) and value < self.high
 
     @property
     def allowed(self) -> str:
-        """The range in words."""
+        """Range in words."""
         lower = "" if self.low == -math.inf else f"{'at least' if self.closed else 'above'} {self.low:g}"
         upper = "finite" if self.high == math.inf else f"below {self.high}"
         return f"it must be {' and '.join(part for part in (lower, upper) if part)}"
@@ -50,7 +50,7 @@ def option(
     online: bool = True,
     resumable: bool = False,
 ) -> Any:
-    """Return the field of a settings class, with all that is told of the option.
+    """Declare an option as the field of a settings class.
 
     Args:
         default: its value where none is given.
@@ -67,14 +67,14 @@ def option(
 
 
 def options(kind: type) -> Iterator[tuple[Field[Any], Any, Option]]:
-    """Yield each option of a settings class: the field, its type, and what is told of it."""
+    """Yield each option of a settings class: field, type and facts."""
     hints = get_type_hints(kind)
     for entry in fields(kind):
         yield entry, hints[entry.name], entry.metadata["option"]
 
 
 def check_options(settings: Any) -> None:
-    """Check the type and the range of every option of a settings object; raises `ArgumentError` for the first."""
+    """Check type and range of every option; raise `ArgumentError` for the first misfit."""
     for entry, hint, told in options(type(settings)):
         _check(entry.name, getattr(settings, entry.name), hint, told)
 

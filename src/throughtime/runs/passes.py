@@ -1,4 +1,4 @@
-"""Training in passes over a file: Lightning's loop, with what watches it."""
+"""Training in passes over a file, with Lightning's loop."""
 
 import logging
 import warnings
@@ -30,7 +30,7 @@ from throughtime.runs.tasks.base import FileTask, Material
 
 
 class Passes(Driver):
-    """Trains in passes over a file, with a part held out.
+    """Training in passes over a file, with a part held out.
 
     Args:
         kind: what is predicted.
@@ -140,7 +140,7 @@ class Passes(Driver):
 
 @contextmanager
 def _quiet_lightning() -> Iterator[None]:
-    """Keep Lightning's banners, advice and warnings, which do not concern a user of the command, off the terminal."""
+    """Keep Lightning's banners, advice and warnings off the terminal."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():

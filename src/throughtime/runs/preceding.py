@@ -1,4 +1,4 @@
-"""What precedes a chunk: the state, and steps that the chunk runs again before its own."""
+"""State and steps before a chunk, which the chunk runs again."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from throughtime.runs.model import CarriedState, SequenceModel, detached
 
 
 class Preceding(NamedTuple):
-    """Where the series of a batch stand between two chunks.
+    """State between two chunks, and the steps to run again.
 
     Attributes:
         inputs: [steps, batch, …], those before the next chunk, which are run again with it; None: none.
@@ -23,11 +23,11 @@ class Preceding(NamedTuple):
 
     @property
     def steps(self) -> int:
-        """How many steps are run again."""
+        """Number of steps that are run again."""
         return 0 if self.inputs is None else len(self.inputs)
 
     def before(self, inputs: Tensor, resets: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """Return the steps that are run again followed by `inputs`, and where among all of them a series begins."""
+        """Return the steps to run again followed by `inputs`, and their resets."""
         if self.inputs is None:
             return inputs, resets
         together = torch.cat((self.inputs, inputs))
@@ -37,7 +37,7 @@ class Preceding(NamedTuple):
         return together, torch.cat([_flags(flags, steps) for flags, steps in parts])
 
     def if_finite(self) -> "Preceding":
-        """Return the same, but with the zero state if anything in the state is not finite."""
+        """Replace a state that is not finite by zero."""
         members = () if self.state is None else (self.state,) if isinstance(self.state, Tensor) else self.state
         return self if all(bool(torch.isfinite(one).all()) for one in members) else self._replace(state=None)
 

@@ -1,4 +1,4 @@
-"""How far a run has come: plain numbers that travel in the checkpoint and become the lines of metrics.csv."""
+"""Progress of a run, as plain numbers for the checkpoint and metrics.csv."""
 
 import math
 from dataclasses import asdict, dataclass, field, fields
@@ -9,7 +9,7 @@ from throughtime.records import MetricsRow, Results
 
 @dataclass
 class Window:
-    """Sums over the updates since the last validation: loss in nats over targets, gradient norms, seconds."""
+    """Sums over the updates since the last validation."""
 
     updates: int = 0
     tokens: int = 0
@@ -21,7 +21,7 @@ class Window:
 
 @dataclass
 class Progress:
-    """The state of a run that is not weights.
+    """State of a run beside its weights.
 
     Attributes:
         updates: how often the weights were updated.
@@ -42,7 +42,7 @@ class Progress:
     rows: list[MetricsRow] = field(default_factory=list)
 
     def note_update(self, mean_loss: float, tokens: int, gradient_norm: float, clipped: bool) -> None:
-        """Count one update whose chunk had this mean loss in nats over so many targets."""
+        """Count one update, with the mean loss of its targets."""
         self.updates += 1
         self.window.updates += 1
         self.window.tokens += tokens
@@ -51,7 +51,7 @@ class Progress:
         self.window.clipped += clipped
 
     def note_validation(self, loss: float, epoch: float, learning_rate: float) -> bool:
-        """Add a row for a validation loss in nats, start a new window; return whether the loss is the best so far."""
+        """Add a row for a validation; return whether its loss is the best so far."""
         window, count = self.window, max(1, self.window.updates)
         row = MetricsRow(
             update=self.updates,

@@ -1,4 +1,4 @@
-"""What is seen while a run goes on: a bar over all its updates, and a line for each validation."""
+"""Progress bar over all updates of a run, and a line per validation."""
 
 import sys
 from collections.abc import Callable
@@ -9,6 +9,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from tqdm import tqdm
 
+from throughtime.cells.base import check_size
 from throughtime.records import Baselines
 from throughtime.runs.module import SequenceTraining
 from throughtime.runs.sentences import validation_line
@@ -19,7 +20,7 @@ _FORMAT = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{postfix}  {remaining} l
 
 
 class RunBar(ProgressBar):
-    """A bar where stderr is a terminal; a line for each validation, with or without a terminal.
+    """Bar on a terminal, and a line per validation.
 
     Args:
         say: prints a line.
@@ -32,6 +33,7 @@ class RunBar(ProgressBar):
         self, say: Callable[[str], None], task: Task, baselines: Baselines | dict[str, float], epochs: int
     ) -> None:
         super().__init__()
+        check_size("epochs", epochs, 1)
         self._task = task
         self._say = say
         self._baselines = baselines

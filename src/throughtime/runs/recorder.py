@@ -1,4 +1,4 @@
-"""The callback that keeps the run folder up to date and decides when a run ends."""
+"""Callback that keeps the run folder up to date and ends the run."""
 
 import math
 import time
@@ -17,7 +17,7 @@ from throughtime.training.rescue import first_nonfinite_weights
 
 
 class Recorder(Callback):
-    """Writes weights, checkpoint, metrics and record after each validation; stops the run when it is over.
+    """Writer of weights, checkpoint, metrics and record after each validation.
 
     Args:
         folder: the run folder.

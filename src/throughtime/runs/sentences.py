@@ -24,7 +24,7 @@ def validation_line(task: Task, row: MetricsRow, epochs: int, baselines: Baselin
 
 
 def opening_lines(task: Task, record: Record, run: str, epochs: int, updates_per_epoch: int, update: str) -> list[str]:
-    """Return the lines printed before training: `run` names the folder, `update` says what one update covers."""
+    """Return the lines printed before training."""
     shape = record.model
     return [
         *task.opening_lines(record),
@@ -36,7 +36,7 @@ def opening_lines(task: Task, record: Record, run: str, epochs: int, updates_per
 
 
 def divergence_lines(task: Task, rows: list[MetricsRow], baselines: Baselines | dict[str, float]) -> list[str]:
-    """Return the line that names a divergence: a training loss above every baseline for a whole last epoch."""
+    """Return a warning where the training loss exceeds every baseline for a whole epoch."""
     slack = 1e-6  # of an epoch: the epochs are quotients
     last = [row for row in rows if row.epoch > rows[-1].epoch - 1 + slack]
     began = rows[-len(last) - 1].epoch if len(rows) > len(last) else 0.0
@@ -52,7 +52,7 @@ def divergence_lines(task: Task, rows: list[MetricsRow], baselines: Baselines | 
 
 
 def closing_lines(task: Task, record: Record, epochs: int, rows: list[MetricsRow]) -> list[str]:
-    """Return the lines that end a run: why it ended, what was learned, and from its metrics whether it diverged."""
+    """Return the lines that end a run."""
     results = record.results
     best = math.inf if results.best_validation_loss is None else results.best_validation_loss
     return [

@@ -1,4 +1,4 @@
-"""Training along a stream: learning from events while they come, in memory that does not grow."""
+"""Training along a stream, in memory that does not grow."""
 
 import io
 import math
@@ -72,7 +72,7 @@ class Tally:
 
 
 class Streaming(Driver):
-    """Trains along a stream, with a learner that updates the weights as it reads.
+    """Training along a stream, with an online learner.
 
     Args:
         kind: what is predicted.
@@ -188,12 +188,13 @@ class _Online:
 
     def _learn(self, event: Event) -> None:
         updates = self._learner.updates
-        step = self._learner.step(event.inputs, event.target)
+        reset = torch.ones(len(event.inputs), dtype=torch.bool) if event.reset else None
+        step = self._learner.step(event.inputs, event.target, reset)
         if self._learner.updates > updates and self._learner.clipping is not None:
             self._recent.note_update(self._learner.clipping)
-        loss = float(step.loss if step.loss is not None else math.nan)
-        for tally in (self._whole, self._recent):
-            tally.add(loss, event.guesses)
+        if step.loss is not None:
+            for tally in (self._whole, self._recent):
+                tally.add(float(step.loss), event.guesses)
 
     def _report(self, seconds: float) -> None:
         """Write a line for the user and one for metrics.csv, of the events since the last."""

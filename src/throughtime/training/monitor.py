@@ -1,4 +1,4 @@
-"""A Lightning callback that watches ∂L/∂s_t in every update of anybody's module."""
+"""Lightning callback that watches ∂L/∂s_t in every update of any module."""
 
 import math
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from throughtime.training.undisturbed import undisturbed
 
 
 class GradientMonitor(Callback):
-    """Reads the gradient through time in every update, logs it, and acts where it is not finite.
+    """Callback that logs the gradient through time and acts where it is not finite.
 
     For any module that contains throughtime's layers, under Lightning's automatic optimisation with one optimiser.
     Each time the trainer logs (its `log_every_n_steps`), every logger gets, for each layer and direction:
@@ -144,7 +144,7 @@ class GradientMonitor(Callback):
         self._taps = []
 
     def state_dict(self) -> dict[str, Any]:
-        """What a continuation needs to act as this would have."""
+        """Return what a continuation needs to act alike."""
         return {"rescue": self._rescue.state_dict(), "sentences": self.sentences}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What is done about a gradient that is not finite, before an optimiser gets to see it."""
+"""Policies for non-finite gradients."""
 
 from collections.abc import Iterable
 from copy import deepcopy
@@ -21,7 +21,7 @@ MOST_IN_A_ROW = 10
 
 @dataclass(frozen=True)
 class Checked:
-    """A gradient as it goes to the optimiser.
+    """Gradient as it goes to the optimiser.
 
     Attributes:
         total_norm: before anything was done; infinite or NaN if it was not finite.
@@ -37,7 +37,7 @@ class Checked:
 
 
 class Rescue:
-    """Checks each gradient, clips it, and acts where it is not finite.
+    """Check of each gradient, with clipping and a policy for non-finite ones.
 
     Args:
         policy: "raise" an error; "stop": the update moves nothing, and who asked ends the training; "skip": the update
@@ -133,7 +133,7 @@ class Rescue:
         return gone
 
     def state_dict(self) -> dict[str, Any]:
-        """What a continuation needs to act as this would have."""
+        """Return what a continuation needs to act alike."""
         return {
             "rescues": self.rescues,
             "in_a_row": self._in_a_row,
@@ -149,7 +149,10 @@ class Rescue:
 
 
 def plain_norm(model: nn.Module) -> float | None:
-    """The norm of all gradients in a few operations; None where it takes more care, or is not finite."""
+    """Return the norm of all gradients in a few operations, or None.
+
+    None stands for a norm that takes more care, or is not finite.
+    """
     gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
     if any(one.layout != torch.strided or one.dtype not in (torch.float32, torch.float64) for one in gradients):
         return None
@@ -158,7 +161,7 @@ def plain_norm(model: nn.Module) -> float | None:
 
 
 def first_nonfinite_weights(model: nn.Module) -> str | None:
-    """The first of the parameters that holds NaN or infinity."""
+    """Return the name of the first parameter with NaN or infinity, or None."""
     for name, parameter in model.named_parameters():
         if not torch.isfinite(parameter).all():
             return name
@@ -172,5 +175,5 @@ def drop_gradients(parameters: Iterable[Tensor]) -> None:
 
 
 def copied(state: dict[str, Any]) -> dict[str, Any]:
-    """A state of its own, on the same device."""
+    """Return a copy of a state dict, on the same device."""
     return {name: value.clone() if isinstance(value, Tensor) else deepcopy(value) for name, value in state.items()}

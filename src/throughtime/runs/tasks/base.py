@@ -1,4 +1,6 @@
-"""The contract of a task: what is predicted from data, and how well. No torch at the top, as the command reads it.
+"""Contract of a task: what a run predicts from its data, and by what loss.
+
+No torch is imported at the top, as the command line reads this module.
 
 A run knows series, steps, chunks and losses. What the inputs and targets mean, how they are read from a file, what is
 read out of the hidden states, and what a good loss is, only its task knows. `FileTask` trains in passes over a file;
@@ -7,6 +9,7 @@ read out of the hidden states, and what a good loss is, only its task knows. `Fi
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Metric:
-    """One number that says how good predictions are.
+    """Measure of how good predictions are.
 
     Attributes:
         name: such as "RMSE".
@@ -67,7 +70,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Material:
-    """What a run in passes trains on.
+    """Data that a run in passes trains on.
 
     Attributes:
         task: with all that it learned from the data (a vocabulary, scales, columns) before any training.
@@ -85,7 +88,7 @@ class Material:
 
 
 class Task(ABC):
-    """What is predicted, by what readout and loss, and in which words a user hears of it.
+    """Prediction task: data, readout, loss, metrics, and the words for them.
 
     An instance holds what predicting needs beside the weights. It is built from data (`FileTask.prepare`, `fit`) or
     from the record of a run (`from_record`), and must then predict the same.
@@ -261,7 +264,7 @@ class Task(ABC):
 
 
 class FileTask(Task, ABC):
-    """A task that trains in passes over a file, with a part held out."""
+    """Task that trains in passes over a file, with a part held out."""
 
     @classmethod
     @abstractmethod
@@ -274,21 +277,23 @@ class FileTask(Task, ABC):
 
 @dataclass(frozen=True)
 class Event:
-    """One step of a stream.
+    """Step of a stream.
 
     Attributes:
         inputs: [1, …], what is known before the target.
-        target: [1, …], what is predicted, and learned afterwards.
+        target: [1, …], what is predicted, and learned afterwards; None: nothing, the state goes on.
         guesses: the losses of naive predictions of this target, in the order of `StreamTask.guesses`.
+        reset: whether a series begins here, so that the state starts anew.
     """
 
     inputs: Tensor
-    target: Tensor
-    guesses: tuple[float, ...]
+    target: Tensor | None
+    guesses: tuple[float, ...] = ()
+    reset: bool = False
 
 
 class StreamTask(Task, ABC):
-    """A task that learns from a stream: each event is predicted from those before, and then learned.
+    """Task that learns from a stream: each event is predicted, then learned.
 
     An instance remembers where it stands; `stream_state` is what a continuation needs of it.
 
@@ -297,11 +302,11 @@ class StreamTask(Task, ABC):
     """
 
     online: ClassVar[bool] = True
-    guesses: ClassVar[tuple[str, ...]]
+    guesses: ClassVar[tuple[str, ...]] = ()
 
-    @abstractmethod
     def settled(self, settings: RunSettings) -> RunSettings:
-        """Return the settings as `config.yaml` keeps them."""
+        """Return the settings as `config.yaml` keeps them, such as with the full path of the file."""
+        return settings
 
     @abstractmethod
     def open(self, file: str, follow: bool) -> Iterator[Iterable[Any]]:
@@ -346,18 +351,32 @@ class StreamTask(Task, ABC):
         return state
 
     @property
-    @abstractmethod
     def worst_guess(self) -> float:
         """What a naive prediction costs at most, which stands in the record until something has come."""
+        return math.inf
 
-    @abstractmethod
     def stream_line(self, read: int, loss: float, baselines: BaselinesOf, rate: float) -> str:
         """Return the line about the latest events: how many in all, their mean loss, the guesses, events a second."""
+        guesses = self.said_beside(baselines)
+        return f"{read:>12,} {self.unit}s   {self.said(loss)}   {guesses}   {rate:,.0f} {self.unit}s/s"
 
-    @abstractmethod
     def stream_opening_lines(self, record: Record, run: str, update_every: int) -> list[str]:
         """Return the lines that a run begins with; `run` names its folder."""
+        return [
+            f"Stream  {record.data.file}; each {self.unit} is predicted before it is learned, so nothing is held out",
+            f"Model   {record.model.parameters:,} parameters, {record.machine['gradient']}, "
+            f"updated every {update_every} {self.unit}s",
+            f"Run     {run}; Ctrl-C saves and stops, throughtime train --resume {run} goes on",
+            "",
+        ]
 
-    @abstractmethod
     def stream_closing_lines(self, record: Record) -> list[str]:
         """Return the lines that say what came of it."""
+        from throughtime.report.losses import OUTCOMES
+
+        results, taken = record.results, record.data.training_symbols
+        lines = ["", f"Done    {taken:,} {self.unit}s in {results.seconds:.0f} s, {OUTCOMES[record.outcome]}"]
+        loss = results.last_validation_loss
+        if loss is None:
+            return lines
+        return [*lines, *self.result_lines([Metric(self.loss_name, loss, self.loss_unit)], record.baselines)]

@@ -24,7 +24,7 @@ ALPHABET = 256
 
 
 class Stream(SymbolTask, StreamTask):
-    """Bytes of a file, of one that grows, or of standard input; each is predicted, then learned, then counted."""
+    """Task of the next byte of a file, a growing file or standard input."""
 
     name: ClassVar[str] = "stream"
     guesses: ClassVar[tuple[str, ...]] = ("uniform", "unigram", "bigram")
@@ -61,7 +61,7 @@ class Stream(SymbolTask, StreamTask):
         return torch.tensor([0])
 
     def take(self, raw: int) -> Event | None:
-        """Take the next byte; the first is nothing's successor."""
+        """Take the next byte; the first has none before it to be predicted from."""
         import torch
 
         before, self._last = self._last, raw

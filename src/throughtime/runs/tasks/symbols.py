@@ -1,4 +1,4 @@
-"""Symbols predicted one after the other: the model, the loss and the words that texts and byte streams share."""
+"""Prediction of symbols: what texts and streams of bytes share."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SymbolSettings(TaskSettings):
-    """How the file is read, and what a symbol becomes."""
+    """Options of texts and streams of bytes."""
 
     units: Literal["characters", "bytes"] = option("characters", "What the model reads and predicts one at a time.")
     encoding: str = option("utf-8", "How the bytes of the file spell characters.", online=False)
@@ -34,7 +34,7 @@ class SymbolSettings(TaskSettings):
 
 
 class SymbolTask(Task, ABC):
-    """The next symbol at every step: embedding, linear readout, cross-entropy in nats.
+    """Task of the next symbol: embedding, linear readout, cross-entropy in nats.
 
     Args:
         vocabulary: the symbols that the model knows.
@@ -96,7 +96,7 @@ class SymbolTask(Task, ABC):
         return cross_entropy(outputs, chunk.targets, mask=chunk.mask)
 
     def rows(self, outputs: Tensor, chunk: Chunk) -> Iterator[dict[str, int | float | str]]:
-        """Yield, for each symbol that counts, its place in the chunk, the symbol, and what it cost in nats."""
+        """Yield place, symbol and cost in nats of each symbol that counts."""
         from torch.nn.functional import cross_entropy
 
         costs = cross_entropy(outputs.movedim(-1, 1), chunk.targets, reduction="none").tolist()
@@ -109,7 +109,7 @@ class SymbolTask(Task, ABC):
     def samples(
         self, model: nn.Module, prompt: str, length: int, temperature: float, generator: torch.Generator
     ) -> Iterator[str]:
-        """Return pieces of text: the prompt, then what the model writes, each piece as soon as it is whole."""
+        """Return the prompt and the text that the model writes, in pieces."""
         from throughtime.runs.tasks.sampling import encode_prompt, sample, written
 
         numbers = sample(model, encode_prompt(self.vocabulary, prompt), length, temperature, generator)
@@ -138,7 +138,7 @@ class SymbolTask(Task, ABC):
         return file, self.vocabulary.encode(symbols[~unknown]), int(unknown.sum())
 
     def read(self, file: str, *, skip_unknown: bool = False, validation: float | None = None) -> Data:
-        """Read a text for a model that has been trained; see `FileTask.read`."""
+        """Read a text for a model that has been trained; see `Task.read`."""
         from throughtime.data.text import split
         from throughtime.report.losses import plural
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Text(SymbolTask, FileTask):
-    """A file of text, read side by side in contiguous streams."""
+    """Task of the next symbol of a text, read in contiguous streams."""
 
     name: ClassVar[str] = "text"
 
