@@ -7,6 +7,7 @@ import torch
 from runs.running import silent
 from torch import nn
 
+from throughtime.online import OnlineLearner
 from throughtime.records import Outcome
 from throughtime.runs.checkpoints import load_run
 from throughtime.runs.engine import resume, start
@@ -123,3 +124,15 @@ def test_only_known_targets_count_and_a_series_begins_anew(numbers, tmp_path):
     task = Numbers()
     events = [task.take(raw) for raw in itertools.chain(*task.open(str(path), False))]
     assert [t for t, event in enumerate(events) if event and event.reset] == list(range(1, 63, 7))
+
+
+def test_the_learner_is_told_where_a_series_begins(numbers, tmp_path, monkeypatch):
+    told, real = [], OnlineLearner.step
+
+    def step(self, x_t, y_t=None, reset=None):
+        told.append(reset is not None and reset.tolist() == [True])
+        return real(self, x_t, y_t, reset)
+
+    monkeypatch.setattr(OnlineLearner, "step", step)
+    start(_settings(numbers[0]), tmp_path / "run", False, silent, kind=Numbers)
+    assert told == ([True] + [False] * 5) * 9

@@ -43,3 +43,16 @@ def test_what_is_carried_moves_to_a_device(model):
         members = state if isinstance(state, tuple) else () if state is None else (state,)
         there = moved.state if isinstance(state, tuple) else () if state is None else (moved.state,)
         assert [one.device.type for one in there] == ["meta"] * len(members)
+
+
+@pytest.mark.parametrize("keep", [0, 4, 30])
+def test_a_series_that_begins_among_the_steps_begins_anew_however_they_are_cut(model, keep):
+    symbols, resets = torch.randint(0, 11, (17, 3)), torch.zeros(17, 3, dtype=torch.bool)
+    resets[2, 1] = resets[13, 0] = resets[15, 2] = True
+    preceding, cuts = Preceding(), (2, 1, 9, 3)
+    for piece, flags in zip(symbols[:15].split(cuts), resets[:15].split(cuts), strict=True):
+        preceding = advanced(model, preceding, piece, keep, flags if bool(flags.any()) else None)
+    inputs, together = preceding.before(symbols[15:], resets[15:])
+    outputs, _ = model(inputs, preceding.state, skip=preceding.steps, resets=together)
+    torch.testing.assert_close(outputs, model(symbols, resets=resets)[0][15:], rtol=1e-12, atol=1e-12)
+    assert not torch.allclose(outputs, model(symbols)[0][15:])
