@@ -54,8 +54,8 @@ def _options() -> argparse.Namespace:
 
 
 def _torch_layers(model: ModelSettings) -> Callable[[], nn.Module]:
-    size = model.embedding_size or model.hidden_size
-    return lambda: TORCH_LAYERS[model.cell](size, model.hidden_size, model.num_layers)
+    # The task's embedding is as wide as the hidden state where nothing else is asked for.
+    return lambda: TORCH_LAYERS[model.cell](model.hidden_size, model.hidden_size, model.num_layers)
 
 
 def _train(settings: RunSettings, name: str, recurrent: Callable[[], nn.Module] | None) -> Record:

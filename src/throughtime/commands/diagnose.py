@@ -120,9 +120,9 @@ def _data(arguments: "Namespace") -> int:
     given = {name: value for name, value in vars(arguments).items() if name in ("seed", *_model_options())}
     settings = settings_from(given | {"file": arguments.run_or_data})
     page = Path(arguments.output or f"diagnosis-{Path(settings.file).stem}.html")
+    page_paths(page)
     task = kind_of(settings).fit(settings)
     data = task.read(settings.file)
-    page_paths(page)
     torch.manual_seed(settings.optimization.seed)
     model = SequenceModel(task, settings.model)
     flow = replace(_diagnosed(task, model, data, arguments, settings.optimization), update=0)

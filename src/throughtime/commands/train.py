@@ -73,10 +73,6 @@ def run(arguments: "Namespace") -> int:
     if "file" not in arguments:
         raise ArgumentError("FILE is missing", cure="give a file of text, or the word pydoc for Python's own reference")
     settings = settings_from(vars(arguments))
-    if arguments.follow and not settings.optimization.online:
-        raise ArgumentError(
-            "follow", "waits for a file to grow", "that is for `online`", "give that too, or leave it out"
-        )
     if arguments.resume and (arguments.output or arguments.overwrite):
         raise ArgumentError("resume", "goes on in the run's own folder", cure="leave out `output` and `overwrite`")
     from throughtime.runs.engine import resume, start

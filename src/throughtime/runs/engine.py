@@ -124,7 +124,7 @@ def _driver(settings: RunSettings, kind: type[Task] | None, diagnose: Diagnose |
     if not issubclass(kind, FileTask):
         raise ArgumentError("kind", f"is {kind.__name__}", "it must be a FileTask or a StreamTask")
     if follow:
-        raise ArgumentError("follow", "is given", "it waits for a file to grow, which is for `online`", "leave it out")
+        raise ArgumentError("follow", "waits for a file to grow", "that is for `online`", "give both, or neither")
     return Passes(kind, settings, diagnose)
 
 

@@ -254,9 +254,8 @@ class _Online:
         }
 
     def take_up(self, state: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Continue from a checkpoint, whose part of the task `Streaming.read` has loaded."""
         self._learner.load_state_dict(state["learner"])
-        self._task.load_stream_state(state)
         self._whole = Tally(**self._task.tally_state(state["whole"]))
         with suppress(RunFolderError):  # a run that was stopped before its first line has no metrics
             self._rows = read_metrics(self._run.folder)
