@@ -25,7 +25,7 @@ from throughtime.runs.engine import resume, start
 from throughtime.runs.evaluation import evaluate, predicted
 from throughtime.runs.interruption import InterruptedRunError
 from throughtime.runs.options import option
-from throughtime.runs.settings import ModelSettings, OptimizationSettings, RunSettings, TaskSettings
+from throughtime.runs.settings import DataSettings, ModelSettings, OptimizationSettings, RunSettings, TaskSettings
 from throughtime.runs.tasks.base import Data, FileTask, Material, Metric
 from throughtime.runs.tasks.symbols import SymbolSettings
 
@@ -252,6 +252,17 @@ def test_the_commands_serve_it_from_its_export_alone(exported, tmp_path, capsys)
     assert main(["sample", folder]) == 1 and "draws no samples" in capsys.readouterr().err
     assert main(["train", "--resume", folder, "--epochs", "2"]) == 0
     assert read_record(tmp_path / "run").results.epochs == 2
+
+
+def test_a_task_and_settings_that_do_not_fit_are_refused(settings, exported, tmp_path):
+    told = replace(settings.optimization, online=True, epochs=6, validate_every=0, warm_up=50, batch_size=0)
+    online = replace(settings, optimization=replace(told, accelerator="auto"))
+    with pytest.raises(ArgumentError, match="online is True; the task regress learns in passes over a file"):
+        start(online, tmp_path / "run", False, silent, kind=Regress)
+    named = replace(settings, data=DataSettings(task="regress"), task=SymbolSettings())
+    with pytest.raises(ArgumentError, match="task has settings of the class SymbolSettings; no task that learns"):
+        start(named, tmp_path / "run", False, silent)
+    assert not (tmp_path / "run").exists()
 
 
 def test_what_a_task_does_not_do_is_refused_by_name():

@@ -39,11 +39,11 @@ def kind_of(settings: RunSettings) -> type[Task]:
     way = "online" if online else "in passes over a file"
     for kind in kinds():
         named, told = kind.name == wanted, given in (kind.settings, TaskSettings)
-        if kind.online == online and (named if wanted else told):
+        if kind.online == online and told and (named or not wanted):
             return kind
-    if wanted:
-        names = ", ".join(kind.name for kind in kinds() if kind.online == online)
-        raise ArgumentError("task", f"is {wanted}", f"those that learn {way} are {names}")
+    names = [kind.name for kind in kinds() if kind.online == online]
+    if wanted and wanted not in names:
+        raise ArgumentError("task", f"is {wanted}", f"those that learn {way} are {', '.join(names)}")
     raise ArgumentError("task", f"has settings of the class {given.__name__}", f"no task that learns {way} has such")
 
 

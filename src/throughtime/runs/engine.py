@@ -116,6 +116,9 @@ def check_accelerator(accelerator: str) -> None:
 def _driver(settings: RunSettings, kind: type[Task] | None, diagnose: Diagnose | None, follow: bool) -> Driver:
     """Return the way to train a task, after the checks that need neither data nor model."""
     kind = kind or kind_of(settings)
+    if kind.online != settings.optimization.online:
+        way = "online" if kind.online else "in passes over a file"
+        raise ArgumentError("online", f"is {settings.optimization.online}", f"the task {kind.name} learns {way}")
     check_accelerator(settings.optimization.accelerator)
     check_board(settings.optimization.tensorboard)
     settings = with_task_settings(settings, kind)
