@@ -29,7 +29,7 @@ def test_the_same_model_is_learned_with_either_layers(text_file, cell):
 
 
 def test_nothing_given_is_the_default_of_the_command():
-    from throughtime.training.settings import ModelSettings, OptimizationSettings
+    from throughtime.runs.settings import ModelSettings, OptimizationSettings
 
     settings = TrainingTask("x").settings()
     assert settings.model == ModelSettings()

@@ -22,9 +22,7 @@ def test_temperature_zero_needs_no_seed(command, trained):
 
 
 def test_a_character_that_the_model_never_saw_is_refused_by_name(refused, trained):
-    assert "--prompt holds 'Ж' (U+0416), which the model never saw" in refused(
-        "sample", trained, "--prompt", "aЖ", code=2
-    )
+    assert "--prompt holds 'Ж' (U+0416); the model never saw" in refused("sample", trained, "--prompt", "aЖ", code=2)
 
 
 def test_a_negative_temperature_is_refused(refused, trained):

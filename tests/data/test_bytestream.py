@@ -38,7 +38,7 @@ def test_what_is_no_file_is_refused_before_any_reading(tmp_path, monkeypatch, na
 
 
 def test_standard_input_cannot_be_followed():
-    with pytest.raises(ArgumentError, match="--follow is for a file that grows"):
+    with pytest.raises(ArgumentError, match="follow is given for standard input; it is for a file that grows"):
         ByteStream("-", follow=True)
 
 

@@ -2,8 +2,15 @@ import numpy as np
 import pytest
 import torch
 
-from throughtime.data.streams import ChunkLoader, held_out_streams, training_streams, workable_batch_size
-from throughtime.errors import ArgumentError
+from throughtime.data.streams import (
+    ChunkLoader,
+    Streams,
+    held_out_streams,
+    training_streams,
+    windows,
+    workable_batch_size,
+)
+from throughtime.errors import ArgumentError, InputFileError
 
 
 def _codes(length):
@@ -81,12 +88,12 @@ def test_the_batch_size_is_chosen_by_the_length_of_the_text():
 
 
 def test_a_chunk_longer_than_the_text_is_refused():
-    with pytest.raises(ArgumentError, match="--update-every 50 is longer than .* 50 symbols: give at most 49"):
+    with pytest.raises(ArgumentError, match="update_every is 50; it is longer than .* 50 symbols: give at most 49"):
         workable_batch_size(50, 50, 0)
 
 
 def test_too_many_streams_are_refused_with_the_largest_number_that_works():
-    with pytest.raises(ArgumentError, match="--batch-size 9 is too large.* give at most 8"):
+    with pytest.raises(ArgumentError, match="batch_size is 9; .* give at most 8"):
         workable_batch_size(81, 10, 9)
     assert workable_batch_size(81, 10, 8) == 8
 
@@ -139,8 +146,34 @@ def test_a_loader_with_random_lengths_goes_on_where_another_stopped():
 
 
 def test_a_burn_in_longer_than_the_streams_is_refused():
-    with pytest.raises(ArgumentError, match="--burn-in 45 and --update-every 5 together are longer than .* 50 symbols"):
+    with pytest.raises(
+        ArgumentError, match="burn_in is 45 and `update_every` 5; together they are longer than .* 50 symbols"
+    ):
         workable_batch_size(50, 5, 0, burn_in=45)
-    with pytest.raises(ArgumentError, match="--batch-size 5 is too large.* after --burn-in 15: give at most 4"):
+    with pytest.raises(ArgumentError, match="batch_size is 5; .* after `burn_in` 15: give at most 4"):
         workable_batch_size(82, 5, 5, burn_in=15)
     assert workable_batch_size(50, 5, 0, burn_in=44) == 1
+
+
+def test_windows_are_spread_over_the_text_and_targets_follow_their_inputs():
+    chunk = windows(np.arange(100, dtype=np.int32), steps=10, rows=4)
+    assert chunk.inputs[0].tolist() == [0, 29, 59, 89] and chunk.targets[-1].tolist() == [10, 39, 69, 99]
+    assert torch.equal(chunk.targets[:-1], chunk.inputs[1:]) and chunk.first
+
+
+def test_a_short_text_has_fewer_steps():
+    chunk = windows(np.arange(5, dtype=np.int32), steps=10, rows=3)
+    assert chunk.inputs.shape == (4, 3) and chunk.targets[-1].tolist() == [4, 4, 4]
+    with pytest.raises(InputFileError, match="has 1 symbols; it takes 2"):
+        windows(np.arange(1, dtype=np.int32), 10, 3)
+
+
+def test_numbers_stay_numbers_and_series_begin_where_they_begin():
+    inputs, targets = torch.randn(9, 2, 3), torch.randn(9, 2, 4)
+    resets, mask = torch.zeros(9, 2, dtype=torch.bool), torch.zeros(9, 2, dtype=torch.bool)
+    resets[5, 1] = mask[4, 1] = True
+    chunks = list(ChunkLoader(Streams(inputs, targets, mask, resets), 3))
+    assert torch.equal(torch.cat([chunk.inputs for chunk in chunks]), inputs)
+    assert torch.equal(torch.cat([chunk.targets for chunk in chunks]), targets)
+    assert [chunk.resets is None for chunk in chunks] == [True, False, True]
+    assert chunks[1].resets.nonzero().tolist() == [[2, 1]] and chunks[1].mask.nonzero().tolist() == [[1, 1]]

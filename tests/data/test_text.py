@@ -63,9 +63,9 @@ def test_characters_are_code_points_and_bytes_are_bytes():
 @pytest.mark.parametrize(
     ("content", "encoding", "said"),
     [
-        (b"caf\xe9 au lait", "utf-8", "not text in utf-8 at byte 3.*--units bytes"),
-        (b"ab\0cd", "utf-8", "NUL characters.*--units bytes"),
-        (b"abc", "utf-16", "not text in utf-16.*--encoding"),
+        (b"caf\xe9 au lait", "utf-8", "not text in utf-8 at byte 3.*`units` bytes"),
+        (b"ab\0cd", "utf-8", "NUL characters.*`units` bytes"),
+        (b"abc", "utf-16", "not text in utf-16.*`encoding`"),
     ],
 )
 def test_bytes_that_are_no_text_are_refused(content, encoding, said):
@@ -78,7 +78,7 @@ def test_what_is_no_text_can_still_be_read_as_bytes():
 
 
 def test_an_encoding_that_python_does_not_know_is_refused():
-    with pytest.raises(ArgumentError, match="--encoding klingon is unknown to Python"):
+    with pytest.raises(ArgumentError, match="encoding is klingon; Python must know it"):
         text_symbols(TextFile("x", b"abc"), "characters", "klingon")
 
 
@@ -101,7 +101,7 @@ def test_a_vocabulary_of_bytes_knows_all_of_them():
 def test_an_unknown_character_is_named():
     vocabulary = TextVocabulary.of(characters("abc"), "characters")
     assert vocabulary.unknown(characters("aäb")).tolist() == [False, True, False]
-    with pytest.raises(ArgumentError, match=r"never saw 'ä' \(U\+00E4\), 'z' \(U\+007A\)"):
+    with pytest.raises(ArgumentError, match=r"symbols hold 'ä' \(U\+00E4\), 'z' \(U\+007A\); the model never saw"):
         vocabulary.encode(characters("äbzä"))
 
 

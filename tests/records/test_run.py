@@ -117,7 +117,7 @@ def test_a_run_in_the_way_is_kept_unless_it_may_be_overwritten(tmp_path):
     (tmp_path / "last.ckpt.partial").write_bytes(b"half")
     (tmp_path / "tensorboard").mkdir()
     (tmp_path / "tensorboard" / "events").write_bytes(b"scalars")
-    with pytest.raises(RunFolderError, match="already holds a run.*--overwrite"):
+    with pytest.raises(RunFolderError, match="already holds a run.*`overwrite`"):
         prepare_folder(tmp_path, overwrite=False)
     assert read_record(tmp_path) == RECORD
     prepare_folder(tmp_path, overwrite=True)
@@ -141,3 +141,19 @@ def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
     (tmp_path / "taken").write_text("x")
     with pytest.raises(RunFolderError, match="cannot be used as a folder"):
         prepare_folder(tmp_path / "taken", overwrite=True)
+
+
+def test_baselines_that_a_task_names_and_its_facts_come_back(tmp_path):
+    made = replace(RECORD, baselines={"zero": 3.5}, task="regress", facts={"scale": 2.0}, settings={"seed": 3})
+    write_record(tmp_path, made)
+    assert read_record(tmp_path) == made and made.levels == {"zero": 3.5}
+    assert RECORD.levels == {"uniform": 4.5, "unigram": 3.25, "bigram": 2.125}
+
+
+def test_a_record_of_before_there_were_tasks_is_read(tmp_path):
+    write_record(tmp_path, RECORD)
+    values = json.loads((tmp_path / "record.json").read_text())
+    for name in ("task", "facts", "settings"):
+        del values[name]
+    (tmp_path / "record.json").write_text(json.dumps(values))
+    assert read_record(tmp_path) == RECORD

@@ -35,3 +35,19 @@ def test_a_loss_is_told_by_the_nearer_entropy():
     assert meaning == LossVerdict.PAIRS_AT_MOST.value.format(unit="byte")
     assert verdict_parts(4.5, BASELINES, "bytes")[0].endswith("0.500 nats above the uniform entropy")
     assert verdict_parts(1.5, BASELINES, "bytes")[0].endswith("0.500 nats below the bigram entropy")
+
+
+@pytest.mark.parametrize(
+    ("loss", "figures", "meaning"),
+    [
+        (0.5, "0.5, 1.5 below the baseline 'mean'", "it beats every naive prediction"),
+        (2.5, "2.5, 0.5 below the baseline 'zero'", "1 naive prediction did as well or better"),
+        (3.0, "3, 0 above the baseline 'zero'", "2 naive predictions did as well or better"),
+    ],
+)
+def test_a_loss_beside_baselines_that_a_task_names(loss, figures, meaning):
+    assert verdict_parts(loss, {"zero": 3.0, "mean": 2.0}, "series") == (figures, meaning)
+
+
+def test_without_baselines_there_is_nothing_to_compare_with():
+    assert verdict_parts(0.5, {}, "series") == ("0.5", "there is no naive prediction to compare with")

@@ -281,7 +281,12 @@ def test_what_cannot_be_watched_is_refused_by_name(module, said):
 
 
 @pytest.mark.parametrize(
-    "options", [{"nonfinite": "ignore"}, {"keep_every": 0}, {"diagnose_every": 3}, {"diagnose_every": -1}]
+    "options",
+    [
+        *({"nonfinite": "ignore"}, {"keep_every": 0}, {"keep_every": 2.5}, {"diagnose_every": 3}),
+        *({"diagnose_every": -1}, {"diagnose_every": True, "diagnose": print}, {"diagnose_every": 2.0}),
+        {"diagnose": 3, "diagnose_every": 1},
+    ],
 )
 def test_options_that_are_none_are_refused(options):
     with pytest.raises(ArgumentError, match=next(iter(options))):

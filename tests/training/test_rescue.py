@@ -92,9 +92,9 @@ def test_raise_leaves_everything_as_it_came():
     assert torch.equal(model.weight.grad, torch.full((2, 3), 0.5, dtype=torch.float64))
 
 
-@pytest.mark.parametrize("options", [{"policy": "pass"}, {"keep_every": 0}])
+@pytest.mark.parametrize("options", [{"policy": "pass"}, {"keep_every": 0}, {"keep_every": 2.5}, {"keep_every": True}])
 def test_options_that_are_none_are_refused(options):
-    with pytest.raises(ArgumentError, match="nonfinite is 'pass'|keep_every is 0"):
+    with pytest.raises(ArgumentError, match=r"nonfinite is 'pass'; it must|keep_every is (0|2.5|True); it must"):
         Rescue(**options)
 
 

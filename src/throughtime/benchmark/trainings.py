@@ -6,14 +6,14 @@ Seed, initial weights, chunks and training loop are the same on both sides; only
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from torch import nn
 
 from throughtime.benchmark.sides import TORCH
 
 if TYPE_CHECKING:
-    from throughtime.training.settings import RunSettings
+    from throughtime.runs.settings import RunSettings
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,10 @@ class TrainingTask:
             ArgumentError: a value is out of range.
         """
         # Imported here because the training needs lightning, which the rest of the benchmark does not.
-        from throughtime.training.settings import RunSettings
+        from throughtime.runs.choice import settings_from
 
         given = {name: value for name, value in asdict(self).items() if value}
-        return RunSettings.from_flat({**given, "accelerator": "cpu"})
+        return settings_from({**given, "accelerator": "cpu"})
 
 
 @dataclass(frozen=True)
@@ -86,13 +86,14 @@ def train_text(task: TrainingTask, with_torch: bool) -> TrainingFigures:
     Raises:
         ThroughtimeError: a setting is out of range, or the text cannot be read.
     """
-    from throughtime.training.run import start
+    from throughtime.runs.engine import start
+    from throughtime.runs.tasks.symbols import SymbolSettings
 
     settings = task.settings()
-    model = settings.model
+    model, symbols = settings.model, cast(SymbolSettings, settings.task)
 
     def torch_layers() -> nn.Module:
-        return TORCH[model.cell](model.embedding_size or model.hidden_size, model.hidden_size, model.num_layers)
+        return TORCH[model.cell](symbols.embedding_size or model.hidden_size, model.hidden_size, model.num_layers)
 
     with tempfile.TemporaryDirectory() as folder:
         record = start(

@@ -6,20 +6,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from throughtime.commands._spelling import spelled, typed
 from throughtime.commands._terminal import progress, say
 from throughtime.errors import ArgumentError, InputFileError, RunFolderError
-from throughtime.training.settings import DataSettings, ModelSettings, RunSettings, options
+from throughtime.runs.choice import groups, settings_from
+from throughtime.runs.options import options
+from throughtime.runs.settings import OptimizationSettings
 from throughtime.wording import plural
 
 if TYPE_CHECKING:
-    import numpy as np
     from jsonargparse import ArgumentParser, Namespace
-    from numpy.typing import NDArray
 
-    from throughtime.data.text import TextVocabulary
     from throughtime.records import Flow, Record
-    from throughtime.training.model import SequenceModel
-    from throughtime.training.settings import OptimizationSettings
+    from throughtime.runs.model import SequenceModel
+    from throughtime.runs.tasks.base import Data, Task
 
 HELP = "Follow the gradient of a model through time: a verdict, and a page to look at."
 
@@ -47,23 +47,24 @@ def add_arguments(parser: "ArgumentParser") -> None:
     )
     parser.add_argument("--output", type=str, default="", help="With DATA: the page. Default: diagnosis-NAME.html.")
     parser.add_argument("--seed", type=int, default=SUPPRESS, help="With DATA: seed of the new model's weights. (0)")
-    for title, kind in (("data", DataSettings), ("model", ModelSettings)):
+    for title, kind in groups():
+        if kind is OptimizationSettings:
+            continue
         group = parser.add_argument_group(f"{title} (with DATA only)")
-        for entry, hint in options(kind):
-            if entry.name != "validation":
-                flag = "--" + entry.name.replace("_", "-")
-                group.add_argument(
-                    flag, type=hint, default=SUPPRESS, help=f"{entry.metadata['help']} ({entry.default})"
-                )
+        for entry, hint, told in options(kind):
+            if entry.name not in _model_options():
+                continue
+            text = f"{spelled(told.help, _model_options())} ({entry.default})"
+            group.add_argument(typed(entry.name), type=hint, default=SUPPRESS, help=text)
 
 
 def run(arguments: "Namespace") -> int:
     """Diagnose, write, and print the verdict."""
     for name in ("steps", "rows"):
         if getattr(arguments, name) < 1:
-            raise ArgumentError(f"--{name} is {getattr(arguments, name)}; it must be at least 1.")
+            raise ArgumentError(name, f"is {getattr(arguments, name)}", "it must be at least 1")
     if not 0 <= arguments.lag <= arguments.steps:
-        raise ArgumentError(f"--lag is {arguments.lag}; it must be at most --steps, {arguments.steps}, or 0.")
+        raise ArgumentError("lag", f"is {arguments.lag}", f"it must be at most `steps`, {arguments.steps}, or 0")
     subject = Path(arguments.run_or_data)
     if not (subject.exists() or arguments.run_or_data == "pydoc"):
         raise InputFileError(
@@ -75,25 +76,27 @@ def run(arguments: "Namespace") -> int:
 def _run_folder(arguments: "Namespace") -> int:
     from throughtime.records import write_flows
     from throughtime.report import report_of_run
-    from throughtime.training.checkpoints import load_run
+    from throughtime.runs.checkpoints import load_run
+    from throughtime.runs.config import read_config
 
     _refuse(arguments, ["output", "seed", *_model_options()], "for a new model, and RUN has one of its own")
     folder = Path(arguments.run_or_data)
-    model, vocabulary, record = load_run(folder)
-    codes, settings = _text_of_run(folder, arguments, vocabulary, record)
+    task, model, record = load_run(folder)
+    settings = read_config(folder)
+    data = _data_of_run(folder, arguments, task, record, settings.data.validation)
     earlier = _earlier(folder)
     update = record.results.best_update
-    flow = replace(_diagnosed(model, codes, arguments, settings), update=update)
+    flow = replace(_diagnosed(task, model, data, arguments, settings.optimization), update=update)
     write_flows(
         folder, sorted([*(one for one in earlier if one.update != update), flow], key=lambda one: one.update or 0)
     )
     _tell(flow)
-    say(f"Page    {report_of_run(folder).page}")
+    say(f"Page    {report_of_run(folder, figures=task.figures).page}")
     return 0
 
 
 def _earlier(folder: Path) -> "list[Flow]":
-    """The diagnoses that the run has; those that cannot be read are replaced by the one that is asked for."""
+    """Return the diagnoses that the run has; unreadable ones are replaced."""
     from throughtime.records import DIAGNOSES, read_flows
 
     if not (folder / DIAGNOSES).exists():
@@ -110,74 +113,62 @@ def _data(arguments: "Namespace") -> int:
 
     from throughtime.report import page_of_flow
     from throughtime.report.run import page_paths
-    from throughtime.training.material import read_symbols
-    from throughtime.training.model import SequenceModel
+    from throughtime.runs.choice import kind_of
+    from throughtime.runs.model import SequenceModel
 
     _refuse(arguments, ["text", "skip_unknown"], f"for a run, and {arguments.run_or_data} is no folder")
-    given = vars(arguments)
-    defaults = RunSettings(arguments.run_or_data).flat()
-    settings = RunSettings.from_flat({name: given.get(name, value) for name, value in defaults.items()} | {
-        "file": arguments.run_or_data, "seed": given.get("seed", 0)
-    })  # fmt: skip
-    file, vocabulary, codes = read_symbols(settings)
-    page = Path(arguments.output or f"diagnosis-{Path(file.name).stem}.html")
-    try:
-        page_paths(page)
-    except ArgumentError as error:
-        raise ArgumentError(f"--{error}") from None
+    given = {name: value for name, value in vars(arguments).items() if name in ("seed", *_model_options())}
+    settings = settings_from(given | {"file": arguments.run_or_data})
+    page = Path(arguments.output or f"diagnosis-{Path(settings.file).stem}.html")
+    page_paths(page)
+    task = kind_of(settings).fit(settings)
+    data = task.read(settings.file)
     torch.manual_seed(settings.optimization.seed)
-    model = SequenceModel(len(vocabulary), settings.model)
-    flow = replace(_diagnosed(model, codes, arguments, settings.optimization), update=0)
-    shape = {
-        entry.name.replace("_", " "): str(getattr(settings.model, entry.name)) for entry, _ in options(ModelSettings)
-    }
-    about = {"Text": {"file": file.name, "bytes": f"{len(file.content):,}", "SHA-256": file.sha256}, "Model": shape}
+    model = SequenceModel(task, settings.model)
+    flow = replace(_diagnosed(task, model, data, arguments, settings.optimization), update=0)
+    shape = {name.replace("_", " "): str(value) for name, value in settings.flat().items() if name in _model_options()}
+    about = {"Text": {"file": data.name, "bytes": f"{data.bytes:,}", "SHA-256": data.sha256}, "Model": shape}
     _tell(flow)
-    written = page_of_flow(flow, page, f"A new model on {Path(file.name).name}", about, _command(arguments))
+    written = page_of_flow(flow, page, f"A new model on {Path(data.name).name}", about, _command(arguments))
     say(f"Page    {written.page}")
     return 0
 
 
-def _text_of_run(
-    folder: Path, arguments: "Namespace", vocabulary: "TextVocabulary", record: "Record"
-) -> "tuple[NDArray[np.int32], OptimizationSettings]":
-    """The text to diagnose on, and how the run was trained."""
-    from throughtime.data.text import split
-    from throughtime.training.material import read_known
-    from throughtime.training.run import read_config
-
-    settings = read_config(folder)
+def _data_of_run(folder: Path, arguments: "Namespace", task: "Task", record: "Record", validation: float) -> "Data":
+    """Return the data to diagnose on: those that are named, or the held-out part of the run's own."""
     if arguments.text:
-        return read_known(arguments.text, vocabulary, record.data.encoding, arguments.skip_unknown)[
-            1
-        ], settings.optimization
+        return task.read(arguments.text, skip_unknown=arguments.skip_unknown)
     if not record.data.sha256:
-        raise ArgumentError(f"RUN {folder} learned online, with no text held out: name a text with --text.")
-    file, codes, _ = read_known(record.data.file, vocabulary, record.data.encoding, arguments.skip_unknown)
-    if file.sha256 != record.data.sha256:
+        raise ArgumentError(
+            "run_or_data", f"is {folder}", "it learned online, with no text held out", "name a text with `text`"
+        )
+    data = task.read(record.data.file, skip_unknown=arguments.skip_unknown, validation=validation)
+    if data.sha256 != record.data.sha256:
         raise InputFileError(
             f"{record.data.file} is not the text {folder} was trained on (its SHA-256 has changed): restore it, or "
-            "name a text with --text."
+            "name a text with `text`."
         )
-    return split(codes, settings.data.validation)[1], settings.optimization
+    return data
 
 
 def _command(arguments: "Namespace") -> str:
-    """The command that makes the same page again."""
+    """Return the command that makes the same page again."""
     given = [name for name in ("steps", "rows", "lag", "seed", *_model_options()) if name in arguments]
-    words = [f"--{name.replace('_', '-')} {shlex.quote(str(getattr(arguments, name)))}" for name in given]
+    words = [f"{typed(name)} {shlex.quote(str(getattr(arguments, name)))}" for name in given]
     return " ".join(["throughtime diagnose", shlex.quote(arguments.run_or_data), *words])
 
 
 def _model_options() -> list[str]:
-    return [entry.name for kind in (DataSettings, ModelSettings) for entry, _ in options(kind)]
+    """Return the names of the options of a new model and of its task: those of no training."""
+    kinds = (kind for _, kind in groups() if kind is not OptimizationSettings)
+    return [entry.name for kind in kinds for entry, _, _ in options(kind) if entry.name != "validation"]
 
 
 def _refuse(arguments: "Namespace", names: list[str], reason: str) -> None:
     for name in names:
         value = getattr(arguments, name, "")
         if value != "" and value is not False:
-            raise ArgumentError(f"--{name.replace('_', '-')} is {reason}: leave it out.")
+            raise ArgumentError(name, f"is {reason}", cure="leave it out")
 
 
 def _tell(flow: "Flow") -> None:
@@ -191,14 +182,14 @@ def _tell(flow: "Flow") -> None:
 
 
 def _diagnosed(
-    model: "SequenceModel", codes: "NDArray[np.int32]", arguments: "Namespace", settings: "OptimizationSettings"
+    task: "Task", model: "SequenceModel", data: "Data", arguments: "Namespace", settings: OptimizationSettings
 ) -> "Flow":
-    from throughtime.training.diagnosing import diagnose, reach, windows
+    from throughtime.runs.diagnoses import diagnose_task, reach
 
-    chunk = windows(codes, arguments.steps, arguments.rows)
-    steps, rows = chunk.inputs.shape
+    chunk = data.windows(arguments.steps, arguments.rows)
+    steps, rows = chunk.inputs.shape[:2]
     say(f"Follows the gradient through {plural(steps, 'step')} of {plural(rows, 'row')} ...")
     try:
-        return diagnose(model, chunk, arguments.lag or reach(settings), progress)
+        return diagnose_task(task, model, chunk, arguments.lag or reach(settings), progress)
     finally:
         progress("")

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from throughtime.commands._terminal import say
-from throughtime.errors import InputFileError
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
@@ -22,28 +21,14 @@ def add_arguments(parser: "ArgumentParser") -> None:
 
 
 def run(arguments: "Namespace") -> int:
-    """Print the loss beside the file's own entropies."""
-    import math
+    """Print the metrics beside what naive predictions reach on the same file."""
+    from throughtime.runs.checkpoints import load_run
+    from throughtime.runs.evaluation import evaluate
 
-    from throughtime.data.entropies import bigram_entropy, unigram_entropy
-    from throughtime.data.streams import held_out_streams
-    from throughtime.records import Baselines
-    from throughtime.report.losses import unit
-    from throughtime.training.checkpoints import load_run
-    from throughtime.training.evaluation import mean_loss
-    from throughtime.training.material import read_known
-    from throughtime.training.sentences import baseline_lines, verdict_sentence
-    from throughtime.wording import plural
-
-    model, vocabulary, record = load_run(Path(arguments.run))
-    file, codes, unknown = read_known(arguments.file, vocabulary, record.data.encoding, arguments.skip_unknown)
-    if len(codes) < 2:
-        raise InputFileError(f"FILE {file.name} is too short: it takes 2 known {vocabulary.units} to predict one.")
-    left_out = f", {plural(unknown, 'unknown one')} left out" if unknown else ""
-    say(f"Text    {file.name}: {plural(len(codes), unit(vocabulary.units))}{left_out}")
-    baselines = Baselines(math.log(len(vocabulary)), unigram_entropy(codes), bigram_entropy(codes))
-    for line in baseline_lines(baselines, vocabulary.units):
+    task, model, _ = load_run(Path(arguments.run))
+    data = task.read(arguments.file, skip_unknown=arguments.skip_unknown)
+    for line in data.lines:
         say(line)
-    loss = mean_loss(model, held_out_streams(codes))
-    say(verdict_sentence(loss, baselines, vocabulary.units))
+    for line in task.result_lines(evaluate(task, model, data.streams), data.baselines):
+        say(line)
     return 0

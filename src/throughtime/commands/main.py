@@ -6,10 +6,16 @@ import pkgutil
 import sys
 from argparse import ArgumentError as UsageError
 from collections.abc import Sequence
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from throughtime import commands
+from throughtime.commands._spelling import sentence_of
 from throughtime.errors import ArgumentError, ThroughtimeError
-from throughtime.training.interruption import InterruptedRunError
+from throughtime.runs.interruption import InterruptedRunError
+
+if TYPE_CHECKING:
+    from jsonargparse import Namespace
 
 _FAILED, _WRONG_ARGUMENTS, _INTERRUPTED = 1, 2, 130
 
@@ -29,12 +35,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _run(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()
         return code
-    except InterruptedRunError as error:
-        return _fail(str(error), _INTERRUPTED)
-    except ArgumentError as error:
-        return _fail(str(error), _WRONG_ARGUMENTS)
-    except ThroughtimeError as error:
-        return _fail(str(error), _FAILED)
     except KeyboardInterrupt:
         return _fail("Interrupted.", _INTERRUPTED)
     except OSError as error:
@@ -59,6 +59,8 @@ def _run(given: list[str]) -> int:
         arguments = build_parser(modules).parse_args(config_first(given or ["--help"]))
     except UsageError as error:
         return _fail(one_sentence(str(error)), _WRONG_ARGUMENTS)
+    except ThroughtimeError as error:  # of the run that --resume names
+        return _fail(sentence_of(error, ("resume",)), _FAILED)
     except SystemExit as end:  # --help and --version have printed
         return int(end.code or 0)
     # By default an OpenMP thread that waits keeps its core busy for milliseconds, which beside other load makes
@@ -66,7 +68,17 @@ def _run(given: list[str]) -> int:
     # variable is read when torch is loaded, which no module has done yet.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "2000")
-    return modules[arguments.command].run(arguments[arguments.command])
+    return _told(modules[arguments.command], arguments[arguments.command])
+
+
+def _told(module: ModuleType, arguments: "Namespace") -> int:
+    """Run a sub-command, and say in one sentence what goes wrong, with its arguments as they are typed."""
+    try:
+        return module.run(arguments)
+    except ThroughtimeError as error:
+        code = _WRONG_ARGUMENTS if isinstance(error, ArgumentError) else _FAILED
+        code = _INTERRUPTED if isinstance(error, InterruptedRunError) else code
+        return _fail(sentence_of(error, vars(arguments)), code)
 
 
 def _names() -> list[str]:

@@ -1,9 +1,9 @@
 """throughtime report RUN: one page on a run, from its records."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from throughtime.commands._terminal import say
-from throughtime.errors import ArgumentError
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
@@ -21,12 +21,13 @@ def add_arguments(parser: "ArgumentParser") -> None:
 
 def run(arguments: "Namespace") -> int:
     """Write the page; print where it lies and the verdict."""
+    from throughtime.records import read_record
     from throughtime.report import report_of_run
+    from throughtime.runs.choice import task_of_record
 
-    try:
-        written = report_of_run(arguments.run, arguments.output or None)
-    except ArgumentError as error:
-        raise ArgumentError(f"--{error}") from None
+    record = read_record(Path(arguments.run))
+    figures = task_of_record(record).from_record(record).figures
+    written = report_of_run(arguments.run, arguments.output or None, figures=figures)
     for line in (str(written.page), written.verdict):
         say(line)
     return 0

@@ -1,6 +1,5 @@
 """throughtime sample RUN: text from a trained model."""
 
-import codecs
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,19 +32,13 @@ def run(arguments: "Namespace") -> int:
     """Write prompt and sample to stdout as it comes."""
     import torch
 
-    from throughtime.training.checkpoints import load_run
-    from throughtime.training.sampling import encode_prompt, sample
+    from throughtime.runs.checkpoints import load_run
 
-    model, vocabulary, _ = load_run(Path(arguments.run))
+    task, model, _ = load_run(Path(arguments.run))
     if not 0 <= arguments.seed < 2**63:
-        raise ArgumentError(f"--seed is {arguments.seed}; it must be at least 0 and below {2**63}.")
-    prompt = encode_prompt(vocabulary, arguments.prompt)
+        raise ArgumentError("seed", f"is {arguments.seed}", f"it must be at least 0 and below {2**63}")
     generator = torch.Generator().manual_seed(arguments.seed)
-    numbers = sample(model, prompt, arguments.length, arguments.temperature, generator)
-    # A sampled byte may be one part of a character only: what is complete is written.
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    write(arguments.prompt)
-    for number in numbers:
-        write(decoder.decode(vocabulary.decode([number])))
-    write(decoder.decode(b"", final=True) + "\n")
+    for piece in task.samples(model, arguments.prompt, arguments.length, arguments.temperature, generator):
+        write(piece)
+    write("\n")
     return 0

@@ -5,15 +5,22 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from throughtime.commands._spelling import spelled, typed
 from throughtime.commands._terminal import say
 from throughtime.errors import ArgumentError, UnsupportedError
-from throughtime.training.settings import GROUPS, RunSettings, options
+from throughtime.runs.choice import groups, settings_from
+from throughtime.runs.options import options
+from throughtime.runs.settings import RunSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jsonargparse import ArgumentParser, Namespace
 
     from throughtime.records import Record
-    from throughtime.training.diagnoses import Diagnose
+    from throughtime.runs.diagnoses import Diagnose
+    from throughtime.runs.model import SequenceModel
+    from throughtime.runs.tasks.base import Task
 
 HELP = "Train a recurrent network on a file of text."
 
@@ -47,56 +54,43 @@ def add_arguments(parser: "ArgumentParser") -> None:
         help="Go on with this run, with its own settings; more --epochs continue a finished one.",
     )
     parser.add_argument("--follow", action="store_true", help="With --online: when FILE ends, wait for it to grow.")
-    for title, kind in GROUPS.items():
+    known = [entry.name for _, kind in groups() for entry, _, _ in options(kind)]
+    for title, kind in groups():
         group = parser.add_argument_group(title)
-        for entry, hint in options(kind):
-            flag = "--" + entry.name.replace("_", "-")
+        for entry, hint, told in options(kind):
             shown = "" if hint is bool or entry.default == "" else " (%(default)s)"
-            text = entry.metadata["help"] + shown
+            text = spelled(told.help, known) + shown
             if hint is bool:  # --flag and --no-flag, so that an option can undo what --config says
-                group.add_argument(flag, action=ActionYesNo(no_prefix="no-"), default=entry.default, help=text)
+                group.add_argument(
+                    typed(entry.name), action=ActionYesNo(no_prefix="no-"), default=entry.default, help=text
+                )
             else:
-                group.add_argument(flag, type=hint, default=entry.default, help=text)
+                group.add_argument(typed(entry.name), type=hint, default=entry.default, help=text)
 
 
 def run(arguments: "Namespace") -> int:
     """Train, or go on training, and tell what came of it."""
     if "file" not in arguments:
-        raise ArgumentError("FILE is missing: give a file of text, or the word pydoc for Python's own reference.")
-    settings = RunSettings.from_flat(vars(arguments))
-    if arguments.follow and not settings.optimization.online:
-        raise ArgumentError("--follow waits for a file to grow, which is for --online: give that too, or leave it out.")
+        raise ArgumentError("FILE is missing", cure="give a file of text, or the word pydoc for Python's own reference")
+    settings = settings_from(vars(arguments))
+    if arguments.resume and (arguments.output or arguments.overwrite):
+        raise ArgumentError("resume", "goes on in the run's own folder", cure="leave out `output` and `overwrite`")
+    from throughtime.runs.engine import resume, start
+
+    tell, follow = _telling(arguments), arguments.follow
     if arguments.resume:
-        return _resume(settings, arguments)
-    if settings.optimization.online:
-        from throughtime.training.online import start_online
-
+        folder = Path(arguments.resume)
+        record = resume(settings, folder, tell, _diagnose(settings), follow)
+    else:
         folder = Path(arguments.output or _default_folder(settings.file))
-        start_online(settings, folder, arguments.overwrite, arguments.follow, say)
-        return 0
-    from throughtime.training.run import start
-
-    folder = Path(arguments.output or _default_folder(settings.file))
-    record = start(settings, folder, arguments.overwrite, say, diagnose=_diagnose(settings))
-    _tell(folder, record, settings)
-    return 0
-
-
-def _resume(settings: RunSettings, arguments: "Namespace") -> int:
-    from throughtime.training.run import resume
-
-    folder = Path(arguments.resume)
-    if arguments.output or arguments.overwrite:
-        raise ArgumentError("--resume goes on in the run's own folder: leave out --output and --overwrite.")
-    if settings.optimization.online:
-        from throughtime.training.online import resume_online
-
-        resume_online(settings, folder, arguments.follow, say)
-        return 0
-    record = resume(settings, folder, say, _diagnose(settings))
+        record = start(settings, folder, arguments.overwrite, tell, diagnose=_diagnose(settings), follow=follow)
     if record is not None:
-        _tell(folder, record, settings)
+        _close(folder, record, settings, tell)
     return 0
+
+
+def _telling(arguments: "Namespace") -> "Callable[[str], None]":
+    return lambda line: say(spelled(line, vars(arguments)))
 
 
 def _default_folder(file: str) -> str:
@@ -104,56 +98,66 @@ def _default_folder(file: str) -> str:
     return f"runs/{name}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
-def _tell(folder: Path, record: "Record", settings: RunSettings) -> None:
-    from throughtime.records import read_flows, read_metrics, write_samples
-    from throughtime.report.sections import as_sentence
-    from throughtime.training.sentences import closing_lines
-
-    for line in closing_lines(record, settings.optimization.epochs, read_metrics(folder)):
-        say(line)
-    finding = read_flows(folder)[-1].finding
-    if finding is not None:
-        say(f"Gradient {as_sentence(finding.sentence)}")
-    sample = f"throughtime sample {folder} --temperature 0.8"
-    text = _sample(folder)
-    say(f"A sample ({sample}):")
-    say("\n".join(f"  | {line}" for line in text.splitlines()))
-    say("")
-    write_samples(folder, {sample: text})
+def _close(folder: Path, record: "Record", settings: RunSettings, tell: "Callable[[str], None]") -> None:
+    """Say what came of a run, and how to go on."""
+    if not settings.optimization.online:
+        _tell_of_passes(folder, record, settings.optimization.epochs, tell)
+    evaluate = [] if settings.optimization.online else [f"  throughtime evaluate {folder} FILE"]
+    more = "" if settings.optimization.online else f" --epochs {settings.optimization.epochs * 2}"
     for line in (
-        *_report(folder),
         f"The run lies in {folder}.",
         f"  throughtime sample {folder} --length 1000",
-        f"  throughtime evaluate {folder} FILE",
-        f"  throughtime train --resume {folder} --epochs {settings.optimization.epochs * 2}",
+        *evaluate,
+        f"  throughtime train --resume {folder}{more}",
     ):
         say(line)
 
 
-def _sample(folder: Path, length: int = 240) -> str:
+def _tell_of_passes(folder: Path, record: "Record", epochs: int, tell: "Callable[[str], None]") -> None:
+    """Say what was learned, with a sample, and write the report."""
+    from throughtime.records import read_flows, read_metrics, write_samples
+    from throughtime.report.sections import as_sentence
+    from throughtime.runs.checkpoints import load_run
+    from throughtime.runs.sentences import closing_lines
+
+    task, model, _ = load_run(folder)
+    for line in closing_lines(task, record, epochs, read_metrics(folder)):
+        tell(line)
+    finding = read_flows(folder)[-1].finding
+    if finding is not None:
+        say(f"Gradient {as_sentence(finding.sentence)}")
+    if text := _sample(task, model):
+        sample = f"throughtime sample {folder} --temperature 0.8"
+        say(f"A sample ({sample}):")
+        say("\n".join(f"  | {line}" for line in text.splitlines()))
+        say("")
+        write_samples(folder, {sample: text})
+    for line in _report(folder, task):
+        say(line)
+
+
+def _sample(task: "Task", model: "SequenceModel", length: int = 240) -> str:
+    """Return a sample; empty where the task draws none."""
     import torch
 
-    from throughtime.training.checkpoints import load_run
-    from throughtime.training.sampling import encode_prompt, sample
-
-    model, vocabulary, _ = load_run(folder)
-    generator = torch.Generator().manual_seed(0)
-    numbers = sample(model, encode_prompt(vocabulary, ""), length, 0.8, generator)
-    return vocabulary.decode(numbers).decode("utf-8", "replace")
+    try:
+        return "".join(task.samples(model, "", length, 0.8, torch.Generator().manual_seed(0)))
+    except UnsupportedError:
+        return ""
 
 
 def _diagnose(settings: RunSettings) -> "Diagnose":
-    from throughtime.training.diagnosing import diagnose, reach
+    from throughtime.runs.diagnoses import diagnose_task, reach
 
-    return lambda model, chunk: diagnose(model, chunk, reach(settings.optimization))
+    return lambda task, model, chunk: diagnose_task(task, model, chunk, reach(settings.optimization))
 
 
-def _report(folder: Path) -> list[str]:
+def _report(folder: Path, task: "Task") -> list[str]:
     """Write the report; the lines that say where it is, or why it is not."""
     from throughtime.report import report_of_run
 
     try:
-        written = report_of_run(folder)
+        written = report_of_run(folder, figures=task.figures)
     except UnsupportedError as error:  # what it is drawn with is not installed
         return [f"Report  {error}"]
     return [f"Report  {written.page}"]

@@ -29,7 +29,12 @@ class ByteStream:
 
     def __init__(self, source: str, follow: bool = False, offset: int = 0) -> None:
         if source == STANDARD_INPUT and follow:
-            raise ArgumentError("--follow is for a file that grows; standard input is read to its end: leave it out.")
+            raise ArgumentError(
+                "follow",
+                "is given for standard input",
+                "it is for a file that grows; standard input is read to its end",
+                "leave it out",
+            )
         if source == STANDARD_INPUT and sys.stdin is None:
             raise InputFileError("Standard input is closed, so nothing can come from there: give a FILE, or a pipe.")
         self._source, self._follow, self._offset = source, follow, offset

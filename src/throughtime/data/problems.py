@@ -146,4 +146,4 @@ def _generator(seed: int | torch.Generator) -> torch.Generator:
 def _check(**sizes: tuple[int, int]) -> None:
     for name, (value, least) in sizes.items():
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ArgumentError(f"{name} is {value!r}; it must be a whole number of at least {least}")
+            raise ArgumentError(name, f"is {value!r}", f"it must be a whole number of at least {least}")

@@ -1,4 +1,4 @@
-"""A long text as parallel streams of time-major chunks, so that a state can be carried from chunk to chunk."""
+"""Series as parallel streams of time-major chunks, so that a state can be carried from chunk to chunk."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from throughtime.errors import ArgumentError
+from throughtime.errors import ArgumentError, InputFileError
 
 SHORTEST_HELD_OUT_STREAM = 2000
 """Held-out text is read in parallel only as far as each stream keeps this many symbols: a stream starts cold."""
@@ -26,38 +26,50 @@ class Chunk(NamedTuple):
     """Some steps of every stream."""
 
     inputs: Tensor
-    """[time, batch] symbol numbers."""
+    """[time, batch] whole numbers that stand for symbols, or [time, batch, features] numbers."""
     targets: Tensor
-    """[time, batch] the symbol that follows each input."""
+    """[time, batch, …] what is to be predicted after each input: the next symbol, numbers, the next H steps."""
     mask: Tensor | None
-    """[time, batch] which targets count; None: all of them."""
+    """[time, batch, …] which targets count, such as those at the last step of a series; None: all of them."""
     first: bool
-    """Whether a pass through the text starts here, so that the state must start anew."""
+    """Whether a pass through the data starts here, so that the state must start anew."""
     warm_up: Tensor | None = None
-    """[steps, batch] symbol numbers before the first inputs of a pass, which only warm up the state; None: none."""
+    """[steps, batch, …] inputs before the first of a pass, which only warm up the state; None: none."""
+    resets: Tensor | None = None
+    """[time, batch] True where a series begins, so that the state must start anew; None: nowhere."""
+    warm_up_resets: Tensor | None = None
+    """[steps, batch] the same among the steps of `warm_up`."""
 
 
 @dataclass(frozen=True)
 class Streams:
-    """A text cut into contiguous pieces of equal length, read side by side; column b continues column b of before.
+    """Series cut into contiguous pieces of equal length, read side by side; column b continues column b of before.
 
     Args:
-        inputs: [steps, streams] symbol numbers.
-        targets: [steps, streams] the symbol after each input.
-        mask: [steps, streams] which targets are text and not padding; None: all of them.
+        inputs: [steps, streams] symbol numbers, or [steps, streams, features] numbers.
+        targets: [steps, streams, …], what is to be predicted after each input.
+        mask: [steps, streams, …] which targets count and are not padding; None: all of them.
+        resets: [steps, streams] True where a series begins; None: nowhere.
     """
 
     inputs: Tensor
     targets: Tensor
     mask: Tensor | None = None
+    resets: Tensor | None = None
 
     def chunk(self, start: int, steps: int, burn_in: int = 0) -> Chunk:
         """Return up to `steps` steps from step `start` on; a pass begins with the step after `burn_in`."""
         cut = slice(start, start + steps)
         mask = None if self.mask is None or bool(self.mask[cut].all()) else self.mask[cut]
         first = start == burn_in
-        warm_up = self.inputs[:burn_in].long() if first and burn_in else None
-        return Chunk(self.inputs[cut].long(), self.targets[cut].long(), mask, first, warm_up)
+        warm_up, warm_up_resets = None, None
+        if first and burn_in:
+            warm_up, warm_up_resets = _whole(self.inputs[:burn_in]), self._resets(slice(burn_in))
+        inputs, targets = _whole(self.inputs[cut]), _whole(self.targets[cut])
+        return Chunk(inputs, targets, mask, first, warm_up, self._resets(cut), warm_up_resets)
+
+    def _resets(self, cut: slice) -> Tensor | None:
+        return None if self.resets is None or not bool(self.resets[cut].any()) else self.resets[cut]
 
 
 def training_streams(codes: NDArray[np.int32], streams: int) -> Streams:
@@ -92,6 +104,25 @@ def held_out_streams(codes: NDArray[np.int32], streams: int = 20) -> Streams:
     )
 
 
+def windows(codes: NDArray[np.int32], steps: int, rows: int) -> Chunk:
+    """Cut windows out of a text, evenly spread; a short text has fewer steps, and then windows that overlap.
+
+    Args:
+        codes: symbol numbers [symbols], at least two.
+        steps: symbols that are read in each.
+        rows: how many windows.
+
+    Raises:
+        InputFileError: there are fewer than two symbols.
+    """
+    if len(codes) < 2:
+        raise InputFileError(f"The text has {len(codes)} symbols; it takes 2 to predict one: give a longer text.")
+    steps = min(steps, len(codes) - 1)
+    starts = np.linspace(0, len(codes) - 1 - steps, rows).astype(int)
+    text = torch.from_numpy(np.stack([codes[start : start + steps + 1] for start in starts])).long().t()
+    return Chunk(text[:-1].contiguous(), text[1:].contiguous(), None, first=True)
+
+
 def workable_batch_size(symbols: int, update_every: int, wanted: int, burn_in: int = 0) -> int:
     """Return how many streams a training text is read in.
 
@@ -107,19 +138,25 @@ def workable_batch_size(symbols: int, update_every: int, wanted: int, burn_in: i
     largest = (symbols - 1) // (burn_in + update_every)
     if largest < 1 and burn_in:
         raise ArgumentError(
-            f"--burn-in {burn_in} and --update-every {update_every} together are longer than the training text, which "
-            f"has {symbols} symbols: give a smaller --burn-in, or a longer text."
+            "burn_in",
+            f"is {burn_in} and `update_every` {update_every}",
+            f"together they are longer than the training text, which has {symbols} symbols",
+            "give a smaller `burn_in`, or a longer text",
         )
     if largest < 1:
         raise ArgumentError(
-            f"--update-every {update_every} is longer than the training text, which has {symbols} symbols: "
-            f"give at most {symbols - 1}, or a longer text."
+            "update_every",
+            f"is {update_every}",
+            f"it is longer than the training text, which has {symbols} symbols",
+            f"give at most {symbols - 1}, or a longer text",
         )
     if wanted > largest:
         raise ArgumentError(
-            f"--batch-size {wanted} is too large: {symbols} symbols of training text hold {largest} "
-            f"streams of --update-every {update_every} steps{f' after --burn-in {burn_in}' if burn_in else ''}: "
-            f"give at most {largest}, or a longer text."
+            "batch_size",
+            f"is {wanted}",
+            f"{symbols} symbols of training text hold {largest} streams of `update_every` {update_every} steps"
+            f"{f' after `burn_in` {burn_in}' if burn_in else ''}",
+            f"give at most {largest}, or a longer text",
         )
     return wanted or max(1, min(50, (symbols - 1) // update_every // 100, largest))
 
@@ -188,3 +225,8 @@ class ChunkLoader:
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Go on from a position that `state_dict` returned."""
         self._position = self._start_at = state["position"]
+
+
+def _whole(values: Tensor) -> Tensor:
+    """Numbers as they are, whole numbers as torch's layers take them."""
+    return values if values.is_floating_point() else values.long()

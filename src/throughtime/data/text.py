@@ -61,7 +61,7 @@ class TextVocabulary:
         """Return the numbers, shape [symbols], of known symbols; raises `ArgumentError` naming the first unknown."""
         unknown = self.unknown(symbols)
         if unknown.any():
-            raise ArgumentError(f"The model never saw {self.describe(symbols[unknown])}.")
+            raise ArgumentError("symbols", f"hold {self.describe(symbols[unknown])}", "the model never saw that")
         return np.searchsorted(np.asarray(self.code_points, dtype=np.uint32), symbols).astype(np.int32)
 
     def decode(self, numbers: Iterable[int]) -> bytes:
@@ -117,11 +117,11 @@ def text_symbols(file: TextFile, units: Units, encoding: str) -> NDArray[np.uint
     """
     if units == "bytes":
         return np.frombuffer(file.content, dtype=np.uint8).astype(np.uint32)
-    way_out = "give another --encoding, or read it as it is with --units bytes"
+    way_out = "give another `encoding`, or read it as it is with `units` bytes"
     try:
         text = file.content.decode(encoding)
     except LookupError:
-        raise ArgumentError(f"--encoding {encoding} is unknown to Python; common ones are utf-8 and latin-1.") from None
+        raise ArgumentError("encoding", f"is {encoding}", "Python must know it", "give utf-8 or latin-1, say") from None
     except UnicodeError as error:
         at = f" at byte {error.start}" if isinstance(error, UnicodeDecodeError) else ""
         raise InputFileError(f"FILE {file.name} is not text in {encoding}{at}: {way_out}.") from None
@@ -148,7 +148,7 @@ def split(symbols: Symbols, validation: float) -> tuple[Symbols, Symbols]:
     held_out = round(len(symbols) * validation)
     if min(held_out, len(symbols) - held_out) < 2:
         raise InputFileError(
-            f"The text is too short: of its {len(symbols)} symbols, --validation {validation:g} holds out {held_out}, "
+            f"The text is too short: of its {len(symbols)} symbols, `validation` {validation:g} holds out {held_out}, "
             "and both parts need at least 2; give a longer text."
         )
     return symbols[: len(symbols) - held_out], symbols[len(symbols) - held_out :]

@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from throughtime.diagnosis.layout import OutputLayout
 from throughtime.errors import ArgumentError
-from throughtime.layers.base import StackPlace, RecurrentLayer
+from throughtime.layers.base import RecurrentLayer, StackPlace
 from throughtime.layers.tap import tap
 from throughtime.models.recording import RecordedRun, Recording
 from throughtime.models.unchanged import differentiated_by

@@ -37,6 +37,8 @@ from throughtime.records.run import ModelRecord as ModelRecord
 from throughtime.records.run import Outcome as Outcome
 from throughtime.records.run import Record as Record
 from throughtime.records.run import Results as Results
+from throughtime.records.run import baselines_of as baselines_of
+from throughtime.records.run import named as named
 from throughtime.records.run import prepare_folder as prepare_folder
 from throughtime.records.run import read_record as read_record
 from throughtime.records.run import read_samples as read_samples

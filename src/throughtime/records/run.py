@@ -6,7 +6,7 @@ report. Each file is written aside and renamed, so that a reader finds the new o
 
 import json
 import shutil
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -45,37 +45,42 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class DataRecord:
-    """The text a run was trained on; sizes in bytes and symbols; the vocabulary in the order of its numbers.
+    """The data a run was trained on; sizes in bytes and, of both parts, in targets: the symbols of a text.
 
-    A vocabulary of bytes is spelled with the characters of these code points.
+    Of a text also the vocabulary in the order of its numbers; one of bytes is spelled with the characters of these
+    code points.
     """
 
     file: str
     sha256: str
     bytes: int
     units: str
-    encoding: str
-    training_symbols: int
-    held_out_symbols: int
-    vocabulary: str
+    encoding: str = ""
+    training_symbols: int = 0
+    held_out_symbols: int = 0
+    vocabulary: str = ""
+
+    def of_targets(self, training: int, held_out: int) -> "DataRecord":
+        """Return the record with these numbers of targets in both parts."""
+        return replace(self, training_symbols=training, held_out_symbols=held_out)
 
 
 @dataclass(frozen=True)
 class ModelRecord:
-    """The shape of the model, enough to build it again."""
+    """The shape of the model, enough to build it again; `embedding_size` is 0 where nothing is embedded."""
 
     cell: str
     nonlinearity: str
     hidden_size: int
     num_layers: int
-    embedding_size: int
-    dropout: float
-    parameters: int
+    embedding_size: int = 0
+    dropout: float = 0.0
+    parameters: int = 0
 
 
 @dataclass(frozen=True)
 class Baselines:
-    """What models without memory reach on the held-out text, in nats per symbol."""
+    """What models without memory reach on a held-out text, in nats per symbol."""
 
     uniform: float
     unigram: float
@@ -97,21 +102,47 @@ class Results:
 
 @dataclass(frozen=True)
 class Record:
-    """Everything `record.json` holds."""
+    """Everything `record.json` holds.
+
+    Attributes:
+        baselines: the losses of naive predictions on the held-out data: of a text `Baselines`, else by name.
+        task: the name of the task; empty in records of version 0.1.0, which know text only.
+        facts: what the task needs to predict again beside `data` and `model`, such as columns and scales; plain JSON.
+        settings: by option name, those that no continuation may change; empty in records of version 0.1.0.
+    """
 
     data: DataRecord
     model: ModelRecord
-    baselines: Baselines
+    baselines: Baselines | dict[str, float]
     reproduce: str
     versions: dict[str, str] = field(default_factory=dict)
     machine: dict[str, str | int] = field(default_factory=dict)
     outcome: Outcome = Outcome.STARTED
     results: Results = Results()
     format: int = FORMAT
+    task: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def levels(self) -> dict[str, float]:
+        """The baselines by name."""
+        return named(self.baselines)
 
     def after(self, outcome: Outcome, results: Results) -> "Record":
         """Return the record with a new outcome and new results."""
         return replace(self, outcome=outcome, results=results)
+
+
+def named(baselines: Baselines | dict[str, float]) -> dict[str, float]:
+    """Return baselines by name."""
+    return asdict(baselines) if isinstance(baselines, Baselines) else baselines
+
+
+def baselines_of(levels: dict[str, float]) -> Baselines | dict[str, float]:
+    """Return the reverse of `named`: `Baselines` where the names are those of a text."""
+    of_text = {entry.name for entry in fields(Baselines)}
+    return Baselines(**levels) if set(levels) == of_text else {str(name): float(loss) for name, loss in levels.items()}
 
 
 def write_record(folder: Path, record: Record) -> None:
@@ -169,11 +200,11 @@ def prepare_folder(folder: Path, overwrite: bool) -> None:
     present = {entry.name.removesuffix(ASIDE) for entry in _entries(folder)}
     if RECORD in present and not overwrite:
         raise RunFolderError(
-            f"--output {folder} already holds a run: give another folder, or --overwrite to replace it, "
-            "or go on with it through --resume."
+            f"`output` {folder} already holds a run: give another folder, or `overwrite` to replace it, "
+            "or go on with it through `resume`."
         )
     if foreign := sorted(present - set(RUN_FILES)):
-        raise RunFolderError(f"--output {folder} holds other files ({foreign[0]}, ...): give a folder of its own.")
+        raise RunFolderError(f"`output` {folder} holds other files ({foreign[0]}, ...): give a folder of its own.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for entry in _entries(folder):
@@ -182,7 +213,7 @@ def prepare_folder(folder: Path, overwrite: bool) -> None:
             else:
                 entry.unlink()
     except OSError as error:
-        raise RunFolderError(f"--output {folder} cannot be prepared: {error.strerror}.") from None
+        raise RunFolderError(f"`output` {folder} cannot be prepared: {error.strerror}.") from None
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -191,14 +222,14 @@ def _entries(folder: Path) -> list[Path]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise RunFolderError(f"--output {folder} cannot be used as a folder: {error.strerror}.") from None
+        raise RunFolderError(f"`output` {folder} cannot be used as a folder: {error.strerror}.") from None
 
 
 def _record(values: dict[str, Any]) -> Record:
     parts = {
         "data": DataRecord(**values["data"]),
         "model": ModelRecord(**values["model"]),
-        "baselines": Baselines(**values["baselines"]),
+        "baselines": baselines_of(values["baselines"]),
         "results": Results(**values["results"]),
         "outcome": Outcome(values["outcome"]),
     }

@@ -4,6 +4,7 @@ import math
 from enum import Enum
 
 from throughtime.records import Baselines, Outcome
+from throughtime.wording import plural
 
 
 class LossVerdict(Enum):
@@ -21,8 +22,8 @@ OUTCOMES = {
     Outcome.STARTED: "still running",
     Outcome.INTERRUPTED: "interrupted",
     Outcome.FINISHED: "finished",
-    Outcome.NO_IMPROVEMENT: "stopped by --patience",
-    Outcome.OUT_OF_TIME: "stopped by --max-minutes",
+    Outcome.NO_IMPROVEMENT: "stopped without improvement",
+    Outcome.OUT_OF_TIME: "stopped by its time limit",
 }
 
 
@@ -35,8 +36,10 @@ def verdict(loss: float, baselines: Baselines) -> LossVerdict:
     return LossVerdict.CONTEXT if loss < baselines.bigram else LossVerdict.PAIRS_AT_MOST
 
 
-def verdict_parts(loss: float, baselines: Baselines, units: str) -> tuple[str, str]:
-    """Return the distance of a loss in nats from the nearer entropy, and its meaning; neither ends in a full stop."""
+def verdict_parts(loss: float, baselines: Baselines | dict[str, float], units: str) -> tuple[str, str]:
+    """Return how far a loss is from the nearer baseline, and what that shows; neither ends in a full stop."""
+    if not isinstance(baselines, Baselines):
+        return _beside_named(loss, baselines)
     learned = verdict(loss, baselines)
     name, reference = {
         LossVerdict.WORSE_THAN_CHANCE: ("uniform", baselines.uniform),
@@ -46,6 +49,20 @@ def verdict_parts(loss: float, baselines: Baselines, units: str) -> tuple[str, s
     singular = unit(units)
     figures = f"{both(loss)} per {singular}, {abs(reference - loss):.3f} nats {side} the {name} entropy"
     return figures, learned.value.format(unit=singular)
+
+
+def _beside_named(loss: float, baselines: dict[str, float]) -> tuple[str, str]:
+    """Compare a loss with baselines that a task names: with the best that is beaten, or else the nearest above it."""
+    if not baselines:
+        return f"{loss:.4g}", "there is no naive prediction to compare with"
+    beaten = {name: level for name, level in baselines.items() if loss < level}
+    name, level = min((beaten or baselines).items(), key=lambda item: item[1] if beaten else -item[1])
+    side = "below" if beaten else "above"
+    left = len(baselines) - len(beaten)
+    meaning = (
+        "it beats every naive prediction" if not left else f"{plural(left, 'naive prediction')} did as well or better"
+    )
+    return f"{loss:.4g}, {abs(level - loss):.3g} {side} the baseline {name!r}", meaning
 
 
 def bits(nats: float) -> float:

@@ -1,6 +1,6 @@
 """List the particulars of a run: its model, data, result, machine and versions."""
 
-from throughtime.records import Record
+from throughtime.records import Baselines, Record
 from throughtime.report.exhibit import shown
 from throughtime.report.losses import OUTCOMES
 
@@ -41,16 +41,15 @@ def _data(record: Record) -> Entries:
         "vocabulary": shown(len(data.vocabulary)),
         "trained on": shown(data.training_symbols),
         "held out": shown(data.held_out_symbols),
-        "uniform, unigram, bigram": ", ".join(
-            f"{loss:.3f}" for loss in (record.baselines.uniform, record.baselines.unigram, record.baselines.bigram)
-        ),
+        ", ".join(record.levels) or "baselines": ", ".join(f"{loss:.3f}" for loss in record.levels.values()) or "none",
     }
 
 
 def _result(record: Record) -> Entries:
     results = record.results
-    best = "–" if results.best_validation_loss is None else f"{results.best_validation_loss:.4f} nats"
-    last = "–" if results.last_validation_loss is None else f"{results.last_validation_loss:.4f} nats"
+    unit = " nats" if isinstance(record.baselines, Baselines) else ""
+    best = "–" if results.best_validation_loss is None else f"{results.best_validation_loss:.4f}{unit}"
+    last = "–" if results.last_validation_loss is None else f"{results.last_validation_loss:.4f}{unit}"
     return {
         "outcome": OUTCOMES[record.outcome],
         "updates": shown(results.updates),

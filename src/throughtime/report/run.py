@@ -1,7 +1,7 @@
 """Write the page of a run from the records in its folder."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,10 @@ class RunRecords:
 
 
 def report_of_run(
-    folder: Path | str, output: Path | str | None = None, samples: Mapping[str, str] | None = None
+    folder: Path | str,
+    output: Path | str | None = None,
+    samples: Mapping[str, str] | None = None,
+    figures: "Callable[[RunRecords], Sequence[Section]] | None" = None,
 ) -> Written:
     """Write the page of a run, `report.html`, and its numbers, `report.json`.
 
@@ -77,6 +80,7 @@ def report_of_run(
         folder: the run folder.
         output: the path of the page, with its numbers beside it as .json; None: into the run folder.
         samples: heading → text that the model wrote, in addition to the samples in the folder.
+        figures: from what the folder holds to sections of the page, such as those of a task; they come after the loss.
 
     Raises:
         RunFolderError: the run is missing, damaged or of another version, or the page cannot be written.
@@ -85,7 +89,7 @@ def report_of_run(
     """
     run = read_run(Path(folder))
     page_path, numbers_path = page_paths(run.folder / REPORT if output is None else Path(output))
-    page = page_of_run(run, read_samples(run.folder) | dict(samples or {}))
+    page = page_of_run(run, read_samples(run.folder) | dict(samples or {}), figures(run) if figures else ())
     drawn = render(page)
     write_aside(numbers_path, numbers_of_run(run, page))
     write_aside(page_path, drawn)
@@ -141,7 +145,7 @@ def read_run(folder: Path) -> RunRecords:
     )
 
 
-def page_of_run(run: RunRecords, samples: Mapping[str, str]) -> Page:
+def page_of_run(run: RunRecords, samples: Mapping[str, str], figures: Sequence[Section] = ()) -> Page:
     """Return the content of the page of a run."""
     finding = run.flows[-1].finding if run.flows else None
     learned = loss_sentence(run)
@@ -154,7 +158,7 @@ def page_of_run(run: RunRecords, samples: Mapping[str, str]) -> Page:
         decided=decided(run.flows[-1]) if run.flows else None,
         history=history(run.flows),
         missing=missing(run),
-        sections=_sections(run),
+        sections=_sections(run, figures),
         texts=dict(samples),
         particulars=particulars(run.record),
         config=run.config,
@@ -194,7 +198,7 @@ def missing(run: RunRecords) -> list[str]:
     tables = [(run.updates, Absent.NO_UPDATES, again), (run.step_norms, Absent.NO_STEP_NORMS, again)]
     ways = [
         (run.metrics, Absent.NO_VALIDATION, ""),
-        (run.flows, Absent.NO_DIAGNOSIS, f"throughtime diagnose {run.folder}" + (" --text FILE" if run.stream else "")),
+        (run.flows, Absent.NO_DIAGNOSIS, f"throughtime diagnose {run.folder}{' --text FILE' if run.stream else ''}"),
         *([([*run.updates, *run.step_norms], Absent.STREAM, "")] if run.stream else tables),
     ]
     return [absent.value.format(way=way) for records, absent, way in ways if not records]
@@ -221,9 +225,9 @@ def json_bytes(numbers: Mapping[str, Any]) -> bytes:
     return (json.dumps(to_plain(numbers), allow_nan=False) + "\n").encode()
 
 
-def _sections(run: RunRecords) -> list[Section]:
+def _sections(run: RunRecords, figures: Sequence[Section]) -> list[Section]:
     curves = losses(run.metrics, run.updates, run.record.baselines, run.stream)
-    sections = [Section("loss", "Loss", [], [curves])]
+    sections = [Section("loss", "Loss", [], [curves]), *figures]
     heat = over_training(run.step_norms) if run.step_norms else None
     if run.flows:
         sections += flow_sections(run.flows, heat)

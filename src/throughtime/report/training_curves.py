@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from throughtime.records import Baselines, MetricsRow, UpdateRow
+from throughtime.records import Baselines, MetricsRow, UpdateRow, named
 from throughtime.report.canvas import Palette, dress, legend, level, log_up, points
 from throughtime.report.exhibit import Exhibit, Panel, finite, picked, positive, shown, table
 from throughtime.report.sentences import Absent, LookFor, Says, why_empty
@@ -19,7 +19,9 @@ Line = tuple[Sequence[int], Sequence[float]]
 """Updates, and a value at each."""
 
 
-def losses(rows: Sequence[MetricsRow], updates: Sequence[UpdateRow], baselines: Baselines, stream: bool) -> Exhibit:
+def losses(
+    rows: Sequence[MetricsRow], updates: Sequence[UpdateRow], baselines: Baselines | dict[str, float], stream: bool
+) -> Exhibit:
     """Show training and validation loss with the baselines; a stream has a single loss."""
     validated = [row.update for row in rows]
     trained = validated, [row.train_loss for row in rows]
@@ -35,10 +37,15 @@ def losses(rows: Sequence[MetricsRow], updates: Sequence[UpdateRow], baselines: 
         ]
         for row in rows
     ]  # fmt: skip
-    told = [table("Losses in nats per symbol", heads, cells)] if rows else []
+    told = [table(f"Losses in {measure_of(baselines)}", heads, cells)] if rows else []
     what = LookFor.STREAM_LOSSES if stream else LookFor.LOSSES
     drawn = {name: line for name, line in lines.items() if line[0]}
     return Exhibit("Loss by update", what.value, [_losses_panel(drawn, baselines)], told)
+
+
+def measure_of(baselines: Baselines | dict[str, float]) -> str:
+    """Return what losses are measured in: nats where the baselines are entropies, or else the unit of the task."""
+    return "nats per symbol" if isinstance(baselines, Baselines) else "units of the task"
 
 
 def _of_updates(updates: Sequence[UpdateRow]) -> tuple[str, Line]:
@@ -51,7 +58,7 @@ def _of_updates(updates: Sequence[UpdateRow]) -> tuple[str, Line]:
     return name, ([group[len(group) // 2].update for group in groups], means)
 
 
-def _losses_panel(lines: dict[str, Line], baselines: Baselines) -> Panel:
+def _losses_panel(lines: dict[str, Line], baselines: Baselines | dict[str, float]) -> Panel:
     if not lines:
         return Panel("", "", None, Absent.NO_VALIDATION.value)
     every = [value for _, values in lines.values() for value in values]
@@ -59,13 +66,13 @@ def _losses_panel(lines: dict[str, Line], baselines: Baselines) -> Panel:
         return Panel("", "", None, why_empty(every))
     told = [f"{name} from {shown(values[0])} to {shown(values[-1])}" for name, (_, values) in lines.items()]
     alt = (
-        f"Losses in nats: {', '.join(told)}; "
+        f"Losses in {measure_of(baselines).split()[0]}: {', '.join(told)}; "
         + ", ".join(f"{name.replace(chr(10), ', ')} {shown(x)}" for name, x in _levels(baselines))
         + "."
     )
 
     def draw(axes: Any, palette: Palette) -> None:
-        dress(axes, palette, "update", "nats per symbol")
+        dress(axes, palette, "update", measure_of(baselines))
         for name, loss in _levels(baselines):
             axes.axhline(loss, color=palette.muted, linewidth=0.9, linestyle=(0, (4, 3)))
             place = {"xycoords": axes.get_yaxis_transform(), "ha": "left", "va": "center", "fontsize": 10}
@@ -79,12 +86,10 @@ def _losses_panel(lines: dict[str, Line], baselines: Baselines) -> Panel:
     return Panel("", alt, draw, bar=True)
 
 
-def _levels(baselines: Baselines) -> list[tuple[str, float]]:
+def _levels(baselines: Baselines | dict[str, float]) -> list[tuple[str, float]]:
     """Return the baselines by name; equal baselines share a line."""
     levels: dict[float, list[str]] = {}
-    for name, loss in (
-        ("bigram", baselines.bigram), ("unigram", baselines.unigram), ("uniform", baselines.uniform),
-    ):  # fmt: skip
+    for name, loss in reversed(named(baselines).items()):  # the best comes last
         if math.isfinite(loss):
             levels.setdefault(loss, []).append(name)
     return [("\n".join(names), loss) for loss, names in levels.items()]

@@ -1,4 +1,4 @@
-"""Training a sequence model from a file: settings, model, Lightning module, callbacks, checkpoints, sentences.
+"""Callbacks and helpers for training any Lightning module.
 
 `GradientMonitor` watches anybody's Lightning module.
 """
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> object:
-    # Lightning is loaded only when the callback is asked for: the command line reads settings from this room.
+    # Lightning is loaded only when the callback is asked for: other modules of this room need none.
     if name == "GradientMonitor":
         from throughtime.training.monitor import GradientMonitor
 

@@ -1,4 +1,4 @@
-"""A Lightning callback that watches ∂L/∂s_t in every update of anybody's module."""
+"""Lightning callback that watches ∂L/∂s_t in every update of any module."""
 
 import math
 from collections.abc import Callable
@@ -12,6 +12,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 from torch.optim import Optimizer
 
+from throughtime.cells.base import check_size
 from throughtime.errors import ArgumentError, UnsupportedError
 from throughtime.layers.base import RecurrentLayer
 from throughtime.layers.tap import tap
@@ -23,7 +24,7 @@ from throughtime.training.step_norms import mean_squares, untapped
 
 
 class GradientMonitor(Callback):
-    """Reads the gradient through time in every update, logs it, and acts where it is not finite.
+    """Callback that logs the gradient through time and acts where it is not finite.
 
     For any module that contains throughtime's layers, under Lightning's automatic optimisation with one optimiser.
     Each time the trainer logs (its `log_every_n_steps`), every logger gets, for each layer and direction:
@@ -65,10 +66,16 @@ class GradientMonitor(Callback):
         diagnose: Callable[[LightningModule, Any], Flow] | None = None,
         diagnose_every: int = 0,
     ) -> None:
-        if diagnose_every < 0 or (diagnose_every and diagnose is None):
+        check_size("diagnose_every", diagnose_every, 0)
+        if diagnose is not None and not callable(diagnose):
             raise ArgumentError(
-                f"diagnose_every is {diagnose_every} and diagnose is {diagnose}; it must be 0, or at least 1 beside a "
-                "function that makes the diagnosis."
+                "diagnose", f"is {diagnose!r}", "it must be a function that makes the diagnosis, or None"
+            )
+        if diagnose_every and diagnose is None:
+            raise ArgumentError(
+                "diagnose_every",
+                f"is {diagnose_every} and `diagnose` is None",
+                "it must be 0, or at least 1 beside a function that makes the diagnosis",
             )
         self.by_step: dict[str, list[float]] = {}
         self.flows: list[Flow] = []
@@ -139,7 +146,7 @@ class GradientMonitor(Callback):
         self._taps = []
 
     def state_dict(self) -> dict[str, Any]:
-        """What a continuation needs to act as this would have."""
+        """Return what a continuation needs to act alike."""
         return {"rescue": self._rescue.state_dict(), "sentences": self.sentences}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

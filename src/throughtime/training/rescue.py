@@ -1,4 +1,4 @@
-"""What is done about a gradient that is not finite, before an optimiser gets to see it."""
+"""Policies for non-finite gradients."""
 
 from collections.abc import Iterable
 from copy import deepcopy
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from throughtime.cells.base import check_size
 from throughtime.clipping import FirstNonFinite, clip_gradients
 from throughtime.errors import ArgumentError, NonFiniteError
 from throughtime.wording import plural
@@ -20,7 +21,7 @@ MOST_IN_A_ROW = 10
 
 @dataclass(frozen=True)
 class Checked:
-    """A gradient as it goes to the optimiser.
+    """Gradient as it goes to the optimiser.
 
     Attributes:
         total_norm: before anything was done; infinite or NaN if it was not finite.
@@ -36,7 +37,7 @@ class Checked:
 
 
 class Rescue:
-    """Checks each gradient, clips it, and acts where it is not finite.
+    """Check of each gradient, with clipping and a policy for non-finite ones.
 
     Args:
         policy: "raise" an error; "stop": the update moves nothing, and who asked ends the training; "skip": the update
@@ -53,9 +54,8 @@ class Rescue:
 
     def __init__(self, policy: str = "raise", keep_every: int = 100) -> None:
         if policy not in POLICIES:
-            raise ArgumentError(f"nonfinite is {policy!r}; it must be one of {', '.join(POLICIES)}.")
-        if keep_every < 1:
-            raise ArgumentError(f"keep_every is {keep_every}; it must be at least 1.")
+            raise ArgumentError("nonfinite", f"is {policy!r}", f"it must be one of {', '.join(POLICIES)}")
+        check_size("keep_every", keep_every, 1)
         self.policy = policy
         self.keep_every = keep_every
         self.rescues = 0
@@ -132,7 +132,7 @@ class Rescue:
         return gone
 
     def state_dict(self) -> dict[str, Any]:
-        """What a continuation needs to act as this would have."""
+        """Return what a continuation needs to act alike."""
         return {
             "rescues": self.rescues,
             "in_a_row": self._in_a_row,
@@ -148,7 +148,7 @@ class Rescue:
 
 
 def first_nonfinite_weights(model: nn.Module) -> str | None:
-    """The first of the parameters that holds NaN or infinity."""
+    """Return the name of the first parameter with NaN or infinity, or None."""
     for name, parameter in model.named_parameters():
         if not torch.isfinite(parameter).all():
             return name
@@ -162,5 +162,5 @@ def drop_gradients(parameters: Iterable[Tensor]) -> None:
 
 
 def copied(state: dict[str, Any]) -> dict[str, Any]:
-    """A state of its own, on the same device."""
+    """Return a copy of a state dict, on the same device."""
     return {name: value.clone() if isinstance(value, Tensor) else deepcopy(value) for name, value in state.items()}

@@ -1,4 +1,4 @@
-"""The learning rate over a run."""
+"""Learning-rate schedules."""
 
 import math
 from typing import Literal

@@ -1,0 +1,38 @@
+"""Baselines of a stream: predictions by counting alone."""
+
+import math
+
+
+class Counting:
+    """Predictor of bytes by their counts so far, alone and after the byte before.
+
+    One is added to every count, and a byte after another gets, from the single counts, one more (interpolation), so
+    that nothing ever has probability zero.
+    """
+
+    def __init__(self) -> None:
+        self._single: dict[int, int] = {}
+        self._pairs: dict[int, dict[int, int]] = {}
+        self._total, self._last = 0, -1
+
+    def losses(self, byte: int) -> tuple[float, float]:
+        """Return -ln p of a byte by single counts and by pairs, then count it."""
+        single = (self._single.get(byte, 0) + 1) / (self._total + 256)
+        after = self._pairs.get(self._last, {})
+        pair = (after.get(byte, 0) + single) / (sum(after.values()) + 1)
+        self._count(byte)
+        return -math.log(single), -math.log(pair)
+
+    def state(self) -> tuple[dict[int, int], dict[int, dict[int, int]], int, int]:
+        """Return all counts, for `restore`."""
+        return self._single, self._pairs, self._total, self._last
+
+    def restore(self, state: tuple[dict[int, int], dict[int, dict[int, int]], int, int]) -> None:
+        """Continue from the counts that `state` returned."""
+        self._single, self._pairs, self._total, self._last = state
+
+    def _count(self, byte: int) -> None:
+        self._single[byte] = self._single.get(byte, 0) + 1
+        after = self._pairs.setdefault(self._last, {})
+        after[byte] = after.get(byte, 0) + 1
+        self._total, self._last = self._total + 1, byte

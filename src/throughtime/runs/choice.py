@@ -1,0 +1,89 @@
+"""Choice of a run's task, by its settings or its record. No torch: the command line asks here."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+from throughtime.errors import ArgumentError, RunFolderError
+from throughtime.records import Record
+from throughtime.runs import tasks
+from throughtime.runs.options import options
+from throughtime.runs.settings import DataSettings, ModelSettings, OptimizationSettings, RunSettings, TaskSettings
+from throughtime.runs.tasks.base import Task
+
+GROUPS: dict[str, type] = {"data": DataSettings, "model": ModelSettings, "optimization": OptimizationSettings}
+"""The groups of options that every task has, by their titles on the command line; each is a field of `RunSettings`."""
+
+
+def kinds() -> list[type[Task]]:
+    """Return every task that `throughtime.runs.tasks` exports."""
+    return [kind for kind in vars(tasks).values() if isinstance(kind, type) and issubclass(kind, Task)]
+
+
+def groups() -> Iterator[tuple[str, type]]:
+    """Yield every group of options of the command line: its title and its settings class."""
+    yield from GROUPS.items()
+    seen: dict[type, str] = {}
+    for kind in kinds():
+        seen[kind.settings] = ", ".join(part for part in (seen.get(kind.settings, ""), kind.name) if part)
+    yield from ((f"task {names}", settings) for settings, names in seen.items() if settings is not TaskSettings)
+
+
+def kind_of(settings: RunSettings) -> type[Task]:
+    """Return the task that settings name, or the first that fits them.
+
+    Raises:
+        ArgumentError: no task has that name, or it learns in another way.
+    """
+    wanted, given, online = settings.data.task, type(settings.task), settings.optimization.online
+    way = "online" if online else "in passes over a file"
+    for kind in kinds():
+        named, told = kind.name == wanted, given in (kind.settings, TaskSettings)
+        if kind.online == online and told and (named or not wanted):
+            return kind
+    names = [kind.name for kind in kinds() if kind.online == online]
+    if wanted and wanted not in names:
+        raise ArgumentError("task", f"is {wanted}", f"those that learn {way} are {', '.join(names)}")
+    raise ArgumentError("task", f"has settings of the class {given.__name__}", f"no task that learns {way} has such")
+
+
+def task_of_record(record: Record) -> type[Task]:
+    """Return the task of a run. Records of version 0.1.0 name no task: they are of text, or predict like it."""
+    name = record.task or "text"
+    for kind in kinds():
+        if kind.name == name:
+            return kind
+    raise RunFolderError(
+        f"The run has the task {name!r}, which this throughtime does not know: use the one that wrote it."
+    )
+
+
+def settings_from(values: Mapping[str, Any], kind: type[Task] | None = None) -> RunSettings:
+    """Build settings from values by option name; missing options keep their defaults.
+
+    Args:
+        values: with at least `file`.
+        kind: the task; None: what the values choose.
+
+    Raises:
+        ArgumentError: a value that is out of range, does not fit the others, or belongs to another task.
+    """
+    parts = {group: _filled(kind, values) for group, kind in GROUPS.items()}
+    file = str(values["file"])
+    chosen = kind or kind_of(RunSettings(file, **parts))
+    known = {entry.name for entry in fields(chosen.settings)}
+    for others in {other.settings for other in kinds()} - {chosen.settings}:
+        for entry, _, _ in options(others):
+            if entry.name not in known and values.get(entry.name, entry.default) != entry.default:
+                value, allowed = values[entry.name], f"the task {chosen.name} has no use for it"
+                raise ArgumentError(entry.name, f"is {value}", allowed, "leave it out")
+    return RunSettings(file, **parts, task=_filled(chosen.settings, values))
+
+
+def with_task_settings(settings: RunSettings, kind: type[Task]) -> RunSettings:
+    """Replace a plain `TaskSettings()` by the defaults of the task."""
+    return replace(settings, task=kind.settings()) if type(settings.task) is TaskSettings else settings
+
+
+def _filled(kind: type, values: Mapping[str, Any]) -> Any:
+    return kind(**{entry.name: values[entry.name] for entry in fields(kind) if entry.name in values})

@@ -1,0 +1,69 @@
+"""Read, write and check `config.yaml`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from throughtime.errors import ArgumentError, RunFolderError
+from throughtime.records import CONFIG, Record, write_aside
+from throughtime.runs.choice import settings_from
+from throughtime.runs.settings import RunSettings
+from throughtime.runs.tasks.base import Task
+
+
+def write_config(folder: Path, settings: RunSettings) -> None:
+    """Write `config.yaml`."""
+    write_aside(folder / CONFIG, yaml.safe_dump(settings.flat(), sort_keys=False, allow_unicode=True).encode())
+
+
+def read_config(folder: Path, kind: type[Task] | None = None) -> RunSettings:
+    """Read the settings of a run; raises `RunFolderError` when they are missing or damaged.
+
+    Args:
+        folder: the run folder.
+        kind: the task of the run; None: what the settings choose.
+    """
+    path = folder / CONFIG
+    try:
+        return settings_from(yaml.safe_load(path.read_text("utf-8")), kind)
+    except FileNotFoundError:
+        raise RunFolderError(f"RUN {folder} has no {CONFIG}, so it cannot be continued; train anew.") from None
+    except (OSError, UnicodeError, yaml.YAMLError, TypeError, KeyError, AttributeError):
+        raise RunFolderError(f"{path} is damaged: it is not what throughtime writes; train anew.") from None
+    except ArgumentError as error:
+        raise RunFolderError(f"{path} is damaged: {error}; restore it, or train anew.") from None
+
+
+def check_same_run(wanted: RunSettings, before: RunSettings, record: Record) -> None:
+    """Raise `ArgumentError` where settings differ from those of the run to continue."""
+    recorded = before.flat()
+    for name, value in wanted.lasting().items():
+        if value != recorded.get(name, value):
+            raise ArgumentError(
+                name,
+                f"is {value}",
+                f"the run to go on with has {recorded[name]}",
+                "leave it out, or start a new run",
+            )
+    if not wanted.optimization.online and wanted.optimization.epochs < record.results.epochs:
+        epochs, done = wanted.optimization.epochs, record.results.epochs
+        raise ArgumentError("epochs", f"is {epochs}", f"the run has {done:g} behind it", "give more")
+
+
+def check_unedited(folder: Path, settings: RunSettings, kept: Mapping[str, Any], where: str) -> None:
+    """Raise `RunFolderError` where `config.yaml` was edited after the run began.
+
+    Args:
+        folder: the run folder.
+        settings: what `config.yaml` says.
+        kept: by option name, what the record or the checkpoint says; empty in runs of version 0.1.0.
+        where: the name of the file that says so.
+    """
+    for name, value in settings.lasting().items():
+        if name in kept and kept[name] != value:
+            raise RunFolderError(
+                f"{folder / CONFIG} says `{name}` {value}, but the run was trained with {kept[name]}, as {where} says: "
+                f"the file was edited; write {kept[name]} there again, or start a new run."
+            )

@@ -1,0 +1,147 @@
+"""Engine of all runs: start one, or resume it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from throughtime.errors import ArgumentError
+from throughtime.records import Outcome, Record, prepare_folder, read_record, write_record
+from throughtime.records.run import CHECKPOINT, RECORD
+from throughtime.runs.board import check_board
+from throughtime.runs.checkpoints import read_checkpoint
+from throughtime.runs.choice import kind_of, with_task_settings
+from throughtime.runs.config import check_same_run, check_unedited, read_config, write_config
+from throughtime.runs.diagnoses import Diagnose
+from throughtime.runs.driver import Driver, Run, Say
+from throughtime.runs.first_record import first_record
+from throughtime.runs.gradient import gradient_method
+from throughtime.runs.model import SequenceModel
+from throughtime.runs.passes import Passes
+from throughtime.runs.settings import OptimizationSettings, RunSettings
+from throughtime.runs.streaming import Streaming
+from throughtime.runs.tasks.base import FileTask, StreamTask, Task
+
+
+def start(
+    settings: RunSettings,
+    folder: Path,
+    overwrite: bool,
+    say: Say,
+    recurrent: Callable[[], nn.Module] | None = None,
+    diagnose: Diagnose | None = None,
+    follow: bool = False,
+    kind: type[Task] | None = None,
+) -> Record:
+    """Train a new model.
+
+    Args:
+        settings: the run's settings.
+        folder: where it goes.
+        overwrite: replace a run that is there.
+        say: prints a line.
+        recurrent: makes the recurrent layers; None: throughtime's, of the settings.
+        diagnose: looks at the gradient's flow in throughtime's layers; None: nobody does.
+        follow: when the file of a stream ends, wait for it to grow.
+        kind: what is predicted; None: what the settings choose.
+
+    Returns:
+        The record of the finished run.
+
+    Raises:
+        ThroughtimeError: of the kind that fits, before any work where the arguments are at fault.
+    """
+    driver = _driver(settings, kind, None if recurrent else diagnose, follow)
+    driver.read(None)
+    settings = driver.settings
+    torch.manual_seed(settings.optimization.seed)
+    model = _model(driver, recurrent() if recurrent else None)
+    driver.check_model(model)
+    record = first_record(driver.task, settings, model, folder, *driver.data_record())
+    prepare_folder(folder, overwrite)
+    write_config(folder, settings)
+    write_record(folder, record)
+    return driver.train(Run(folder, settings, model, record), None, say)
+
+
+def resume(
+    settings: RunSettings,
+    folder: Path,
+    say: Say,
+    diagnose: Diagnose | None = None,
+    follow: bool = False,
+    kind: type[Task] | None = None,
+) -> Record | None:
+    """Continue a run that was interrupted, or a finished one with more epochs.
+
+    Args: see `start`.
+
+    Returns:
+        The record of the run, or None when there was nothing left to do.
+
+    Raises:
+        ThroughtimeError: of the kind that fits, before any work.
+    """
+    record = read_record(folder)
+    before = read_config(folder, kind)
+    check_unedited(folder, before, record.settings, RECORD)
+    driver = _driver(settings, kind, diagnose, follow)
+    settings = driver.settings
+    check_same_run(settings, before, record)
+    if _complete(record, settings.optimization, before.optimization):
+        passes = "epoch" if record.results.epochs == 1 else "epochs"
+        say(
+            f"{folder} is complete: {record.results.epochs:g} {passes}, {record.outcome.value}; to train on, give "
+            f"`epochs` above {before.optimization.epochs}."
+        )
+        return None
+    checkpoint = read_checkpoint(folder)
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    check_unedited(folder, before, driver.lasting_of(state), CHECKPOINT)
+    driver.read(state)
+    driver.check_data(record, folder)
+    settings = driver.settings
+    model = _model(driver, None)
+    write_config(folder, settings)
+    return driver.train(Run(folder, settings, model, record), checkpoint, say)
+
+
+def check_accelerator(accelerator: str) -> None:
+    """Raise `ArgumentError` when a GPU is asked for and there is none."""
+    if accelerator == "gpu" and not (torch.cuda.is_available() or torch.backends.mps.is_available()):
+        raise ArgumentError("accelerator", "is gpu", "torch finds none on this machine", "leave it out, or give cpu")
+
+
+def _driver(settings: RunSettings, kind: type[Task] | None, diagnose: Diagnose | None, follow: bool) -> Driver:
+    """Return the way to train a task, after the checks that need neither data nor model."""
+    kind = kind or kind_of(settings)
+    if kind.online != settings.optimization.online:
+        way = "online" if kind.online else "in passes over a file"
+        raise ArgumentError("online", f"is {settings.optimization.online}", f"the task {kind.name} learns {way}")
+    check_accelerator(settings.optimization.accelerator)
+    check_board(settings.optimization.tensorboard)
+    settings = with_task_settings(settings, kind)
+    if issubclass(kind, StreamTask):
+        return Streaming(kind, settings, follow)
+    if not issubclass(kind, FileTask):
+        raise ArgumentError("kind", f"is {kind.__name__}", "it must be a FileTask or a StreamTask")
+    if follow:
+        raise ArgumentError("follow", "waits for a file to grow", "that is for `online`", "give both, or neither")
+    return Passes(kind, settings, diagnose)
+
+
+def _model(driver: Driver, layers: nn.Module | None) -> SequenceModel:
+    settings = driver.settings
+    if settings.optimization.threads:
+        torch.set_num_threads(settings.optimization.threads)
+    return SequenceModel(driver.task, settings.model, layers, gradient_method(settings.optimization))
+
+
+def _complete(record: Record, wanted: OptimizationSettings, before: OptimizationSettings) -> bool:
+    if wanted.online:  # a stream may always have more
+        return False
+    if record.outcome is Outcome.FINISHED:
+        return wanted.epochs <= record.results.epochs
+    same = wanted.epochs <= before.epochs and wanted.patience == before.patience
+    return record.outcome is Outcome.NO_IMPROVEMENT and same

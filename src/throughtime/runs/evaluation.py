@@ -1,0 +1,32 @@
+"""Predictions of a model on data, and how good they are."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from throughtime.data.streams import HELD_OUT_STEPS, Chunk, ChunkLoader, Streams
+from throughtime.runs.model import CarriedState, SequenceModel
+from throughtime.runs.tasks.base import Metric, Task
+
+
+def predicted(model: SequenceModel, streams: Streams) -> Iterator[tuple[Tensor, Chunk]]:
+    """Yield a model's outputs beside their chunks, with the state carried on.
+
+    Args:
+        model: in evaluation mode.
+        streams: the data, on the model's device.
+    """
+    state: CarriedState = None
+    for chunk in ChunkLoader(streams, HELD_OUT_STEPS):
+        with torch.no_grad():
+            outputs, state = model(chunk.inputs, state, resets=chunk.resets)
+        yield outputs, chunk
+
+
+def evaluate(task: Task, model: SequenceModel, streams: Streams) -> list[Metric]:
+    """Return the metrics of a model on data, the mean loss first.
+
+    Args: see `predicted`.
+    """
+    return task.metrics(predicted(model, streams))

@@ -1,0 +1,94 @@
+"""Memory of a run's updates, of bounded size, for updates.csv and step_norms.csv."""
+
+import math
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from throughtime.cells.base import check_size
+from throughtime.records import STEP_NORMS, UPDATES, StepNormRow, UpdateRow, write_table
+from throughtime.report.exhibit import picked_places
+from throughtime.sequences.tap import LayerTap
+from throughtime.training.step_norms import mean_squares
+
+LONGEST = 4096
+"""Rows of updates.csv: where there would be more, every other one is dropped, and from then on every other one noted.
+An update whose gradient was not finite always has its row."""
+
+SNAPSHOTS = 60
+"""Updates in step_norms.csv: the first, and then evenly over the run."""
+
+MOST_STEPS = 128
+"""Steps of a snapshot: of longer chunks so many, evenly from the first to the last."""
+
+
+class Snapshot(NamedTuple):
+    """Norms of ∂L/∂s_t of a layer at some steps: root mean squares over rows."""
+
+    update: int
+    layer: str
+    steps: list[int]
+    norms: list[float]
+
+
+class History:
+    """Rows of a run's updates, and its snapshots.
+
+    Args:
+        total_updates: of the whole run, by which the snapshots are spread.
+    """
+
+    def __init__(self, total_updates: int) -> None:
+        check_size("total_updates", total_updates, 0)
+        self.updates: list[UpdateRow] = []
+        self.snapshots: list[Snapshot] = []
+        self._between = max(1, -(-total_updates // SNAPSHOTS))
+        self._every = 1
+
+    def note(self, row: UpdateRow) -> None:
+        """Remember an update, if its turn has come."""
+        while (row.update - 1) // self._every >= LONGEST:
+            self._every *= 2
+            self.updates = [one for one in self.updates if self._has_turn(one)]
+        if self._has_turn(row):
+            self.updates.append(row)
+
+    def _has_turn(self, row: UpdateRow) -> bool:
+        return (row.update - 1) % self._every == 0 or not math.isfinite(row.gradient_norm)
+
+    def wants(self, update: int) -> bool:
+        """Return whether a snapshot is due at this update, counted from 1."""
+        return (update - 1) % self._between == 0
+
+    def take(self, update: int, layers: dict[str, LayerTap], first: int) -> None:
+        """Remember the norms by step of every layer, from step `first` on."""
+        for name, layer in layers.items():
+            norms = mean_squares(layer)[first:].sqrt().tolist()
+            steps = picked_places(len(norms), MOST_STEPS)
+            self.snapshots.append(Snapshot(update, name, steps, [norms[step] for step in steps]))
+
+    def snapshots_at(self, update: int) -> list[Snapshot]:
+        """Return the snapshots of this update."""
+        return [one for one in self.snapshots if one.update == update]
+
+    def write(self, folder: Path) -> None:
+        """Write `updates.csv`, and `step_norms.csv` where there are snapshots."""
+        write_table(folder / UPDATES, UpdateRow, self.updates)
+        if self.snapshots:
+            rows = (
+                StepNormRow(one.update, one.layer, step, norm)
+                for one in self.snapshots
+                for step, norm in zip(one.steps, one.norms, strict=True)
+            )
+            write_table(folder / STEP_NORMS, StepNormRow, rows)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return plain values for the checkpoint, the updates by columns."""
+        columns = {entry.name: [getattr(row, entry.name) for row in self.updates] for entry in fields(UpdateRow)}
+        return {"every": self._every, "updates": columns, "snapshots": [tuple(one) for one in self.snapshots]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what `state_dict` returned."""
+        self._every = state["every"]
+        self.updates = [UpdateRow(*values) for values in zip(*state["updates"].values(), strict=True)]
+        self.snapshots = [Snapshot(*values) for values in state["snapshots"]]

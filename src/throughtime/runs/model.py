@@ -1,0 +1,84 @@
+"""Model of a run: entry of the task, recurrent layers, dropout, readout of the task."""
+
+from typing import TypeAlias
+
+from torch import Tensor, nn
+
+from throughtime.gradients import GradientMethod
+from throughtime.layers import GRU, LSTM, RNN
+from throughtime.runs.settings import ModelSettings
+from throughtime.runs.tasks.base import Task
+from throughtime.types import State
+
+CarriedState: TypeAlias = Tensor | State | None
+"""What a recurrent layer returns as its final state and takes as its initial one; None: zero."""
+
+
+class SequenceModel(nn.Module):
+    """Outputs of a task at every step, from the inputs so far.
+
+    Args:
+        task: makes the module below the recurrent layers and the readout above them.
+        settings: sizes and cell.
+        recurrent: recurrent layers from the task's input size to the hidden size, with torch.nn's interface; None
+            builds throughtime's.
+        gradient: how these layers obtain their gradient; BPTT() if None.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        settings: ModelSettings,
+        recurrent: nn.Module | None = None,
+        gradient: GradientMethod | None = None,
+    ) -> None:
+        super().__init__()
+        # First, so that layers made by the caller draw the same random numbers as those made here.
+        sizes = task.input_size(settings)
+        self.recurrent = build_recurrent(sizes, settings, gradient) if recurrent is None else recurrent
+        self._entry_name, entry = task.entry(settings)
+        self.add_module(self._entry_name, entry)
+        self.dropout = nn.Dropout(settings.dropout)
+        self.readout = task.readout(settings)
+
+    def forward(
+        self, inputs: Tensor, state: CarriedState = None, skip: int = 0, resets: Tensor | None = None
+    ) -> tuple[Tensor, CarriedState]:
+        """Read some steps.
+
+        Args:
+            inputs: [time, batch, …], as the task has them.
+            state: the state before the first of them, as the last call returned it; None: zero.
+            skip: of so many steps at the beginning no outputs are wanted.
+            resets: [time, batch], True where a series begins, so that the state starts anew; None: nowhere.
+
+        Returns:
+            What the task reads out of each step, [time - skip, batch, …], and the state after the last.
+        """
+        entered = self.get_submodule(self._entry_name)(inputs)
+        given = {} if resets is None else {"resets": resets}
+        hidden, state = self.recurrent(entered, state, **given)
+        return self.readout(self.dropout(hidden[skip:])), state
+
+
+def build_recurrent(
+    input_size: int, settings: ModelSettings, gradient: GradientMethod | None = None
+) -> RNN | LSTM | GRU:
+    """Return throughtime's recurrent layers for these settings."""
+    sizes = (input_size, settings.hidden_size, settings.num_layers)
+    # Above the last layer the model drops by itself, as torch.nn's layers do not.
+    dropout = settings.dropout if settings.num_layers > 1 else 0.0
+    match settings.cell:
+        case "lstm":
+            return LSTM(*sizes, dropout=dropout, gradient=gradient)
+        case "gru":
+            return GRU(*sizes, dropout=dropout, gradient=gradient)
+        case "rnn":
+            return RNN(*sizes, nonlinearity=settings.nonlinearity, dropout=dropout, gradient=gradient)
+
+
+def detached(state: CarriedState) -> CarriedState:
+    """Return the state without its history, so that the gradient ends here."""
+    if state is None:
+        return None
+    return state.detach() if isinstance(state, Tensor) else tuple(member.detach() for member in state)

@@ -1,0 +1,229 @@
+"""Lightning module of a run: one update per chunk, with the state carried on."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from throughtime.cells.base import check_size
+from throughtime.data.streams import Chunk
+from throughtime.errors import NonFiniteError
+from throughtime.records import UpdateRow
+from throughtime.runs.gradient import steps_run_again
+from throughtime.runs.history import History
+from throughtime.runs.model import CarriedState, SequenceModel, detached
+from throughtime.runs.preceding import Preceding, advanced
+from throughtime.runs.progress import Progress
+from throughtime.runs.settings import OptimizationSettings
+from throughtime.runs.tasks.base import Task
+from throughtime.sequences.tap import Tap
+from throughtime.training.rescue import Checked, Rescue, first_nonfinite_weights
+from throughtime.training.schedules import learning_rate_factor
+from throughtime.training.step_norms import tap_of
+
+OWN_STATE = "throughtime"
+"""The key under which a checkpoint of Lightning's carries what is ours."""
+
+
+class SequenceTraining(LightningModule):
+    """Training on consecutive chunks, each of which is one update ([T], weights every N steps).
+
+    With a horizon the steps before a chunk, which its first losses reach back to, are run again with it, under today's
+    weights and without a loss of their own; the state before them is the one that was found when they first passed by.
+
+    Args:
+        task: what is predicted, and by what loss.
+        model: what is trained.
+        settings: how.
+        total_updates: the length of the run, which the schedule needs.
+        lasting: the settings that no continuation may change, which a checkpoint keeps.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        model: SequenceModel,
+        settings: OptimizationSettings,
+        total_updates: int,
+        lasting: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        check_size("total_updates", total_updates, 0)
+        self.task = task
+        self.lasting = dict(lasting or {})
+        self.model = model
+        self.settings = settings
+        self.total_updates = total_updates
+        self.progress = Progress()
+        self.history = History(total_updates)
+        self.notices: list[str] = []
+        self.latest: UpdateRow | None = None
+        self.latest_loss = math.nan
+        self._rescue = Rescue(settings.nonfinite)
+        self._tapping = tap_of(model)
+        self._tap = Tap()
+        self._preceding = Preceding()
+        self._entered: tuple[Chunk, Preceding] | None = None
+        self._held_out_state: CarriedState = None
+        self._held_out_loss, self._held_out_tokens = 0.0, 0
+        self._random_state: dict[str, Tensor] = {}
+
+    @property
+    def held_out_loss(self) -> float:
+        """The mean loss over the held-out targets read since the validation began; NaN before the first."""
+        return self._held_out_loss / self._held_out_tokens if self._held_out_tokens else math.nan
+
+    def training_step(self, batch: Chunk) -> Tensor:
+        """Return the mean loss of one chunk, and carry the state on without its history."""
+        again = steps_run_again(self.settings)
+        before = Preceding() if batch.first else self._preceding
+        if batch.warm_up is not None:
+            before = advanced(self.model, before, batch.warm_up, again, batch.warm_up_resets)
+        with self._tapping as self._tap:
+            loss, state = self._chunk_loss(batch, before)
+        self._preceding = Preceding(None, state)
+        if again:
+            self._preceding = advanced(self.model, before, batch.inputs, again, batch.resets)
+        self._entered = batch, before
+        self.latest_loss = loss.item()
+        if not math.isfinite(self.latest_loss) and self.settings.nonfinite == "raise":
+            raise NonFiniteError(self._at_update(_name_culprit(self.model)))
+        return loss
+
+    def _chunk_loss(self, chunk: Chunk, before: Preceding) -> tuple[Tensor, CarriedState]:
+        inputs, resets = before.before(chunk.inputs, chunk.resets)
+        outputs, state = self.model(inputs, before.state, skip=before.steps, resets=resets)
+        return self.task.loss(outputs, chunk), detached(state)
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the whole gradient by its norm ([T]), act where it is not finite, and note the update."""
+        try:
+            checked = self._rescue.check(self.model, optimizer, self._tap, self.settings.clip_norm or None)
+        except NonFiniteError as error:
+            raise NonFiniteError(self._at_update(str(error))) from None
+        if checked.sentence is not None:
+            self.notices.append(f"Update {self.progress.updates + 1}: {checked.sentence}")
+            self._preceding = self._preceding.if_finite()
+        self._note(checked)
+
+    def _note(self, checked: Checked) -> None:
+        chunk, before = self._entered or (None, Preceding())
+        tokens = self.task.count(chunk) if chunk else 0
+        if checked.sentence is None:
+            self.progress.note_update(self.latest_loss, tokens, checked.total_norm, checked.clipped)
+        else:
+            self.progress.updates += 1
+        update, layers = self.progress.updates, self._tap.layers
+        share = 0.0
+        if self.settings.clip_step:
+            held = [layer.clipped[before.steps :] for layer in layers.values() if layer.clipped is not None]
+            share = float(torch.stack(held).float().mean()) if held else 0.0
+        self.latest = UpdateRow(update, self.latest_loss, checked.total_norm, checked.scale, share)
+        self.history.note(self.latest)
+        if self.history.wants(update):
+            self.history.take(update, layers, before.steps)
+
+    def _at_update(self, sentence: str) -> str:
+        kept = "the last checkpoint is kept" if self.progress.rows else "there is no checkpoint yet"
+        way_out = f"{kept}; a smaller `learning_rate`, or `clip_step`, keeps the numbers in range"
+        if self._rescue.policy == "raise":
+            way_out += ", and `nonfinite` skip passes over such updates"
+        return f"Update {self.progress.updates + 1}: {sentence.rstrip('.')}; {way_out}."
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """With random chunk lengths, give an update the learning rate of its share of steps (Merity et al. 2017)."""
+        if self.settings.chunk_jitter and self._entered:
+            share = len(self._entered[0].inputs) / self.settings.update_every
+            for group in optimizer.param_groups:  # the schedule sets it anew for the next update
+                group["lr"] *= share
+
+    def on_validation_epoch_start(self) -> None:
+        """Start reading the held-out data, with a state of their own."""
+        self._held_out_state = None
+        self._held_out_loss, self._held_out_tokens = 0.0, 0
+
+    def validation_step(self, batch: Chunk) -> None:
+        """Add one held-out chunk to the sums, each target with the same weight."""
+        loss, self._held_out_state = self._chunk_loss(batch, Preceding(None, self._held_out_state))
+        tokens = self.task.count(batch)
+        self._held_out_loss += loss.item() * tokens
+        self._held_out_tokens += tokens
+
+    def configure_optimizers(self) -> Any:
+        """Return Adam with the schedule of the settings."""
+        optimizer = torch.optim.Adam(self.parameters(), lr=self.settings.learning_rate)
+        scheduler = LambdaLR(optimizer, lambda update: self._learning_rate_factor(update))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _learning_rate_factor(self, update: int) -> float:
+        reductions, settings = self.progress.reductions, self.settings
+        return learning_rate_factor(update, self.total_updates, settings.schedule, settings.warm_up, reductions)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what a continuation needs to be the same run: carried state, random generators, progress."""
+        checkpoint[OWN_STATE] = {
+            "state": self._preceding.state,
+            "inputs": self._preceding.inputs,
+            "resets": self._preceding.resets,
+            "random": random_state(),
+            "progress": self.progress.state_dict(),
+            "history": self.history.state_dict(),
+            "rescue": self._rescue.state_dict(),
+            "settings": self.lasting,
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take back what `on_save_checkpoint` added."""
+        own = checkpoint[OWN_STATE]
+        # Runs of before there was a horizon have no inputs, and those of version 0.1.0 no resets.
+        self._preceding = Preceding(own.get("inputs"), own["state"], own.get("resets"))
+        self._random_state = own["random"]
+        self.progress = Progress.from_state_dict(own["progress"])
+        if "history" in own:  # runs of before there was a history begin one here
+            self.history.load_state_dict(own["history"])
+            self._rescue.load_state_dict(own["rescue"])
+
+    def on_train_start(self) -> None:
+        """Set the generators last, when nothing draws from them any more before the first chunk."""
+        self._preceding = self._preceding.to(self.device)
+        set_random_state(self._random_state)
+
+
+def sequence_training(module: LightningModule) -> SequenceTraining:
+    """Return a module as that of a run; raises TypeError for any other."""
+    if not isinstance(module, SequenceTraining):
+        raise TypeError(f"this callback serves SequenceTraining; it was given {type(module).__name__}")
+    return module
+
+
+def random_state() -> dict[str, Tensor]:
+    """Return the states of torch's generators: "cpu", and "cuda" where there is one."""
+    states = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        states["cuda"] = torch.cuda.get_rng_state()
+    return states
+
+
+def set_random_state(states: dict[str, Tensor]) -> None:
+    """Set torch's generators to what `random_state` returned; those not named stay as they are."""
+    if "cpu" in states:
+        torch.set_rng_state(states["cpu"].cpu())
+    if "cuda" in states and torch.cuda.is_available():
+        torch.cuda.set_rng_state(states["cuda"].cpu())
+
+
+def _name_culprit(model: SequenceModel) -> str:
+    name = first_nonfinite_weights(model)
+    if name is not None:
+        return f"the weights {name} hold NaN or infinity"
+    return "the loss is NaN or infinite while all weights are finite"

@@ -1,0 +1,93 @@
+"""Options of a run, each told once at its field."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import Field, dataclass, field, fields
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from throughtime.errors import ArgumentError
+
+
+@dataclass(frozen=True)
+class Option:
+    """Facts about an option beside its name, type and default.
+
+    Attributes:
+        help: one or more sentences for the command line.
+        low: the lower end of what is allowed.
+        high: the upper end, never allowed itself.
+        closed: whether the lower end itself is allowed.
+        online: whether a run that learns from a stream has a use for it.
+        resumable: whether a continuation may change it; if not, another value makes another run.
+    """
+
+    help: str
+    low: float
+    high: float
+    closed: bool
+    online: bool
+    resumable: bool
+
+    def holds(self, value: float) -> bool:
+        """Return whether a number is in range."""
+        return (self.low <= value if self.closed else self.low < value) and value < self.high
+
+    @property
+    def allowed(self) -> str:
+        """Range in words."""
+        lower = "" if self.low == -math.inf else f"{'at least' if self.closed else 'above'} {self.low:g}"
+        upper = "finite" if self.high == math.inf else f"below {self.high}"
+        return f"it must be {' and '.join(part for part in (lower, upper) if part)}"
+
+
+def option(
+    default: Any,
+    text: str,
+    *,
+    least: float | None = None,
+    above: float = -math.inf,
+    below: float = math.inf,
+    online: bool = True,
+    resumable: bool = False,
+) -> Any:
+    """Declare an option as the field of a settings class.
+
+    Args:
+        default: its value where none is given.
+        text: the help.
+        least: the smallest value that is allowed; None: every value above `above` is.
+        above: where `least` is None, the largest value that is too small.
+        below: the smallest value that is too large.
+        online: whether a run that learns from a stream has a use for it.
+        resumable: whether a continuation may change it.
+    """
+    low = above if least is None else least
+    told = Option(text, low, below, least is not None, online, resumable)
+    return field(default=default, metadata={"option": told})
+
+
+def options(kind: type) -> Iterator[tuple[Field[Any], Any, Option]]:
+    """Yield each option of a settings class: field, type and facts."""
+    hints = get_type_hints(kind)
+    for entry in fields(kind):
+        yield entry, hints[entry.name], entry.metadata["option"]
+
+
+def check_options(settings: Any) -> None:
+    """Check type and range of every option; raise `ArgumentError` for the first misfit."""
+    for entry, hint, told in options(type(settings)):
+        _check(entry.name, getattr(settings, entry.name), hint, told)
+
+
+def _check(name: str, value: Any, hint: Any, told: Option) -> None:
+    if get_origin(hint) is Literal:
+        if value not in get_args(hint):
+            raise ArgumentError(name, f"is {value}", f"it must be one of {', '.join(map(str, get_args(hint)))}")
+        return
+    # bool is an int to Python, and an int serves where a float is meant.
+    fits = {bool: bool, str: str, int: int, float: (int, float)}[hint]
+    if not isinstance(value, fits) or (hint is not bool and isinstance(value, bool)):
+        kind = {bool: "True or False", str: "text", int: "a whole number", float: "a number"}[hint]
+        raise ArgumentError(name, f"is {value!r}", f"it must be {kind}")
+    if hint in (int, float) and not told.holds(value):
+        raise ArgumentError(name, f"is {value}", told.allowed)

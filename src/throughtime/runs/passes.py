@@ -1,0 +1,154 @@
+"""Training in passes over a file, with Lightning's loop."""
+
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, Trainer
+
+from throughtime.data.streams import HELD_OUT_STEPS, ChunkLoader
+from throughtime.errors import RunFolderError
+from throughtime.gradients import CheckpointedBPTT
+from throughtime.layers.base import RecurrentLayer
+from throughtime.records import Baselines, DataRecord, Record
+from throughtime.runs.board import Board
+from throughtime.runs.checkpoints import AsideCheckpointIO
+from throughtime.runs.diagnoses import ROWS, STEPS, Diagnose, Diagnoses
+from throughtime.runs.driver import Driver, Run, Say
+from throughtime.runs.gradient import gradient_method
+from throughtime.runs.interruption import Interruption, stopped_at_once
+from throughtime.runs.model import SequenceModel
+from throughtime.runs.module import OWN_STATE, SequenceTraining
+from throughtime.runs.progress_bar import RunBar
+from throughtime.runs.recorder import Recorder
+from throughtime.runs.sentences import opening_lines, update_phrase
+from throughtime.runs.settings import RunSettings
+from throughtime.runs.tasks.base import FileTask, Material
+
+
+class Passes(Driver):
+    """Training in passes over a file, with a part held out.
+
+    Args:
+        kind: what is predicted.
+        settings: those of the run.
+        diagnose: looks at the gradient's flow; None: nobody does.
+    """
+
+    def __init__(self, kind: type[FileTask], settings: RunSettings, diagnose: Diagnose | None) -> None:
+        self.settings = settings
+        self._kind = kind
+        self._diagnose = diagnose
+        self._material: Material | None = None
+
+    @property
+    def material(self) -> Material:
+        """The data, once they are read."""
+        assert self._material is not None
+        return self._material
+
+    @property
+    def task(self) -> FileTask:
+        """What is predicted, with what it learned from the data."""
+        return self.material.task
+
+    def read(self, state: Mapping[str, Any] | None) -> None:
+        """Read the data and divide them."""
+        self._material = self._kind.prepare(self.settings)
+        self.settings = self.material.settings
+
+    def check_model(self, model: SequenceModel) -> None:
+        """Refuse a memory that is too small for what a segment needs."""
+        method, layers = gradient_method(self.settings.optimization), model.recurrent
+        if isinstance(method, CheckpointedBPTT) and isinstance(layers, RecurrentLayer):
+            told = self.settings.optimization
+            for depth in range(layers.num_layers):
+                method.plan(layers.cell_and_parameters(depth)[0], told.update_every, told.batch_size)
+
+    def data_record(self) -> tuple[DataRecord, Baselines | dict[str, float]]:
+        """Return file, size, digest and targets, and the baselines of the held-out part."""
+        held_out = self.material.held_out
+        data = DataRecord(self.settings.file, held_out.sha256, held_out.bytes, self.task.unit)
+        return data.of_targets(*self.material.targets), held_out.baselines
+
+    def check_data(self, record: Record, folder: Path) -> None:
+        """Raise `RunFolderError` where the file has changed."""
+        if self.material.held_out.sha256 != record.data.sha256:
+            raise RunFolderError(
+                f"FILE {self.settings.file} is not the one {folder} was trained on (its SHA-256 has changed): restore "
+                "it, or start a new run."
+            )
+
+    def lasting_of(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the settings that Lightning's checkpoint carries for us."""
+        return state[OWN_STATE].get("settings", {})
+
+    def train(self, run: Run, checkpoint: Path | None, say: Say) -> Record:
+        """Run Lightning's loop to the end of the last pass."""
+        settings = run.settings.optimization
+        loader = ChunkLoader(
+            self.material.training,
+            settings.update_every,
+            # One pass more than is trained: Lightning would mark an exhausted loader's run as over for good, and it
+            # could not be continued with more epochs.
+            settings.epochs + 1,
+            settings.burn_in,
+            settings.seed if settings.chunk_jitter else None,
+        )
+        updates_per_epoch = loader.chunks_per_pass
+        every = settings.validate_every or updates_per_epoch
+        update = update_phrase(settings, self.material.training.inputs.shape[1])
+        for line in opening_lines(self.task, run.record, str(run.folder), settings.epochs, updates_per_epoch, update):
+            say(line)
+        module = SequenceTraining(
+            self.task, run.model, settings, settings.epochs * updates_per_epoch, run.settings.lasting()
+        )
+        with _quiet_lightning(), Interruption(stopped_at_once(run.folder)) as interruption:
+            recorder = Recorder(run.folder, run.record, updates_per_epoch, every, interruption)
+            bar = RunBar(say, self.task, run.record.baselines, settings.epochs)
+            trainer = Trainer(
+                accelerator=settings.accelerator,
+                devices=1,
+                max_epochs=1,  # an epoch of Lightning's is the whole run: passes through the data are the loader's
+                val_check_interval=every,
+                check_val_every_n_epoch=None,
+                num_sanity_val_steps=0,
+                logger=False,
+                enable_checkpointing=False,
+                enable_model_summary=False,
+                plugins=[AsideCheckpointIO()],
+                callbacks=[recorder, bar, *self._watchers(run)],
+                default_root_dir=run.folder,
+            )
+            held_out = ChunkLoader(self.material.held_out.streams, HELD_OUT_STEPS)
+            trainer.fit(module, loader, held_out, ckpt_path=checkpoint, weights_only=True)
+        return recorder.record
+
+    def _watchers(self, run: Run) -> list[Callback]:
+        """Return the callbacks that look at the gradient in more detail, where the settings ask for them."""
+        settings, watchers = run.settings.optimization, list[Callback]()
+        if self._diagnose is not None:
+            chunk = self.material.held_out.windows(STEPS, ROWS)
+            watchers.append(Diagnoses(run.folder, self.task, self._diagnose, chunk, settings.diagnose_every))
+        if settings.tensorboard:
+            watchers.append(Board(run.folder))
+        return watchers
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Keep Lightning's banners, advice and warnings off the terminal."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"lightning\.")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

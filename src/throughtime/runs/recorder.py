@@ -1,0 +1,128 @@
+"""Callback that keeps the run folder up to date and ends the run."""
+
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from throughtime.cells.base import check_size
+from throughtime.errors import NonFiniteError
+from throughtime.records import CHECKPOINT, Outcome, Record, write_metrics, write_record
+from throughtime.runs.checkpoints import save_weights
+from throughtime.runs.interruption import InterruptedRunError, Interruption
+from throughtime.runs.module import SequenceTraining, sequence_training
+from throughtime.training.rescue import first_nonfinite_weights
+
+
+class Recorder(Callback):
+    """Writer of weights, checkpoint, metrics and record after each validation.
+
+    Args:
+        folder: the run folder.
+        record: what `record.json` holds so far.
+        updates_per_epoch: updates in one pass through the data.
+        validate_every: updates between validations.
+        interruption: polled after each update.
+    """
+
+    def __init__(
+        self, folder: Path, record: Record, updates_per_epoch: int, validate_every: int, interruption: Interruption
+    ) -> None:
+        check_size("updates_per_epoch", updates_per_epoch, 1)
+        check_size("validate_every", validate_every, 1)
+        self.folder = folder
+        self.record = record
+        self.outcome = Outcome.STARTED
+        self._updates_per_epoch = updates_per_epoch
+        self._validate_every = validate_every
+        self._interruption = interruption
+        self._began = self._mark = self._batch_began = time.perf_counter()
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock; end at once where a run died between its last checkpoint and its last record."""
+        self._began = self._mark = time.perf_counter()
+        module = sequence_training(pl_module)
+        if module.progress.updates >= module.total_updates:
+            self._stop(trainer, Outcome.FINISHED)
+            self._write_numbers(module, self.outcome)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Note when the update began."""
+        self._batch_began = time.perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """End the run where it is over (Lightning then validates once more), or where it was interrupted."""
+        module = sequence_training(pl_module)
+        module.progress.window.seconds += time.perf_counter() - self._batch_began
+        self._tick(module)
+        if module.progress.updates >= module.total_updates:
+            self._stop(trainer, Outcome.FINISHED)
+        elif self._out_of_time(module):
+            self._stop(trainer, Outcome.OUT_OF_TIME)
+        # Where a validation is due, the interruption waits for it: a checkpoint from between would skip it.
+        elif self._interruption.requested and module.progress.updates % self._validate_every:
+            self._interrupt(trainer, module)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write everything; the weights only when this is the best validation so far."""
+        module = sequence_training(pl_module)
+        loss = module.held_out_loss
+        _check_finite(module, loss, self.folder)
+        self._tick(module)
+        progress = module.progress
+        learning_rate = trainer.optimizers[0].param_groups[0]["lr"]
+        if progress.note_validation(loss, progress.updates / self._updates_per_epoch, learning_rate):
+            save_weights(self.folder, module.model)
+        if module.settings.patience and progress.stale >= module.settings.patience:
+            self._stop(trainer, Outcome.NO_IMPROVEMENT)
+        self._save(trainer, module, self.outcome)
+        if self._interruption.requested and not trainer.should_stop:
+            self._interrupt(trainer, module)
+
+    def _save(self, trainer: Trainer, module: SequenceTraining, outcome: Outcome) -> None:
+        # After the weights, so that a checkpoint never claims a best model that is not on disk.
+        trainer.save_checkpoint(self.folder / CHECKPOINT)
+        self._write_numbers(module, outcome)
+
+    def _write_numbers(self, module: SequenceTraining, outcome: Outcome) -> None:
+        write_metrics(self.folder, module.progress.rows)
+        module.history.write(self.folder)
+        self.record = self.record.after(outcome, module.progress.results(self._updates_per_epoch))
+        write_record(self.folder, self.record)
+
+    def _interrupt(self, trainer: Trainer, module: SequenceTraining) -> None:
+        self._save(trainer, module, Outcome.INTERRUPTED)
+        raise InterruptedRunError(
+            f"Interrupted after update {module.progress.updates} of {module.total_updates}; everything is saved; go on "
+            f"with: throughtime train --resume {self.folder}"
+        )
+
+    def _stop(self, trainer: Trainer, outcome: Outcome) -> None:
+        if not trainer.should_stop:
+            self.outcome = outcome
+        trainer.should_stop = True
+
+    def _out_of_time(self, module: SequenceTraining) -> bool:
+        limit = module.settings.max_minutes * 60
+        return bool(limit) and time.perf_counter() - self._began >= limit
+
+    def _tick(self, module: SequenceTraining) -> None:
+        now = time.perf_counter()
+        module.progress.seconds += now - self._mark
+        self._mark = now
+
+
+def _check_finite(module: SequenceTraining, loss: float, folder: Path) -> None:
+    name = first_nonfinite_weights(module.model)
+    found = f"the weights {name} hold NaN or infinity" if name is not None else f"the validation loss is {loss}"
+    if name is None and math.isfinite(loss):
+        return
+    kept = "keeps the last good checkpoint" if (folder / CHECKPOINT).exists() else "holds no checkpoint yet"
+    raise NonFiniteError(
+        f"After update {module.progress.updates} {found}; {folder} {kept}; a smaller `learning_rate` or `clip_norm` "
+        "keeps the numbers in range."
+    )

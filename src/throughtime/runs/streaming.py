@@ -1,0 +1,261 @@
+"""Training along a stream, in memory that does not grow."""
+
+import io
+import math
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from throughtime.clipping import ClipReport
+from throughtime.errors import RunFolderError
+from throughtime.online import OnlineLearner
+from throughtime.records import (
+    CHECKPOINT,
+    Baselines,
+    DataRecord,
+    MetricsRow,
+    Outcome,
+    Record,
+    Results,
+    baselines_of,
+    read_metrics,
+    write_aside,
+    write_metrics,
+    write_record,
+)
+from throughtime.runs.checkpoints import save_weights
+from throughtime.runs.driver import Driver, Run, Say
+from throughtime.runs.gradient import gradient_method
+from throughtime.runs.interruption import Interruption, stopped_at_once
+from throughtime.runs.model import SequenceModel
+from throughtime.runs.settings import OptimizationSettings, RunSettings
+from throughtime.runs.tasks.base import Event, StreamTask
+
+SAVE_EVERY, SAY_EVERY = 20.0, 5.0
+"""Seconds between two checkpoints, and between two lines for the user."""
+
+
+@dataclass
+class Tally:
+    """Sums since the last line, or since the beginning: events, losses of model and guesses, updates, seconds."""
+
+    events: int = 0
+    loss: float = 0.0
+    guesses: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+    updates: int = 0
+    norm: float = 0.0
+    clipped: int = 0
+
+    def note_update(self, report: ClipReport) -> None:
+        """Count one update."""
+        self.updates += 1
+        self.norm += report.total_norm
+        self.clipped += report.clipped
+
+    def add(self, loss: float, guesses: tuple[float, ...]) -> None:
+        """Count one event."""
+        self.events += 1
+        self.loss += loss
+        before = self.guesses or [0.0] * len(guesses)
+        self.guesses = [total + guess for total, guess in zip(before, guesses, strict=True)]
+
+    def mean(self) -> tuple[float, list[float]]:
+        """Return the mean loss of the model per event, and those of the guesses."""
+        events = max(1, self.events)
+        return self.loss / events, [total / events for total in self.guesses]
+
+
+class Streaming(Driver):
+    """Training along a stream, with an online learner.
+
+    Args:
+        kind: what is predicted.
+        settings: those of the run.
+        follow: when the source ends, wait for it to grow.
+    """
+
+    def __init__(self, kind: type[StreamTask], settings: RunSettings, follow: bool) -> None:
+        self._task = kind.fit(settings)
+        self.settings = self._task.settled(settings)
+        self._source = settings.file  # as it was named, so that an error names it so
+        self._follow = follow
+        self._pieces: Iterator[Iterable[Any]] = iter(())
+
+    @property
+    def task(self) -> StreamTask:
+        """What is predicted, with where it stands in the stream."""
+        return self._task
+
+    def read(self, state: Mapping[str, Any] | None) -> None:
+        """Open the stream where the run stands."""
+        if state is not None:
+            self.task.load_stream_state(dict(state))
+        self._pieces = self._task.open(self._source, self._follow)
+
+    def check_model(self, model: SequenceModel) -> None:
+        """Refuse a model that the gradient method cannot serve."""
+        self._learner(model).prepare(self.task.example())
+
+    def data_record(self) -> tuple[DataRecord, Baselines | dict[str, float]]:
+        """Return what is known before anything has come: every guess is as bad as the worst."""
+        worst = self.task.worst_guess
+        return DataRecord(self.settings.file, "", 0, self.task.unit), baselines_of(
+            dict.fromkeys(self.task.guesses, worst)
+        )
+
+    def check_data(self, record: Record, folder: Path) -> None:
+        """Accept any source: a stream goes on with what comes."""
+
+    def lasting_of(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the settings that a checkpoint keeps."""
+        return state.get("settings", {})
+
+    def train(self, run: Run, checkpoint: Path | None, say: Say) -> Record:
+        """Learn until the stream ends, the user stops it, or the time is over."""
+        online = _Online(run, self.task, self._learner(run.model), say)
+        if checkpoint is not None:
+            online.take_up(torch.load(checkpoint, weights_only=True))
+        told = run.settings.optimization
+        for line in self.task.stream_opening_lines(run.record, str(run.folder), told.update_every):
+            say(line)
+        with Interruption(stopped_at_once(run.folder)) as interruption:
+            outcome = online.run(self._pieces, interruption)
+            online.save(outcome)
+        for line in self.task.stream_closing_lines(online.record):
+            say(line)
+        return online.record
+
+    def _learner(self, model: SequenceModel) -> OnlineLearner:
+        told = self.settings.optimization
+        optimizer = torch.optim.Adam(model.parameters(), lr=told.learning_rate)
+        # The layers have the method too, for the record; the learner is told of it by itself.
+        method = gradient_method(told)
+        return OnlineLearner(
+            model, self.task.step_loss, optimizer, method, told.update_every, clip=told.clip_norm or None
+        )
+
+
+class _Online:
+    """A run along a stream, under way."""
+
+    def __init__(self, run: Run, task: StreamTask, learner: OnlineLearner, say: Say) -> None:
+        self.record = run.record
+        self._run, self._task, self._learner, self._say = run, task, learner, say
+        self._rows: list[MetricsRow] = []
+        self._whole, self._recent = Tally(), Tally()
+
+    @property
+    def _told(self) -> OptimizationSettings:
+        return self._run.settings.optimization
+
+    def run(self, pieces: Iterator[Iterable[Any]], interruption: Interruption) -> Outcome:
+        """Learn, with a line every few seconds and a checkpoint now and then; return why it ended."""
+        limit = self._told.max_minutes * 60 or math.inf
+        said = saved = time.monotonic()
+
+        def over() -> bool:
+            return interruption.requested or self._whole.seconds + time.monotonic() - said >= limit
+
+        for piece in pieces:
+            for raw in piece:
+                self._read(raw)
+                now = time.monotonic()
+                if now - said >= SAY_EVERY:
+                    self._report(now - said)
+                    said = now
+                if now - saved >= SAVE_EVERY:
+                    self.save(Outcome.STARTED)
+                    saved = now
+                if over():
+                    break
+            if over():
+                self._report(time.monotonic() - said)
+                return Outcome.INTERRUPTED if interruption.requested else Outcome.OUT_OF_TIME
+        self._report(time.monotonic() - said)
+        return Outcome.FINISHED
+
+    def _read(self, raw: Any) -> None:
+        """Predict what comes next from what came before, learn it, and count it."""
+        event = self._task.take(raw)
+        if event is not None:
+            self._learn(event)
+
+    def _learn(self, event: Event) -> None:
+        updates = self._learner.updates
+        reset = torch.ones(len(event.inputs), dtype=torch.bool) if event.reset else None
+        step = self._learner.step(event.inputs, event.target, reset)
+        if self._learner.updates > updates and self._learner.clipping is not None:
+            self._recent.note_update(self._learner.clipping)
+        if step.loss is not None:
+            for tally in (self._whole, self._recent):
+                tally.add(float(step.loss), event.guesses)
+
+    def _report(self, seconds: float) -> None:
+        """Write a line for the user and one for metrics.csv, of the events since the last."""
+        self._whole.seconds += seconds
+        recent = self._recent
+        if not recent.events:
+            return
+        loss, guesses = recent.mean()
+        rate = recent.events / max(seconds, 1e-9)
+        baselines = baselines_of(dict(zip(self._task.guesses, guesses, strict=True)))
+        self.record = replace(self.record, baselines=baselines)
+        self._say(self._task.stream_line(self._whole.events, loss, baselines, rate))
+        updates = max(1, recent.updates)
+        self._rows.append(
+            MetricsRow(
+                update=self._learner.updates,
+                epoch=0.0,
+                train_loss=loss,
+                validation_loss=loss,
+                learning_rate=self._told.learning_rate,
+                gradient_norm=recent.norm / updates,
+                clipped=recent.clipped / updates,
+                tokens_per_second=rate,
+                seconds=self._whole.seconds,
+            )
+        )
+        self._recent = Tally()
+
+    def save(self, outcome: Outcome) -> None:
+        """Write weights, checkpoint, metrics and record, each aside and renamed."""
+        best = min((row.train_loss for row in self._rows), default=None)
+        latest = self._rows[-1] if self._rows else None
+        results = Results(
+            updates=self._learner.updates,
+            best_validation_loss=best,
+            best_update=next((row.update for row in self._rows if row.train_loss == best), 0),
+            last_validation_loss=None if latest is None else latest.train_loss,
+            tokens_per_second=self._whole.events / max(self._whole.seconds, 1e-9),
+            seconds=self._whole.seconds,
+        )
+        data = replace(self.record.data.of_targets(self._task.taken, 0), bytes=self._task.taken)
+        self.record = replace(self.record, data=data).after(outcome, results)
+        content = io.BytesIO()
+        torch.save(self._state(), content)
+        folder = self._run.folder
+        write_aside(folder / CHECKPOINT, content.getvalue())
+        save_weights(folder, self._run.model)
+        write_metrics(folder, self._rows)
+        write_record(folder, self.record)
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "learner": self._learner.state_dict(),
+            "whole": vars(self._whole),
+            "settings": self._run.settings.lasting(),
+            **self._task.stream_state(),
+        }
+
+    def take_up(self, state: dict[str, Any]) -> None:
+        """Continue from a checkpoint, whose part of the task `Streaming.read` has loaded."""
+        self._learner.load_state_dict(state["learner"])
+        self._whole = Tally(**self._task.tally_state(state["whole"]))
+        with suppress(RunFolderError):  # a run that was stopped before its first line has no metrics
+            self._rows = read_metrics(self._run.folder)

@@ -1,0 +1,146 @@
+"""The task `stream`: the next byte of a source that is read while it comes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from throughtime.data.counting import Counting
+from throughtime.runs.settings import RunSettings
+from throughtime.runs.tasks.base import Event, StreamTask
+from throughtime.runs.tasks.symbols import SymbolSettings, SymbolTask
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from throughtime.data.text import TextVocabulary
+    from throughtime.records import Record
+    from throughtime.runs.tasks.base import BaselinesOf
+
+ALPHABET = 256
+
+
+class Stream(SymbolTask, StreamTask):
+    """Task of the next byte of a file, a growing file or standard input."""
+
+    name: ClassVar[str] = "stream"
+    guesses: ClassVar[tuple[str, ...]] = ("uniform", "unigram", "bigram")
+
+    def __init__(self, vocabulary: TextVocabulary, given: SymbolSettings) -> None:
+        super().__init__(vocabulary, given)
+        self._counting, self._last, self._taken = Counting(), -1, 0
+
+    @classmethod
+    def fit(cls, settings: RunSettings) -> Self:
+        """Return the task for all 256 bytes."""
+        from throughtime.data.text import TextVocabulary
+
+        given = settings.task if isinstance(settings.task, SymbolSettings) else SymbolSettings()
+        return cls(TextVocabulary("bytes", tuple(range(ALPHABET))), replace(given, units="bytes"))
+
+    def settled(self, settings: RunSettings) -> RunSettings:
+        """Return the settings with units of bytes and the full path of the file."""
+        from throughtime.data.bytestream import STANDARD_INPUT
+
+        file = settings.file if settings.file == STANDARD_INPUT else str(Path(settings.file).resolve())
+        return replace(settings, file=file, task=self.given)
+
+    def open(self, file: str, follow: bool) -> Iterator[bytes]:
+        """Return the bytes of a file from where it was left, or of standard input from what comes next."""
+        from throughtime.data.bytestream import STANDARD_INPUT, ByteStream
+
+        return ByteStream(file, follow, 0 if file == STANDARD_INPUT else self._taken).pieces()
+
+    def example(self) -> Tensor:
+        """Return a byte as it enters the model."""
+        import torch
+
+        return torch.tensor([0])
+
+    def take(self, raw: int) -> Event | None:
+        """Take the next byte; the first has none before it to be predicted from."""
+        import torch
+
+        before, self._last = self._last, raw
+        self._taken += 1
+        counted = self._counting.losses(raw)
+        if before < 0:
+            return None
+        return Event(torch.tensor([before]), torch.tensor([raw]), (math.log(ALPHABET), *counted))
+
+    @property
+    def taken(self) -> int:
+        """All bytes of the stream so far."""
+        return self._taken
+
+    @property
+    def worst_guess(self) -> float:
+        """The same chance for every byte."""
+        return math.log(ALPHABET)
+
+    def step_loss(self, output: Tensor, target: Tensor) -> Tensor:
+        """Return -ln p of a byte, in nats."""
+        from torch.nn.functional import cross_entropy
+
+        return cross_entropy(output, target)
+
+    def stream_state(self) -> dict[str, Any]:
+        """Return the counts and the latest byte."""
+        return {"counting": self._counting.state(), "last": self._last, "taken": self._taken}
+
+    def load_stream_state(self, state: dict[str, Any]) -> None:
+        """Go on from `stream_state`; version 0.1.0 kept the bytes that were taken in its tally, all but the first."""
+        self._counting.restore(state["counting"])
+        self._last = state["last"]
+        self._taken = state["taken"] if "taken" in state else state["whole"]["bytes"] + (self._last >= 0)
+
+    def tally_state(self, state: dict[str, Any]) -> dict[str, Any]:
+        """Return a tally in today's form; that of version 0.1.0 names the sums of the guesses."""
+        if "bytes" not in state:
+            return state
+        kept = {name: value for name, value in state.items() if name not in ("bytes", "single", "pairs")}
+        guesses = [state["bytes"] * math.log(ALPHABET), state["single"], state["pairs"]]
+        return {**kept, "events": state["bytes"], "guesses": guesses}
+
+    def stream_line(self, read: int, loss: float, baselines: BaselinesOf, rate: float) -> str:
+        """Return the line about the latest bytes."""
+        from throughtime.records import named
+
+        levels = named(baselines)
+        return (
+            f"{read:>12,} bytes   {loss:.3f} nats a byte   counting bytes {levels['unigram']:.3f}, pairs "
+            f"{levels['bigram']:.3f}   {rate:,.0f} bytes/s"
+        )
+
+    def stream_opening_lines(self, record: Record, run: str, update_every: int) -> list[str]:
+        """Return the lines that a run begins with."""
+        from throughtime.wording import plural
+
+        source = "standard input" if record.data.file == "-" else record.data.file
+        return [
+            f"Stream  {source}, byte by byte; each is predicted before it is learned, so no text is held out",
+            f"Model   {record.model.parameters:,} parameters, {record.machine['gradient']}, an update every "
+            f"{plural(update_every, 'byte')}",
+            f"Run     {run}; Ctrl-C saves and stops, throughtime train --resume {run} goes on",
+            "",
+        ]
+
+    def stream_closing_lines(self, record: Record) -> list[str]:
+        """Return the lines that say how well the latest bytes were predicted."""
+        from throughtime.report.losses import OUTCOMES, both
+        from throughtime.wording import plural
+
+        results, levels = record.results, record.levels
+        ended = OUTCOMES[record.outcome]
+        lines = ["", f"Done    {plural(record.data.bytes, 'byte')} in {results.seconds:.0f} s, {ended}"]
+        loss = results.last_validation_loss
+        if loss is not None:
+            better = "better" if loss < levels["bigram"] else "not better"
+            lines.append(
+                f"Result  {both(loss)} a byte on the last of them: {better} than counting pairs "
+                f"({levels['bigram']:.3f} nats); single bytes {levels['unigram']:.3f}, chance {levels['uniform']:.3f}"
+            )
+        return lines

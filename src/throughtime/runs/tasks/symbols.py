@@ -1,0 +1,219 @@
+"""Prediction of symbols: what texts and streams of bytes share."""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
+
+from throughtime.errors import InputFileError
+from throughtime.runs.options import option
+from throughtime.runs.settings import ModelSettings, TaskSettings
+from throughtime.runs.tasks.base import Data, Metric, Task
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    from throughtime.data.streams import Chunk
+    from throughtime.data.text import TextFile, TextVocabulary
+    from throughtime.records import Record
+    from throughtime.runs.tasks.base import BaselinesOf
+
+
+@dataclass(frozen=True)
+class SymbolSettings(TaskSettings):
+    """Options of texts and streams of bytes."""
+
+    units: Literal["characters", "bytes"] = option("characters", "What the model reads and predicts one at a time.")
+    encoding: str = option("utf-8", "How the bytes of the file spell characters.", online=False)
+    embedding_size: int = option(0, "Size of the vector a symbol is turned into; 0: as `hidden_size`.", least=0)
+
+
+class SymbolTask(Task, ABC):
+    """Task of the next symbol: embedding, linear readout, cross-entropy in nats.
+
+    Args:
+        vocabulary: the symbols that the model knows.
+        given: the settings of the task.
+    """
+
+    settings: ClassVar[type[TaskSettings]] = SymbolSettings
+    loss_name: ClassVar[str] = "cross-entropy"
+    loss_unit: ClassVar[str] = "nats"
+
+    def __init__(self, vocabulary: TextVocabulary, given: SymbolSettings) -> None:
+        self.vocabulary = vocabulary
+        self.given = given
+
+    @property
+    def unit(self) -> str:
+        """What is predicted one at a time: "character" or "byte"."""
+        return self.vocabulary.units.removesuffix("s")
+
+    @classmethod
+    def from_record(cls, record: Record) -> Self:
+        """Return the task with the vocabulary of a run."""
+        from throughtime.data.text import TextVocabulary
+
+        units = "bytes" if record.data.units == "bytes" else "characters"
+        vocabulary = TextVocabulary(units, tuple(map(ord, record.data.vocabulary)))
+        return cls(vocabulary, SymbolSettings(units, record.data.encoding, record.model.embedding_size))
+
+    def recorded(self, record: Record) -> Record:
+        """Return the record with the vocabulary, how the file is read, and the size of the embedding."""
+        data = replace(
+            record.data,
+            units=self.vocabulary.units,
+            encoding=self.given.encoding,
+            vocabulary="".join(map(chr, self.vocabulary.code_points)),
+        )
+        return replace(record, data=data, model=replace(record.model, embedding_size=self.given.embedding_size))
+
+    def input_size(self, model: ModelSettings) -> int:
+        """Return the size of the embedding."""
+        return self.given.embedding_size or model.hidden_size
+
+    def entry(self, model: ModelSettings) -> tuple[str, nn.Module]:
+        """Return the embedding of symbol numbers [time, batch]."""
+        from torch import nn
+
+        return "embedding", nn.Embedding(len(self.vocabulary), self.input_size(model))
+
+    def readout(self, model: ModelSettings) -> nn.Module:
+        """Return the affine map to the logits [time, batch, vocabulary] of the symbol after each."""
+        from torch import nn
+
+        return nn.Linear(model.hidden_size, len(self.vocabulary))
+
+    def loss(self, outputs: Tensor, chunk: Chunk) -> Tensor:
+        """Return the mean cross-entropy in nats per symbol."""
+        from throughtime.losses import cross_entropy
+
+        return cross_entropy(outputs, chunk.targets, mask=chunk.mask)
+
+    def rows(self, outputs: Tensor, chunk: Chunk) -> Iterator[dict[str, int | float | str]]:
+        """Yield place, symbol and cost in nats of each symbol that counts."""
+        from torch.nn.functional import cross_entropy
+
+        costs = cross_entropy(outputs.movedim(-1, 1), chunk.targets, reduction="none").tolist()
+        for step, numbers in enumerate(chunk.targets.tolist()):
+            for stream, number in enumerate(numbers):
+                if chunk.mask is None or chunk.mask[step, stream]:
+                    symbol = self.vocabulary.decode([number]).decode("utf-8", "backslashreplace")
+                    yield {"step": step, "stream": stream, self.unit: symbol, "nats": costs[step][stream]}
+
+    def samples(
+        self, model: nn.Module, prompt: str, length: int, temperature: float, generator: torch.Generator
+    ) -> Iterator[str]:
+        """Return the prompt and the text that the model writes, in pieces."""
+        from throughtime.runs.tasks.sampling import encode_prompt, sample, written
+
+        numbers = sample(model, encode_prompt(self.vocabulary, prompt), length, temperature, generator)
+        return written(self.vocabulary, prompt, numbers)
+
+    def read_known(self, name: str, skip_unknown: bool) -> tuple[TextFile, NDArray[np.int32], int]:
+        """Read a text for a model that has been trained.
+
+        Returns:
+            The file, the numbers of its symbols, and how many symbols were left out.
+
+        Raises:
+            InputFileError: the file cannot be read, or holds symbols that the model never saw, without `skip_unknown`.
+        """
+        from throughtime.data.text import read_file, text_symbols
+        from throughtime.wording import plural
+
+        file = read_file(name)
+        symbols = text_symbols(file, self.vocabulary.units, self.given.encoding)
+        unknown = self.vocabulary.unknown(symbols)
+        if unknown.any() and not skip_unknown:
+            raise InputFileError(
+                f"FILE {file.name} holds {plural(int(unknown.sum()), self.unit)} that the model never saw in training: "
+                f"{self.vocabulary.describe(symbols[unknown])}; `skip_unknown` leaves them out."
+            )
+        return file, self.vocabulary.encode(symbols[~unknown]), int(unknown.sum())
+
+    def read(self, file: str, *, skip_unknown: bool = False, validation: float | None = None) -> Data:
+        """Read a text for a model that has been trained; see `Task.read`."""
+        from throughtime.data.text import split
+        from throughtime.wording import plural
+
+        found, codes, unknown = self.read_known(file, skip_unknown)
+        if validation is not None:
+            codes = split(codes, validation)[1]
+        if len(codes) < 2:
+            raise InputFileError(
+                f"FILE {found.name} is too short: it has {plural(len(codes), f'known {self.unit}')}, and it takes 2 to "
+                "predict one; give a longer file."
+            )
+        left_out = f", {plural(unknown, 'unknown one')} left out" if unknown else ""
+        data = self.data(found, codes)
+        first = f"Text    {found.name}: {plural(len(codes), self.unit)}{left_out}"
+        return replace(data, lines=[first, *self.baseline_lines(data.baselines)])
+
+    def data(self, file: TextFile, codes: NDArray[np.int32]) -> Data:
+        """Return a text, at least two symbols of it, in the form that the model predicts."""
+        import math
+        from functools import partial
+
+        from throughtime.data.entropies import bigram_entropy, unigram_entropy
+        from throughtime.data.streams import held_out_streams, windows
+        from throughtime.records import Baselines
+
+        baselines = Baselines(math.log(len(self.vocabulary)), unigram_entropy(codes), bigram_entropy(codes))
+        streams = held_out_streams(codes)
+        return Data(file.name, file.sha256, len(file.content), streams, partial(windows, codes), baselines)
+
+    def said(self, loss: float) -> str:
+        """Return a loss in nats and in bits."""
+        from throughtime.report.losses import both
+
+        return both(loss)
+
+    def said_in_bar(self, loss: float) -> str:
+        """Return a loss in nats and in bits, shorter."""
+        from throughtime.report.losses import bits
+
+        return f"{loss:.3f} nats = {bits(loss):.3f} bits/{'char' if self.unit == 'character' else self.unit}"
+
+    def said_beside(self, baselines: BaselinesOf) -> str:
+        """Return the two entropies that count."""
+        from throughtime.records import named
+
+        levels = named(baselines)
+        return f"bigram {levels['bigram']:.3f}  unigram {levels['unigram']:.3f}"
+
+    def opening_lines(self, record: Record) -> list[str]:
+        """Return the lines that say what was read and what guessing without a memory costs on it."""
+        from throughtime.wording import plural
+
+        data = record.data
+        return [
+            f"Text    {data.file}: {data.bytes:,} bytes, vocabulary of {plural(len(data.vocabulary), self.unit)}; "
+            f"{data.training_symbols:,} to train on, {data.held_out_symbols:,} held out",
+            *self.baseline_lines(record.baselines),
+        ]
+
+    def baseline_lines(self, baselines: BaselinesOf) -> list[str]:
+        """Return the lines that say what the best guess without a memory costs."""
+        from throughtime.records import named
+        from throughtime.report.losses import both
+
+        levels = named(baselines)
+        rows = [
+            ("from frequencies alone (unigram entropy)", levels["unigram"]),
+            (f"from the last {self.unit} alone (bigram entropy)", levels["bigram"]),
+        ]
+        heads = ["Guess   ", "        "]
+        return [f"{head}{name:<52}{both(loss)} per {self.unit}" for head, (name, loss) in zip(heads, rows, strict=True)]
+
+    def result_lines(self, metrics: Sequence[Metric], baselines: BaselinesOf) -> list[str]:
+        """Return the sentence on a loss: how far it is from the nearer entropy, and what that shows."""
+        from throughtime.report.losses import verdict_parts
+
+        figures, meaning = verdict_parts(metrics[0].value, baselines, self.vocabulary.units)
+        return [f"Result  {figures}:", f"        {meaning}."]

@@ -1,0 +1,64 @@
+"""The task `text`: the next character or byte of a file, the end of which is held out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from throughtime.runs.settings import RunSettings
+from throughtime.runs.tasks.base import FileTask, Material
+from throughtime.runs.tasks.symbols import SymbolSettings, SymbolTask
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from throughtime.data.text import TextFile
+
+
+class Text(SymbolTask, FileTask):
+    """Task of the next symbol of a text, read in contiguous streams."""
+
+    name: ClassVar[str] = "text"
+
+    @classmethod
+    def fit(cls, settings: RunSettings) -> Self:
+        """Return the task with the vocabulary of a file."""
+        return cls._of(settings)[0]
+
+    @classmethod
+    def prepare(cls, settings: RunSettings) -> Material:
+        """Read, encode and split the text of a run.
+
+        Raises:
+            InputFileError: the file cannot be read, is not text, or is too short.
+            ArgumentError: chunk or batch do not fit into the text.
+        """
+        from pathlib import Path
+
+        from throughtime.data.streams import training_streams, workable_batch_size
+        from throughtime.data.text import SHIPPED_TEXT, split
+
+        task, file, codes = cls._of(settings)
+        training, held_out = split(codes, settings.data.validation)
+        told = settings.optimization
+        batch_size = workable_batch_size(len(training), told.update_every, told.batch_size, told.burn_in)
+        # What was chosen for this text is written down, so that a later version that chooses otherwise can go on.
+        chosen = replace(
+            settings,
+            file=settings.file if settings.file == SHIPPED_TEXT else str(Path(settings.file).resolve()),
+            optimization=replace(told, batch_size=batch_size),
+        )
+        streams = training_streams(training, batch_size)
+        return Material(task, chosen, streams, task.data(file, held_out), (len(training), len(held_out)))
+
+    @classmethod
+    def _of(cls, settings: RunSettings) -> tuple[Self, TextFile, NDArray[np.int32]]:
+        """Read the text of a run and number its symbols."""
+        from throughtime.data.text import TextVocabulary, read_file, text_symbols
+
+        given = settings.task if isinstance(settings.task, SymbolSettings) else SymbolSettings()
+        file = read_file(settings.file)
+        symbols = text_symbols(file, given.units, given.encoding)
+        vocabulary = TextVocabulary.of(symbols, given.units)
+        return cls(vocabulary, given), file, vocabulary.encode(symbols)

@@ -1,0 +1,41 @@
+"""What the tests of whole runs share."""
+
+import os
+import signal
+from dataclasses import replace
+
+from throughtime.data.text import TextVocabulary
+from throughtime.runs import module as training_module
+from throughtime.runs.tasks import Text
+from throughtime.runs.tasks.symbols import SymbolSettings
+
+
+def silent(line):
+    """The lines for the user are not looked at here."""
+
+
+def alphabet(size, embedding_size=0):
+    """A task of so many symbols."""
+    return Text(TextVocabulary("bytes", tuple(range(size))), SymbolSettings("bytes", embedding_size=embedding_size))
+
+
+def with_options(settings, **changes):
+    """The settings with other options of the optimization."""
+    return replace(settings, optimization=replace(settings.optimization, **changes))
+
+
+def at_update(monkeypatch, update, action):
+    """Do something in the forward pass of one update of the process, counted from 1."""
+    real = training_module.SequenceTraining.training_step
+
+    def step(self, batch):
+        if self.progress.updates + 1 == update:
+            action(self)
+        return real(self, batch)
+
+    monkeypatch.setattr(training_module.SequenceTraining, "training_step", step)
+
+
+def press_ctrl_c(module):
+    """As a user does."""
+    os.kill(os.getpid(), signal.SIGINT)
