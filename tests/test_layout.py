@@ -133,8 +133,8 @@ PUBLIC = {
     "kernels": "Kernel describe",
     "losses": "bernoulli cross_entropy sequence_loss softmax_squared_error squared_error",
     "online": "OnlineLearner OnlineStep",
-    "diagnosis": """GradientFlow Suggestion TransientGrowth Verdict activations_of floss flossing_loss gradient_flow judge
-        lyapunov_exponents lyapunov_of spectrum_of transient_growth units_of""",
+    "diagnosis": """GradientFlow Suggestion TransientGrowth Verdict activations_of floss flossing_loss gradient_flow
+        judge lyapunov_exponents lyapunov_of spectrum_of transient_growth units_of""",
     "verification": "GradientCheck Place TensorCheck verify_gradients",
     "training": "GradientMonitor",
     # Moved: from throughtime.gradients.
