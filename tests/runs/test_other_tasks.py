@@ -16,7 +16,7 @@ from throughtime.errors import ArgumentError, UnsupportedError
 from throughtime.records import read_metrics, read_record
 from throughtime.report import report_of_run
 from throughtime.report.exhibit import Section
-from throughtime.runs import tasks
+from throughtime.runs import choice, tasks
 from throughtime.runs.checkpoints import load_run
 from throughtime.runs.choice import groups, kind_of, settings_from
 from throughtime.runs.config import read_config
@@ -236,6 +236,13 @@ def test_an_export_makes_its_settings_options_and_its_name_a_choice(exported):
         settings_from({"file": "7", "task": "regress", "embedding_size": 3})
     with pytest.raises(ArgumentError, match="task is regress; those that learn online are stream"):
         settings_from({"file": "7", "task": "regress", "online": True})
+
+
+def test_without_a_name_the_usual_task_is_meant_wherever_the_others_are_exported(monkeypatch):
+    monkeypatch.setattr(choice, "kinds", lambda: [Regress, tasks.Stream, tasks.Text])
+    assert kind_of(RunSettings("7")) is tasks.Text
+    assert kind_of(RunSettings("7", task=RegressSettings())) is Regress
+    assert kind_of(RunSettings("7", optimization=OptimizationSettings(online=True))) is tasks.Stream
 
 
 def test_the_commands_serve_it_from_its_export_alone(exported, tmp_path, capsys):
