@@ -13,7 +13,7 @@ from torch import nn
 from throughtime.commands.main import main
 from throughtime.data.streams import Chunk, Streams
 from throughtime.errors import ArgumentError, UnsupportedError
-from throughtime.records import read_metrics, read_record
+from throughtime.records import UPDATES, UpdateRow, read_metrics, read_record, read_table
 from throughtime.report import report_of_run
 from throughtime.report.exhibit import Section
 from throughtime.runs import choice, tasks
@@ -179,6 +179,26 @@ def test_a_series_is_predicted_as_if_it_were_alone(settings, tmp_path):
     series = _series("9")
     for one, row in zip(series, _rows(task, model, series), strict=True):
         assert row == pytest.approx(_rows(task, model, [one])[0], rel=1e-5, abs=1e-6)
+
+
+class Tripled(Regress):
+    """Trains on three times its loss."""
+
+    def objective(self, outputs, chunk):
+        return 3 * self.loss(outputs, chunk)
+
+
+def test_training_minimises_the_objective_and_validations_report_the_loss(settings, tmp_path):
+    _untouched(settings, tmp_path / "plain")
+    record = start(settings, tmp_path / "tripled", False, silent, kind=Tripled)
+    plain, tripled = (read_table(tmp_path / name, UPDATES, UpdateRow) for name in ("plain", "tripled"))
+    assert tripled[0].loss == pytest.approx(3 * plain[0].loss, rel=1e-5) and plain[0].loss > 0
+    task, model, _ = load_run(tmp_path / "tripled", Tripled)
+    streams = Tripled.prepare(settings).held_out.streams
+    assert record.results.best_validation_loss == pytest.approx(evaluate(task, model, streams)[0].value, rel=1e-5)
+    chunk = task._window(streams, 5, 2)
+    flows = [diagnose_task(Tripled(task.scale), model, chunk, 3), diagnose_task(Regress(task.scale), model, chunk, 3)]
+    assert flows[0].loss == pytest.approx(3 * flows[1].loss, rel=1e-5) and flows[1].loss > 0
 
 
 def _rows(task, model, series):
