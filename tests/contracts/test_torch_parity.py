@@ -12,7 +12,11 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 import throughtime as tt
 from throughtime.layers.affine import AffineLayer
 
-LAYERS = [layer for name in dir(tt) if isinstance(layer := getattr(tt, name), type) and issubclass(layer, AffineLayer)]
+LAYERS = [
+    layer
+    for name in dir(tt)
+    if isinstance(layer := getattr(tt, name), type) and issubclass(layer, AffineLayer) and layer.twin is not None
+]
 NONLINEARITIES = ("tanh", "relu")
 KINDS = {
     f"{layer.__name__}{f'-{phi}' if phi else ''}": (layer, {"nonlinearity": phi} if phi else {})

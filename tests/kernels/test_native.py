@@ -8,15 +8,17 @@ import subprocess
 import sys
 import warnings
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from examples_of import parameters_of, states_of
+from kernels.test_fused import KINDS
 from oracles import relative
 
 import throughtime as tt
-from throughtime.cells import ElmanCell, GRUCell, Loop, LSTMCell
+from throughtime.cells import Loop
 from throughtime.errors import ArgumentError
 from throughtime.kernels import native
 from throughtime.sequences import Cotangents, Sequence, StepNorms
@@ -26,12 +28,7 @@ HEADER = ROOT / "src" / "throughtime" / "kernels" / "throughtime.h"
 INSTALLED = pytest.mark.skipif(native.library() is None, reason="the compiled kernels are not installed")
 SETS = ("avx512", "avx2", "baseline")
 TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-13}
-CELLS = {
-    "Elman": lambda: ElmanCell(3, 19),
-    "LSTM": lambda: LSTMCell(3, 19),
-    "LSTM-proj": lambda: LSTMCell(3, 19, proj_size=7),
-    "GRU": lambda: GRUCell(3, 19),
-}
+CELLS = {kind: partial(make, 3, 19) for kind, make in KINDS.items()}
 
 
 @pytest.fixture

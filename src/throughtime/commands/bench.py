@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from throughtime.benchmark.grid import GATES, GRID, GRID_ITSELF, QUICK, VARIANT_SHAPES, VARIANTS, Case, Shape
+from throughtime.benchmark.grid import CELLS, GRID, GRID_ITSELF, QUICK, VARIANT_SHAPES, VARIANTS, Case, Shape
 from throughtime.commands._bench_options import (
     can_plot,
     checked_targets,
@@ -58,7 +58,7 @@ def add_arguments(parser: "ArgumentParser") -> None:
         "--cells",
         type=str,
         default="",
-        help=f"Some of {','.join(GATES)}, separated by commas. Default: all; rnn with --methods; lstm with --train.",
+        help=f"Some of {','.join(CELLS)}, separated by commas. Default: all; rnn with --methods; lstm with --train.",
     )
     parser.add_argument(
         "--shapes",
@@ -136,7 +136,7 @@ def _refuse_training_options(arguments: "Namespace") -> None:
 
 
 def _cases(arguments: "Namespace") -> list[Case]:
-    cells = choice("cells", arguments.cells or ",".join(GATES), list(GATES))
+    cells = choice("cells", arguments.cells or ",".join(CELLS), list(CELLS))
     given = [Shape.parse(text) for text in arguments.shapes.split(",")] if arguments.shapes else []
     wanted = arguments.variants or ("none" if arguments.quick or given else "all")
     names = {"all": list(VARIANTS), "none": []}.get(wanted)

@@ -18,7 +18,7 @@ SHARED = ("input_size", "hidden_size", "num_layers", "bias", "batch_first", "dro
 
 
 class AffineLayer(RecurrentLayer, Generic[Twin], ABC):
-    """A stack of one kind of affine cell with torch.nn's arguments.
+    """A stack of one kind of affine cell with torch.nn's arguments. A subclass takes those of torch.nn.GRU, in order.
 
     Args:
         make_cell: input_size → cell.
@@ -26,8 +26,8 @@ class AffineLayer(RecurrentLayer, Generic[Twin], ABC):
         (others): see `RecurrentLayer`.
     """
 
-    twin: ClassVar[type[nn.RNNBase]]
-    """The class of torch.nn with the same parameters."""
+    twin: ClassVar[type[nn.RNNBase] | None] = None
+    """The class of torch.nn with the same parameters; None where torch.nn has none."""
 
     own: ClassVar[tuple[str, ...]] = ()
     """The arguments that only this layer and its twin have."""
@@ -66,8 +66,9 @@ class AffineLayer(RecurrentLayer, Generic[Twin], ABC):
     @classmethod
     def from_torch(cls, module: Twin, *, gradient: GradientMethod | None = None) -> Self:
         """A layer with a copy of the weights of torch.nn's `module`, on its device, in its dtype and mode."""
-        if not isinstance(module, cls.twin):
-            raise ArgumentError(f"module is a {type(module).__name__}; it must be a torch.nn.{cls.twin.__name__}")
+        twin = cls._twin()
+        if not isinstance(module, twin):
+            raise ArgumentError(f"module is a {type(module).__name__}; it must be a torch.nn.{twin.__name__}")
         arguments = {name: getattr(module, name) for name in SHARED + cls.own}
         return _filled(cls(**arguments, gradient=gradient, device="meta"), module)
 
@@ -75,16 +76,24 @@ class AffineLayer(RecurrentLayer, Generic[Twin], ABC):
         """torch.nn's module with a copy of these weights.
 
         Raises:
-            UnsupportedError: for what torch.nn does not have: a learned initial state, the identity nonlinearity.
+            UnsupportedError: for what torch.nn does not have: this layer, a learned initial state, the identity
+                nonlinearity.
         """
+        twin = self._twin()
         if self.learn_initial_state:
             raise UnsupportedError(
-                f"learn_initial_state=True has no counterpart in torch.nn.{self.twin.__name__}; build the layer "
+                f"learn_initial_state=True has no counterpart in torch.nn.{twin.__name__}; build the layer "
                 "without it and pass h_0 as hx"
             )
         self._refuse_twin()
         arguments = {name: getattr(self, name) for name in SHARED + self.own}
-        return _filled(self.twin(**arguments, device="meta"), self)  # type: ignore[return-value]
+        return _filled(twin(**arguments, device="meta"), self)  # type: ignore[return-value]
+
+    @classmethod
+    def _twin(cls) -> type[nn.RNNBase]:
+        if cls.twin is None:
+            raise UnsupportedError(f"{cls.__name__} has no counterpart in torch.nn: copy the weights by their names")
+        return cls.twin
 
     def _refuse_twin(self) -> None:
         """Raise `UnsupportedError` for a layer that torch.nn cannot express; the default refuses nothing."""

@@ -152,9 +152,12 @@ class RecurrentLayer(nn.Module, ABC):
         """The places of the recurrences, in the order in which they run and a tap records them."""
         return [direction.place for direction in self._directions]
 
-    def cell_and_parameters(self, depth: int) -> tuple[Cell, Parameters]:
-        """Return the cell of a layer, counted from 0 at the input, and its parameters by the cell's names."""
-        direction = self._stack[depth][0]
+    def cell_and_parameters(self, depth: int, reverse: bool = False) -> tuple[Cell, Parameters]:
+        """Return the cell of a layer, counted from 0 at the input, and its parameters by the cell's names.
+
+        Those of the forward direction, or with `reverse` of the other.
+        """
+        direction = self._stack[depth][reverse]
         return direction.cell, direction.parameters(self)
 
     def forward(

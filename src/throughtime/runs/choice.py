@@ -14,6 +14,9 @@ from throughtime.runs.tasks.base import Task
 GROUPS: dict[str, type] = {"data": DataSettings, "model": ModelSettings, "optimization": OptimizationSettings}
 """The groups of options that every task has, by their titles on the command line; each is a field of `RunSettings`."""
 
+USUAL = {False: "text", True: "stream"}
+"""The names of the tasks that are meant where none is named: in passes over a file, and online."""
+
 
 def kinds() -> list[type[Task]]:
     """Return every task that `throughtime.runs.tasks` exports."""
@@ -30,17 +33,19 @@ def groups() -> Iterator[tuple[str, type]]:
 
 
 def kind_of(settings: RunSettings) -> type[Task]:
-    """Return the task that settings name, or the first that fits them.
+    """Return the task that settings name; without a name the usual one, or else the first that fits their class.
 
     Raises:
         ArgumentError: no task has that name, or it learns in another way.
     """
     wanted, given, online = settings.data.task, type(settings.task), settings.optimization.online
     way = "online" if online else "in passes over a file"
-    for kind in kinds():
-        named, told = kind.name == wanted, given in (kind.settings, TaskSettings)
-        if kind.online == online and told and (named or not wanted):
-            return kind
+    fitting = {kind.name: kind for kind in kinds() if kind.online == online and given in (kind.settings, TaskSettings)}
+    chosen = fitting.get(wanted or USUAL[online])
+    if chosen is None and not wanted:
+        chosen = next(iter(fitting.values()), None)
+    if chosen is not None:
+        return chosen
     names = [kind.name for kind in kinds() if kind.online == online]
     if wanted and wanted not in names:
         raise ArgumentError("task", f"is {wanted}", f"those that learn {way} are {', '.join(names)}")

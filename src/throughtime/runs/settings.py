@@ -8,6 +8,9 @@ from throughtime.errors import ArgumentError
 from throughtime.runs.gradient import METHODS, check_choice
 from throughtime.runs.options import check_options, option, options
 
+CellName = Literal["lstm", "gru", "rnn"]
+"""The layers that a run can be made of, by their class names in lower case; `throughtime bench` measures the same."""
+
 
 @dataclass(frozen=True)
 class DataSettings:
@@ -27,7 +30,7 @@ class DataSettings:
 class ModelSettings:
     """What is trained: recurrent layers and dropout, between the layers that the task puts below and above."""
 
-    cell: Literal["lstm", "gru", "rnn"] = option("lstm", "The recurrent cell.")
+    cell: CellName = option("lstm", "The recurrent cell.")
     nonlinearity: Literal["tanh", "relu", "identity"] = option("tanh", "The nonlinearity of `cell` rnn.")
     hidden_size: int = option(128, "Hidden units per layer.", least=1)
     num_layers: int = option(2, "Recurrent layers, one above the other.", least=1)

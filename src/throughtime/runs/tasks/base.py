@@ -177,6 +177,13 @@ class Task(ABC):
                 at its last step, with a mask; those of the next H steps are [time, batch, H].
         """
 
+    def objective(self, outputs: Tensor, chunk: Chunk) -> Tensor:
+        """Return what training in passes minimises, a scalar like `loss`, which is the default.
+
+        Validations, metrics and baselines are of `loss`, so that runs with different objectives can be compared.
+        """
+        return self.loss(outputs, chunk)
+
     def count(self, chunk: Chunk) -> int:
         """Return how many targets the mean of `loss` is over."""
         return chunk.targets.numel() if chunk.mask is None else int(chunk.mask.sum())
