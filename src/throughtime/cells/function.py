@@ -154,7 +154,7 @@ class FunctionCell(Cell):
                 raise ArgumentError(
                     "function",
                     f"returned {came} for {plural(rows, 'row')} with the state {dict(self.state_sizes)}",
-                    f"the new state must have the old one's shapes, {allowed}",
+                    f"the new state must have the old state's shapes, {allowed}",
                 )
             if any(member.requires_grad for member in new):
                 raise ArgumentError(
@@ -199,7 +199,7 @@ class FunctionCell(Cell):
             raise ArgumentError(
                 "diagonal",
                 "is True",
-                "some entry of the new state depends on another entry of the old one",
+                "some entry of the new state depends on another entry of the old state",
                 "leave diagonal out",
             )
 

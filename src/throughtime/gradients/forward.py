@@ -134,7 +134,7 @@ class _Sweep:
         sequence, state = self._sequence, self._sequence.initial
         d_outputs, d_final, needs_x = cotangents.outputs, cotangents.final, cotangents.needs_x
         d_x = torch.zeros_like(sequence.x) if needs_x else None
-        if sequence.lengths is not None:  # the final state of a row without steps is its initial one
+        if sequence.lengths is not None:  # the final state of a row without steps is its initial state
             self._d_initial += blank((sequence.lengths > 0)[:, None], torch.cat(d_final, dim=-1))
         for t, x in enumerate(sequence.x):
             ended, entering = sequence.padding_at(t), sequence.entering(t, state)

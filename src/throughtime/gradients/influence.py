@@ -184,8 +184,8 @@ def check_room(system: System, batch: int) -> None:
     if needed > memory:
         raise UnsupportedError(
             f"the influence ∂s/∂θ of {batch} rows, {size} state variables and {parameters} parameters needs "
-            f"{needed / 1e9:.1f} GB, and there are {memory / 1e9:.1f} in all: use fewer rows, a smaller layer, or "
-            "SnAp(1), UORO or TruncatedBPTT"
+            f"{needed / 1e9:.1f} GB, and the device has {memory / 1e9:.1f} GB in all: use fewer rows, a smaller layer, "
+            "or SnAp(1), UORO or TruncatedBPTT"
         )
 
 

@@ -14,7 +14,7 @@ from throughtime.sequences.sequence import Sequence
 from throughtime.types import Gradients, Parameters, Save, State
 
 PLAIN_TENSORS = (Tensor, nn.Parameter, nn.Buffer)
-"""Classes of tensors with memory of their own; tensors of a subclass may have none."""
+"""Classes of tensors whose memory can be read; tensors of a subclass may have no memory."""
 
 
 INITIAL, RESET, FINAL = ("initial_h", "initial_c"), ("reset_h", "reset_c"), ("final_h", "final_c")
@@ -228,6 +228,6 @@ def _dense(tensor: Tensor) -> Tensor:
 
 
 def _point(fields: Any, names: tuple[str, ...], tensors: Iterable[Tensor]) -> None:
-    """Set the fields `names` to the addresses of tensors, as many as there are."""
+    """Set the fields `names` to the addresses of tensors, up to the last tensor."""
     for name, tensor in zip(names, tensors, strict=False):
         setattr(fields, name, tensor.data_ptr())

@@ -116,7 +116,7 @@ def _read_packed(
     packed: PackedSequence, lengths: Any, resets: Any, batch_first: bool, input_size: int, like: Tensor | None
 ) -> Batch:
     if lengths is not None:
-        raise ArgumentError("lengths", "came with a PackedSequence, which has its own", "", "leave lengths out")
+        raise ArgumentError("lengths", "came with a PackedSequence, which has lengths already", "", "leave lengths out")
     indices = _holds_indices(packed.data) and packed.data.dim() == 1
     data = _checked_indices(packed.data, like) if indices else _checked(packed.data, input_size, like)
     dtype = data.dtype if like is None else like.dtype
@@ -164,7 +164,7 @@ def _checked_indices(x: Tensor, like: Tensor | None) -> Tensor:
 
 def _check_device(x: Tensor, like: Tensor) -> None:
     if x.device != like.device:
-        raise ArgumentError("input", f"is on {x.device}", f"the layer is on {like.device}", "move one with .to(…)")
+        raise ArgumentError("input", f"is on {x.device}", f"the layer is on {like.device}", "move either with .to(…)")
 
 
 def _checked(x: Tensor, input_size: int, like: Tensor | None) -> Tensor:
@@ -181,7 +181,7 @@ def _checked(x: Tensor, input_size: int, like: Tensor | None) -> Tensor:
         return x.to(like.dtype)
     if x.dtype != like.dtype:
         raise ArgumentError(
-            "input", f"is {x.dtype}", f"the layer's parameters are {like.dtype}", "convert one with .to(…)"
+            "input", f"is {x.dtype}", f"the layer's parameters are {like.dtype}", "convert either with .to(…)"
         )
     return x
 

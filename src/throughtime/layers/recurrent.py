@@ -12,6 +12,7 @@ from throughtime.cells.function import FunctionCell
 from throughtime.errors import ArgumentError
 from throughtime.gradients.base import GradientMethod
 from throughtime.layers.base import RecurrentLayer
+from throughtime.wording import listed
 
 ALLOWED = "it must be a Cell, a list of them, or a function f(parameters, x, h) -> h"
 
@@ -75,9 +76,7 @@ def _cells(
     if callable(cell):
         missing = [name for name, value in given.items() if value is None]
         if parameters is None or hidden_size is None or input_size is None:
-            raise ArgumentError(
-                "cell", f"is a function without {' and '.join(missing)}", f"it needs {' and '.join(given)}"
-            )
+            raise ArgumentError("cell", f"is a function without {listed(missing)}", f"it needs {listed(given)}")
         return [FunctionCell(cell, parameters, hidden_size, input_size, **claims)]
     if not isinstance(cell, Cell | Ordered):
         raise ArgumentError("cell", f"is a {type(cell).__name__}", ALLOWED)
@@ -88,6 +87,7 @@ def _cells(
     superfluous = [name for name, value in given.items() if value is not None]
     superfluous += [name for name, value in claims.items() if value]
     if superfluous:
-        came = "came with a Cell, which has its own"
-        raise ArgumentError(" and ".join(superfluous), came, "they go with a function only", "leave them out")
+        first, *others = superfluous
+        came = f"came with a Cell, and so did {listed(others)}" if others else "came with a Cell"
+        raise ArgumentError(first, came, "only a function takes it, because a Cell has it already", "leave it out")
     return cells
