@@ -72,7 +72,7 @@ def build_recurrent(
     dropout = settings.dropout if settings.num_layers > 1 else 0.0
     kind = LAYERS[settings.cell]
     make = cast(Callable[..., AffineLayer[Any]], kind)
-    own = {"nonlinearity": settings.nonlinearity} if "nonlinearity" in kind.own else {}
+    own = {"nonlinearity": settings.nonlinearity} if "nonlinearity" in kind.extra_arguments else {}
     return make(*sizes, dropout=dropout, gradient=gradient, **own)
 
 
