@@ -36,23 +36,23 @@ def machine() -> dict[str, Any]:
     }
 
 
-def lines(found: dict[str, Any]) -> list[str]:
+def lines(around: dict[str, Any]) -> list[str]:
     """Return the lines that describe a machine for a reader."""
-    kernels, waiting = found["kernels"], found["waiting"]
-    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+    kernels, waiting = around["kernels"], around["waiting"]
+    versions = ", ".join(f"{name} {version}" for name, version in around["versions"].items())
     chosen = ", ".join(f"{name}={value}" for name, value in waiting.items()) or "waiting as the OpenMP library chooses"
     if "instruction_set" not in kernels:
-        own = f"Kernels   {kernels['kernels']}; the slower reference path is measured"
+        kernel_line = f"Kernels   {kernels['kernels']}; the slower reference path is measured"
     else:
-        own = (
+        kernel_line = (
             f"Kernels   {kernels['instruction_set']} (of {', '.join(kernels['instruction_sets'].split())}), "
             f"threads from: {kernels['thread_pool']}"
         )
     return [
-        f"Machine   {found['processor']}, {found['cores']} cores, {found['platform']}, load {found['load']}",
+        f"Machine   {around['processor']}, {around['cores']} cores, {around['platform']}, load {around['load']}",
         f"Versions  {versions}",
-        f"Threads   {found['threads']}; {chosen}",
-        own,
+        f"Threads   {around['threads']}; {chosen}",
+        kernel_line,
     ]
 
 

@@ -91,8 +91,8 @@ def threads(count: int) -> Iterator[None]:
 
 def _timings(sides: Mapping[str, Callable[[], object]], protocol: Protocol, dtype: torch.dtype) -> Timings:
     load = OtherLoad()
-    found, rate = take_turns(sides, LargeProduct(protocol.product_size, dtype), protocol)
-    return Timings(found["ours"], found.get("torch"), found.get("plain"), found.get("jax"), rate, load.share())
+    seconds, rate = take_turns(sides, LargeProduct(protocol.product_size, dtype), protocol)
+    return Timings(seconds["ours"], seconds.get("torch"), seconds.get("plain"), seconds.get("jax"), rate, load.share())
 
 
 class LargeProduct:
@@ -124,8 +124,8 @@ def take_turns(
     products: list[float] = []
     order, spent, next_product = list(sides), 0.0, 0.0
     with _no_collection():
-        for one in [product, *list(sides.values()) * protocol.warm_ups]:
-            one()
+        for turn in [product, *list(sides.values()) * protocol.warm_ups]:
+            turn()
         while not _enough(len(seconds[order[0]]), spent, protocol):
             if spent >= next_product:
                 products.append(_seconds(product))
@@ -185,12 +185,12 @@ class Side(typing.Protocol):
 
 def saved_bytes(side: Side) -> int:
     """Count the bytes that a forward pass keeps for its backward pass, `side.leaves` left out."""
-    own = {leaf.untyped_storage().data_ptr() for leaf in side.leaves}
+    leaves = {leaf.untyped_storage().data_ptr() for leaf in side.leaves}
     kept: dict[int, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
+        if storage.data_ptr() not in leaves:
             kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 

@@ -48,14 +48,14 @@ class Candidate:
 
 def candidates() -> list[Candidate]:
     """Return all public gradient methods: BPTT first, exact methods before the others."""
-    found = []
+    chosen = []
     for kind in vars(gradients).values():
         if not inspect.isclass(kind) or not issubclass(kind, GradientMethod) or inspect.isabstract(kind):
             continue
         for options in EXAMPLES.get(kind.__name__, ({},)):
             arguments = ", ".join(f"{name}={value!r}" for name, value in options.items())
-            found.append(Candidate(f"{kind.__name__}({arguments})", kind(**options)))
-    return sorted(found, key=lambda one: (not isinstance(one.method, BPTT), not one.method.exact))
+            chosen.append(Candidate(f"{kind.__name__}({arguments})", kind(**options)))
+    return sorted(chosen, key=lambda candidate: (not isinstance(candidate.method, BPTT), not candidate.method.exact))
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def measured_run(method: GradientMethod, cell: str, shape: Shape, dtype: torch.d
 
 def _distances(method: GradientMethod, cell: str, shape: Shape) -> tuple[float, float, float]:
     """Return error, cosine and worst; see `MethodFigures`."""
-    (ours, *others), (exact, *references) = (_in_double(one, cell, shape) for one in (method, BPTT()))
+    (ours, *others), (exact, *references) = (_in_double(compared, cell, shape) for compared in (method, BPTT()))
     error, cosine = relative(ours, exact), float(ours @ exact / (ours.norm() * exact.norm()))
     return error, cosine, max(error, *map(relative, others, references))
 
@@ -160,10 +160,10 @@ def _distances(method: GradientMethod, cell: str, shape: Shape) -> tuple[float, 
 def _in_double(method: GradientMethod, cell: str, shape: Shape) -> list[Tensor]:
     """Return the gradient of all weights as one vector, then those of the inputs and the initial state."""
     run = measured_run(method, cell, shape, torch.float64)
-    one, weights = run.layer.cell_and_parameters(0)
-    x, start = run.x.requires_grad_(), [0.5 * run.cotangent[0].clone() for _ in one.state_sizes]
+    layer_cell, weights = run.layer.cell_and_parameters(0)
+    x, start = run.x.requires_grad_(), [0.5 * run.cotangent[0].clone() for _ in layer_cell.state_sizes]
     initial = tuple(member.requires_grad_() for member in start)
-    h, _ = gradients.run(method, Recurrence(one, weights, Sequence(x, initial, initial)))
-    d_x, *found = torch.autograd.grad(h, [x, *initial, *weights.values()], run.cotangent)
-    d_weights = [g.flatten() for g in found[len(initial) :]]
-    return [torch.cat(d_weights), d_x, *found[: len(initial)]]
+    h, _ = gradients.run(method, Recurrence(layer_cell, weights, Sequence(x, initial, initial)))
+    d_x, *others = torch.autograd.grad(h, [x, *initial, *weights.values()], run.cotangent)
+    d_weights = [g.flatten() for g in others[len(initial) :]]
+    return [torch.cat(d_weights), d_x, *others[: len(initial)]]

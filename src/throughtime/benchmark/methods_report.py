@@ -30,23 +30,23 @@ def methods_header() -> str:
     return aligned(_NAMES, _WIDTHS)
 
 
-def methods_row(one: MethodFigures) -> str:
+def methods_row(measured: MethodFigures) -> str:
     """Return the line of a method."""
-    label = aligned((one.label,), _WIDTHS)
-    if one.refusal is not None:
-        return f"{label}  does not serve it: {one.refusal}"
-    if one.failed:
-        return f"{label}  PARITY FAILED, not timed: {one.worst:.1e} from BPTT, allowed {TOLERANCE:.0e}"
-    assert one.seconds is not None and one.saved is not None and one.peak is not None
+    label = aligned((measured.label,), _WIDTHS)
+    if measured.refusal is not None:
+        return f"{label}  does not serve it: {measured.refusal}"
+    if measured.failed:
+        return f"{label}  PARITY FAILED, not timed: {measured.worst:.1e} from BPTT, allowed {TOLERANCE:.0e}"
+    assert measured.seconds is not None and measured.saved is not None and measured.peak is not None
     figures = (
-        "yes" if one.exact else "no",
-        f"{one.seconds.median * 1e3:.3f}",
-        f"{one.ratio:.2f}",
-        *(f"{size / 1e3:.1f}" for size in (one.saved, one.peak)),
-        f"{one.error:.1e}" if one.exact else f"{one.error:.3f}",
-        f"{one.cosine:.4f}",
+        "yes" if measured.exact else "no",
+        f"{measured.seconds.median * 1e3:.3f}",
+        f"{measured.ratio:.2f}",
+        *(f"{size / 1e3:.1f}" for size in (measured.saved, measured.peak)),
+        f"{measured.error:.1e}" if measured.exact else f"{measured.error:.3f}",
+        f"{measured.cosine:.4f}",
     )
-    return aligned((one.label, *figures), _WIDTHS)
+    return aligned((measured.label, *figures), _WIDTHS)
 
 
 def methods_as_json(
@@ -66,7 +66,7 @@ def methods_as_json(
         complete: False if the run was ended early.
     """
     rows = {
-        cell: [{**asdict(one), "ratio": one.ratio, "failed": one.failed} for one in figures]
+        cell: [{**asdict(measured), "ratio": measured.ratio, "failed": measured.failed} for measured in figures]
         for cell, figures in by_cell.items()
     }
     content = {"machine": machine, "protocol": asdict(protocol), "shape": asdict(shape), "complete": complete}

@@ -31,12 +31,12 @@ def distances(prepared: PreparedCase) -> tuple[tuple[Distance, ...], tuple[Tenso
     theirs = prepared.torch() if dtype == torch.float32 else prepared.torch.in_dtype(torch.float32)()
     scale, allowed = (1.0, TIMES_TORCH) if dtype == torch.float32 else (double / single, 1 + TIMES_TORCH)
     floor = FLOOR if dtype == torch.float32 else max(FLOOR, math.sqrt(prepared.tokens) / 2)
-    found = []
+    measured = []
     for name, exact, torch_one, ours in zip(prepared.ours.names, reference, theirs, prepared.ours(), strict=True):
         away = scale * relative(torch_one, exact)
         limit = max(allowed * away, floor * torch.finfo(dtype).eps)
-        found.append(Distance(name, relative(ours, exact), away, limit))
-    return tuple(found), reference
+        measured.append(Distance(name, relative(ours, exact), away, limit))
+    return tuple(measured), reference
 
 
 def relative(tensor: Tensor, exact: Tensor) -> float:

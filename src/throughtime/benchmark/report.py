@@ -55,7 +55,9 @@ def row(measurement: Measurement) -> str:
 
 def failure(measurement: Measurement) -> str:
     """Return a sentence on the worst tensor of a case that failed parity."""
-    worst = max(measurement.failures, key=lambda one: inf if isnan(one.ours) else one.ours / one.limit)
+    worst = max(
+        measurement.failures, key=lambda distance: inf if isnan(distance.ours) else distance.ours / distance.limit
+    )
     return (
         f"PARITY FAILED, not timed: {worst.name} is {worst.ours:.1e} from float64, torch.nn {worst.torch:.1e}, "
         f"allowed {worst.limit:.1e}"
@@ -72,16 +74,16 @@ def summary(measurements: Sequence[Measurement]) -> list[str]:
             f"{mean.geomean_of_minima:.2f}, over {mean.shapes} shapes; worst {mean.worst.ratio:.2f} at "
             f"{mean.worst.case.shape}."
         )
-    slower = [one for one in measurements if one.ratio is not None and one.ratio < 1]
-    timed = [one for one in measurements if one.ratio is not None]
+    slower = [measurement for measurement in measurements if measurement.ratio is not None and measurement.ratio < 1]
+    timed = [measurement for measurement in measurements if measurement.ratio is not None]
     if timed:
         lines.append(f"Slower than torch.nn: {len(slower)} of {len(timed)} cases{':' if slower else '.'}")
-        lines += [f"  {one.case}: {one.ratio:.3f}" for one in slower]
+        lines += [f"  {measurement.case}: {measurement.ratio:.3f}" for measurement in slower]
     return lines + _disturbed(measurements) + _missed(measurements) + _failed(measurements)
 
 
 def _missed(measurements: Sequence[Measurement]) -> list[str]:
-    judged = [(str(one.case), check) for one in measurements for check in goal_checks(one)]
+    judged = [(str(measurement.case), check) for measurement in measurements for check in goal_checks(measurement)]
     missed = [f"  {case}: {_long(check)}" for case, check in judged if not check.met]
     goals = [mean for mean in means(measurements) if mean.goal is not None]
     missed += [
@@ -92,7 +94,11 @@ def _missed(measurements: Sequence[Measurement]) -> list[str]:
 
 
 def _disturbed(measurements: Sequence[Measurement]) -> list[str]:
-    loads = [one.timings.other_load for one in measurements if one.timings and one.timings.other_load is not None]
+    loads = [
+        measurement.timings.other_load
+        for measurement in measurements
+        if measurement.timings and measurement.timings.other_load is not None
+    ]
     disturbed = sum(load > QUIET for load in loads)
     if not disturbed:
         return []
@@ -103,7 +109,7 @@ def _disturbed(measurements: Sequence[Measurement]) -> list[str]:
 
 
 def _failed(measurements: Sequence[Measurement]) -> list[str]:
-    failed = [f"  {one.case}: {failure(one)}" for one in measurements if one.failures]
+    failed = [f"  {measurement.case}: {failure(measurement)}" for measurement in measurements if measurement.failures]
     return [f"Parity: failed in {len(failed)} of {len(measurements)} cases{':' if failed else '.'}", *failed]
 
 
@@ -116,7 +122,7 @@ def as_json(machine: dict[str, Any], protocol: Any, measurements: Sequence[Measu
         measurements: the cases.
         complete: False if the run was ended early.
     """
-    rows = [_row_as_json(one) for one in measurements]
+    rows = [_row_as_json(measurement) for measurement in measurements]
     content = {"machine": machine, "protocol": asdict(protocol), "complete": complete, "rows": rows}
     return finite(content)
 
@@ -124,8 +130,8 @@ def as_json(machine: dict[str, Any], protocol: Any, measurements: Sequence[Measu
 def _row_as_json(measurement: Measurement) -> dict[str, Any]:
     figures = ("ratio", "ratio_of_minima", "jax_ratio", "own_cost", "share", "saved_ratio")
     judged = [
-        {"figure": one.quantity.value, "value": one.value, "goal": one.bound, "met": one.met}
-        for one in goal_checks(measurement)
+        {"figure": check.quantity.value, "value": check.value, "goal": check.bound, "met": check.met}
+        for check in goal_checks(measurement)
     ]
     content = asdict(measurement)
     return {**content, **{name: getattr(measurement, name) for name in figures}, "goals": judged}

@@ -32,9 +32,9 @@ def build_parser(modules: Mapping[str, ModuleType]) -> ArgumentParser:
     )
     subcommands = parser.add_subcommands(dest="command", required=True)
     for name, module in modules.items():
-        own = ArgumentParser(description=module.HELP, exit_on_error=False, print_config=None)
-        module.add_arguments(own)
-        subcommands.add_subcommand(name, own, help=module.HELP)
+        subparser = ArgumentParser(description=module.HELP, exit_on_error=False, print_config=None)
+        module.add_arguments(subparser)
+        subcommands.add_subcommand(name, subparser, help=module.HELP)
     return parser
 
 

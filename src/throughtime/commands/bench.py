@@ -113,18 +113,18 @@ def run(arguments: "Namespace") -> int:
     from throughtime.benchmark.report import EXPLANATION
 
     with threads(arguments.threads), chosen_instruction_set(arguments.instruction_set):
-        found = machine()
-        scan, sentence = find_jax(found["threads"])
-        found["versions"]["jax"] = scan.version if scan else None
-        for line in (*lines(found), f"Peer      {sentence}", "", *EXPLANATION, ""):
+        around = machine()
+        scan, sentence = find_jax(around["threads"])
+        around["versions"]["jax"] = scan.version if scan else None
+        for line in (*lines(around), f"Peer      {sentence}", "", *EXPLANATION, ""):
             say(line)
         protocol, measurements = BRIEF if arguments.quick else FULL, []
         try:
             _measure(cases, protocol, scan, measurements)
         finally:
             # Also after Ctrl-C or an error: what was measured is not lost.
-            _finish(found, protocol, measurements, len(cases), targets)
-    return 1 if any(one.failures for one in measurements) else 0
+            _finish(around, protocol, measurements, len(cases), targets)
+    return 1 if any(measurement.failures for measurement in measurements) else 0
 
 
 def _refuse_training_options(arguments: "Namespace") -> None:

@@ -88,7 +88,8 @@ def _run_folder(arguments: "Namespace") -> int:
     update = record.results.best_update
     flow = replace(_diagnosed(task, model, data, arguments, settings.optimization), update=update)
     write_flows(
-        folder, sorted([*(one for one in earlier if one.update != update), flow], key=lambda one: one.update or 0)
+        folder,
+        sorted([*(other for other in earlier if other.update != update), flow], key=lambda other: other.update or 0),
     )
     _tell(flow)
     say(f"Page    {report_of_run(folder, figures=task.figures).page}")

@@ -82,8 +82,8 @@ def _told(module: ModuleType, arguments: "Namespace") -> int:
 
 
 def _names() -> list[str]:
-    found = (entry.name for entry in pkgutil.iter_modules(commands.__path__))
-    return sorted(name for name in found if name != "main" and not name.startswith("_"))
+    names = (entry.name for entry in pkgutil.iter_modules(commands.__path__))
+    return sorted(name for name in names if name != "main" and not name.startswith("_"))
 
 
 def _fail(sentence: str, code: int) -> int:

@@ -165,10 +165,10 @@ def _state_gradients(system: ElmanSystem) -> Tensor:
 
 def _two_losses_only(system: ElmanSystem) -> Tensor:
     W_hh, W_oh = system.weight_hh.T, system.weight_ho.T
-    own = _errors(system) @ W_oh.T
+    direct = _errors(system) @ W_oh.T
     slopes = _slopes(system)
-    following = [W_hh @ torch.diag(slopes[index + 1]) @ own[index] for index in range(1, system.steps)]
-    return own[:-1] + torch.stack(following)
+    following = [W_hh @ torch.diag(slopes[index + 1]) @ direct[index] for index in range(1, system.steps)]
+    return direct[:-1] + torch.stack(following)
 
 
 def _equation(number: str, **rest) -> Equation:

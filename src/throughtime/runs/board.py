@@ -49,8 +49,11 @@ class Board(Callback):
             return
         row = pl_module.latest
         scalars = {"train/loss": row.loss, "gradient/norm": row.gradient_norm, "gradient/scale": row.scale}
-        for one in pl_module.history.snapshots_at(row.update):
-            scalars |= {f"gradient/{one.layer}/first": one.norms[0], f"gradient/{one.layer}/last": one.norms[-1]}
+        for snapshot in pl_module.history.snapshots_at(row.update):
+            scalars |= {
+                f"gradient/{snapshot.layer}/first": snapshot.norms[0],
+                f"gradient/{snapshot.layer}/last": snapshot.norms[-1],
+            }
         self._add(scalars, row.update)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

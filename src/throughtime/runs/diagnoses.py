@@ -76,8 +76,8 @@ class Diagnoses(Callback):
         """Diagnose what has not been trained; drop what a run that died had found after its last checkpoint."""
         module = sequence_training(pl_module)
         if (self._folder / DIAGNOSES).exists():
-            found = read_flows(self._folder)
-            self._flows = [flow for flow in found if flow.update is not None and flow.update <= module.progress.updates]
+            flows = read_flows(self._folder)
+            self._flows = [flow for flow in flows if flow.update is not None and flow.update <= module.progress.updates]
         self._look_if_due(module)
 
     def on_train_batch_end(

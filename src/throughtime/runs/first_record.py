@@ -61,10 +61,10 @@ def first_record(
 
 
 def _versions() -> dict[str, str]:
-    found = {"throughtime": __version__, "python": platform.python_version()}
+    versions = {"throughtime": __version__, "python": platform.python_version()}
     for package in _PACKAGES:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return versions

@@ -49,7 +49,7 @@ class History:
         """Remember an update, if its turn has come."""
         while (row.update - 1) // self._every >= LONGEST:
             self._every *= 2
-            self.updates = [one for one in self.updates if self._has_turn(one)]
+            self.updates = [row for row in self.updates if self._has_turn(row)]
         if self._has_turn(row):
             self.updates.append(row)
 
@@ -69,23 +69,23 @@ class History:
 
     def snapshots_at(self, update: int) -> list[Snapshot]:
         """Return the snapshots of this update."""
-        return [one for one in self.snapshots if one.update == update]
+        return [snapshot for snapshot in self.snapshots if snapshot.update == update]
 
     def write(self, folder: Path) -> None:
         """Write `updates.csv`, and `step_norms.csv` where there are snapshots."""
         write_table(folder / UPDATES, UpdateRow, self.updates)
         if self.snapshots:
             rows = (
-                StepNormRow(one.update, one.layer, step, norm)
-                for one in self.snapshots
-                for step, norm in zip(one.steps, one.norms, strict=True)
+                StepNormRow(snapshot.update, snapshot.layer, step, norm)
+                for snapshot in self.snapshots
+                for step, norm in zip(snapshot.steps, snapshot.norms, strict=True)
             )
             write_table(folder / STEP_NORMS, StepNormRow, rows)
 
     def state_dict(self) -> dict[str, Any]:
         """Return plain values for the checkpoint, the updates by columns."""
         columns = {entry.name: [getattr(row, entry.name) for row in self.updates] for entry in fields(UpdateRow)}
-        return {"every": self._every, "updates": columns, "snapshots": [tuple(one) for one in self.snapshots]}
+        return {"every": self._every, "updates": columns, "snapshots": [tuple(snapshot) for snapshot in self.snapshots]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back what `state_dict` returned."""

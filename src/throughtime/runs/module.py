@@ -184,14 +184,14 @@ class SequenceTraining(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take back what `on_save_checkpoint` added."""
-        own = checkpoint[OWN_STATE]
+        ours = checkpoint[OWN_STATE]
         # Runs of before there was a horizon have no inputs, and those of version 0.1.0 no resets.
-        self._preceding = Preceding(own.get("inputs"), own["state"], own.get("resets"))
-        self._random_state = own["random"]
-        self.progress = Progress.from_state_dict(own["progress"])
-        if "history" in own:  # runs of before there was a history begin one here
-            self.history.load_state_dict(own["history"])
-            self._rescue.load_state_dict(own["rescue"])
+        self._preceding = Preceding(ours.get("inputs"), ours["state"], ours.get("resets"))
+        self._random_state = ours["random"]
+        self.progress = Progress.from_state_dict(ours["progress"])
+        if "history" in ours:  # runs of before there was a history begin one here
+            self.history.load_state_dict(ours["history"])
+            self._rescue.load_state_dict(ours["rescue"])
 
     def on_train_start(self) -> None:
         """Set the generators last, when nothing draws from them any more before the first chunk."""

@@ -39,11 +39,11 @@ class Preceding(NamedTuple):
     def if_finite(self) -> "Preceding":
         """Replace a state that is not finite by zero."""
         members = () if self.state is None else (self.state,) if isinstance(self.state, Tensor) else self.state
-        return self if all(bool(torch.isfinite(one).all()) for one in members) else self._replace(state=None)
+        return self if all(bool(torch.isfinite(member).all()) for member in members) else self._replace(state=None)
 
     def to(self, device: torch.device) -> "Preceding":
         """Return the same on a device."""
-        inputs, resets = (None if one is None else one.to(device) for one in (self.inputs, self.resets))
+        inputs, resets = (None if tensor is None else tensor.to(device) for tensor in (self.inputs, self.resets))
         if self.state is None or isinstance(self.state, Tensor):
             return Preceding(inputs, None if self.state is None else self.state.to(device), resets)
         return Preceding(inputs, tuple(member.to(device) for member in self.state), resets)

@@ -118,11 +118,11 @@ class Recorder(Callback):
 
 def _check_finite(module: SequenceTraining, loss: float, folder: Path) -> None:
     name = first_nonfinite_weights(module.model)
-    found = f"the weights {name} hold NaN or infinity" if name is not None else f"the validation loss is {loss}"
+    problem = f"the weights {name} hold NaN or infinity" if name is not None else f"the validation loss is {loss}"
     if name is None and math.isfinite(loss):
         return
     kept = "keeps the last good checkpoint" if (folder / CHECKPOINT).exists() else "holds no checkpoint yet"
     raise NonFiniteError(
-        f"After update {module.progress.updates} {found}; {folder} {kept}; a smaller `learning_rate` or `clip_norm` "
+        f"After update {module.progress.updates} {problem}; {folder} {kept}; a smaller `learning_rate` or `clip_norm` "
         "keeps the numbers in range."
     )

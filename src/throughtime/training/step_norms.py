@@ -14,7 +14,7 @@ from throughtime.sequences.tap import LayerTap, Tap
 def untapped(model: nn.Module) -> list[str]:
     """Return the names of the recurrent layers whose method forms no ∂L/∂s_t."""
     modules = model.named_modules()
-    return [name for name, one in modules if isinstance(one, RecurrentLayer) and not one.gradient.taps]
+    return [name for name, module in modules if isinstance(module, RecurrentLayer) and not module.gradient.taps]
 
 
 def tap_of(model: nn.Module) -> AbstractContextManager[Tap]:
@@ -25,5 +25,5 @@ def tap_of(model: nn.Module) -> AbstractContextManager[Tap]:
 def mean_squares(*layers: LayerTap) -> Float[Tensor, " time"]:
     """Return the mean over rows of ‖∂L/∂s_t‖², all members of the state together."""
     names = layers[0].names
-    members = [torch.cat([one.norms[name] for one in layers], dim=1).square().mean(dim=1) for name in names]
+    members = [torch.cat([layer.norms[name] for layer in layers], dim=1).square().mean(dim=1) for name in names]
     return members[0] if len(members) == 1 else torch.stack(members).sum(dim=0)

@@ -154,8 +154,8 @@ class GradientCheck:
     @property
     def worst(self) -> Place | None:
         """The place to look at first: the largest error, among the failures if there are any."""
-        found = [tensor.worst for tensor in self.tensors if tensor.worst is not None]
-        return max(found, key=lambda place: (place.failed, place.index is not None, place.error), default=None)
+        places = [tensor.worst for tensor in self.tensors if tensor.worst is not None]
+        return max(places, key=lambda place: (place.failed, place.index is not None, place.error), default=None)
 
     @property
     def sentence(self) -> str:
@@ -169,12 +169,19 @@ class GradientCheck:
 
     def __str__(self) -> str:
         rows = [("tensor", "shape", "compared", "largest derivative", "largest error", "")]
-        for one in self.tensors:
-            shape = " × ".join(map(str, one.shape)) or "a number"
-            more = " and a direction" if any(place.index is None for place in one.places) else ""
-            compared = f"{one.checked} of {one.elements}{more}"
+        for tensor in self.tensors:
+            shape = " × ".join(map(str, tensor.shape)) or "a number"
+            more = " and a direction" if any(place.index is None for place in tensor.places) else ""
+            compared = f"{tensor.checked} of {tensor.elements}{more}"
             rows.append(
-                (one.name, shape, compared, f"{one.largest_derivative:.2e}", f"{one.largest_error:.1e}", one.words)
+                (
+                    tensor.name,
+                    shape,
+                    compared,
+                    f"{tensor.largest_derivative:.2e}",
+                    f"{tensor.largest_error:.1e}",
+                    tensor.words,
+                )
             )
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]

@@ -259,7 +259,10 @@ class Task(ABC):
         from throughtime.report.losses import verdict_parts
 
         figures, meaning = verdict_parts(metrics[0].value, baselines, self.unit)
-        others = [f"        {one.name} {one.value:.4g}{f' {one.unit}' if one.unit else ''}" for one in metrics[1:]]
+        others = [
+            f"        {metric.name} {metric.value:.4g}{f' {metric.unit}' if metric.unit else ''}"
+            for metric in metrics[1:]
+        ]
         return [f"Result  {figures}:\n        {meaning}.", *others]
 
 

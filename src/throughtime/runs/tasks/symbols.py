@@ -142,17 +142,17 @@ class SymbolTask(Task, ABC):
         from throughtime.data.text import split
         from throughtime.wording import plural
 
-        found, codes, unknown = self.read_known(file, skip_unknown)
+        text, codes, unknown = self.read_known(file, skip_unknown)
         if validation is not None:
             codes = split(codes, validation)[1]
         if len(codes) < 2:
             raise InputFileError(
-                f"FILE {found.name} is too short: it has {plural(len(codes), f'known {self.unit}')}, and it takes 2 to "
+                f"FILE {text.name} is too short: it has {plural(len(codes), f'known {self.unit}')}, and it takes 2 to "
                 "predict one; give a longer file."
             )
         left_out = f", {plural(unknown, 'unknown one')} left out" if unknown else ""
-        data = self.data(found, codes)
-        first = f"Text    {found.name}: {plural(len(codes), self.unit)}{left_out}"
+        data = self.data(text, codes)
+        first = f"Text    {text.name}: {plural(len(codes), self.unit)}{left_out}"
         return replace(data, lines=[first, *self.baseline_lines(data.baselines)])
 
     def data(self, file: TextFile, codes: NDArray[np.int32]) -> Data:
