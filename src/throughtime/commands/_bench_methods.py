@@ -1,4 +1,4 @@
-"""`throughtime bench --methods`: every gradient method against BPTT on one shape."""
+"""Compare every gradient method with BPTT: `throughtime bench --methods`."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def run_methods(arguments: "Namespace") -> int:
-    """Measure and print line by line; return 0, or 1 if an exact method was not exact.
+    """Measure and print; return 1 if an exact method differed from BPTT, else 0.
 
     Raises:
         ArgumentError: an option is wrong, before any work; or a file cannot be written, after all of it.
@@ -62,7 +62,7 @@ def run_methods(arguments: "Namespace") -> int:
 
 
 def _measure(by_cell: "dict[str, list[MethodFigures]]", shape: Shape, protocol: Any) -> None:
-    """Append the figures of every method to its cell's, and print them."""
+    """Measure every method on each cell, and print the figures."""
     from throughtime.benchmark.methods import candidates, measure_method
     from throughtime.benchmark.methods_report import methods_header, methods_heading, methods_row
 

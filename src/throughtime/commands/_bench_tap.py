@@ -1,4 +1,4 @@
-"""`throughtime bench --tap`: the cost of reading ∂L/∂h_t in every backward pass."""
+"""Measure the cost of reading ∂L/∂h_t in every backward pass: `throughtime bench --tap`."""
 
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def run_tap(arguments: "Namespace") -> int:
-    """Measure and print line by line; return 0, or 1 if an open tap changed a gradient.
+    """Measure and print; return 1 if an open tap changed a gradient, else 0.
 
     Raises:
         ArgumentError: an option is wrong, before any work; or a file cannot be written, after all of it.
@@ -51,7 +51,7 @@ def run_tap(arguments: "Namespace") -> int:
 
 
 def _measure(figures: "list[TapFigures]", cases: list[tuple[str, Shape]], protocol: "Protocol") -> None:
-    """Append the figures of every case, and print them."""
+    """Measure every case, and print the figures."""
     from throughtime.benchmark.tapping import measure_tap, tap_row
 
     for number, (cell, shape) in enumerate(cases, start=1):

@@ -1,4 +1,7 @@
-"""The parser of all sub-commands. Needs jsonargparse, so it is imported only once that is known to be there."""
+"""Parser of all sub-commands.
+
+It needs jsonargparse, so it is imported only once jsonargparse is known to be installed.
+"""
 
 import re
 from collections.abc import Mapping
@@ -19,14 +22,14 @@ _KINDS = {"<class 'int'>": "a whole number", "<class 'float'>": "a number", "<cl
 
 
 class _PlainHelp(DefaultHelpFormatter):
-    """Shows the help as it was written, without the type and the empty default of each option."""
+    """Formatter that shows the help text without types and empty defaults."""
 
     def _get_help_string(self, action):  # pyright: ignore[reportMissingParameterType]
         return action.help or ""
 
 
 def build_parser(modules: Mapping[str, ModuleType]) -> ArgumentParser:
-    """Return the parser of `throughtime`, with one sub-command for each module."""
+    """Build the parser of `throughtime`, with a sub-command for each module."""
     parser = ArgumentParser(
         prog="throughtime", description=_ABOUT, version=__version__, exit_on_error=False, formatter_class=_PlainHelp
     )
@@ -39,7 +42,7 @@ def build_parser(modules: Mapping[str, ModuleType]) -> ArgumentParser:
 
 
 def config_first(given: list[str]) -> list[str]:
-    """Return the arguments with every --config right after the sub-command, where options override it.
+    """Move every --config right after the sub-command, so that options override it.
 
     jsonargparse lets the last value win, so that a --config at the end would undo the options before it. The settings
     of a run given with --resume come first of all.
@@ -58,7 +61,7 @@ def config_first(given: list[str]) -> list[str]:
 
 
 def one_sentence(message: str) -> str:
-    """Return a message of jsonargparse as one sentence that names the option as it is typed."""
+    """Turn a message of jsonargparse into a sentence that names the option as typed."""
     text = message.strip()
     if wrong := _WRONG_VALUE.fullmatch(text):
         kind = _KINDS.get(wrong["kind"], wrong["kind"])

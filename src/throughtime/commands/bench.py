@@ -1,4 +1,4 @@
-"""`throughtime bench`: the layers against torch.nn, and against jax.lax.scan where jax is installed."""
+"""Measure the layers against torch.nn and jax.lax.scan: `throughtime bench`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,7 +87,7 @@ def add_arguments(parser: "ArgumentParser") -> None:
 
 
 def run(arguments: "Namespace") -> int:
-    """Measure and print line by line; return 0, or 1 if a case failed parity.
+    """Measure and print; return 1 if a case failed parity, else 0.
 
     Raises:
         ArgumentError: an option is wrong, before any work; or a file cannot be written, after all of it.
@@ -149,7 +149,7 @@ def _cases(arguments: "Namespace") -> list[Case]:
 
 
 def _measure(cases: list[Case], protocol: "Protocol", scan: Any, measurements: "list[Measurement]") -> None:
-    """Append a measurement for each case, and print it."""
+    """Measure each case, and print the result."""
     from throughtime.benchmark.measure import measure
     from throughtime.benchmark.report import header, heading, row
 

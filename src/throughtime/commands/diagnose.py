@@ -1,4 +1,4 @@
-"""throughtime diagnose RUN | DATA: where the gradient of a model vanishes or explodes, in a page one can look at."""
+"""Follow a model's gradient through time and judge it: `throughtime diagnose RUN|DATA`."""
 
 import shlex
 from argparse import SUPPRESS
@@ -97,7 +97,7 @@ def _run_folder(arguments: "Namespace") -> int:
 
 
 def _earlier(folder: Path) -> "list[Flow]":
-    """Return the diagnoses that the run has; unreadable ones are replaced."""
+    """Return the run's earlier diagnoses; unreadable diagnoses are replaced."""
     from throughtime.records import DIAGNOSES, read_flows
 
     if not (folder / DIAGNOSES).exists():
@@ -136,7 +136,7 @@ def _data(arguments: "Namespace") -> int:
 
 
 def _data_of_run(folder: Path, arguments: "Namespace", task: "Task", record: "Record", validation: float) -> "Data":
-    """Return the data to diagnose on: those that are named, or the held-out part of the run's own."""
+    """Return the data to diagnose on: a named text, or the run's held-out part."""
     if arguments.text:
         return task.read(arguments.text, skip_unknown=arguments.skip_unknown)
     if not record.data.sha256:
@@ -153,14 +153,14 @@ def _data_of_run(folder: Path, arguments: "Namespace", task: "Task", record: "Re
 
 
 def _command(arguments: "Namespace") -> str:
-    """Return the command that makes the same page again."""
+    """Return the command that writes the same page again."""
     given = [name for name in ("steps", "rows", "lag", "seed", *_model_options()) if name in arguments]
     words = [f"{typed(name)} {shlex.quote(str(getattr(arguments, name)))}" for name in given]
     return " ".join(["throughtime diagnose", shlex.quote(arguments.run_or_data), *words])
 
 
 def _model_options() -> list[str]:
-    """Return the names of the options of a new model and of its task: those of no training."""
+    """Return the names of the options that decide a new, untrained model."""
     kinds = (kind for _, kind in groups() if kind is not OptimizationSettings)
     return [entry.name for kind in kinds for entry, _, _ in options(kind) if entry.name != "validation"]
 

@@ -1,4 +1,4 @@
-"""`throughtime equations`: the equations of the four lecture notes, measured."""
+"""Measure the equations of the four lecture notes: `throughtime equations`."""
 
 import json
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""throughtime evaluate RUN FILE: how well a trained model predicts a text."""
+"""Measure how well a trained model predicts a text: `throughtime evaluate RUN FILE`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ def add_arguments(parser: "ArgumentParser") -> None:
 
 
 def run(arguments: "Namespace") -> int:
-    """Print the metrics beside what naive predictions reach on the same file."""
+    """Print the metrics, and the losses of naive predictions on the same file."""
     from throughtime.runs.checkpoints import load_run
     from throughtime.runs.evaluation import evaluate
 

@@ -1,4 +1,4 @@
-"""throughtime report RUN: one page on a run, from its records."""
+"""Write the HTML page on a run: `throughtime report RUN`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ def add_arguments(parser: "ArgumentParser") -> None:
 
 
 def run(arguments: "Namespace") -> int:
-    """Write the page; print where it lies and the verdict."""
+    """Write the page; print its path and the verdict."""
     from throughtime.records import read_record
     from throughtime.report import report_of_run
     from throughtime.runs.choice import task_of_record

@@ -1,4 +1,4 @@
-"""throughtime sample RUN: text from a trained model."""
+"""Write text with a trained model: `throughtime sample RUN`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,7 +29,7 @@ def add_arguments(parser: "ArgumentParser") -> None:
 
 
 def run(arguments: "Namespace") -> int:
-    """Write prompt and sample to stdout as it comes."""
+    """Write the prompt and the sample to stdout, symbol by symbol."""
     import torch
 
     from throughtime.runs.checkpoints import load_run

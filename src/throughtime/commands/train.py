@@ -1,4 +1,4 @@
-"""throughtime train FILE: from a file of text to a trained model."""
+"""Train a model on a file: `throughtime train FILE`."""
 
 from argparse import SUPPRESS
 from datetime import datetime
@@ -69,7 +69,7 @@ def add_arguments(parser: "ArgumentParser") -> None:
 
 
 def run(arguments: "Namespace") -> int:
-    """Train, or go on training, and tell what came of it."""
+    """Start or resume a run, and print the result."""
     if "file" not in arguments:
         raise ArgumentError("FILE is missing", cure="give a file of text, or the word pydoc for Python's own reference")
     settings = settings_from(vars(arguments))
@@ -99,7 +99,7 @@ def _default_folder(file: str) -> str:
 
 
 def _close(folder: Path, record: "Record", settings: RunSettings, tell: "Callable[[str], None]") -> None:
-    """Say what came of a run, and how to go on."""
+    """Print where the run lies, and the next commands."""
     if not settings.optimization.online:
         _tell_of_passes(folder, record, settings.optimization.epochs, tell)
     evaluate = [] if settings.optimization.online else [f"  throughtime evaluate {folder} FILE"]
@@ -114,7 +114,7 @@ def _close(folder: Path, record: "Record", settings: RunSettings, tell: "Callabl
 
 
 def _tell_of_passes(folder: Path, record: "Record", epochs: int, tell: "Callable[[str], None]") -> None:
-    """Say what was learned, with a sample, and write the report."""
+    """Print the result of a run in passes and a sample, and write the report."""
     from throughtime.records import read_flows, read_metrics, write_samples
     from throughtime.report.sections import as_sentence
     from throughtime.runs.checkpoints import load_run
@@ -153,7 +153,7 @@ def _diagnose(settings: RunSettings) -> "Diagnose":
 
 
 def _report(folder: Path, task: "Task") -> list[str]:
-    """Write the report; the lines that say where it is, or why it is not."""
+    """Write the report; return a line with its path, or the reason why not."""
     from throughtime.report import report_of_run
 
     try:

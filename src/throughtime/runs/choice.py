@@ -1,4 +1,4 @@
-"""Choice of a run's task, by its settings or its record. No torch: the command line asks here."""
+"""Choose the task of a run, by settings or by record. No torch is imported: the command line asks here."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
@@ -12,7 +12,10 @@ from throughtime.runs.settings import DataSettings, ModelSettings, OptimizationS
 from throughtime.runs.tasks.base import Task
 
 GROUPS: dict[str, type] = {"data": DataSettings, "model": ModelSettings, "optimization": OptimizationSettings}
-"""The groups of options that every task has, by their titles on the command line; each is a field of `RunSettings`."""
+"""Option groups that every task has: title on the command line → settings class.
+
+Each title is also a field of `RunSettings`.
+"""
 
 
 def kinds() -> list[type[Task]]:
@@ -21,7 +24,7 @@ def kinds() -> list[type[Task]]:
 
 
 def groups() -> Iterator[tuple[str, type]]:
-    """Yield every group of options of the command line: its title and its settings class."""
+    """Yield the option groups of the command line: title and settings class."""
     yield from GROUPS.items()
     seen: dict[type, str] = {}
     for kind in kinds():
@@ -30,7 +33,7 @@ def groups() -> Iterator[tuple[str, type]]:
 
 
 def kind_of(settings: RunSettings) -> type[Task]:
-    """Return the task that settings name, or the first that fits them.
+    """Return the task that the settings name, or the first task that fits.
 
     Raises:
         ArgumentError: no task has that name, or it learns in another way.
@@ -48,7 +51,7 @@ def kind_of(settings: RunSettings) -> type[Task]:
 
 
 def task_of_record(record: Record) -> type[Task]:
-    """Return the task of a run. Records of version 0.1.0 name no task: they are of text, or predict like it."""
+    """Return the class of a run's task. Records of version 0.1.0 name no task: they are of text, or predict like it."""
     name = record.task or "text"
     for kind in kinds():
         if kind.name == name:

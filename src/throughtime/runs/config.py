@@ -19,7 +19,9 @@ def write_config(folder: Path, settings: RunSettings) -> None:
 
 
 def read_config(folder: Path, kind: type[Task] | None = None) -> RunSettings:
-    """Read the settings of a run; raises `RunFolderError` when they are missing or damaged.
+    """Read the settings of a run from `config.yaml`.
+
+    Raises `RunFolderError` where the file is missing or damaged.
 
     Args:
         folder: the run folder.
@@ -37,7 +39,7 @@ def read_config(folder: Path, kind: type[Task] | None = None) -> RunSettings:
 
 
 def check_same_run(wanted: RunSettings, before: RunSettings, record: Record) -> None:
-    """Raise `ArgumentError` where settings differ from those of the run to continue."""
+    """Raise `ArgumentError` where settings differ from the run to continue."""
     recorded = before.flat()
     for name, value in wanted.lasting().items():
         if value != recorded.get(name, value):

@@ -1,4 +1,4 @@
-"""Engine of all runs: start one, or resume it."""
+"""Start a run, or resume a run."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -108,13 +108,13 @@ def resume(
 
 
 def check_accelerator(accelerator: str) -> None:
-    """Raise `ArgumentError` when a GPU is asked for and there is none."""
+    """Raise `ArgumentError` when a GPU is asked for and none is available."""
     if accelerator == "gpu" and not (torch.cuda.is_available() or torch.backends.mps.is_available()):
         raise ArgumentError("accelerator", "is gpu", "torch finds none on this machine", "leave it out, or give cpu")
 
 
 def _driver(settings: RunSettings, kind: type[Task] | None, diagnose: Diagnose | None, follow: bool) -> Driver:
-    """Return the way to train a task, after the checks that need neither data nor model."""
+    """Return the training loop of a task. The checks that need neither data nor model come first."""
     kind = kind or kind_of(settings)
     if kind.online != settings.optimization.online:
         way = "online" if kind.online else "in passes over a file"

@@ -1,4 +1,4 @@
-"""Record of a run that is about to start."""
+"""First record of a run, written before training starts."""
 
 import platform
 from importlib.metadata import PackageNotFoundError, version

@@ -11,11 +11,11 @@ from throughtime.runs.tasks.base import Task
 from throughtime.types import State
 
 CarriedState: TypeAlias = Tensor | State | None
-"""What a recurrent layer returns as its final state and takes as its initial one; None: zero."""
+"""State that recurrent layers return and take; None: zero."""
 
 
 class SequenceModel(nn.Module):
-    """Outputs of a task at every step, from the inputs so far.
+    """Model of a run: outputs at every time step, from the inputs so far.
 
     Args:
         task: makes the module below the recurrent layers and the readout above them.
@@ -44,7 +44,7 @@ class SequenceModel(nn.Module):
     def forward(
         self, inputs: Tensor, state: CarriedState = None, skip: int = 0, resets: Tensor | None = None
     ) -> tuple[Tensor, CarriedState]:
-        """Read some steps.
+        """Compute the outputs of some time steps.
 
         Args:
             inputs: [time, batch, …], as the task has them.
@@ -78,7 +78,7 @@ def build_recurrent(
 
 
 def detached(state: CarriedState) -> CarriedState:
-    """Return the state without its history, so that the gradient ends here."""
+    """Detach a state from the graph, so that the gradient ends here."""
     if state is None:
         return None
     return state.detach() if isinstance(state, Tensor) else tuple(member.detach() for member in state)

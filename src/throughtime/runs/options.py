@@ -1,4 +1,4 @@
-"""Options of a run, each told once at its field."""
+"""Options of a run, each declared at the field of a settings class."""
 
 import math
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ class Option:
 
     @property
     def allowed(self) -> str:
-        """Range in words."""
+        """Allowed range in words."""
         lower = "" if self.low == -math.inf else f"{'at least' if self.closed else 'above'} {self.low:g}"
         upper = "finite" if self.high == math.inf else f"below {self.high}"
         return f"it must be {' and '.join(part for part in (lower, upper) if part)}"

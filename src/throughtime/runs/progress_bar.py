@@ -20,7 +20,7 @@ _FORMAT = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{postfix}  {remaining} l
 
 
 class RunBar(ProgressBar):
-    """Bar on a terminal, and a line per validation.
+    """Progress bar on a terminal, and a printed line per validation.
 
     Args:
         say: prints a line.
@@ -42,7 +42,7 @@ class RunBar(ProgressBar):
         self._bar: tqdm[Any] | None = None
 
     def disable(self) -> None:
-        """Show nothing: what Lightning asks of all processes but the first."""
+        """Show nothing; Lightning asks this of all processes but the first."""
         self._close()
 
     def enable(self) -> None:
@@ -63,7 +63,7 @@ class RunBar(ProgressBar):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Say what was done about a gradient that is not finite; move the bar on by one update."""
+        """Print notices about non-finite gradients, and move the bar on."""
         if isinstance(pl_module, SequenceTraining):
             for notice in pl_module.notices:
                 self._print(notice)

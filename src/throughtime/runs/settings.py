@@ -1,4 +1,4 @@
-"""The settings of a run, without importing torch: the command line and `config.yaml` fill these classes."""
+"""Settings of a run, filled by the command line and `config.yaml`. No torch is imported here."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -11,7 +11,7 @@ from throughtime.runs.options import check_options, option, options
 
 @dataclass(frozen=True)
 class DataSettings:
-    """What is predicted of the data, and how they are divided."""
+    """Options of the data: the task, and the held-out share."""
 
     task: str = option("", "What is predicted, by the name of the task; empty: stream with `online`, text without.")
     validation: float = option(
@@ -25,7 +25,7 @@ class DataSettings:
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """What is trained: recurrent layers and dropout, between the layers that the task puts below and above."""
+    """Options of the model: the recurrent layers and dropout. The task adds the modules below and above them."""
 
     cell: Literal["lstm", "gru", "rnn"] = option("lstm", "The recurrent cell.")
     nonlinearity: Literal["tanh", "relu", "identity"] = option("tanh", "The nonlinearity of `cell` rnn.")
@@ -36,7 +36,7 @@ class ModelSettings:
 
 @dataclass(frozen=True)
 class OptimizationSettings:
-    """How it is trained."""
+    """Options of the training: updates, gradient method, learning rate, limits."""
 
     batch_size: int = option(
         0, "Streams of text read side by side; 0: 50, or fewer where the text is short.", least=0, online=False
@@ -152,12 +152,12 @@ class OptimizationSettings:
 
 @dataclass(frozen=True)
 class TaskSettings:
-    """What only one task can be told; a task derives its settings from this class."""
+    """Options of a single task; a task derives its settings from this class."""
 
 
 @dataclass(frozen=True)
 class RunSettings:
-    """Everything that decides what a run computes.
+    """Settings that decide the result of a run.
 
     Args:
         file: the data.
@@ -195,7 +195,7 @@ class RunSettings:
         yield from (self.data, self.model, self.optimization, self.task)
 
     def _check_online(self) -> None:
-        """Refuse what has no meaning on a stream."""
+        """Refuse options that have no meaning on a stream."""
         for group in self.groups():
             for entry, _, told in options(type(group)):
                 value = getattr(group, entry.name)
@@ -205,7 +205,7 @@ class RunSettings:
                     )
 
     def flat(self) -> dict[str, Any]:
-        """Return all settings by option name, as `config.yaml` keeps them."""
+        """Return all settings by option name, as in `config.yaml`."""
         return {"file": self.file, **{name: value for group in self.groups() for name, value in asdict(group).items()}}
 
     def lasting(self) -> dict[str, Any]:

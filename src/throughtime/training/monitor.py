@@ -24,7 +24,7 @@ from throughtime.training.step_norms import mean_squares, untapped
 
 
 class GradientMonitor(Callback):
-    """Callback that logs the gradient through time and acts where it is not finite.
+    """Callback that logs the gradient through time and handles non-finite gradients.
 
     For any module that contains throughtime's layers, under Lightning's automatic optimisation with one optimiser.
     Each time the trainer logs (its `log_every_n_steps`), every logger gets, for each layer and direction:
@@ -98,7 +98,7 @@ class GradientMonitor(Callback):
         self._clips = any(layer.gradient.clip_step is not None for layer in layers)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Open the tap; what is run from now on is recorded by its backward pass."""
+        """Open the tap, which records the backward pass of the batch."""
         self._taps.append(self._open.enter_context(self._tapping))
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
@@ -106,7 +106,7 @@ class GradientMonitor(Callback):
         self._open.close()
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
-        """Read the gradient, and act where it is not finite."""
+        """Clip and log the gradient, and apply the policy for non-finite gradients."""
         checked = self._rescue.check(pl_module, optimizer, _Earliest(self._taps))
         if checked.sentence is not None:
             self.sentences.append(f"Update {trainer.global_step + 1}: {checked.sentence}")
@@ -124,7 +124,7 @@ class GradientMonitor(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Make a diagnosis where one is due."""
+        """Diagnose the model every `diagnose_every` updates."""
         self._open.close()  # where the step returned no loss
         if trainer.global_step == self._updates:  # gradients are still being accumulated
             return
@@ -140,17 +140,17 @@ class GradientMonitor(Callback):
         self._taps = []
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Close the tap, and let go of the module and of what was recorded."""
+        """Close the tap, and free the module and its records."""
         self._open.close()
         self._tapping = nullcontext(Tap())
         self._taps = []
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a continuation needs to act alike."""
+        """Return the state that a resumed training needs."""
         return {"rescue": self._rescue.state_dict(), "sentences": self.sentences}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take back what `state_dict` returned."""
+        """Restore the state that `state_dict` returned."""
         self._rescue.load_state_dict(state_dict["rescue"])
         self.sentences = state_dict["sentences"]
 
@@ -178,7 +178,7 @@ class GradientMonitor(Callback):
 
 
 class _Earliest:
-    """The taps of all batches of one update; the first place of the first of them that has any."""
+    """Taps of all batches of an update, earliest first."""
 
     def __init__(self, taps: list[Tap]) -> None:
         self._taps = taps

@@ -1,4 +1,4 @@
-"""Norms by step from a tap, and the models that offer it."""
+"""Norms of the gradient by time step, read from a tap."""
 
 from contextlib import AbstractContextManager, nullcontext
 
@@ -12,13 +12,13 @@ from throughtime.sequences.tap import LayerTap, Tap
 
 
 def untapped(model: nn.Module) -> list[str]:
-    """Return the names of the recurrent layers whose method forms no ∂L/∂s_t."""
+    """Return the names of recurrent layers whose gradient method forms no ∂L/∂s_t."""
     modules = model.named_modules()
     return [name for name, module in modules if isinstance(module, RecurrentLayer) and not module.gradient.taps]
 
 
 def tap_of(model: nn.Module) -> AbstractContextManager[Tap]:
-    """Return the model's tap, or an empty one where a layer's method offers none."""
+    """Return a tap of the model, empty if any layer forms no ∂L/∂s_t."""
     return nullcontext(Tap()) if untapped(model) else tap(model)
 
 
