@@ -33,7 +33,7 @@ COSTS = (Quantity.OWN_COST, Quantity.SAVED)
 
 @dataclass(frozen=True)
 class GoalCheck:
-    """Comparison of a quantity with its goal: at least `bound`, or at most `bound` for a cost."""
+    """Comparison of a quantity with a goal: at least `bound`; costs at most."""
 
     quantity: Quantity
     value: float
@@ -51,7 +51,7 @@ class GoalCheck:
 
 
 def goal_checks(measurement: Measurement) -> list[GoalCheck]:
-    """Compare a case with its goals; empty if it was not timed."""
+    """Compare a case with its goals; empty without timings."""
     case, threads = measurement.case, measurement.threads
     goals = (
         (Quantity.RATIO, measurement.ratio, ratio_goal(case, threads)),

@@ -7,7 +7,7 @@ from math import inf
 from throughtime.errors import ArgumentError
 
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
-"""Cell → number of gates, the blocks of H rows in its weights; "rnn" has tanh."""
+"""Number of gates by cell: the blocks of H rows in the weights. The cell "rnn" has tanh."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Shape:
 
     @property
     def input_size(self) -> int:
-        """Features of the input: as many as hidden units, but 16 for 32 or 64 hidden units."""
+        """Features of the input: 16 for 32 or 64 hidden units, else H."""
         return 16 if self.hidden in (32, 64) else self.hidden
 
     def __str__(self) -> str:
@@ -112,7 +112,7 @@ VARIANTS = {
 
 @dataclass(frozen=True)
 class Case:
-    """One line of the table: a cell, a shape and a variant."""
+    """Case of the benchmark: a cell, a shape and a variant."""
 
     cell: str
     shape: Shape
@@ -147,7 +147,7 @@ _AGAINST_LOOPS = ((1, (25.0, 12.0, 8.0, 5.0)), (16, (5.0, 2.5, 1.8, 1.5)), (inf,
 _AGAINST_FUSED = ((1, (3.0, 2.0, 1.5, 1.3)), (inf, (1.5, 1.3, 1.15, 1.05)))
 
 RATIO_GOALS = {"rnn": _AGAINST_LOOPS, "gru": _AGAINST_LOOPS, "lstm": _AGAINST_FUSED}
-"""Least ratio of the times, torch.nn over throughtime: rows (largest B, goals by column of H)."""
+"""Least ratio of the times, torch.nn over throughtime. Rows are (largest B, goals by column of H)."""
 
 GEOMEAN_GOALS = {"rnn": 4.0, "gru": 4.0, "lstm": 1.5}
 """Least geometric mean of the ratios over the whole grid."""
@@ -157,24 +157,30 @@ SHARE_GOALS = {(16, 64): 0.60, (32, 128): 0.70, (32, 256): 0.78, (64, 512): 0.83
 
 
 OWN_COST_OF_STATES_ABOVE_256 = 1.35
-"""Goal above H = 256, where the gates that are computed again cost a third of all products."""
+"""Largest allowed time of saved states above H = 256.
+
+There the gates that are computed again cost a third of all products.
+"""
 
 SAVED_GOAL = 1 / 3
-"""Largest allowed number of saved bytes of a layer that keeps its states only, as a share of torch.nn's bytes."""
+"""Largest allowed share of torch.nn's saved bytes, for a layer that keeps states only."""
 
 
 def own_cost_goal(case: Case) -> float:
-    """Return the largest allowed time as a multiple of throughtime's time without the variant; 0 for no goal."""
+    """Return the largest allowed time relative to throughtime without the variant; 0: none."""
     return OWN_COST_OF_STATES_ABOVE_256 if case.variant.states and case.shape.hidden > 256 else case.variant.own_cost
 
 
 def saved_goal(case: Case) -> float | None:
-    """Return the largest allowed ratio of saved bytes; None for an Elman cell, which saves only its states anyway."""
+    """Return the largest allowed ratio of saved bytes, or None.
+
+    An Elman cell has no goal, because it saves only its states anyway.
+    """
     return SAVED_GOAL if case.variant.states and GATES[case.cell] > 1 else None
 
 
 def ratio_goal(case: Case, threads: int) -> float:
-    """Return the least ratio of the times, torch.nn over throughtime; 1, never slower, without another goal."""
+    """Return the least ratio of the times, torch.nn over throughtime. Without another goal it is 1: never slower."""
     if case.variant.name or threads != GOALS_THREADS:
         return 1.0
     column = next(i for i, largest in enumerate(HIDDEN_BOUNDS) if case.shape.hidden <= largest)

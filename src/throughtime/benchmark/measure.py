@@ -19,7 +19,7 @@ from throughtime.benchmark.parity import distances
 from throughtime.benchmark.sides import PreparedCase, prepare
 
 JAX_TOLERANCE = 1e-3
-"""Largest relative distance of jax from the reference; above it jax is not timed."""
+"""Largest relative distance of jax from the reference, for jax to be timed."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,9 @@ class LargeProduct:
 def take_turns(
     sides: Mapping[str, Callable[[], object]], product: LargeProduct, protocol: Protocol
 ) -> tuple[dict[str, Timing], float]:
-    """Run the sides in turns, every other time in reverse order, with a large product now and then.
+    """Time the sides in turns, with a large product now and then.
+
+    Every second round runs in reverse order.
 
     Returns:
         Seconds of each side, and FLOP/s of the median large product.

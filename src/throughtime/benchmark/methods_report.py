@@ -56,7 +56,7 @@ def methods_as_json(
     by_cell: Mapping[str, Sequence[MethodFigures]],
     complete: bool,
 ) -> dict[str, Any]:
-    """Return everything measured as JSON takes it; a number that is not finite becomes its name.
+    """Return all measurements for JSON; non-finite numbers become their names.
 
     Args:
         machine: see `machine.machine`.

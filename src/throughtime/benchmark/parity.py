@@ -12,11 +12,16 @@ TIMES_TORCH = 1.5
 """Allowed distance of throughtime from the reference, as a multiple of the distance of torch.nn."""
 
 FLOOR = 4.0
-"""Distance that is always allowed, in units of the dtype's spacing at 1, relative to the norm of the reference."""
+"""Distance that is always allowed, in units of the dtype's spacing at 1.
+
+It is relative to the norm of the reference.
+"""
 
 
 def distances(prepared: PreparedCase) -> tuple[tuple[Distance, ...], tuple[Tensor, ...]]:
-    """Measure how far the output and each gradient are from torch.nn in float64, on both sides.
+    """Measure the distances of outputs and gradients from torch.nn in float64.
+
+    Both sides are measured.
 
     A case in float64 has no better reference. The rounding error of torch.nn is then taken from its float32 pass,
     scaled by the ratio of the two spacings, and throughtime may be away by the rounding errors of both sides together,

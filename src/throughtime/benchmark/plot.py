@@ -1,4 +1,4 @@
-"""Picture of the grid: ratio over B and H, and the share of a large product's rate, for each cell."""
+"""Plot the grid: ratio by B and H, and share of the peak rate."""
 
 from collections.abc import Sequence
 from pathlib import Path

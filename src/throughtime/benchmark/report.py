@@ -21,7 +21,7 @@ EXPLANATION = (
 )
 
 QUIET = 0.1
-"""Share of the machine that other programs may use before the report mentions it."""
+"""Share of CPU time of other programs from which on the report mentions them."""
 
 _NAMES = ("cell", "B", "H", "T", "torch", "ours", "jax", "ratio", "min", "%product", "saved", "own", "other")
 _WIDTHS = (-5, 4, 6, 7, 10, 10, 9, 8, 8, 9, 7, 6, 7)
@@ -114,7 +114,7 @@ def _failed(measurements: Sequence[Measurement]) -> list[str]:
 
 
 def as_json(machine: dict[str, Any], protocol: Any, measurements: Sequence[Measurement], complete: bool) -> dict:
-    """Return everything measured as JSON takes it; a number that is not finite becomes its name.
+    """Return all measurements for JSON; non-finite numbers become their names.
 
     Args:
         machine: see `machine.machine`.

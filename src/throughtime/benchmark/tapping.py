@@ -1,4 +1,4 @@
-"""Cost of an open tap: for both passes of a layer, and for a whole update of its weights."""
+"""Cost of an open tap, in both passes and in a whole update."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -18,7 +18,7 @@ from throughtime.gradients import BPTT
 from throughtime.layers import tap
 
 GOAL = 1.02
-"""Largest allowed time of a whole update with the tap open, over its time with the tap closed."""
+"""Largest allowed time of an update with an open tap, relative to closed."""
 
 PROTOCOL = Protocol(repetitions=30, seconds=2.0, cap=4.0, product_size=256)
 BRIEF = Protocol(repetitions=15, seconds=0.6, cap=1.2, product_size=256)
@@ -68,7 +68,7 @@ class TapFigures:
 
 @dataclass(frozen=True)
 class Update:
-    """Whole update: both passes, clipping and Adam, with a learning rate of 0 so that all turns are equal."""
+    """Whole update of a layer: both passes, clipping and Adam. The learning rate is 0, so that all turns are equal."""
 
     run: LayerRun
     optimizer: torch.optim.Adam
@@ -124,7 +124,7 @@ def tap_row(measured: TapFigures) -> str:
 
 
 def tap_summary(figures: Sequence[TapFigures]) -> list[str]:
-    """Return lines on the mean and the largest ratio, and on the cases that miss the goal."""
+    """Summarise the ratios: mean, largest, and the cases that miss the goal."""
     ratios = {
         "passes": {str(entry): entry.ratio_of_passes for entry in figures if entry.ratio_of_passes is not None},
         "update": {str(entry): entry.ratio_of_updates for entry in figures if entry.ratio_of_updates is not None},
@@ -143,7 +143,7 @@ def tap_summary(figures: Sequence[TapFigures]) -> list[str]:
 
 
 def tap_as_json(machine: dict[str, Any], protocol: Protocol, figures: Sequence[TapFigures], complete: bool) -> dict:
-    """Return everything measured as JSON takes it.
+    """Return all measurements for JSON.
 
     Args:
         machine: see `machine.machine`.

@@ -1,4 +1,6 @@
-"""[MR] Martínez-Ramón, Ajith, Rajendra Kurup, "5.2a Training an RNN. Recursive gradients", equations (1) to (8).
+"""Equations (1) to (8) of [MR].
+
+[MR] is Martínez-Ramón, Ajith, Rajendra Kurup, "5.2a Training an RNN. Recursive gradients".
 
 Their weights are the transposes of ours (W_hx = W_ihᵀ, W_hh = our W_hhᵀ, W_oh = W_hoᵀ), their Jacobians are in the
 denominator layout, and the read-out has no bias.
@@ -101,7 +103,7 @@ def _maximised(system: ElmanSystem) -> ExperimentResult:
 
 
 def _all_parameters(system: ElmanSystem, with_bias: bool) -> Tensor:
-    """The gradient of J stacked in the order of W_hx, W_hh, b_h, W_oh; zero for what θ leaves out."""
+    """Return the gradient of J by W_hx, W_hh, b_h and W_oh as a vector. It is zero for what θ leaves out."""
     inner = _slopes(system)[1:] * _state_gradients(system)
     before = states(system)[:-1]
     bias = inner.sum(0) if with_bias else torch.zeros_like(system.bias)

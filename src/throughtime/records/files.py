@@ -6,7 +6,7 @@ from throughtime.errors import RunFolderError
 from throughtime.files import replace_file
 
 RECORD = "record.json"
-"""Name of the file that every run folder holds from its first second on."""
+"""Name of the record file, which every run folder holds from the start."""
 
 
 def write_aside(path: Path, content: bytes) -> None:

@@ -1,4 +1,4 @@
-"""The run folder and its record.
+"""Run folder and record of a run.
 
 A run is a folder of `config.yaml`, `model.safetensors`, `last.ckpt`, `record.json`, the tables, the diagnoses and the
 report. Each file is written aside and renamed, so that a reader finds the new one or the one before.
@@ -45,7 +45,9 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class DataRecord:
-    """The data a run was trained on; sizes in bytes and, of both parts, in targets: the symbols of a text.
+    """Data that a run was trained on.
+
+    The sizes are in bytes and, of both parts, in targets: for a text, its symbols.
 
     Of a text also the vocabulary in the order of its numbers; one of bytes is spelled with the characters of these
     code points.
@@ -67,7 +69,7 @@ class DataRecord:
 
 @dataclass(frozen=True)
 class ModelRecord:
-    """The shape of the model, enough to build it again; `embedding_size` is 0 where nothing is embedded."""
+    """Shape of the model, enough to build it again. `embedding_size` is 0 where nothing is embedded."""
 
     cell: str
     nonlinearity: str
@@ -80,7 +82,7 @@ class ModelRecord:
 
 @dataclass(frozen=True)
 class Baselines:
-    """What models without memory reach on a held-out text, in nats per symbol."""
+    """Losses of guesses without a memory on a held-out text, in nats per symbol."""
 
     uniform: float
     unigram: float
@@ -140,7 +142,7 @@ def named(baselines: Baselines | dict[str, float]) -> dict[str, float]:
 
 
 def baselines_of(levels: dict[str, float]) -> Baselines | dict[str, float]:
-    """Return the reverse of `named`: `Baselines` where the names are those of a text."""
+    """Return `Baselines` where the names are a text's, else the dictionary itself."""
     of_text = {entry.name for entry in fields(Baselines)}
     return Baselines(**levels) if set(levels) == of_text else {str(name): float(loss) for name, loss in levels.items()}
 
@@ -151,12 +153,12 @@ def write_record(folder: Path, record: Record) -> None:
 
 
 def write_samples(folder: Path, samples: dict[str, str]) -> None:
-    """Write `samples.json`: what the model wrote, by the command that made it."""
+    """Write `samples.json`: command → text that the model wrote."""
     write_aside(folder / SAMPLES, (json.dumps(samples, indent=1) + "\n").encode())
 
 
 def read_samples(folder: Path) -> dict[str, str]:
-    """Read `samples.json`, empty where there is none; raises `RunFolderError` when it is damaged."""
+    """Read `samples.json`; empty where no file exists. Raises `RunFolderError` where the file is damaged."""
     if not (folder / SAMPLES).exists():
         return {}
     try:
@@ -192,7 +194,9 @@ def read_record(folder: Path) -> Record:
 
 
 def prepare_folder(folder: Path, overwrite: bool) -> None:
-    """Make an empty run folder; with `overwrite`, a run that is there is removed, but never any other file.
+    """Make an empty run folder.
+
+    With `overwrite`, a run in the folder is removed, but never any other file.
 
     Raises:
         RunFolderError: the folder holds a run (without `overwrite`) or other files, or cannot be made.

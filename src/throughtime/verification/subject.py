@@ -14,7 +14,10 @@ from throughtime.errors import ArgumentError, NonFiniteError, UnsupportedError
 from throughtime.nests import leaves_of, map_named_tensors, map_tensors
 
 _SAME = 1e-12
-"""The relative difference that two evaluations at the same place may show: some devices sum in another order."""
+"""Relative difference allowed between two evaluations at the same place.
+
+Some devices add in another order each time.
+"""
 
 
 class Subject:
@@ -151,7 +154,7 @@ class Subject:
         )
 
     def moved_parts(self, name: str, direction: Tensor, offset: float) -> Tensor:
-        """Return `parts` without a graph, with one tensor moved by offset · direction."""
+        """Evaluate `parts` without a graph, with a tensor moved by offset · direction."""
         tensor, base = self.tensors[name], self.base[name]
         with torch.no_grad():
             tensor.copy_(base + offset * direction)

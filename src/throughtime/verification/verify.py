@@ -93,7 +93,7 @@ def _check_options(step: float | None, tolerance: float, samples: int | None) ->
 
 
 class _Verification:
-    """All comparisons of a subject at its place."""
+    """Comparisons of all tensors of a subject."""
 
     def __init__(self, subject: Subject, step: float | None, tolerance: float, samples: int | None, seed: int) -> None:
         self._subject, self._tolerance, self._samples = subject, tolerance, samples
@@ -139,7 +139,7 @@ class _Verification:
         return (*places, through)
 
     def _search(self, name: str, signs: Tensor) -> list[Place]:
-        """Search by halving for the element that makes a direction fail; empty where no half fails."""
+        """Search by halving for the element that makes a direction fail. The list is empty where no half fails."""
         indices = torch.arange(len(signs))
         while len(indices) > 1:
             halves = [(half, self._along(name, _only(signs, half))) for half in indices.tensor_split(2)]
@@ -172,7 +172,7 @@ class _Verification:
 
 
 def _inner(values: Tensor, direction: Tensor) -> float:
-    """Return the inner product over the elements where the direction is not 0; others may be infinite."""
+    """Return the inner product over the elements where the direction is not 0. Other elements may be infinite."""
     nonzero = direction != 0
     return float((values[nonzero] * direction[nonzero]).sum())
 
