@@ -8,7 +8,7 @@ from throughtime.wording import plural
 
 
 class LossVerdict(Enum):
-    """What a model has learned, judged by its loss and the entropies of the same text; {unit} is a placeholder."""
+    """Conclusions from a loss and the entropies of the same text. {unit} is a placeholder."""
 
     WORSE_THAN_CHANCE = "giving every {unit} the same chance does no worse: the training diverged, or has hardly begun"
     NOTHING = "it does no better here than knowing how frequent each {unit} is: no knowledge of order shows"
@@ -37,7 +37,7 @@ def verdict(loss: float, baselines: Baselines) -> LossVerdict:
 
 
 def verdict_parts(loss: float, baselines: Baselines | dict[str, float], units: str) -> tuple[str, str]:
-    """Return how far a loss is from the nearer baseline, and what that shows; neither ends in a full stop."""
+    """Return a loss's distance from the nearer baseline, and a conclusion. Neither ends in a full stop."""
     if not isinstance(baselines, Baselines):
         return _beside_named(loss, baselines)
     learned = verdict(loss, baselines)
@@ -52,7 +52,10 @@ def verdict_parts(loss: float, baselines: Baselines | dict[str, float], units: s
 
 
 def _beside_named(loss: float, baselines: dict[str, float]) -> tuple[str, str]:
-    """Compare a loss with baselines that a task names: with the best that is beaten, or else the nearest above it."""
+    """Compare a loss with the baselines that a task names.
+
+    It is compared with the best that is beaten, or else the nearest above it.
+    """
     if not baselines:
         return f"{loss:.4g}", "there is no naive prediction to compare with"
     beaten = {name: level for name, level in baselines.items() if loss < level}

@@ -43,7 +43,7 @@ NUMBERS_FORMAT = 1
 
 @dataclass(frozen=True)
 class Written:
-    """A written report: the paths of the page and of its numbers, and the verdict in words."""
+    """Written report: paths of the page and the numbers, and the verdict."""
 
     page: Path
     numbers: Path
@@ -97,7 +97,7 @@ def report_of_run(
 
 
 def page_paths(output: Path) -> tuple[Path, Path]:
-    """Return the paths of a page and of its numbers; raise `ArgumentError` where no page can be written."""
+    """Return the paths of a page and of its numbers. Raise `ArgumentError` where no page can be written."""
     if output.is_dir():
         raise ArgumentError(
             "output", f"is {output}, which is a folder", "it must be the path of a file", f"give {output / REPORT}"
@@ -128,7 +128,7 @@ def page_paths(output: Path) -> tuple[Path, Path]:
 
 
 def read_run(folder: Path) -> RunRecords:
-    """Read the records in a run's folder; raise `RunFolderError` where it is not a run or a record is damaged."""
+    """Read the records in a run's folder. Raise `RunFolderError` where it is not a run or a record is damaged."""
     record = read_record(folder)
 
     def exists(name: str) -> bool:
@@ -193,7 +193,7 @@ def loss_sentence(run: RunRecords) -> str:
 
 
 def missing(run: RunRecords) -> list[str]:
-    """Return sentences on missing records, with the commands that make them."""
+    """Return sentences on missing records, with the commands that write such records."""
     again = run.record.reproduce
     tables = [(run.updates, Absent.NO_UPDATES, again), (run.step_norms, Absent.NO_STEP_NORMS, again)]
     ways = [
@@ -205,7 +205,7 @@ def missing(run: RunRecords) -> list[str]:
 
 
 def numbers_of_run(run: RunRecords, page: Page) -> bytes:
-    """Return all numbers of the page as JSON; a table is a list of its lines, NaN and infinities are text."""
+    """Return all numbers of the page for JSON. A table is a list of its lines, NaN and infinities are text."""
     numbers = {
         "format": NUMBERS_FORMAT,
         "run": page.title,

@@ -4,7 +4,7 @@ from enum import Enum
 
 
 class LookFor(Enum):
-    """What to look for in an exhibit."""
+    """Advice on reading an exhibit."""
 
     LOSSES = (
         "Both curves should fall, and the validation curve go below the bigram line: only then does the model use more "
@@ -118,7 +118,7 @@ class Says(Enum):
 
 
 class FigureName(Enum):
-    """Labels of a verdict's figures, by their names in upper case; a gradient is a share of that at lag 0."""
+    """Labels of a verdict's figures, by their names in upper case. A gradient is a share of that at lag 0."""
 
     WANTED_LAG = "wanted lag, over which the gradient should last (steps)"
     PEAK = "gradient at its peak, as a ratio to lag 0"

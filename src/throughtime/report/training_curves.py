@@ -12,7 +12,7 @@ from throughtime.report.sentences import Absent, LookFor, Says, why_empty
 from throughtime.wording import percent, plural
 
 _BINS = 240
-"""The number of updates, at most, that are drawn one by one; more are drawn in as many groups."""
+"""Largest number of updates drawn individually; more are drawn in as many groups."""
 
 
 Line = tuple[Sequence[int], Sequence[float]]
@@ -44,12 +44,12 @@ def losses(
 
 
 def measure_of(baselines: Baselines | dict[str, float]) -> str:
-    """Return what losses are measured in: nats where the baselines are entropies, or else the unit of the task."""
+    """Return the unit of losses. Baselines that are entropies are in nats."""
     return "nats per symbol" if isinstance(baselines, Baselines) else "units of the task"
 
 
 def _of_updates(updates: Sequence[UpdateRow]) -> tuple[str, Line]:
-    """Return the training loss of every update, or its mean over groups of neighbours, with its name."""
+    """Return the named training loss by update, or by group of updates. A group's value is its mean."""
     size = math.ceil(len(updates) / _BINS)
     groups = [updates[start : start + size] for start in range(0, len(updates), size)]
     known = [finite([row.loss for row in group]) for group in groups]
@@ -195,7 +195,7 @@ def _clipping_panel(rows: Sequence[UpdateRow], figures: ClippingFigures) -> Pane
 
 
 def _grouped(rows: Sequence[UpdateRow]) -> tuple[tuple[list[int], list[float]], tuple[list[int], list[float]]]:
-    """Return the median and the largest norm of each group of neighbours; the same line twice without groups."""
+    """Return the median and the largest norm of each group of neighbours. Without groups both are the same line."""
     size = math.ceil(len(rows) / _BINS)
     if size == 1:
         line = [row.update for row in rows], positive([row.gradient_norm for row in rows])
