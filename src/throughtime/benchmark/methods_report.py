@@ -9,11 +9,11 @@ from throughtime.benchmark.methods import TOLERANCE, MethodFigures
 from throughtime.benchmark.tables import aligned, finite
 
 EXPLANATION = (
-    "time: median of forward + backward for the gradients of the weights, over BPTT's, taking turns with it in this",
-    "process. saved: KB kept from the forward for the backward pass, beside inputs and weights; peak: the most KB that",
-    "the backward pass holds beyond those at a time, the gradients among them, what one operation frees by itself left",
-    "out. error: distance of the weights' gradient from BPTT's in float64, over its norm; cosine: of the angle between",
-    f"the two. Before it is timed an exact method must be within {TOLERANCE:g} of BPTT, inputs and states included.",
+    "ms: median of forward + backward pass for the gradients of the weights; time: the median over BPTT's, in turns",
+    "in this process. saved: KB that the forward pass keeps for the backward pass, beside inputs and weights; peak:",
+    "the most KB that the backward pass holds beyond those, gradients included, temporaries of an operation left out.",
+    "error: relative distance of the weights' gradient from BPTT's in float64; cosine: of the angle between both. An",
+    f"exact method is timed only if its gradients are within {TOLERANCE:g} of BPTT's, inputs and states included.",
 )
 
 _NAMES = ("method", "exact", "ms", "time", "saved", "peak", "error", "cosine")

@@ -9,13 +9,14 @@ from throughtime.benchmark.goals import COSTS, GoalCheck, Quantity, goal_checks,
 from throughtime.benchmark.grid import GOALS_THREADS, Variant
 from throughtime.benchmark.measurement import Measurement, Timing
 from throughtime.benchmark.tables import aligned, finite
+from throughtime.wording import plural
 
 EXPLANATION = (
     "torch, ours, jax: median ms of forward + backward with the gradients of the input and of all parameters, taking",
     "turns in this process. ratio: torch.nn's median over ours; min: of the shortest times. %product: FLOPs of the",
     "matrix products alone, 6 G N H (I + H), over our median time, as a share of torch.mm's rate on large matrices,",
     "which is not the fastest product on every machine. saved: bytes kept for the backward pass beside input and",
-    "parameters, ours over torch.nn's. own: our median time a valid step over that on full sequences without resets.",
+    "parameters, ours over torch.nn's. own: our median time per valid step, relative to full sequences.",
     "other: share of the machine that other programs used meanwhile. Before timing, each case is compared with",
     f"torch.nn in float64. The goals above 1 are set for {GOALS_THREADS} threads and for the grid itself.",
 )
@@ -71,7 +72,7 @@ def summary(measurements: Sequence[Measurement]) -> list[str]:
         goal = "" if mean.goal is None else f" (goal {mean.goal:g}: {'ok' if mean.met else 'BELOW'})"
         lines.append(
             f"{mean.cell}: geometric mean of the ratios {mean.geomean:.2f}{goal}, of the minima "
-            f"{mean.geomean_of_minima:.2f}, over {mean.shapes} shapes; worst {mean.worst.ratio:.2f} at "
+            f"{mean.geomean_of_minima:.2f}, over {plural(mean.shapes, 'shape')}; worst {mean.worst.ratio:.2f} at "
             f"{mean.worst.case.shape}."
         )
     slower = [measurement for measurement in measurements if measurement.ratio is not None and measurement.ratio < 1]
@@ -104,7 +105,7 @@ def _disturbed(measurements: Sequence[Measurement]) -> list[str]:
         return []
     return [
         f"Disturbed: during {disturbed} of {len(loads)} cases other programs used more than {QUIET:.0%} of the "
-        "machine. Two threads on a busy machine can be many times slower, on either side: measure those again."
+        "machine. Two threads on a busy machine can be many times slower, on either side: measure such cases again."
     ]
 
 

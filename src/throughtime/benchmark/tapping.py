@@ -24,10 +24,10 @@ PROTOCOL = Protocol(repetitions=30, seconds=2.0, cap=4.0, product_size=256)
 BRIEF = Protocol(repetitions=15, seconds=0.6, cap=1.2, product_size=256)
 
 EXPLANATION = (
-    "Forward and backward pass of a layer under BPTT, and a whole update: those, clipping by the norm and Adam. Each",
-    "with the tap closed and open, taking turns in this process; figures are medians, the least of all turns behind",
-    "them. The tap is made once, as for a training; entering and leaving it in every turn is within the time. Before",
-    "it is timed, the gradients must be the same bits.",
+    "passes: forward and backward pass of a layer under BPTT; update: both passes, clipping by the norm, Adam. Each",
+    "runs with the tap closed and open, in turns in this process. Times are medians; of minima: the ratio of the",
+    "shortest times. The tap is made once, as for a training, and entered and left in every turn. A case is timed only",
+    "if its gradients are the same bits with the tap open.",
 )
 
 _NAMES = ("case", "passes us", "open/closed", "of minima", "update us", "open/closed", "of minima")

@@ -34,7 +34,7 @@ def choice(argument: str, text: str, allowed: list[str]) -> list[str]:
     names = [name.strip() for name in text.split(",")]
     for name in names:
         if name not in allowed:
-            raise ArgumentError(argument, f"has {name!r}", f"it must be some of {listed(allowed)}, separated by commas")
+            raise ArgumentError(argument, f"has {name!r}", f"it must be a comma-separated choice of {listed(allowed)}")
     return list(dict.fromkeys(names))
 
 

@@ -11,12 +11,15 @@ from types import ModuleType
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
 from throughtime import __version__
+from throughtime.commands._spelling import typed
 from throughtime.records import CONFIG, read_record
 from throughtime.records.files import content, damaged
 
 _ABOUT = "Train recurrent networks, and look at how their gradients flow through time."
 _WRONG_VALUE = re.compile(r'Parser key "(?P<key>\w+)":\s+Expected an? (?P<kind>.*?)\. Got value: (?P<value>.*)', re.S)
 _KEY = re.compile(r'Parser key "(\w+)":')
+_CHOICE = re.compile(r"argument (?P<name>\S+): invalid choice: '(?P<value>.*)' \(choose from (?P<allowed>.*)\)", re.S)
+_UNKNOWN = re.compile(r"unrecognized arguments: (?P<words>.*)", re.S)
 _MISSING = re.compile(r"the following arguments are required: (?P<names>.*)", re.S)
 _KINDS = {"<class 'int'>": "a whole number", "<class 'float'>": "a number", "<class 'str'>": "text"}
 
@@ -69,10 +72,15 @@ def one_sentence(message: str) -> str:
             kind = "one of " + kind.removeprefix("typing.Literal[").removesuffix("]").replace("'", "")
         return f"--{wrong['key'].replace('_', '-')} is {wrong['value']}; it must be {kind}."
     if missing := _MISSING.fullmatch(text):
-        names = [name.rpartition(".")[2].upper().replace("_", " ") for name in missing["names"].split(", ")]
-        return f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} missing; --help says what to give."
+        names = [typed(name.rpartition(".")[2]) for name in missing["names"].split(", ")]
+        return f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} missing; --help lists the arguments."
+    if chosen := _CHOICE.fullmatch(text):
+        name = "COMMAND" if chosen["name"] == "command" else chosen["name"]
+        return f"{name} is {chosen['value']}; it must be one of {chosen['allowed'].replace(chr(39), '')}."
+    if unknown := _UNKNOWN.fullmatch(text):
+        return f"{unknown['words']} is not known here; --help lists the options."
     text = _KEY.sub(lambda key: f"--{key[1].replace('_', '-')}:", text)
-    return " ".join(text.split()).rstrip(".") + "; --help lists what there is."
+    return " ".join(text.split()).rstrip(".") + "; --help lists the options."
 
 
 def _settings_of_run(words: list[str]) -> list[str]:

@@ -24,7 +24,7 @@ def spelled(text: str, arguments: Collection[str]) -> str:
 
 def sentence_of(error: Exception, arguments: Collection[str]) -> str:
     """Return an error's message as a sentence, with arguments as typed."""
-    if isinstance(error, ArgumentError) and error.argument in arguments:
+    if isinstance(error, ArgumentError) and error.argument in {*arguments, *_POSITIONAL}:
         message = error.of(typed(error.argument))
     else:
         message = str(error)

@@ -8,14 +8,14 @@ from throughtime.commands._terminal import say
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
 
-HELP = "Write one self-contained HTML page on a run: report.html, and its numbers, report.json."
+HELP = "Write a self-contained HTML page on a run, report.html, and its numbers, report.json."
 
 
 def add_arguments(parser: "ArgumentParser") -> None:
     """Declare the options of `throughtime report`."""
-    parser.add_argument("run", type=str, metavar="RUN", help="A run folder that throughtime train wrote.")
+    parser.add_argument("run", type=str, metavar="RUN", help="Run folder that throughtime train wrote.")
     parser.add_argument(
-        "--output", type=str, default="", metavar="FILE", help="Where the page goes. Default: report.html in RUN."
+        "--output", type=str, default="", metavar="FILE", help="Path of the page. Default: report.html in RUN."
     )
 
 

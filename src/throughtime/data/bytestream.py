@@ -84,7 +84,7 @@ class ByteStream:
     def _check_size(self) -> None:
         path = Path(self._source)
         if path.is_dir():
-            raise InputFileError(f"FILE {path} is a folder; give one file, or - for standard input.")
+            raise InputFileError(f"FILE {path} is a folder; give a file, or - for standard input.")
         try:
             size = path.stat().st_size
         except FileNotFoundError:
@@ -93,6 +93,6 @@ class ByteStream:
             raise InputFileError(f"FILE {path} cannot be read: {error.strerror}.") from None
         if size < self._offset:
             raise InputFileError(
-                f"FILE {path} has {size} bytes, fewer than the {self._offset} that were read: it is not the same "
-                "stream any more; start a new run on it."
+                f"FILE {path} has {size} bytes, fewer than the {self._offset} that were read: the file is not "
+                "the same stream any more; start a new run on it."
             )

@@ -89,17 +89,17 @@ def read_file(name: str) -> TextFile:
     if name == SHIPPED_TEXT and not path.exists():
         return TextFile(name, shipped_text().encode("utf-8"))
     if path.is_dir():
-        raise InputFileError(f"FILE {name} is a folder; give one file of text.")
+        raise InputFileError(f"FILE {name} is a folder; give a text file.")
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         raise InputFileError(
-            f"FILE {name} does not exist; give a file of text, or the word {SHIPPED_TEXT} for Python's own reference."
+            f"FILE {name} does not exist; give a text file, or the word {SHIPPED_TEXT} for Python's language reference."
         ) from None
     except OSError as error:
         raise InputFileError(f"FILE {name} cannot be read: {error.strerror}.") from None
     if not content:
-        raise InputFileError(f"FILE {name} is empty; give a file of text.")
+        raise InputFileError(f"FILE {name} is empty; give a text file.")
     return TextFile(name, content)
 
 
@@ -126,7 +126,7 @@ def text_symbols(file: TextFile, units: Units, encoding: str) -> NDArray[np.uint
     try:
         text = file.content.decode(encoding)
     except LookupError:
-        raise ArgumentError("encoding", f"is {encoding}", "Python must know it", "give utf-8 or latin-1, say") from None
+        raise ArgumentError("encoding", f"is {encoding}", "Python must know it", "give utf-8 or latin-1") from None
     except UnicodeError as error:
         at = f" at byte {error.start}" if isinstance(error, UnicodeDecodeError) else ""
         raise InputFileError(f"FILE {file.name} is not text in {encoding}{at}: {way_out}.") from None

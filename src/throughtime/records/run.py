@@ -47,10 +47,12 @@ class Outcome(StrEnum):
 class DataRecord:
     """Data that a run was trained on.
 
-    The sizes are in bytes and, of both parts, in targets: for a text, its symbols.
-
-    Of a text also the vocabulary in the order of its numbers; one of bytes is spelled with the characters of these
-    code points.
+    Attributes:
+        bytes: the size of the file, or of the stream so far; 0 where it is not known.
+        units: the plural of what is predicted one at a time, such as "characters", "steps" or "series".
+        training_symbols, held_out_symbols: targets of both parts, in these units.
+        vocabulary: the symbols of a text in the order of their numbers; bytes are spelled with the characters of these
+            code points.
     """
 
     file: str
@@ -91,7 +93,10 @@ class Baselines:
 
 @dataclass(frozen=True)
 class Results:
-    """How well the run did: losses in nats per symbol, time in seconds."""
+    """Results of a run: losses in the unit of the task, time in seconds.
+
+    `tokens_per_second` counts targets: of a text characters or bytes, of another task what `DataRecord.units` names.
+    """
 
     updates: int = 0
     epochs: float = 0.0
@@ -111,6 +116,8 @@ class Record:
         task: the name of the task; empty in records of version 0.1.0, which know text only.
         facts: what the task needs to predict again beside `data` and `model`, such as columns and scales; plain JSON.
         settings: by option name, those that no continuation may change; empty in records of version 0.1.0.
+        loss: the name of the loss, such as "MSE"; empty in records of version 0.1.0.
+        loss_unit: the unit of the loss, such as "nats"; empty for none, and in records of version 0.1.0.
     """
 
     data: DataRecord
@@ -125,6 +132,8 @@ class Record:
     task: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
+    loss: str = ""
+    loss_unit: str = ""
 
     @property
     def levels(self) -> dict[str, float]:
@@ -205,10 +214,10 @@ def prepare_folder(folder: Path, overwrite: bool) -> None:
     if RECORD in present and not overwrite:
         raise RunFolderError(
             f"`output` {folder} already holds a run: give another folder, or `overwrite` to replace it, "
-            "or go on with it through `resume`."
+            "or `resume` to continue it."
         )
     if foreign := sorted(present - set(RUN_FILES)):
-        raise RunFolderError(f"`output` {folder} holds other files ({foreign[0]}, ...): give a folder of its own.")
+        raise RunFolderError(f"`output` {folder} holds other files ({foreign[0]}, ...): give a new folder.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for entry in _entries(folder):

@@ -29,7 +29,7 @@ from throughtime.records import (
 from throughtime.records.files import content
 from throughtime.records.plain import to_plain
 from throughtime.report.exhibit import Section
-from throughtime.report.losses import OUTCOMES, verdict_parts
+from throughtime.report.losses import OUTCOMES, measure_of, verdict_parts
 from throughtime.report.maps import NormMap, norm_maps, over_training
 from throughtime.report.page import Page, render
 from throughtime.report.particulars import particulars
@@ -187,7 +187,7 @@ def loss_sentence(run: RunRecords) -> str:
     loss = results.last_validation_loss if run.stream else results.best_validation_loss
     if loss is None:
         return Says.NO_RESULT.value
-    figures, meaning = verdict_parts(loss, run.record.baselines, run.record.data.units)
+    figures, meaning = verdict_parts(loss, run.record.baselines, run.record.data.units, run.record.loss_unit)
     said = Says.STREAM if run.stream else Says.VALIDATION
     return said.value.format(figures=figures, meaning=meaning)
 
@@ -226,7 +226,8 @@ def json_bytes(numbers: Mapping[str, Any]) -> bytes:
 
 
 def _sections(run: RunRecords, figures: Sequence[Section]) -> list[Section]:
-    curves = losses(run.metrics, run.updates, run.record.baselines, run.stream)
+    measure, units = measure_of(run.record), run.record.data.units
+    curves = losses(run.metrics, run.updates, run.record.baselines, run.stream, measure, units)
     sections = [Section("loss", "Loss", [], [curves]), *figures]
     heat = over_training(run.step_norms) if run.step_norms else None
     if run.flows:

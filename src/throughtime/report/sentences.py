@@ -14,6 +14,14 @@ class LookFor(Enum):
         "Each byte is predicted before it is learned, so this is a loss on unseen text. It should go below the lines "
         "of counting single bytes and pairs, which learn from the same stream."
     )
+    OTHER_LOSSES = (
+        "Both curves should fall, and the validation curve go below the lines of the naive predictions. A training "
+        "curve that falls on while validation rises is overfitting."
+    )
+    OTHER_STREAM_LOSSES = (
+        "Each target is predicted before it is learned, so this is a loss on unseen data. It should go below the lines "
+        "of the naive predictions, which see the same stream."
+    )
     BY_STEP = (
         "The total gradient that reaches the state at each step, on a logarithmic scale. A fall towards the left means "
         "that early steps hardly learn, a rise that the gradient explodes on its way back. Where every step has a loss "
@@ -78,7 +86,7 @@ class Absent(Enum):
     ALL_ZERO = "Every value is zero, which a logarithmic scale cannot show."
     NOT_ASKED = "The diagnosis holds no such numbers for {layer}."
     NO_VALIDATION = "No validation yet: the first validation writes metrics.csv."
-    NO_DIAGNOSIS = "diagnosis.json is missing, so the flow of the gradient through time is not known. To make it: {way}"
+    NO_DIAGNOSIS = "diagnosis.json is missing, so the flow of the gradient through time is not known. Reproduce: {way}"
     NO_UPDATES = (
         "updates.csv is missing: the updates of this run were not recorded one by one. A new run records them: {way}"
     )

@@ -10,6 +10,7 @@ from throughtime.runs import tasks
 from throughtime.runs.options import options
 from throughtime.runs.settings import DataSettings, ModelSettings, OptimizationSettings, RunSettings, TaskSettings
 from throughtime.runs.tasks.base import Task
+from throughtime.wording import listed
 
 GROUPS: dict[str, type] = {"data": DataSettings, "model": ModelSettings, "optimization": OptimizationSettings}
 """Option groups that every task has: title on the command line → settings class.
@@ -46,7 +47,7 @@ def kind_of(settings: RunSettings) -> type[Task]:
             return kind
     names = [kind.name for kind in kinds() if kind.online == online]
     if wanted and wanted not in names:
-        raise ArgumentError("task", f"is {wanted}", f"those that learn {way} are {', '.join(names)}")
+        raise ArgumentError("task", f"is {wanted}", f"a run that learns {way} has the task {listed(names, 'or')}")
     raise ArgumentError("task", f"has settings of the class {given.__name__}", f"no task that learns {way} has such")
 
 
@@ -57,7 +58,7 @@ def task_of_record(record: Record) -> type[Task]:
         if kind.name == name:
             return kind
     raise RunFolderError(
-        f"The run has the task {name!r}, which this throughtime does not know: use the one that wrote it."
+        f"The run has the task {name!r}, which this throughtime does not know: use the throughtime that wrote it."
     )
 
 

@@ -46,12 +46,14 @@ def check_same_run(wanted: RunSettings, before: RunSettings, record: Record) -> 
             raise ArgumentError(
                 name,
                 f"is {value}",
-                f"the run to go on with has {recorded[name]}",
+                f"the run to resume has {recorded[name]}",
                 "leave it out, or start a new run",
             )
     if not wanted.optimization.online and wanted.optimization.epochs < record.results.epochs:
         epochs, done = wanted.optimization.epochs, record.results.epochs
-        raise ArgumentError("epochs", f"is {epochs}", f"the run has {done:g} behind it", "give more")
+        raise ArgumentError(
+            "epochs", f"is {epochs}", f"the run has done {done:g} epochs", f"give {int(done) + 1} or more"
+        )
 
 
 def check_unedited(folder: Path, settings: RunSettings, kept: Mapping[str, Any], where: str) -> None:

@@ -9,6 +9,7 @@ from torch import nn
 from throughtime.errors import ArgumentError
 from throughtime.records import Outcome, Record, prepare_folder, read_record, write_record
 from throughtime.records.run import CHECKPOINT, RECORD
+from throughtime.report.losses import OUTCOMES
 from throughtime.runs.board import check_board
 from throughtime.runs.checkpoints import read_checkpoint
 from throughtime.runs.choice import kind_of, with_task_settings
@@ -92,7 +93,7 @@ def resume(
     if _complete(record, settings.optimization, before.optimization):
         passes = "epoch" if record.results.epochs == 1 else "epochs"
         say(
-            f"{folder} is complete: {record.results.epochs:g} {passes}, {record.outcome.value}; to train on, give "
+            f"{folder} is complete: {record.results.epochs:g} {passes}, {OUTCOMES[record.outcome]}; to train on, give "
             f"`epochs` above {before.optimization.epochs}."
         )
         return None

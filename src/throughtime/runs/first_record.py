@@ -56,6 +56,8 @@ def first_record(
         },
         task=task.name,
         settings=settings.lasting(),
+        loss=task.loss_name,
+        loss_unit=task.loss_unit,
     )
     return task.recorded(record)
 

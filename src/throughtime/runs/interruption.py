@@ -48,4 +48,4 @@ class Interruption:
 
 def stopped_at_once(folder: Path) -> str:
     """Return the message of a run that the second signal stopped."""
-    return f"Stopped at once; go on from the last checkpoint with: throughtime train --resume {folder}"
+    return f"Stopped at once; resume from the last checkpoint with: throughtime train --resume {folder}"

@@ -71,7 +71,7 @@ class Passes(Driver):
     def data_record(self) -> tuple[DataRecord, Baselines | dict[str, float]]:
         """Return file, size, digest and targets, and the baselines of the held-out part."""
         held_out = self.material.held_out
-        data = DataRecord(self.settings.file, held_out.sha256, held_out.bytes, self.task.unit)
+        data = DataRecord(self.settings.file, held_out.sha256, held_out.bytes, self.task.units)
         return data.of_targets(*self.material.targets), held_out.baselines
 
     def check_data(self, record: Record, folder: Path) -> None:

@@ -75,7 +75,7 @@ class RunBar(ProgressBar):
         window = pl_module.progress.window
         speed = window.tokens / window.seconds if window.seconds else 0.0
         self._bar.set_postfix_str(
-            f"loss {self._task.said_in_bar(self._smooth)}  {speed / 1000:.1f}k tokens/s", refresh=False
+            f"loss {self._task.said_in_bar(self._smooth)}  {speed / 1000:.1f}k {self._task.units}/s", refresh=False
         )
         self._bar.update()
 

@@ -105,7 +105,7 @@ class Streaming(Driver):
     def data_record(self) -> tuple[DataRecord, Baselines | dict[str, float]]:
         """Return the record's entry before any event, with the worst guess as baseline."""
         worst = self.task.worst_guess
-        return DataRecord(self.settings.file, "", 0, self.task.unit), baselines_of(
+        return DataRecord(self.settings.file, "", 0, self.task.units), baselines_of(
             dict.fromkeys(self.task.guesses, worst)
         )
 
@@ -238,7 +238,7 @@ class _Online:
             tokens_per_second=self._whole.events / max(self._whole.seconds, 1e-9),
             seconds=self._whole.seconds,
         )
-        data = replace(self.record.data.of_targets(self._task.taken, 0), bytes=self._task.taken)
+        data = replace(self.record.data.of_targets(self._task.taken, 0), bytes=self._task.bytes_taken)
         self.record = replace(self.record, data=data).after(outcome, results)
         content = io.BytesIO()
         torch.save(self._state(), content)

@@ -77,6 +77,11 @@ class Stream(SymbolTask, StreamTask):
         return self._taken
 
     @property
+    def bytes_taken(self) -> int:
+        """Number of bytes read so far."""
+        return self._taken
+
+    @property
     def worst_guess(self) -> float:
         """Loss of the uniform distribution over bytes, in nats."""
         return math.log(ALPHABET)
@@ -114,8 +119,8 @@ class Stream(SymbolTask, StreamTask):
 
         levels = named(baselines)
         return (
-            f"{read:>12,} bytes   {loss:.3f} nats a byte   counting bytes {levels['unigram']:.3f}, pairs "
-            f"{levels['bigram']:.3f}   {rate:,.0f} bytes/s"
+            f"{read:>12,} bytes   {loss:.3f} nats per byte   guess from byte counts {levels['unigram']:.3f}, from "
+            f"pair counts {levels['bigram']:.3f}   {rate:,.0f} bytes/s"
         )
 
     def stream_opening_lines(self, record: Record, run: str, update_every: int) -> list[str]:
@@ -124,10 +129,10 @@ class Stream(SymbolTask, StreamTask):
 
         source = "standard input" if record.data.file == "-" else record.data.file
         return [
-            f"Stream  {source}, byte by byte; each is predicted before it is learned, so no text is held out",
+            f"Stream  {source}; each byte is predicted before it is learned, so no data are held out",
             f"Model   {record.model.parameters:,} parameters, {record.machine['gradient']}, an update every "
             f"{plural(update_every, 'byte')}",
-            f"Run     {run}; Ctrl-C saves and stops, throughtime train --resume {run} goes on",
+            f"Run     {run}; Ctrl-C saves and stops; throughtime train --resume {run} continues",
             "",
         ]
 
@@ -143,7 +148,8 @@ class Stream(SymbolTask, StreamTask):
         if loss is not None:
             better = "better" if loss < levels["bigram"] else "not better"
             lines.append(
-                f"Result  {both(loss)} a byte on the last of them: {better} than counting pairs "
-                f"({levels['bigram']:.3f} nats); single bytes {levels['unigram']:.3f}, chance {levels['uniform']:.3f}"
+                f"Result  {both(loss)} per byte on the latest bytes: {better} than a guess from pair counts "
+                f"({levels['bigram']:.3f} nats); from byte counts {levels['unigram']:.3f}, uniform "
+                f"{levels['uniform']:.3f}"
             )
         return lines

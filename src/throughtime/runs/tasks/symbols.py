@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 class SymbolSettings(TaskSettings):
     """Options of tasks that predict symbols."""
 
-    units: Literal["characters", "bytes"] = option("characters", "What the model reads and predicts one at a time.")
-    encoding: str = option("utf-8", "How the bytes of the file spell characters.", online=False)
-    embedding_size: int = option(0, "Size of the vector a symbol is turned into; 0: as `hidden_size`.", least=0)
+    units: Literal["characters", "bytes"] = option("characters", "Symbols that the model reads and predicts.")
+    encoding: str = option("utf-8", "Text encoding of the file.", online=False)
+    embedding_size: int = option(0, "Size of the embedding vectors of symbols; 0: same as `hidden_size`.", least=0)
 
 
 class SymbolTask(Task, ABC):
@@ -150,7 +150,7 @@ class SymbolTask(Task, ABC):
                 f"FILE {text.name} is too short: it has {plural(len(codes), f'known {self.unit}')}, and it takes 2 to "
                 "predict one; give a longer file."
             )
-        left_out = f", {plural(unknown, 'unknown one')} left out" if unknown else ""
+        left_out = f", {plural(unknown, f'unknown {self.unit}')} left out" if unknown else ""
         data = self.data(text, codes)
         first = f"Text    {text.name}: {plural(len(codes), self.unit)}{left_out}"
         return replace(data, lines=[first, *self.baseline_lines(data.baselines)])
@@ -193,8 +193,9 @@ class SymbolTask(Task, ABC):
 
         data = record.data
         return [
-            f"Text    {data.file}: {data.bytes:,} bytes, vocabulary of {plural(len(data.vocabulary), self.unit)}; "
-            f"{data.training_symbols:,} to train on, {data.held_out_symbols:,} held out",
+            f"Text    {data.file}: {data.bytes:,} bytes, read as text, {self.unit} by {self.unit}",
+            f"        vocabulary of {plural(len(data.vocabulary), self.unit)}; {data.training_symbols:,} to train on, "
+            f"{data.held_out_symbols:,} held out for validation",
             *self.baseline_lines(record.baselines),
         ]
 
