@@ -19,33 +19,6 @@ LONGEST = 15
 PRONOUNS = {"It", "This", "These", "They", "One", "What", "That", "Which"}
 VAGUE = {"one", "own", "found", "there"}
 
-EXEMPT = dict.fromkeys(
-    (
-        "benchmark",
-        "clipping",
-        "commands",
-        "data",
-        "diagnosis",
-        "lecture_notes",
-        "losses",
-        "models",
-        "records",
-        "report",
-        "runs",
-        "training",
-        "verification",
-    ),
-    "not reworded yet",
-)
-"""Rooms that do not conform yet, each with the reason; to be emptied."""
-
-
-def room_of(path: pathlib.Path) -> str:
-    return path.parts[0].removesuffix(".py")
-
-
-HELD = [path for path in MODULES if room_of(path) not in EXEMPT]
-
 
 def first_sentence(docstring: str) -> str:
     """Everything up to a full stop that ends a word, or up to the end of the first paragraph."""
@@ -92,34 +65,22 @@ def identifiers(tree: ast.AST) -> Iterator[tuple[int, str]]:
                 yield line, name
 
 
-@pytest.mark.parametrize("path", HELD, ids=str)
+@pytest.mark.parametrize("path", MODULES, ids=str)
 def test_a_module_says_in_a_short_sentence_what_it_is(path):
     docstring = ast.get_docstring(TREES[path])
     assert docstring is not None
     assert fault_of(docstring) is None
 
 
-@pytest.mark.parametrize("path", HELD, ids=str)
+@pytest.mark.parametrize("path", MODULES, ids=str)
 def test_the_first_sentence_of_a_docstring_is_short_and_plain(path):
     faults = {name: fault_of(docstring) for name, docstring in documented(TREES[path])}
     assert {name: fault for name, fault in faults.items() if fault} == {}
 
 
-@pytest.mark.parametrize("path", HELD, ids=str)
+@pytest.mark.parametrize("path", MODULES, ids=str)
 def test_identifiers_say_what_they_hold(path):
     assert [(line, name) for line, name in identifiers(TREES[path]) if name in VAGUE] == []
-
-
-def test_only_rooms_that_need_it_are_exempt():
-    faulty = {
-        room_of(path)
-        for path, tree in TREES.items()
-        if fault_of(ast.get_docstring(tree) or "")
-        or any(fault_of(docstring) for _, docstring in documented(tree))
-        or any(name in VAGUE for _, name in identifiers(tree))
-    }
-    assert EXEMPT.keys() <= faulty
-    assert all(EXEMPT.values())
 
 
 @pytest.mark.parametrize(

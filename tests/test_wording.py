@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from throughtime.wording import listed, percent, plural
+from throughtime.wording import listed, percent, plural, plural_noun, singular_noun
 
 
 @pytest.mark.parametrize(
@@ -10,6 +10,11 @@ from throughtime.wording import listed, percent, plural
 )
 def test_a_count_has_its_noun_in_the_plural_unless_it_is_one(count, words):
     assert plural(count, "step") == words
+
+
+def test_a_noun_without_a_plural_form_stays():
+    assert (plural_noun("byte"), singular_noun("bytes"), plural_noun("series")) == ("bytes", "byte", "series")
+    assert (singular_noun("series"), plural(2, "series"), plural(1, "series")) == ("series", "2 series", "1 series")
 
 
 @pytest.mark.parametrize(

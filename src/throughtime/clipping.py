@@ -1,4 +1,4 @@
-"""Clip the parameters' gradients by norm or value, and name the first gradient that is not finite."""
+"""Clip gradients by norm or value, and locate the first non-finite gradient."""
 
 import math
 from collections.abc import Iterable
@@ -23,10 +23,13 @@ _SMALLEST_SAFE_FACTOR = 1e-30
 
 
 class FirstNonFinite(Protocol):
-    """A record of the backward recursion that knows where the gradient stopped being finite, such as a tap."""
+    """Record that knows where a gradient stopped being finite, such as a tap."""
 
     def first_nonfinite(self) -> tuple[str, int, int] | None:
-        """Return the layer, time step (from 0) and batch row where ∂L/∂h was first not finite, or None."""
+        """Return layer, time step and batch row of the first non-finite ∂L/∂h.
+
+        The step counts from 0. Return None where all are finite.
+        """
         ...
 
 
@@ -57,7 +60,7 @@ def clip_gradients(
     nonfinite: Literal["raise", "skip", "report"] = "raise",
     tap: FirstNonFinite | None = None,
 ) -> ClipReport:
-    """Clip the gradients of the parameters in place, after checking that they are finite.
+    """Clip the parameters' gradients in place, after checking them for NaN and infinity.
 
     By norm (Pascanu, Mikolov and Bengio 2013): if the 2-norm of all gradients together exceeds `norm`, all are
     multiplied by norm / total. [T] means the same, but prints a comparison of single positive entries of ∂y/∂w with
@@ -119,7 +122,7 @@ def _check_options(norm: float | None, value: float | None, nonfinite: str) -> N
 
 @dataclass(slots=True)
 class _Gradient:
-    """A gradient, the parameters whose `grad` it is, and its stored entries, which share its memory."""
+    """Gradient with its stored entries, and the parameters that share it."""
 
     name: str
     owners: list[Tensor]
@@ -146,7 +149,10 @@ class _Gradient:
 
 
 def _collect(parameters: ParametersWithGradients) -> list[_Gradient]:
-    """Return the gradients in the order of the parameters, each once, with all parameters that share it."""
+    """Return the gradients, each once, in the order of the parameters.
+
+    A gradient comes with all parameters that share it.
+    """
     if isinstance(parameters, Tensor):
         parameters = [parameters]
     named = parameters.named_parameters() if isinstance(parameters, Module) else parameters
@@ -193,7 +199,7 @@ def _opened(name: str, parameter: Tensor, gradient: Tensor) -> _Gradient:
 
 
 def _global_norm(entries: list[Tensor], scales: bool) -> tuple[float, float]:
-    """Return the 2-norm of all entries as (unit, norm / unit); unit is 1 unless squares overflow or underflow.
+    """Return the 2-norm of all entries as (unit, norm / unit). The unit is 1 unless squares overflow or underflow.
 
     A norm that `scales` gradients is taken in float64, to the last bit as version 0.1.0 took it: a run that was begun
     with that version goes on bit for bit. A norm that is only reported takes a third of the time.
@@ -213,7 +219,10 @@ def _global_norm(entries: list[Tensor], scales: bool) -> tuple[float, float]:
 
 
 def _row_norms(tensor: Tensor) -> Tensor:
-    """Return norms whose joint norm is the tensor's: of each row in float32, which takes a third of the time."""
+    """Return norms whose joint 2-norm is that of the tensor.
+
+    In float32 each row has a norm, which takes a third of the time.
+    """
     if tensor.dtype is not torch.float32 or not tensor.ndim or tensor.shape[-1] > _LONGEST_ROW_IN_FLOAT32:
         return _norm_in_float64(tensor)
     return torch.linalg.vector_norm(tensor, dim=-1).flatten()
@@ -224,7 +233,7 @@ def _norm_in_float64(tensor: Tensor) -> Tensor:
 
 
 def _joint_norm(norms: list[Tensor]) -> float:
-    """Return the 2-norm of all norms together, added up in float64, after one wait for the device."""
+    """Return the 2-norm of all norms, added up in float64. The device is waited for once."""
     device = norms[0].device
     joint = torch.cat([norm.to(device) for norm in norms])
     return float(torch.linalg.vector_norm(joint, dtype=torch.float64))
@@ -238,7 +247,7 @@ def _any_beyond(entries: list[Tensor], value: float) -> bool:
 
 
 def _together(scalars: list[Tensor]) -> Tensor:
-    """Stack the scalars on the device of the first: one wait for the device then reads all of them."""
+    """Stack the scalars on the device of the first scalar. A single wait for the device then reads all of them."""
     return torch.stack([scalar.to(scalars[0].device) for scalar in scalars])
 
 

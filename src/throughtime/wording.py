@@ -2,10 +2,23 @@
 
 from collections.abc import Iterable
 
+_INVARIABLE = ("series",)
+"""Nouns whose plural is the singular."""
+
+
+def plural_noun(noun: str) -> str:
+    """Return the plural of a noun, such as "bytes" for "byte"."""
+    return noun if noun in _INVARIABLE else f"{noun}s"
+
+
+def singular_noun(nouns: str) -> str:
+    """Return the singular of a plural noun, such as "byte" for "bytes"."""
+    return nouns if nouns in _INVARIABLE else nouns.removesuffix("s")
+
 
 def plural(count: int, noun: str) -> str:
     """Return a count with its noun, such as "1 thread" or "2,000 threads"."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    return f"{count:,} {noun if count == 1 else plural_noun(noun)}"
 
 
 def percent(share: float, digits: int = 2) -> str:

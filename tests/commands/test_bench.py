@@ -90,7 +90,7 @@ def test_the_instruction_set_is_chosen_and_put_back(command, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--cells", "rnn,lsmt"], "cells has 'lsmt'; it must be some of rnn, gru and lstm, separated by commas"),
+        (["--cells", "rnn,lsmt"], "cells has 'lsmt'; it must be a comma-separated choice of rnn, gru and lstm"),
         (["--shapes", "3x7"], "shapes has '3x7'; a shape is rows x hidden units x steps, such as 32x128x100: separate"),
         (["--variants", "packed,al"], "variants has 'al'; it must be some of layers, "),
         (["--threads", "-1"], "threads is -1; it must be at least 1, or 0 for torch's choice"),
@@ -274,7 +274,7 @@ def test_an_exact_method_that_is_not_is_the_exit_code_and_ctrl_c_loses_nothing(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--cells", "rnn,lsmt"], "cells has 'lsmt'; it must be some of rnn, gru and lstm, separated by commas"),
+        (["--cells", "rnn,lsmt"], "cells has 'lsmt'; it must be a comma-separated choice of rnn, gru and lstm"),
         (["--shapes", "3x7x11,1x2x3"], "shapes is '3x7x11,1x2x3'; with "),
         (["--shapes", "3x7"], "shapes has '3x7'; a shape is rows x hidden units x steps, such as 32x128x100: separate"),
         (["--variants", "packed"], "--variants came with --"),

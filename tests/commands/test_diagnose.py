@@ -79,7 +79,7 @@ def test_a_text_that_has_changed_is_refused(command, trained, text_file):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--cell", "rnn"), "--cell is for a new model, and RUN has one of its own: leave it out."),
+        (("--cell", "rnn"), "--cell is for a new model, and RUN holds a trained model: leave it out."),
         (("--output", "x.html"), "--output is for a new model"),
         (("--steps", "0"), "--steps is 0; it must be at least 1."),
         (("--seed", "3"), "--seed is for a new model"),

@@ -23,7 +23,7 @@ def test_unknown_characters_are_counted_and_named(refused, command, trained, tmp
     assert "holds 3 characters that the model never saw" in sentence
     assert "'Ж' (U+0416), 'Ω' (U+03A9); --skip-unknown leaves them out" in sentence
     code, out, _ = command("evaluate", trained, path, "--skip-unknown")
-    assert code == 0 and f"{path}: 23 characters, 3 unknown ones left out" in out
+    assert code == 0 and f"{path}: 23 characters, 3 unknown characters left out" in out
 
 
 @pytest.mark.parametrize(("content", "said"), [("", "is empty"), ("a", "is too short"), ("\0a", "NUL")])

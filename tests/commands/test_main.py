@@ -47,7 +47,7 @@ def test_the_version(command):
     ("words", "said"),
     [
         (["trian"], "invalid choice: 'trian'"),
-        (["train", "x", "--hiden-size", "3"], "unrecognized arguments: --hiden-size 3; --help lists what there is."),
+        (["train", "x", "--hiden-size", "3"], "--hiden-size 3 is not known here; --help lists the options."),
         (["train", "x", "--cell", "foo"], "--cell is foo; it must be one of lstm, gru, rnn."),
         (["train", "x", "--hidden-size", "2.5"], "--hidden-size is 2.5; it must be a whole number."),
         (["train", "x", "--dropout", "much"], "--dropout is much; it must be a number."),

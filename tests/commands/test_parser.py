@@ -36,14 +36,14 @@ def test_a_message_of_several_lines_becomes_one_sentence():
     assert one_sentence("Parser key \"cell\":\n  Expected a typing.Literal['a', 'b']. Got value: c") == (
         "--cell is c; it must be one of a, b."
     )
-    assert one_sentence("something\n  else.") == "something else; --help lists what there is."
+    assert one_sentence("something\n  else.") == "something else; --help lists the options."
 
 
 def test_what_is_missing_is_named_as_the_help_has_it():
     message = "the following arguments are required: diagnose.run_or_data"
-    assert one_sentence(message) == "RUN OR DATA is missing; --help says what to give."
+    assert one_sentence(message) == "RUN or DATA is missing; --help lists the arguments."
     message = "the following arguments are required: evaluate.run, evaluate.file"
-    assert one_sentence(message) == "RUN and FILE are missing; --help says what to give."
+    assert one_sentence(message) == "RUN and FILE are missing; --help lists the arguments."
 
 
 @pytest.mark.parametrize("content", [b"x: [1", b"\x00\xff", b"- a list"])

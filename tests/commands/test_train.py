@@ -129,7 +129,7 @@ def test_a_finished_run_says_so(command, trained):
 
 
 def test_resume_keeps_to_the_runs_own_settings_and_folder(refused, trained, tmp_path):
-    assert "--hidden-size is 9; the run to go on with has 7" in refused(
+    assert "--hidden-size is 9; the run to resume has 7" in refused(
         "train", "--resume", trained, "--hidden-size", 9, code=2
     )
     assert "leave out --output" in refused("train", "--resume", trained, "--output", tmp_path, code=2)

@@ -30,7 +30,7 @@ def test_a_file_is_a_stream_of_its_bytes(command, text_file, tmp_path):
     rows = list(csv.DictReader((folder / "metrics.csv").read_text().splitlines()))
     assert 0 < float(rows[-1]["train_loss"]) < 5.545 and float(rows[-1]["gradient_norm"]) > 0
     assert 0 <= float(rows[-1]["clipped"]) <= 1 and int(rows[-1]["update"]) == (text_file.stat().st_size - 1) // 5
-    assert "counting bytes" in out and f"throughtime train --resume {folder}" in out
+    assert "byte counts" in out and f"throughtime train --resume {folder}" in out
     code, out, _ = command("sample", folder, "--length", "20")
     assert code == 0 and out
     assert command("evaluate", folder, text_file)[0] == 0

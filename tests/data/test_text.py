@@ -35,8 +35,8 @@ def test_a_file_named_pydoc_comes_before_the_shipped_text(tmp_path, monkeypatch)
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda path: None, "does not exist; give a file of text, or the word pydoc"),
-        (lambda path: path.mkdir(), "is a folder; give one file"),
+        (lambda path: None, "does not exist; give a text file, or the word pydoc"),
+        (lambda path: path.mkdir(), "is a folder; give a text file"),
         (lambda path: path.write_bytes(b""), "is empty"),
     ],
 )

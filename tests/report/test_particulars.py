@@ -18,7 +18,7 @@ def test_every_entry_of_a_run_is_listed_under_its_heading():
     assert listed["Data"]["trained on"] == "99,991" and listed["Data"]["held out"] == "11,113"
     assert listed["Result"] == {
         "outcome": "finished", "updates": "900", "epochs": "3", "best loss": "1.8750 nats", "at update": "800",
-        "last loss": "1.9000 nats", "speed": "51,000 symbols/s", "time": "94 s",
+        "last loss": "1.9000 nats", "speed": "51,000 characters/s", "time": "94 s",
     }  # fmt: skip
     assert listed["Machine and kernel"]["threads"] == "2"
 

@@ -5,7 +5,7 @@ from report.records_of import BASELINES, metrics, updates
 
 from throughtime.records import Baselines, UpdateRow
 from throughtime.report.canvas import PAGE, drawing, one_axes
-from throughtime.report.sentences import Absent
+from throughtime.report.sentences import Absent, LookFor
 from throughtime.report.training_curves import clipping, clipping_figures, clipping_sentences, losses, quantile
 
 
@@ -46,9 +46,19 @@ def test_of_many_updates_the_mean_of_neighbours_is_drawn():
 
 
 def test_baselines_that_coincide_share_a_line():
-    axes = _drawn(losses(metrics(), [], Baselines(3.0, 3.0, 3.0), stream=True))
+    axes = _drawn(losses(metrics(), [], Baselines(3.0, 3.0, 3.0), stream=True, units="bytes"))
     assert [text.get_text() for text in axes.texts] == ["bigram\nunigram\nuniform"]
     assert sum(line.get_label() == "loss on unseen bytes" for line in axes.get_lines()) == 1
+
+
+def test_another_task_has_its_units_and_no_word_of_texts():
+    for stream, look in ((False, LookFor.OTHER_LOSSES), (True, LookFor.OTHER_STREAM_LOSSES)):
+        exhibit = losses(metrics(), [], {"mean": 3.0}, stream, "m² per series", "series")
+        axes, (told,) = _drawn(exhibit), exhibit.tables
+        assert axes.get_ylabel() == "m² per series" and exhibit.panels[0].alt.startswith("Losses (m² per series): ")
+        assert told.caption == "Losses: m² per series" and "series/s" in told.heads
+        assert exhibit.look_for == look.value and "symbol" not in look.value and "byte" not in look.value
+    assert "loss on unseen series" in exhibit.panels[0].alt
 
 
 def test_without_a_validation_a_sentence_stands():

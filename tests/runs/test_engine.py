@@ -114,7 +114,7 @@ def test_what_a_horizon_a_burn_in_and_random_lengths_need_is_in_the_checkpoint(
     assert whole[3][1].shape == (8, 3)
     _assert_equal(_outcome(tmp_path / "parts"), whole)
     plain = with_options(small_run, gradient="truncated", horizon=9)
-    with pytest.raises(ArgumentError, match="burn_in is 0; the run to go on with has 3"):
+    with pytest.raises(ArgumentError, match="burn_in is 0; the run to resume has 3"):
         resume(plain, tmp_path / "parts", silent)
 
 
@@ -257,13 +257,13 @@ def test_a_changed_text_is_not_the_text_of_the_run(small_run, text_file, tmp_pat
 
 def test_settings_that_would_make_it_another_run_are_refused(small_run, tmp_path):
     start(with_options(small_run, epochs=1), tmp_path / "run", False, silent)
-    with pytest.raises(ArgumentError, match="learning_rate is 0.5; the run to go on with has 0.02"):
+    with pytest.raises(ArgumentError, match="learning_rate is 0.5; the run to resume has 0.02"):
         resume(with_options(small_run, epochs=2, learning_rate=0.5), tmp_path / "run", silent)
 
 
 def test_fewer_epochs_than_are_done_are_refused(small_run, tmp_path):
     start(small_run, tmp_path / "run", False, silent)
-    with pytest.raises(ArgumentError, match="epochs is 1; the run has 2 behind it"):
+    with pytest.raises(ArgumentError, match="epochs is 1; the run has done 2 epochs: give 3 or more"):
         resume(with_options(small_run, epochs=1), tmp_path / "run", silent)
 
 

@@ -96,7 +96,8 @@ def test_a_stream_of_numbers_is_learned_in_parts_as_at_once(numbers, tmp_path):
     path, lines = numbers
     said = []
     record = start(_settings(path), tmp_path / "whole", False, said.append, kind=Numbers)
-    assert (record.outcome, record.task, record.data.bytes) == (Outcome.FINISHED, "numbers", 63)
+    assert (record.outcome, record.task, record.data.units) == (Outcome.FINISHED, "numbers", "steps")
+    assert (record.data.training_symbols, record.data.bytes) == (63, 0), "events are counted, their bytes are not known"
     assert record.results.updates == 9 * 6 // 4 and list(record.levels) == ["zero", "the number before"]
     assert any("MSE" in line or "baseline" in line for line in said) and "number before" in "".join(said)
     other = tmp_path / "grows.txt"

@@ -160,6 +160,7 @@ def test_another_task_trains_through_the_same_engine_and_predicts_from_its_folde
     assert 2 <= record.results.updates == len(read_metrics(tmp_path / "run")) < 5
     assert record == read_record(tmp_path / "run")
     assert (record.task, record.data.units, list(record.levels)) == ("regress", "series", ["zero", "mean"])
+    assert (record.loss, record.loss_unit) == ("MSE", "")
     assert read_config(tmp_path / "run", Regress).task == RegressSettings()
     assert "mean 1." in "".join(said) or "mean 0." in "".join(said)
     task, model, _ = load_run(tmp_path / "run", Regress)
@@ -224,7 +225,7 @@ def test_another_task_goes_on_where_it_was_stopped(settings, tmp_path, monkeypat
     whole, parts = (torch.load(tmp_path / name / "last.ckpt", weights_only=True) for name in ("whole", "parts"))
     torch.testing.assert_close(whole["state_dict"], parts["state_dict"], rtol=0, atol=0)
     edited = replace(settings, task=RegressSettings(scaled=False))
-    with pytest.raises(ArgumentError, match="scaled is False; the run to go on with has True"):
+    with pytest.raises(ArgumentError, match="scaled is False; the run to resume has True"):
         resume(edited, tmp_path / "parts", silent, kind=Regress)
 
 
@@ -236,6 +237,7 @@ def test_its_gradient_is_diagnosed_and_its_figures_stand_in_the_report(settings,
     written = report_of_run(folder, figures=task.figures)
     page = written.page.read_text()
     assert "The scale of the targets" in page and f"It was {task.scale:.3f}." in page and "baseline" in written.verdict
+    assert "Losses: MSE" in page and "series/s" in page and "symbols/s" not in page
     assert json.loads(written.numbers.read_text())["record"]["facts"] == {"scale": task.scale}
 
 
@@ -254,7 +256,7 @@ def test_an_export_makes_its_settings_options_and_its_name_a_choice(exported):
         settings_from({"file": "7", "scaled": False})
     with pytest.raises(ArgumentError, match="embedding_size is 3; the task regress has no use for it"):
         settings_from({"file": "7", "task": "regress", "embedding_size": 3})
-    with pytest.raises(ArgumentError, match="task is regress; those that learn online are stream"):
+    with pytest.raises(ArgumentError, match="task is regress; a run that learns online has the task stream"):
         settings_from({"file": "7", "task": "regress", "online": True})
 
 

@@ -49,7 +49,7 @@ def test_on_a_terminal_a_bar_shows_loss_speed_and_time_left_over_all_updates(sma
     shown = _on_a_terminal(yaml.safe_dump(small_run.flat()), str(tmp_path / "run"))
     bars = [line for line in re.split(r"[\r\n]", shown) if " left" in line]
     assert len(bars) > 2
-    pattern = r" *\d+%\|.*\| *\d+/288, loss \d\.\d{3} nats = \d\.\d{3} bits/char +[\d.]+k tokens/s +\d\d:\d\d left"
+    pattern = r" *\d+%\|.*\| *\d+/288, loss \d\.\d{3} nats = \d\.\d{3} bits/char +[\d.]+k characters/s +\d\d:\d\d left"
     assert re.fullmatch(pattern, bars[-1].strip()), bars[-1]
     assert all(len(line) <= 118 for line in bars)
     assert len(re.findall(r"^.*epoch +\d\.00/2 .*validation", shown, re.M)) == 2

@@ -17,7 +17,7 @@ def test_the_line_of_a_validation_shows_the_loss_beside_both_entropies_and_fits_
         "validation 1.750 nats (2.525 bits)",
         "bigram 2.000",
         "unigram 3.000",
-        "43.2k tokens/s",
+        "43.2k bytes/s",
     ):
         assert part in line
     assert len(line) <= 120
@@ -48,7 +48,7 @@ def test_a_loss_above_even_chances_for_a_whole_last_epoch_is_a_divergence(rows, 
     assert bool(lines) is diverged
     if diverged:
         assert f"at least {both(min(row.train_loss for row in rows[-3:] if row.train_loss > 4))}" in lines[0]
-        assert "costs 4.000 nats" in lines[0] and "`learning_rate`" in lines[1]
+        assert "(uniform) has 4.000 nats" in lines[0] and "`learning_rate`" in lines[1]
 
 
 def test_an_update_says_what_it_covers():

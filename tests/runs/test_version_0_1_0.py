@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
+import yaml
 from runs.arithmetic import fingerprint
 from runs.running import silent
 
@@ -15,9 +16,11 @@ from throughtime.kernels.native import describe
 from throughtime.records import Outcome, read_flows, read_metrics, read_record, read_samples
 from throughtime.report import report_of_run
 from throughtime.runs.checkpoints import load_run, read_checkpoint
+from throughtime.runs.choice import settings_from
 from throughtime.runs.config import read_config
 from throughtime.runs.engine import resume
 from throughtime.runs.evaluation import evaluate
+from throughtime.runs.settings import RunSettings
 from throughtime.runs.tasks.symbols import SymbolSettings
 
 OLD = Path(__file__).parent / "version_0_1_0"
@@ -71,6 +74,18 @@ def test_its_settings_are_read(old):
     assert online.task == SymbolSettings("bytes", embedding_size=3) and online.optimization.horizon == 8
 
 
+def test_defaults_are_those_of_version_0_1_0():
+    """A changed default fails here: `settings_from` must then take the old value for old folders (docs/run_folders.md).
+
+    An option that is new may be missing in an old folder; its default must compute what version 0.1.0 computed.
+    """
+    before = yaml.safe_load((OLD / "defaults.yaml").read_text())
+    assert {
+        name: value for name, value in RunSettings("x", task=SymbolSettings()).flat().items() if name in before
+    } == (before)
+    assert settings_from({"file": "x"}).flat() == RunSettings("x", task=SymbolSettings()).flat()
+
+
 def test_a_run_that_was_killed_in_mid_epoch_goes_on_as_it_would_have(old):
     folder = old / "killed"
     before = read_record(folder)
@@ -116,7 +131,7 @@ def test_other_settings_are_refused(old):
     for name in ("killed", "stream"):
         settings = read_config(old / name)
         other = replace(settings, model=replace(settings.model, hidden_size=9))
-        with pytest.raises(ArgumentError, match="hidden_size is 9; the run to go on with has"):
+        with pytest.raises(ArgumentError, match="hidden_size is 9; the run to resume has"):
             resume(other, old / name, silent)
 
 

@@ -33,7 +33,7 @@ COSTS = (Quantity.OWN_COST, Quantity.SAVED)
 
 @dataclass(frozen=True)
 class GoalCheck:
-    """Comparison of a quantity with its goal: at least `bound`, or at most `bound` for a cost."""
+    """Comparison of a quantity with a goal: at least `bound`; costs at most."""
 
     quantity: Quantity
     value: float
@@ -51,7 +51,7 @@ class GoalCheck:
 
 
 def goal_checks(measurement: Measurement) -> list[GoalCheck]:
-    """Compare a case with its goals; empty if it was not timed."""
+    """Compare a case with its goals; empty without timings."""
     case, threads = measurement.case, measurement.threads
     goals = (
         (Quantity.RATIO, measurement.ratio, ratio_goal(case, threads)),
@@ -95,19 +95,21 @@ def geomean(values: Sequence[float]) -> float:
 def means(measurements: Sequence[Measurement]) -> list[Mean]:
     """Return the mean of every cell that was timed, variants left out."""
     by_cell: dict[str, list[Measurement]] = {}
-    for one in measurements:
-        if not one.case.variant.name and one.ratio:
-            by_cell.setdefault(one.case.cell, []).append(one)
+    for measurement in measurements:
+        if not measurement.case.variant.name and measurement.ratio:
+            by_cell.setdefault(measurement.case.cell, []).append(measurement)
     return [_mean(cell, timed) for cell, timed in by_cell.items()]
 
 
 def _mean(cell: str, timed: list[Measurement]) -> Mean:
-    whole = {one.case.shape for one in timed} == set(GRID) and {one.threads for one in timed} == {GOALS_THREADS}
+    whole = {measurement.case.shape for measurement in timed} == set(GRID) and {
+        measurement.threads for measurement in timed
+    } == {GOALS_THREADS}
     return Mean(
         cell,
         len(timed),
-        geomean([one.ratio for one in timed if one.ratio]),
-        geomean([one.ratio_of_minima for one in timed if one.ratio_of_minima]),
-        min(timed, key=lambda one: one.ratio or 0.0),
+        geomean([measurement.ratio for measurement in timed if measurement.ratio]),
+        geomean([measurement.ratio_of_minima for measurement in timed if measurement.ratio_of_minima]),
+        min(timed, key=lambda measurement: measurement.ratio or 0.0),
         GEOMEAN_GOALS[cell] if whole else None,
     )

@@ -11,7 +11,7 @@ from throughtime.errors import ArgumentError
 from throughtime.runs.settings import CellName
 
 CELLS: tuple[str, ...] = get_args(CellName)[::-1]
-"""The cells that a run can have, in the order of the tables; "rnn" has tanh."""
+"""Cells that a run can have, in the order of the tables; "rnn" has tanh."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Shape:
 
     @property
     def input_size(self) -> int:
-        """Features of the input: as many as hidden units, but 16 for 32 or 64 hidden units."""
+        """Features of the input: 16 for 32 or 64 hidden units, else H."""
         return 16 if self.hidden in (32, 64) else self.hidden
 
     def __str__(self) -> str:
@@ -116,7 +116,7 @@ VARIANTS = {
 
 @cache
 def gates_of(cell: str) -> int:
-    """Return the number of gates of a cell, the blocks of H rows in its weights."""
+    """Return the number of gates: the blocks of H rows in the weights."""
     from throughtime.layers.named import LAYERS  # imports torch, which the command's options need not wait for
 
     make = cast(Callable[..., Any], LAYERS[cell])
@@ -125,7 +125,7 @@ def gates_of(cell: str) -> int:
 
 @dataclass(frozen=True)
 class Case:
-    """One line of the table: a cell, a shape and a variant."""
+    """Case of the benchmark: a cell, a shape and a variant."""
 
     cell: str
     shape: Shape
@@ -160,7 +160,7 @@ _AGAINST_LOOPS = ((1, (25.0, 12.0, 8.0, 5.0)), (16, (5.0, 2.5, 1.8, 1.5)), (inf,
 _AGAINST_FUSED = ((1, (3.0, 2.0, 1.5, 1.3)), (inf, (1.5, 1.3, 1.15, 1.05)))
 
 RATIO_GOALS = {"rnn": _AGAINST_LOOPS, "gru": _AGAINST_LOOPS, "lstm": _AGAINST_FUSED}
-"""Least ratio of the times, torch.nn over throughtime: rows (largest B, goals by column of H); for its cells only."""
+"""Least ratio of the times, torch.nn over throughtime, for its cells. Rows are (largest B, goals by column of H)."""
 
 GEOMEAN_GOALS = {"rnn": 4.0, "gru": 4.0, "lstm": 1.5}
 """Least geometric mean of the ratios over the whole grid."""
@@ -170,24 +170,30 @@ SHARE_GOALS = {(16, 64): 0.60, (32, 128): 0.70, (32, 256): 0.78, (64, 512): 0.83
 
 
 OWN_COST_OF_STATES_ABOVE_256 = 1.35
-"""Goal above H = 256, where the gates that are computed again cost a third of all products."""
+"""Largest allowed time of saved states above H = 256.
+
+There the gates that are computed again cost a third of all products.
+"""
 
 SAVED_GOAL = 1 / 3
-"""Largest allowed number of saved bytes of a layer that keeps its states only, as a share of torch.nn's bytes."""
+"""Largest allowed share of torch.nn's saved bytes, for a layer that keeps states only."""
 
 
 def own_cost_goal(case: Case) -> float:
-    """Return the largest allowed time as a multiple of throughtime's time without the variant; 0 for no goal."""
+    """Return the largest allowed time relative to throughtime without the variant; 0: none."""
     return OWN_COST_OF_STATES_ABOVE_256 if case.variant.states and case.shape.hidden > 256 else case.variant.own_cost
 
 
 def saved_goal(case: Case) -> float | None:
-    """Return the largest allowed ratio of saved bytes; None for an Elman cell, which saves only its states anyway."""
+    """Return the largest allowed ratio of saved bytes, or None.
+
+    An Elman cell has no goal, because it saves only its states anyway.
+    """
     return SAVED_GOAL if case.variant.states and gates_of(case.cell) > 1 else None
 
 
 def ratio_goal(case: Case, threads: int) -> float:
-    """Return the least ratio of the times, torch.nn over throughtime; 1, never slower, without another goal."""
+    """Return the least ratio of the times, torch.nn over throughtime. Without another goal it is 1: never slower."""
     if case.variant.name or threads != GOALS_THREADS or case.cell not in RATIO_GOALS:
         return 1.0
     column = next(i for i, largest in enumerate(HIDDEN_BOUNDS) if case.shape.hidden <= largest)

@@ -16,7 +16,7 @@ from throughtime.benchmark.sides import TrainingPass
 
 
 class JaxScan:
-    """jax on the CPU with a given number of threads, as far as jax can be told.
+    """Runner of jax on the CPU, with a given number of threads.
 
     Args:
         threads: size of the thread pool, which XLA reads when it is first used in a process; products may differ.
@@ -66,7 +66,7 @@ class JaxScan:
 
 
 def find_jax(threads: int) -> tuple[JaxScan | None, str]:
-    """Return jax, or None, and a sentence about it."""
+    """Return a runner of jax, or None, and a sentence on the choice."""
     if importlib.util.find_spec("jax") is None:
         return None, "jax is not installed: no comparison with jax.lax.scan."
     try:

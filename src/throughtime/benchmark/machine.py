@@ -14,11 +14,11 @@ from throughtime import __version__
 from throughtime.kernels.native import describe
 
 WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
-"""Variables that say how long an idle thread keeps its core busy; they change the speed of both sides."""
+"""Environment variables for how long an idle thread keeps its core busy. They change the speed of both sides."""
 
 
 def machine() -> dict[str, Any]:
-    """Return the machine by name, as plain values; the load is the mean of the last minute."""
+    """Describe the machine in plain values; the load is the last minute's mean."""
     return {
         "processor": _processor(),
         "cores": _cores(),
@@ -36,23 +36,23 @@ def machine() -> dict[str, Any]:
     }
 
 
-def lines(found: dict[str, Any]) -> list[str]:
+def lines(around: dict[str, Any]) -> list[str]:
     """Return the lines that describe a machine for a reader."""
-    kernels, waiting = found["kernels"], found["waiting"]
-    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+    kernels, waiting = around["kernels"], around["waiting"]
+    versions = ", ".join(f"{name} {version}" for name, version in around["versions"].items())
     chosen = ", ".join(f"{name}={value}" for name, value in waiting.items()) or "waiting as the OpenMP library chooses"
     if "instruction_set" not in kernels:
-        own = f"Kernels   {kernels['kernels']}; the slower reference path is measured"
+        kernel_line = f"Kernels   {kernels['kernels']}; the slower reference path is measured"
     else:
-        own = (
+        kernel_line = (
             f"Kernels   {kernels['instruction_set']} (of {', '.join(kernels['instruction_sets'].split())}), "
             f"threads from: {kernels['thread_pool']}"
         )
     return [
-        f"Machine   {found['processor']}, {found['cores']} cores, {found['platform']}, load {found['load']}",
+        f"Machine   {around['processor']}, {around['cores']} cores, {around['platform']}, load {around['load']}",
         f"Versions  {versions}",
-        f"Threads   {found['threads']}; {chosen}",
-        own,
+        f"Threads   {around['threads']}; {chosen}",
+        kernel_line,
     ]
 
 
@@ -63,7 +63,7 @@ class OtherLoad:
         self._wall, self._own, self._everybody = perf_counter(), process_time(), _busy_seconds()
 
     def share(self) -> float | None:
-        """Return the share of all cores' time that other processes took; None if not on Linux."""
+        """Return the share of CPU time that other processes took; None outside Linux."""
         everybody = _busy_seconds()
         if everybody is None or self._everybody is None:
             return None
@@ -72,7 +72,7 @@ class OtherLoad:
 
 
 def _busy_seconds() -> float | None:
-    """Return the seconds in which the cores were busy, time that a virtual machine's host took included."""
+    """Return the seconds that the cores were busy, steal time included."""
     counters = Path("/proc/stat")
     if not counters.exists():
         return None

@@ -19,7 +19,7 @@ from throughtime.benchmark.parity import distances
 from throughtime.benchmark.sides import PreparedCase, prepare
 
 JAX_TOLERANCE = 1e-3
-"""Largest relative distance of jax from the reference; above it jax is not timed."""
+"""Largest relative distance of jax from the reference, for jax to be timed."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,8 @@ def threads(count: int) -> Iterator[None]:
 
 def _timings(sides: Mapping[str, Callable[[], object]], protocol: Protocol, dtype: torch.dtype) -> Timings:
     load = OtherLoad()
-    found, rate = take_turns(sides, LargeProduct(protocol.product_size, dtype), protocol)
-    return Timings(found["ours"], found.get("torch"), found.get("plain"), found.get("jax"), rate, load.share())
+    seconds, rate = take_turns(sides, LargeProduct(protocol.product_size, dtype), protocol)
+    return Timings(seconds["ours"], seconds.get("torch"), seconds.get("plain"), seconds.get("jax"), rate, load.share())
 
 
 class LargeProduct:
@@ -115,7 +115,9 @@ class LargeProduct:
 def take_turns(
     sides: Mapping[str, Callable[[], object]], product: LargeProduct, protocol: Protocol
 ) -> tuple[dict[str, Timing], float]:
-    """Run the sides in turns, every other time in reverse order, with a large product now and then.
+    """Time the sides in turns, with a large product now and then.
+
+    Every second round runs in reverse order.
 
     Returns:
         Seconds of each side, and FLOP/s of the median large product.
@@ -124,8 +126,8 @@ def take_turns(
     products: list[float] = []
     order, spent, next_product = list(sides), 0.0, 0.0
     with _no_collection():
-        for one in [product, *list(sides.values()) * protocol.warm_ups]:
-            one()
+        for turn in [product, *list(sides.values()) * protocol.warm_ups]:
+            turn()
         while not _enough(len(seconds[order[0]]), spent, protocol):
             if spent >= next_product:
                 products.append(_seconds(product))
@@ -185,12 +187,12 @@ class Side(typing.Protocol):
 
 def saved_bytes(side: Side) -> int:
     """Count the bytes that a forward pass keeps for its backward pass, `side.leaves` left out."""
-    own = {leaf.untyped_storage().data_ptr() for leaf in side.leaves}
+    leaves = {leaf.untyped_storage().data_ptr() for leaf in side.leaves}
     kept: dict[int, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
+        if storage.data_ptr() not in leaves:
             kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 

@@ -25,7 +25,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Distance:
-    """Distance of a tensor from the float64 reference, relative to the norm of the reference, on both sides.
+    """Relative distance of a tensor from the float64 reference, on both sides.
 
     Attributes:
         name: "output", "input" (its gradient), or the parameter whose gradient it is.
@@ -67,7 +67,7 @@ class Timings:
 
 @dataclass(frozen=True)
 class Saved:
-    """Bytes that the forward pass keeps for the backward pass, beside the input and the parameters."""
+    """Bytes kept for the backward pass, beside the input and the parameters."""
 
     ours: int
     torch: int | None
@@ -116,21 +116,21 @@ class Measurement:
 
     @property
     def own_cost(self) -> float | None:
-        """Median time per valid step over the median time per step on full sequences without resets."""
+        """Median time per valid step, relative to full sequences without resets."""
         ratio = self.timings and _times_ours(self.timings.plain, self.timings.ours)
         valid = self.tokens / (self.case.shape.batch * self.case.shape.steps)
         return 1 / (ratio * valid) if ratio else None
 
     @property
     def share(self) -> float | None:
-        """FLOPs of the matrix products over the median time, as a share of the rate of a large product."""
+        """Rate of the matrix products, as a share of a large product's rate."""
         if not self.timings:
             return None
         return self.case.flops(self.tokens) / self.timings.ours.median / self.timings.product_rate
 
     @property
     def saved_ratio(self) -> float | None:
-        """Saved bytes of throughtime over those of torch.nn."""
+        """Saved bytes, throughtime over torch.nn."""
         return self.saved.ours / self.saved.torch if self.saved and self.saved.torch else None
 
 

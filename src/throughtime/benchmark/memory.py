@@ -1,4 +1,4 @@
-"""Count of the bytes of tensors that are alive at one time."""
+"""Count the bytes of tensors that are alive at the same time."""
 
 import weakref
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from throughtime.torch_internals import TorchDispatchMode
 
 
 class LiveBytes(TorchDispatchMode):
-    """Dispatch mode that counts the storages of the results of operations until they are freed.
+    """Dispatch mode that counts the storages of results from creation to release.
 
     Attributes:
         peak: the most bytes alive at one time. Storages from before the block, and memory that an operation frees
@@ -40,7 +40,7 @@ class LiveBytes(TorchDispatchMode):
 
 
 def peak_bytes(function: Callable[[], object]) -> int:
-    """Return the most bytes alive at one time while a function runs, its result included."""
+    """Return the peak of live bytes while a function runs, result included."""
     with LiveBytes() as live:
         kept = function()
     del kept

@@ -29,10 +29,10 @@ EXAMPLES: dict[str, tuple[dict[str, Any], ...]] = {
     "TruncatedBPTT": ({"horizon": 10},),
     "SnAp": ({"order": 1},),
 }
-"""Arguments of the public methods that are measured; a method that is missing here gets none."""
+"""Arguments of the gradient methods; a missing method gets none."""
 
 TOLERANCE = 1e-10
-"""Largest allowed distance of an exact method's gradients from BPTT's in float64, relative to their norm."""
+"""Largest allowed relative distance of an exact method's gradients from BPTT's. Both are computed in float64."""
 
 PROTOCOL = Protocol(warm_ups=1, repetitions=7, seconds=1.0, cap=4.0, product_size=256)
 BRIEF = Protocol(warm_ups=1, repetitions=3, seconds=0.2, cap=0.5, product_size=256)
@@ -40,7 +40,7 @@ BRIEF = Protocol(warm_ups=1, repetitions=3, seconds=0.2, cap=0.5, product_size=2
 
 @dataclass(frozen=True)
 class Candidate:
-    """Gradient method with the Python expression that makes it."""
+    """Gradient method, with the Python expression that creates it."""
 
     label: str
     method: GradientMethod
@@ -48,14 +48,14 @@ class Candidate:
 
 def candidates() -> list[Candidate]:
     """Return all public gradient methods: BPTT first, exact methods before the others."""
-    found = []
+    chosen = []
     for kind in vars(gradients).values():
         if not inspect.isclass(kind) or not issubclass(kind, GradientMethod) or inspect.isabstract(kind):
             continue
         for options in EXAMPLES.get(kind.__name__, ({},)):
             arguments = ", ".join(f"{name}={value!r}" for name, value in options.items())
-            found.append(Candidate(f"{kind.__name__}({arguments})", kind(**options)))
-    return sorted(found, key=lambda one: (not isinstance(one.method, BPTT), not one.method.exact))
+            chosen.append(Candidate(f"{kind.__name__}({arguments})", kind(**options)))
+    return sorted(chosen, key=lambda candidate: (not isinstance(candidate.method, BPTT), not candidate.method.exact))
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def measure_method(candidate: Candidate, cell: str, shape: Shape, protocol: Prot
 
 
 def measured_run(method: GradientMethod, cell: str, shape: Shape, dtype: torch.dtype) -> LayerRun:
-    """Return a layer on a sequence, with the same numbers at every call and for every method."""
+    """Return a layer on a sequence, with equal numbers at every call."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
         make = cast(Callable[..., RecurrentLayer], OURS[cell])
@@ -152,18 +152,18 @@ def measured_run(method: GradientMethod, cell: str, shape: Shape, dtype: torch.d
 
 def _distances(method: GradientMethod, cell: str, shape: Shape) -> tuple[float, float, float]:
     """Return error, cosine and worst; see `MethodFigures`."""
-    (ours, *others), (exact, *references) = (_in_double(one, cell, shape) for one in (method, BPTT()))
+    (ours, *others), (exact, *references) = (_in_double(compared, cell, shape) for compared in (method, BPTT()))
     error, cosine = relative(ours, exact), float(ours @ exact / (ours.norm() * exact.norm()))
     return error, cosine, max(error, *map(relative, others, references))
 
 
 def _in_double(method: GradientMethod, cell: str, shape: Shape) -> list[Tensor]:
-    """Return the gradient of all weights as one vector, then those of the inputs and the initial state."""
+    """Return the gradients in float64: weights (as a vector), inputs, initial state."""
     run = measured_run(method, cell, shape, torch.float64)
-    one, weights = run.layer.cell_and_parameters(0)
-    x, start = run.x.requires_grad_(), [0.5 * run.cotangent[0].clone() for _ in one.state_sizes]
+    layer_cell, weights = run.layer.cell_and_parameters(0)
+    x, start = run.x.requires_grad_(), [0.5 * run.cotangent[0].clone() for _ in layer_cell.state_sizes]
     initial = tuple(member.requires_grad_() for member in start)
-    h, _ = gradients.run(method, Recurrence(one, weights, Sequence(x, initial, initial)))
-    d_x, *found = torch.autograd.grad(h, [x, *initial, *weights.values()], run.cotangent)
-    d_weights = [g.flatten() for g in found[len(initial) :]]
-    return [torch.cat(d_weights), d_x, *found[: len(initial)]]
+    h, _ = gradients.run(method, Recurrence(layer_cell, weights, Sequence(x, initial, initial)))
+    d_x, *others = torch.autograd.grad(h, [x, *initial, *weights.values()], run.cotangent)
+    d_weights = [g.flatten() for g in others[len(initial) :]]
+    return [torch.cat(d_weights), d_x, *others[: len(initial)]]

@@ -27,17 +27,21 @@ def draw_methods(
     Raises:
         OSError: the file cannot be written.
     """
-    drawn = {cell: [one for one in figures if one.seconds is not None] for cell, figures in by_cell.items()}
+    drawn = {cell: [method for method in figures if method.seconds is not None] for cell, figures in by_cell.items()}
     drawn = {cell: timed for cell, timed in drawn.items() if timed}
     figure = Figure(figsize=(13, 4 * max(1, len(drawn))), layout="constrained")
     grid = figure.subplots(max(1, len(drawn)), 3, squeeze=False)
     for axes, (cell, timed) in zip(grid, drawn.items(), strict=False):
-        labels = [one.label for one in timed]
-        colours = ["tab:blue" if one.exact else "tab:orange" for one in timed]
+        labels = [method.label for method in timed]
+        colours = ["tab:blue" if method.exact else "tab:orange" for method in timed]
         columns = (
-            (f"{cell} {shape}: time over BPTT's", [one.ratio or 0.0 for one in timed], "%.3g"),
-            ("KB saved and at the peak", [((one.saved or 0) + (one.peak or 0)) / 1e3 for one in timed], "%.3g"),
-            ("relative error (blue: exact)", [max(one.error, _LEAST) for one in timed], "%.2g"),
+            (f"{cell} {shape}: time over BPTT's", [method.ratio or 0.0 for method in timed], "%.3g"),
+            (
+                "KB saved and at the peak",
+                [((method.saved or 0) + (method.peak or 0)) / 1e3 for method in timed],
+                "%.3g",
+            ),
+            ("relative error (blue: exact)", [max(method.error, _LEAST) for method in timed], "%.2g"),
         )
         for place, (title, values, form) in zip(axes, columns, strict=True):
             place.bar_label(place.barh(labels, values, color=colours), fmt=form, padding=2, fontsize=7)

@@ -9,11 +9,11 @@ from throughtime.benchmark.methods import TOLERANCE, MethodFigures
 from throughtime.benchmark.tables import aligned, finite
 
 EXPLANATION = (
-    "time: median of forward + backward for the gradients of the weights, over BPTT's, taking turns with it in this",
-    "process. saved: KB kept from the forward for the backward pass, beside inputs and weights; peak: the most KB that",
-    "the backward pass holds beyond those at a time, the gradients among them, what one operation frees by itself left",
-    "out. error: distance of the weights' gradient from BPTT's in float64, over its norm; cosine: of the angle between",
-    f"the two. Before it is timed an exact method must be within {TOLERANCE:g} of BPTT, inputs and states included.",
+    "ms: median of forward + backward pass for the gradients of the weights; time: the median over BPTT's, in turns",
+    "in this process. saved: KB that the forward pass keeps for the backward pass, beside inputs and weights; peak:",
+    "the most KB that the backward pass holds beyond those, gradients included, temporaries of an operation left out.",
+    "error: relative distance of the weights' gradient from BPTT's in float64; cosine: of the angle between both. An",
+    f"exact method is timed only if its gradients are within {TOLERANCE:g} of BPTT's, inputs and states included.",
 )
 
 _NAMES = ("method", "exact", "ms", "time", "saved", "peak", "error", "cosine")
@@ -30,23 +30,23 @@ def methods_header() -> str:
     return aligned(_NAMES, _WIDTHS)
 
 
-def methods_row(one: MethodFigures) -> str:
+def methods_row(measured: MethodFigures) -> str:
     """Return the line of a method."""
-    label = aligned((one.label,), _WIDTHS)
-    if one.refusal is not None:
-        return f"{label}  does not serve it: {one.refusal}"
-    if one.failed:
-        return f"{label}  PARITY FAILED, not timed: {one.worst:.1e} from BPTT, allowed {TOLERANCE:.0e}"
-    assert one.seconds is not None and one.saved is not None and one.peak is not None
+    label = aligned((measured.label,), _WIDTHS)
+    if measured.refusal is not None:
+        return f"{label}  does not serve it: {measured.refusal}"
+    if measured.failed:
+        return f"{label}  PARITY FAILED, not timed: {measured.worst:.1e} from BPTT, allowed {TOLERANCE:.0e}"
+    assert measured.seconds is not None and measured.saved is not None and measured.peak is not None
     figures = (
-        "yes" if one.exact else "no",
-        f"{one.seconds.median * 1e3:.3f}",
-        f"{one.ratio:.2f}",
-        *(f"{size / 1e3:.1f}" for size in (one.saved, one.peak)),
-        f"{one.error:.1e}" if one.exact else f"{one.error:.3f}",
-        f"{one.cosine:.4f}",
+        "yes" if measured.exact else "no",
+        f"{measured.seconds.median * 1e3:.3f}",
+        f"{measured.ratio:.2f}",
+        *(f"{size / 1e3:.1f}" for size in (measured.saved, measured.peak)),
+        f"{measured.error:.1e}" if measured.exact else f"{measured.error:.3f}",
+        f"{measured.cosine:.4f}",
     )
-    return aligned((one.label, *figures), _WIDTHS)
+    return aligned((measured.label, *figures), _WIDTHS)
 
 
 def methods_as_json(
@@ -56,7 +56,7 @@ def methods_as_json(
     by_cell: Mapping[str, Sequence[MethodFigures]],
     complete: bool,
 ) -> dict[str, Any]:
-    """Return everything measured as JSON takes it; a number that is not finite becomes its name.
+    """Return all measurements for JSON; non-finite numbers become their names.
 
     Args:
         machine: see `machine.machine`.
@@ -66,7 +66,7 @@ def methods_as_json(
         complete: False if the run was ended early.
     """
     rows = {
-        cell: [{**asdict(one), "ratio": one.ratio, "failed": one.failed} for one in figures]
+        cell: [{**asdict(measured), "ratio": measured.ratio, "failed": measured.failed} for measured in figures]
         for cell, figures in by_cell.items()
     }
     content = {"machine": machine, "protocol": asdict(protocol), "shape": asdict(shape), "complete": complete}

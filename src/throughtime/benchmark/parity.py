@@ -12,11 +12,16 @@ TIMES_TORCH = 1.5
 """Allowed distance of throughtime from the reference, as a multiple of the distance of torch.nn."""
 
 FLOOR = 4.0
-"""Distance that is always allowed, in units of the dtype's spacing at 1, relative to the norm of the reference."""
+"""Distance that is always allowed, in units of the dtype's spacing at 1.
+
+It is relative to the norm of the reference.
+"""
 
 
 def distances(prepared: PreparedCase) -> tuple[tuple[Distance, ...], tuple[Tensor, ...]]:
-    """Measure how far the output and each gradient are from torch.nn in float64, on both sides.
+    """Measure the distances of outputs and gradients from torch.nn in float64.
+
+    Both sides are measured.
 
     A case in float64 has no better reference. The rounding error of torch.nn is then taken from its float32 pass,
     scaled by the ratio of the two spacings, and throughtime may be away by the rounding errors of both sides together,
@@ -31,12 +36,12 @@ def distances(prepared: PreparedCase) -> tuple[tuple[Distance, ...], tuple[Tenso
     theirs = prepared.torch() if dtype == torch.float32 else prepared.torch.in_dtype(torch.float32)()
     scale, allowed = (1.0, TIMES_TORCH) if dtype == torch.float32 else (double / single, 1 + TIMES_TORCH)
     floor = FLOOR if dtype == torch.float32 else max(FLOOR, math.sqrt(prepared.tokens) / 2)
-    found = []
+    measured = []
     for name, exact, torch_one, ours in zip(prepared.ours.names, reference, theirs, prepared.ours(), strict=True):
         away = scale * relative(torch_one, exact)
         limit = max(allowed * away, floor * torch.finfo(dtype).eps)
-        found.append(Distance(name, relative(ours, exact), away, limit))
-    return tuple(found), reference
+        measured.append(Distance(name, relative(ours, exact), away, limit))
+    return tuple(measured), reference
 
 
 def relative(tensor: Tensor, exact: Tensor) -> float:

@@ -1,4 +1,4 @@
-"""Picture of the grid: ratio over B and H, and the share of a large product's rate, for each cell."""
+"""Plot the grid: ratio by B and H, and share of the peak rate."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,21 +23,21 @@ def draw(measurements: Sequence[Measurement], file: BinaryIO | Path, kind: str) 
     Raises:
         OSError: the file cannot be written.
     """
-    timed = [one for one in measurements if one.ratio and not one.case.variant.name]
-    cells = list(dict.fromkeys(one.case.cell for one in timed))
+    timed = [measurement for measurement in measurements if measurement.ratio and not measurement.case.variant.name]
+    cells = list(dict.fromkeys(measurement.case.cell for measurement in timed))
     figure = Figure(figsize=(5 * max(1, len(cells)), 8), layout="constrained")
     grid = figure.subplots(2, max(1, len(cells)), squeeze=False)
     for column, cell in enumerate(cells):
-        own = [one for one in timed if one.case.cell == cell]
-        _ratios(grid[0][column], cell, own)
-        _shares(grid[1][column], own)
+        of_cell = [measurement for measurement in timed if measurement.case.cell == cell]
+        _ratios(grid[0][column], cell, of_cell)
+        _shares(grid[1][column], of_cell)
     figure.savefig(file, format=kind, dpi=120)
 
 
 def _ratios(axes: Any, cell: str, measurements: Sequence[Measurement]) -> None:
     axes.set_title(f"{cell}: time of torch.nn over ours")
-    hidden = [one.case.shape.hidden for one in measurements]
-    batch = [one.case.shape.batch for one in measurements]
+    hidden = [measurement.case.shape.hidden for measurement in measurements]
+    batch = [measurement.case.shape.batch for measurement in measurements]
     axes.set_xscale("log", base=2)
     axes.set_yscale("log", base=2)
     axes.set_xticks(sorted(set(hidden)), sorted(set(hidden)))
@@ -46,16 +46,19 @@ def _ratios(axes: Any, cell: str, measurements: Sequence[Measurement]) -> None:
     axes.set_ylabel("batch rows B")
     axes.margins(0.15)
     norm = TwoSlopeNorm(1.0, 0.0, _LARGEST_COLOUR)  # white: as fast as torch.nn
-    ratios = [min(one.ratio or 0.0, _LARGEST_COLOUR) for one in measurements]
+    ratios = [min(measurement.ratio or 0.0, _LARGEST_COLOUR) for measurement in measurements]
     axes.scatter(hidden, batch, c=ratios, s=900, cmap="RdBu", norm=norm, alpha=0.6)
-    for one in measurements:
-        text, place = f"{one.ratio:.3g}\nT={one.case.shape.steps}", (one.case.shape.hidden, one.case.shape.batch)
+    for measurement in measurements:
+        text, place = (
+            f"{measurement.ratio:.3g}\nT={measurement.case.shape.steps}",
+            (measurement.case.shape.hidden, measurement.case.shape.batch),
+        )
         axes.annotate(text, place, ha="center", va="center", fontsize=7)
 
 
 def _shares(axes: Any, measurements: Sequence[Measurement]) -> None:
-    names = [str(one.case.shape) for one in measurements]
-    bars = axes.barh(names, [100 * (one.share or 0.0) for one in measurements])
+    names = [str(measurement.case.shape) for measurement in measurements]
+    bars = axes.barh(names, [100 * (measurement.share or 0.0) for measurement in measurements])
     axes.bar_label(bars, fmt="%.0f", padding=2)
     axes.invert_yaxis()
     axes.set_xlim(0, 110)

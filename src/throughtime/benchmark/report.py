@@ -9,19 +9,20 @@ from throughtime.benchmark.goals import COSTS, GoalCheck, Quantity, goal_checks,
 from throughtime.benchmark.grid import GOALS_THREADS, Variant
 from throughtime.benchmark.measurement import Measurement, Timing
 from throughtime.benchmark.tables import aligned, finite
+from throughtime.wording import plural
 
 EXPLANATION = (
     "torch, ours, jax: median ms of forward + backward with the gradients of the input and of all parameters, taking",
     "turns in this process. ratio: torch.nn's median over ours; min: of the shortest times. %product: FLOPs of the",
     "matrix products alone, 6 G N H (I + H), over our median time, as a share of torch.mm's rate on large matrices,",
     "which is not the fastest product on every machine. saved: bytes kept for the backward pass beside input and",
-    "parameters, ours over torch.nn's. own: our median time a valid step over that on full sequences without resets.",
+    "parameters, ours over torch.nn's. own: our median time per valid step, relative to full sequences.",
     "other: share of the machine that other programs used meanwhile. Before timing, each case is compared with",
     f"torch.nn in float64. The goals above 1 are set for {GOALS_THREADS} threads and for the grid itself.",
 )
 
 QUIET = 0.1
-"""Share of the machine that other programs may use before the report mentions it."""
+"""Share of CPU time of other programs from which on the report mentions them."""
 
 _NAMES = ("cell", "B", "H", "T", "torch", "ours", "jax", "ratio", "min", "%product", "saved", "own", "other")
 _WIDTHS = (-5, 4, 6, 7, 10, 10, 9, 8, 8, 9, 7, 6, 7)
@@ -55,7 +56,9 @@ def row(measurement: Measurement) -> str:
 
 def failure(measurement: Measurement) -> str:
     """Return a sentence on the worst tensor of a case that failed parity."""
-    worst = max(measurement.failures, key=lambda one: inf if isnan(one.ours) else one.ours / one.limit)
+    worst = max(
+        measurement.failures, key=lambda distance: inf if isnan(distance.ours) else distance.ours / distance.limit
+    )
     return (
         f"PARITY FAILED, not timed: {worst.name} is {worst.ours:.1e} from float64, torch.nn {worst.torch:.1e}, "
         f"allowed {worst.limit:.1e}"
@@ -69,19 +72,19 @@ def summary(measurements: Sequence[Measurement]) -> list[str]:
         goal = "" if mean.goal is None else f" (goal {mean.goal:g}: {'ok' if mean.met else 'BELOW'})"
         lines.append(
             f"{mean.cell}: geometric mean of the ratios {mean.geomean:.2f}{goal}, of the minima "
-            f"{mean.geomean_of_minima:.2f}, over {mean.shapes} shapes; worst {mean.worst.ratio:.2f} at "
+            f"{mean.geomean_of_minima:.2f}, over {plural(mean.shapes, 'shape')}; worst {mean.worst.ratio:.2f} at "
             f"{mean.worst.case.shape}."
         )
-    slower = [one for one in measurements if one.ratio is not None and one.ratio < 1]
-    timed = [one for one in measurements if one.ratio is not None]
+    slower = [measurement for measurement in measurements if measurement.ratio is not None and measurement.ratio < 1]
+    timed = [measurement for measurement in measurements if measurement.ratio is not None]
     if timed:
         lines.append(f"Slower than torch.nn: {len(slower)} of {len(timed)} cases{':' if slower else '.'}")
-        lines += [f"  {one.case}: {one.ratio:.3f}" for one in slower]
+        lines += [f"  {measurement.case}: {measurement.ratio:.3f}" for measurement in slower]
     return lines + _disturbed(measurements) + _missed(measurements) + _failed(measurements)
 
 
 def _missed(measurements: Sequence[Measurement]) -> list[str]:
-    judged = [(str(one.case), check) for one in measurements for check in goal_checks(one)]
+    judged = [(str(measurement.case), check) for measurement in measurements for check in goal_checks(measurement)]
     missed = [f"  {case}: {_long(check)}" for case, check in judged if not check.met]
     goals = [mean for mean in means(measurements) if mean.goal is not None]
     missed += [
@@ -92,23 +95,27 @@ def _missed(measurements: Sequence[Measurement]) -> list[str]:
 
 
 def _disturbed(measurements: Sequence[Measurement]) -> list[str]:
-    loads = [one.timings.other_load for one in measurements if one.timings and one.timings.other_load is not None]
+    loads = [
+        measurement.timings.other_load
+        for measurement in measurements
+        if measurement.timings and measurement.timings.other_load is not None
+    ]
     disturbed = sum(load > QUIET for load in loads)
     if not disturbed:
         return []
     return [
         f"Disturbed: during {disturbed} of {len(loads)} cases other programs used more than {QUIET:.0%} of the "
-        "machine. Two threads on a busy machine can be many times slower, on either side: measure those again."
+        "machine. Two threads on a busy machine can be many times slower, on either side: measure such cases again."
     ]
 
 
 def _failed(measurements: Sequence[Measurement]) -> list[str]:
-    failed = [f"  {one.case}: {failure(one)}" for one in measurements if one.failures]
+    failed = [f"  {measurement.case}: {failure(measurement)}" for measurement in measurements if measurement.failures]
     return [f"Parity: failed in {len(failed)} of {len(measurements)} cases{':' if failed else '.'}", *failed]
 
 
 def as_json(machine: dict[str, Any], protocol: Any, measurements: Sequence[Measurement], complete: bool) -> dict:
-    """Return everything measured as JSON takes it; a number that is not finite becomes its name.
+    """Return all measurements for JSON; non-finite numbers become their names.
 
     Args:
         machine: see `machine.machine`.
@@ -116,7 +123,7 @@ def as_json(machine: dict[str, Any], protocol: Any, measurements: Sequence[Measu
         measurements: the cases.
         complete: False if the run was ended early.
     """
-    rows = [_row_as_json(one) for one in measurements]
+    rows = [_row_as_json(measurement) for measurement in measurements]
     content = {"machine": machine, "protocol": asdict(protocol), "complete": complete, "rows": rows}
     return finite(content)
 
@@ -124,8 +131,8 @@ def as_json(machine: dict[str, Any], protocol: Any, measurements: Sequence[Measu
 def _row_as_json(measurement: Measurement) -> dict[str, Any]:
     figures = ("ratio", "ratio_of_minima", "jax_ratio", "own_cost", "share", "saved_ratio")
     judged = [
-        {"figure": one.quantity.value, "value": one.value, "goal": one.bound, "met": one.met}
-        for one in goal_checks(measurement)
+        {"figure": check.quantity.value, "value": check.value, "goal": check.bound, "met": check.met}
+        for check in goal_checks(measurement)
     ]
     content = asdict(measurement)
     return {**content, **{name: getattr(measurement, name) for name in figures}, "goals": judged}

@@ -1,4 +1,4 @@
-"""Both sides of a case: the same weights, input and cotangent in torch.nn and in throughtime."""
+"""Both sides of a case: torch.nn and throughtime with the same numbers."""
 
 from __future__ import annotations
 

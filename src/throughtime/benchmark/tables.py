@@ -17,7 +17,7 @@ def aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def finite(value: Any) -> Any:
-    """Return the same nest of dictionaries and lists, with "nan", "inf" or "-inf" for numbers that are not finite."""
+    """Return a nest in which "nan", "inf" or "-inf" replace such numbers."""
     if isinstance(value, dict):
         return {key: finite(member) for key, member in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""Cost of an open tap: for both passes of a layer, and for a whole update of its weights."""
+"""Cost of an open tap, in both passes and in a whole update."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -18,16 +18,16 @@ from throughtime.gradients import BPTT
 from throughtime.layers import tap
 
 GOAL = 1.02
-"""Largest allowed time of a whole update with the tap open, over its time with the tap closed."""
+"""Largest allowed time of an update with an open tap, relative to closed."""
 
 PROTOCOL = Protocol(repetitions=30, seconds=2.0, cap=4.0, product_size=256)
 BRIEF = Protocol(repetitions=15, seconds=0.6, cap=1.2, product_size=256)
 
 EXPLANATION = (
-    "Forward and backward pass of a layer under BPTT, and a whole update: those, clipping by the norm and Adam. Each",
-    "with the tap closed and open, taking turns in this process; figures are medians, the least of all turns behind",
-    "them. The tap is made once, as for a training; entering and leaving it in every turn is within the time. Before",
-    "it is timed, the gradients must be the same bits.",
+    "passes: forward and backward pass of a layer under BPTT; update: both passes, clipping by the norm, Adam. Each",
+    "runs with the tap closed and open, in turns in this process. Times are medians; of minima: the ratio of the",
+    "shortest times. The tap is made once, as for a training, and entered and left in every turn. A case is timed only",
+    "if its gradients are the same bits with the tap open.",
 )
 
 _NAMES = ("case", "passes us", "open/closed", "of minima", "update us", "open/closed", "of minima")
@@ -68,7 +68,7 @@ class TapFigures:
 
 @dataclass(frozen=True)
 class Update:
-    """Whole update: both passes, clipping and Adam, with a learning rate of 0 so that all turns are equal."""
+    """Whole update of a layer: both passes, clipping and Adam. The learning rate is 0, so that all turns are equal."""
 
     run: LayerRun
     optimizer: torch.optim.Adam
@@ -101,8 +101,8 @@ def measure_tap(cell: str, shape: Shape, protocol: Protocol) -> TapFigures:
     return TapFigures(cell, shape, True, **turns)
 
 
-def _same_bits(one: tuple[Tensor, ...], other: Any) -> bool:
-    return all(torch.equal(first, second) for first, second in zip(one, other, strict=True))
+def _same_bits(results: tuple[Tensor, ...], other: Any) -> bool:
+    return all(torch.equal(first, second) for first, second in zip(results, other, strict=True))
 
 
 def tap_header() -> str:
@@ -110,32 +110,32 @@ def tap_header() -> str:
     return aligned(_NAMES, _WIDTHS)
 
 
-def tap_row(one: TapFigures) -> str:
+def tap_row(measured: TapFigures) -> str:
     """Return the line of a case."""
-    if not one.same:
-        return f"{aligned((str(one),), _WIDTHS)}  PARITY FAILED, not timed: the gradients differ with the tap open"
-    assert one.passes and one.passes_open and one.update and one.update_open
-    pairs = ((one.passes, one.passes_open), (one.update, one.update_open))
+    if not measured.same:
+        return f"{aligned((str(measured),), _WIDTHS)}  PARITY FAILED, not timed: the gradients differ with the tap open"
+    assert measured.passes and measured.passes_open and measured.update and measured.update_open
+    pairs = ((measured.passes, measured.passes_open), (measured.update, measured.update_open))
     figures = [
         (f"{closed.median * 1e6:.0f}", f"{opened.median / closed.median:.3f}", f"{opened.minimum / closed.minimum:.3f}")
         for closed, opened in pairs
     ]
-    return aligned((str(one), *figures[0], *figures[1]), _WIDTHS)
+    return aligned((str(measured), *figures[0], *figures[1]), _WIDTHS)
 
 
 def tap_summary(figures: Sequence[TapFigures]) -> list[str]:
-    """Return lines on the mean and the largest ratio, and on the cases that miss the goal."""
+    """Summarise the ratios: mean, largest, and the cases that miss the goal."""
     ratios = {
-        "passes": {str(one): one.ratio_of_passes for one in figures if one.ratio_of_passes is not None},
-        "update": {str(one): one.ratio_of_updates for one in figures if one.ratio_of_updates is not None},
+        "passes": {str(entry): entry.ratio_of_passes for entry in figures if entry.ratio_of_passes is not None},
+        "update": {str(entry): entry.ratio_of_updates for entry in figures if entry.ratio_of_updates is not None},
     }
     if not ratios["update"]:
         return []
     lines = []
-    for name, found in ratios.items():
+    for name, by_case in ratios.items():
         mean, (case, worst) = (
-            exp(sum(map(log, found.values())) / len(found)),
-            max(found.items(), key=lambda one: one[1]),
+            exp(sum(map(log, by_case.values())) / len(by_case)),
+            max(by_case.items(), key=lambda item: item[1]),
         )
         lines.append(f"{name}: geometric mean {mean:.3f}, largest {worst:.3f} ({case})")
     missed, count = sum(ratio > GOAL for ratio in ratios["update"].values()), len(ratios["update"])
@@ -143,7 +143,7 @@ def tap_summary(figures: Sequence[TapFigures]) -> list[str]:
 
 
 def tap_as_json(machine: dict[str, Any], protocol: Protocol, figures: Sequence[TapFigures], complete: bool) -> dict:
-    """Return everything measured as JSON takes it.
+    """Return all measurements for JSON.
 
     Args:
         machine: see `machine.machine`.
@@ -152,7 +152,7 @@ def tap_as_json(machine: dict[str, Any], protocol: Protocol, figures: Sequence[T
         complete: False if the run was ended early.
     """
     rows = [
-        {**asdict(one), "ratio_of_passes": one.ratio_of_passes, "ratio_of_updates": one.ratio_of_updates}
-        for one in figures
+        {**asdict(entry), "ratio_of_passes": entry.ratio_of_passes, "ratio_of_updates": entry.ratio_of_updates}
+        for entry in figures
     ]
     return finite({"machine": machine, "protocol": asdict(protocol), "goal": GOAL, "complete": complete, "tap": rows})

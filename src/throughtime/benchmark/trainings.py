@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainingTask:
-    """What both sides train.
+    """Training task of both sides.
 
     Attributes:
         file: a file of text, or "pydoc".
@@ -78,7 +78,7 @@ class TrainingPair:
 
     @property
     def ratio(self) -> float:
-        """Tokens per second of throughtime over those of torch.nn."""
+        """Ratio of tokens per second, throughtime over torch.nn."""
         return self.ours.tokens_per_second / self.torch.tokens_per_second
 
 

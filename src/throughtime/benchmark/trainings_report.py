@@ -39,7 +39,7 @@ def training_row(layers: str, figures: TrainingFigures, ratio: float | None = No
 def trainings_as_json(
     machine: dict[str, Any], tasks: Sequence[TrainingTask], pairs: Sequence[TrainingPair], complete: bool
 ) -> dict[str, Any]:
-    """Return everything measured as JSON takes it.
+    """Return all measurements for JSON.
 
     Args:
         machine: see `machine.machine`.

@@ -1,4 +1,4 @@
-"""Layer as a plain loop over its cell's step, differentiated by autograd: the reference where torch.nn has no twin."""
+"""Layer as a plain loop over its cell's step, where torch.nn has no twin."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ class Unrolled(nn.Module):
         return self.layer.num_layers
 
     def forward(self, x: Tensor | PackedSequence) -> tuple[Any, None]:
-        """Return the outputs in the form of x: [time, batch, features] or packed, which is run row by row."""
+        """Return the outputs in the form of x, padded or packed."""
         if isinstance(x, PackedSequence):
             rows = [self._run(row.unsqueeze(1)).squeeze(1) for row in unpack_sequence(x)]
             return pack_sequence(rows, enforce_sorted=False), None

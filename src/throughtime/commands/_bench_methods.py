@@ -1,4 +1,4 @@
-"""`throughtime bench --methods`: every gradient method against BPTT on one shape."""
+"""Compare every gradient method with BPTT: `throughtime bench --methods`."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def run_methods(arguments: "Namespace") -> int:
-    """Measure and print line by line; return 0, or 1 if an exact method was not exact.
+    """Measure and print; return 1 if an exact method differed from BPTT, else 0.
 
     Raises:
         ArgumentError: an option is wrong, before any work; or a file cannot be written, after all of it.
@@ -38,7 +38,7 @@ def run_methods(arguments: "Namespace") -> int:
     from throughtime.benchmark.measure import threads
     from throughtime.benchmark.methods_report import EXPLANATION, methods_as_json
 
-    shape, found = given or methods.SHAPE, {cell: [] for cell in cells}
+    shape, by_cell = given or methods.SHAPE, {cell: [] for cell in cells}
     protocol = methods.BRIEF if arguments.quick else methods.PROTOCOL
     with threads(arguments.threads), chosen_instruction_set(arguments.instruction_set):
         around = machine()
@@ -46,28 +46,28 @@ def run_methods(arguments: "Namespace") -> int:
             say(line)
         complete = False
         try:
-            _measure(found, shape, protocol)
+            _measure(by_cell, shape, protocol)
             complete = True
         finally:
             # Also after Ctrl-C or an error: what was measured is not lost.
             if not complete:
                 say("Ended early.")
             if targets["json"]:
-                write_json(methods_as_json(around, protocol, shape, found, complete), targets["json"])
+                write_json(methods_as_json(around, protocol, shape, by_cell, complete), targets["json"])
             if targets["plot"] and can_plot():
                 from throughtime.benchmark.methods_plot import draw_methods
 
-                write_plot(lambda file, kind: draw_methods(found, shape, file, kind), targets["plot"])
-    return 1 if any(one.failed for figures in found.values() for one in figures) else 0
+                write_plot(lambda file, kind: draw_methods(by_cell, shape, file, kind), targets["plot"])
+    return 1 if any(measured.failed for figures in by_cell.values() for measured in figures) else 0
 
 
-def _measure(found: "dict[str, list[MethodFigures]]", shape: Shape, protocol: Any) -> None:
-    """Append the figures of every method to its cell's, and print them."""
+def _measure(by_cell: "dict[str, list[MethodFigures]]", shape: Shape, protocol: Any) -> None:
+    """Measure every method on each cell, and print the figures."""
     from throughtime.benchmark.methods import candidates, measure_method
     from throughtime.benchmark.methods_report import methods_header, methods_heading, methods_row
 
     methods = candidates()
-    for cell, figures in found.items():
+    for cell, figures in by_cell.items():
         say(f"{methods_heading(cell, shape)}\n{methods_header()}")
         for number, candidate in enumerate(methods, start=1):
             progress(f"{number} of {len(methods)}: {cell} {candidate.label} ...")

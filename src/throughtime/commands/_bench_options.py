@@ -1,4 +1,4 @@
-"""Options that all forms of `throughtime bench` share, and the files that they write."""
+"""Options and output files shared by all forms of `throughtime bench`."""
 
 import io
 import json
@@ -34,7 +34,7 @@ def choice(argument: str, text: str, allowed: list[str]) -> list[str]:
     names = [name.strip() for name in text.split(",")]
     for name in names:
         if name not in allowed:
-            raise ArgumentError(argument, f"has {name!r}", f"it must be some of {listed(allowed)}, separated by commas")
+            raise ArgumentError(argument, f"has {name!r}", f"it must be a comma-separated choice of {listed(allowed)}")
     return list(dict.fromkeys(names))
 
 
@@ -50,7 +50,10 @@ def checked_targets(arguments: "Namespace") -> dict[str, Path | None]:
 
 
 def _target(argument: str, text: str) -> Path | None:
-    """Return the file to write; refuse it now rather than after an hour of measuring."""
+    """Return the path of an output file.
+
+    A path that cannot be written is refused now rather than after an hour of measuring.
+    """
     if not text:
         return None
     path = Path(text)
@@ -88,7 +91,7 @@ def write_json(content: dict[str, Any], path: Path) -> None:
 
 
 def can_plot() -> bool:
-    """Return whether matplotlib is installed; print a sentence if it is not."""
+    """Return whether matplotlib is installed; print a sentence otherwise."""
     if find_spec("matplotlib") is None:
         say("No plot: matplotlib is not installed (pip install 'throughtime[report]').")
         return False

@@ -1,4 +1,4 @@
-"""`throughtime bench --tap`: the cost of reading ∂L/∂h_t in every backward pass."""
+"""Measure the cost of reading ∂L/∂h_t in every backward pass: `throughtime bench --tap`."""
 
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def run_tap(arguments: "Namespace") -> int:
-    """Measure and print line by line; return 0, or 1 if an open tap changed a gradient.
+    """Measure and print; return 1 if an open tap changed a gradient, else 0.
 
     Raises:
         ArgumentError: an option is wrong, before any work; or a file cannot be written, after all of it.
@@ -31,33 +31,33 @@ def run_tap(arguments: "Namespace") -> int:
     from throughtime.benchmark.measure import threads
 
     cases = [(cell, shape) for cell in cells for shape in shapes]
-    protocol, found = tapping.BRIEF if arguments.quick else tapping.PROTOCOL, []
+    protocol, figures = tapping.BRIEF if arguments.quick else tapping.PROTOCOL, []
     with threads(arguments.threads), chosen_instruction_set(arguments.instruction_set):
         around = machine()
         for line in (*lines(around), "", *tapping.EXPLANATION, "", tapping.tap_header()):
             say(line)
         try:
-            _measure(found, cases, protocol)
+            _measure(figures, cases, protocol)
         finally:
             # Also after Ctrl-C or an error: what was measured is not lost.
-            complete = len(found) == len(cases)
+            complete = len(figures) == len(cases)
             if not complete:
                 say("Ended early.")
-            for line in ("", *tapping.tap_summary(found)):
+            for line in ("", *tapping.tap_summary(figures)):
                 say(line)
             if target:
-                write_json(tapping.tap_as_json(around, protocol, found, complete), target)
-    return 0 if all(one.same for one in found) else 1
+                write_json(tapping.tap_as_json(around, protocol, figures, complete), target)
+    return 0 if all(case.same for case in figures) else 1
 
 
-def _measure(found: "list[TapFigures]", cases: list[tuple[str, Shape]], protocol: "Protocol") -> None:
-    """Append the figures of every case, and print them."""
+def _measure(figures: "list[TapFigures]", cases: list[tuple[str, Shape]], protocol: "Protocol") -> None:
+    """Measure every case, and print the figures."""
     from throughtime.benchmark.tapping import measure_tap, tap_row
 
     for number, (cell, shape) in enumerate(cases, start=1):
         progress(f"{number} of {len(cases)}: {cell} {shape} ...")
         try:
-            found.append(measure_tap(cell, shape, protocol))
+            figures.append(measure_tap(cell, shape, protocol))
         finally:
             progress("")
-        say(tap_row(found[-1]))
+        say(tap_row(figures[-1]))

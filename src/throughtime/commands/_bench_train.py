@@ -1,4 +1,4 @@
-"""throughtime bench --train: the same model trained with throughtime's layers and with torch.nn's."""
+"""Train the same model with throughtime's and torch.nn's layers: `throughtime bench --train`."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,7 @@
-"""The parser of all sub-commands. Needs jsonargparse, so it is imported only once that is known to be there."""
+"""Parser of all sub-commands.
+
+It needs jsonargparse, so it is imported only once jsonargparse is known to be installed.
+"""
 
 import re
 from collections.abc import Mapping
@@ -8,38 +11,41 @@ from types import ModuleType
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
 from throughtime import __version__
+from throughtime.commands._spelling import typed
 from throughtime.records import CONFIG, read_record
 from throughtime.records.files import content, damaged
 
 _ABOUT = "Train recurrent networks, and look at how their gradients flow through time."
 _WRONG_VALUE = re.compile(r'Parser key "(?P<key>\w+)":\s+Expected an? (?P<kind>.*?)\. Got value: (?P<value>.*)', re.S)
 _KEY = re.compile(r'Parser key "(\w+)":')
+_CHOICE = re.compile(r"argument (?P<name>\S+): invalid choice: '(?P<value>.*)' \(choose from (?P<allowed>.*)\)", re.S)
+_UNKNOWN = re.compile(r"unrecognized arguments: (?P<words>.*)", re.S)
 _MISSING = re.compile(r"the following arguments are required: (?P<names>.*)", re.S)
 _KINDS = {"<class 'int'>": "a whole number", "<class 'float'>": "a number", "<class 'str'>": "text"}
 
 
 class _PlainHelp(DefaultHelpFormatter):
-    """Shows the help as it was written, without the type and the empty default of each option."""
+    """Formatter that shows the help text without types and empty defaults."""
 
     def _get_help_string(self, action):  # pyright: ignore[reportMissingParameterType]
         return action.help or ""
 
 
 def build_parser(modules: Mapping[str, ModuleType]) -> ArgumentParser:
-    """Return the parser of `throughtime`, with one sub-command for each module."""
+    """Build the parser of `throughtime`, with a sub-command for each module."""
     parser = ArgumentParser(
         prog="throughtime", description=_ABOUT, version=__version__, exit_on_error=False, formatter_class=_PlainHelp
     )
     subcommands = parser.add_subcommands(dest="command", required=True)
     for name, module in modules.items():
-        own = ArgumentParser(description=module.HELP, exit_on_error=False, print_config=None)
-        module.add_arguments(own)
-        subcommands.add_subcommand(name, own, help=module.HELP)
+        subparser = ArgumentParser(description=module.HELP, exit_on_error=False, print_config=None)
+        module.add_arguments(subparser)
+        subcommands.add_subcommand(name, subparser, help=module.HELP)
     return parser
 
 
 def config_first(given: list[str]) -> list[str]:
-    """Return the arguments with every --config right after the sub-command, where options override it.
+    """Move every --config right after the sub-command, so that options override it.
 
     jsonargparse lets the last value win, so that a --config at the end would undo the options before it. The settings
     of a run given with --resume come first of all.
@@ -58,7 +64,7 @@ def config_first(given: list[str]) -> list[str]:
 
 
 def one_sentence(message: str) -> str:
-    """Return a message of jsonargparse as one sentence that names the option as it is typed."""
+    """Turn a message of jsonargparse into a sentence that names the option as typed."""
     text = message.strip()
     if wrong := _WRONG_VALUE.fullmatch(text):
         kind = _KINDS.get(wrong["kind"], wrong["kind"])
@@ -66,10 +72,15 @@ def one_sentence(message: str) -> str:
             kind = "one of " + kind.removeprefix("typing.Literal[").removesuffix("]").replace("'", "")
         return f"--{wrong['key'].replace('_', '-')} is {wrong['value']}; it must be {kind}."
     if missing := _MISSING.fullmatch(text):
-        names = [name.rpartition(".")[2].upper().replace("_", " ") for name in missing["names"].split(", ")]
-        return f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} missing; --help says what to give."
+        names = [typed(name.rpartition(".")[2]) for name in missing["names"].split(", ")]
+        return f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} missing; --help lists the arguments."
+    if chosen := _CHOICE.fullmatch(text):
+        name = "COMMAND" if chosen["name"] == "command" else chosen["name"]
+        return f"{name} is {chosen['value']}; it must be one of {chosen['allowed'].replace(chr(39), '')}."
+    if unknown := _UNKNOWN.fullmatch(text):
+        return f"{unknown['words']} is not known here; --help lists the options."
     text = _KEY.sub(lambda key: f"--{key[1].replace('_', '-')}:", text)
-    return " ".join(text.split()).rstrip(".") + "; --help lists what there is."
+    return " ".join(text.split()).rstrip(".") + "; --help lists the options."
 
 
 def _settings_of_run(words: list[str]) -> list[str]:

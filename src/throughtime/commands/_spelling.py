@@ -1,4 +1,4 @@
-"""Arguments of the library as a user of the command types them.
+"""Spell the library's arguments the way users of the command type them.
 
 The library names arguments in backticks (`hidden_size`); where one is an option, the command says --hidden-size.
 """
@@ -13,18 +13,18 @@ _MARKED = re.compile(r"`([a-z][a-z0-9_]*)`")
 
 
 def typed(name: str) -> str:
-    """Return an argument as it is typed: "--hidden-size" for hidden_size."""
+    """Return an argument as typed: "--hidden-size" for hidden_size."""
     return _POSITIONAL.get(name, "--" + name.replace("_", "-"))
 
 
 def spelled(text: str, arguments: Collection[str]) -> str:
-    """Return a text with every argument in backticks as it is typed; other words keep their backticks."""
+    """Replace arguments in backticks by their typed form; other words keep their backticks."""
     return _MARKED.sub(lambda mark: typed(mark[1]) if mark[1] in arguments else mark[0], text)
 
 
 def sentence_of(error: Exception, arguments: Collection[str]) -> str:
-    """Return the message of an error as one sentence, with arguments as they are typed."""
-    if isinstance(error, ArgumentError) and error.argument in arguments:
+    """Return an error's message as a sentence, with arguments as typed."""
+    if isinstance(error, ArgumentError) and error.argument in {*arguments, *_POSITIONAL}:
         message = error.of(typed(error.argument))
     else:
         message = str(error)

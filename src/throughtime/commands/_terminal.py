@@ -1,4 +1,4 @@
-"""What the commands print, on terminals of every kind."""
+"""Print to terminals of every kind."""
 
 import sys
 
@@ -9,14 +9,14 @@ def say(line: str) -> None:
 
 
 def write(text: str) -> None:
-    """Print a text at once, with question marks for the letters that the terminal lacks: no reason for a traceback."""
+    """Print a text at once, with question marks for letters the terminal lacks."""
     encoding = sys.stdout.encoding or "utf-8"
     sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
     sys.stdout.flush()
 
 
 def progress(text: str) -> None:
-    """One line that is overwritten, for somebody who is watching."""
+    """Overwrite a line of progress on stderr, if stderr is a terminal."""
     if sys.stderr.isatty():
         sys.stderr.write(f"\r\033[K{text}")
         sys.stderr.flush()

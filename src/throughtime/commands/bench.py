@@ -1,4 +1,4 @@
-"""`throughtime bench`: the layers against torch.nn, and against jax.lax.scan where jax is installed."""
+"""Measure the layers against torch.nn and jax.lax.scan: `throughtime bench`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ HELP = "Measure the layers against torch.nn, and against jax.lax.scan where jax 
 
 _MORE = """\
 Every case is checked before it is timed. A case whose results differ too much from torch.nn in float64 is not timed,
-and the exit code is 1. A missed goal is printed, and leaves the exit code as it is. Ctrl-C ends early and keeps what
+and the exit code is 1. A missed goal is printed, and does not change the exit code. Ctrl-C ends early and keeps what
 was measured."""
 _FOR_TRAINING = ("hidden_size", "num_layers", "epochs")
 
@@ -33,16 +33,18 @@ _FOR_TRAINING = ("hidden_size", "num_layers", "epochs")
 def add_arguments(parser: "ArgumentParser") -> None:
     """Declare the options of `throughtime bench`."""
     parser.description = f"{HELP} {_MORE}"
-    parser.add_argument("--quick", action="store_true", help="Six shapes and shorter timings, in under two minutes.")
+    parser.add_argument(
+        "--quick", action="store_true", help="Measure six shapes with shorter timings, in under two minutes."
+    )
     parser.add_argument(
         "--methods",
         action="store_true",
-        help="Instead of that: every gradient method against BPTT, in time, memory and error, on one shape.",
+        help="Compare the gradient methods with BPTT instead, in time, memory and error, on one shape.",
     )
     parser.add_argument(
         "--tap",
         action="store_true",
-        help="Instead of that: what an open tap costs, on the shapes of --quick.",
+        help="Measure the cost of an open tap instead, on the shapes of --quick.",
     )
     parser.add_argument(
         "--train",
@@ -51,43 +53,62 @@ def add_arguments(parser: "ArgumentParser") -> None:
         const="pydoc",
         default="",
         metavar="FILE",
-        help="Instead of that: train a model on FILE with throughtime's layers, then with torch.nn's. Without FILE: "
-        "pydoc, Python's own language reference.",
+        help="Train a model on FILE instead, with throughtime's layers and with torch.nn's. Without FILE: pydoc, "
+        "Python's language reference.",
     )
     parser.add_argument(
         "--cells",
         type=str,
         default="",
-        help=f"Some of {','.join(CELLS)}, separated by commas. Default: all; rnn with --methods; lstm with --train.",
+        help=f"Comma-separated cells of {', '.join(CELLS)}. Default: all; rnn with --methods; lstm with --train.",
     )
     parser.add_argument(
         "--shapes",
         type=str,
         default="",
         metavar="BxHxT,...",
-        help="Rows x hidden units x steps, separated by commas, instead of the grid's fifteen: 1x32x100,32x128x100. "
+        help="Comma-separated shapes, batch x hidden units x time steps, in place of the grid's fifteen, such as "
+        "1x32x100,32x128x100. "
         "With --methods one shape; default: 8x32x100.",
     )
     parser.add_argument(
         "--variants",
         type=str,
         default="",
-        help=f"Beside the grid: all, none, or some of {','.join(VARIANTS)}. Default: all, but none with --quick or "
-        "--shapes.",
+        help=f"Comma-separated variants beside the grid: all, none, or of {', '.join(VARIANTS)}. Default: all, "
+        "but none with --quick or --shapes.",
     )
     for option, what in (("--hidden-size", "hidden units"), ("--num-layers", "layers"), ("--epochs", "epochs")):
         parser.add_argument(
-            option, type=int, default=0, help=f"With --train: {what}; 0: as in throughtime train. (%(default)s)"
+            option,
+            type=int,
+            default=0,
+            help=f"With --train: number of {what}; 0: the default of throughtime train. (%(default)s)",
         )
-    parser.add_argument("--repeat", type=int, default=1, help="With --train: pairs of trainings. (%(default)s)")
-    parser.add_argument("--threads", type=int, default=0, help="Threads of torch; 0: torch's choice. (%(default)s)")
-    parser.add_argument("--instruction-set", type=str, default="", help="avx512, avx2 or baseline; default: the best.")
-    parser.add_argument("--json", type=str, default="", metavar="FILE", help="Also write everything to this file.")
-    parser.add_argument("--plot", type=str, default="", metavar="FILE", help="Also draw the grid: a .png file.")
+    parser.add_argument(
+        "--repeat", type=int, default=1, help="With --train: number of pairs of trainings. (%(default)s)"
+    )
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0: torch's default. (%(default)s)")
+    parser.add_argument(
+        "--instruction-set",
+        type=str,
+        default="",
+        help="Instruction set of the kernels: avx512, avx2 or baseline. Default: the best.",
+    )
+    parser.add_argument(
+        "--json", type=str, default="", metavar="FILE", help="Also write all measurements to this file, as JSON."
+    )
+    parser.add_argument(
+        "--plot",
+        type=str,
+        default="",
+        metavar="FILE",
+        help="Also plot the measurements to this .png, .svg or .pdf file.",
+    )
 
 
 def run(arguments: "Namespace") -> int:
-    """Measure and print line by line; return 0, or 1 if a case failed parity.
+    """Measure and print; return 1 if a case failed parity, else 0.
 
     Raises:
         ArgumentError: an option is wrong, before any work; or a file cannot be written, after all of it.
@@ -113,18 +134,18 @@ def run(arguments: "Namespace") -> int:
     from throughtime.benchmark.report import EXPLANATION
 
     with threads(arguments.threads), chosen_instruction_set(arguments.instruction_set):
-        found = machine()
-        scan, sentence = find_jax(found["threads"])
-        found["versions"]["jax"] = scan.version if scan else None
-        for line in (*lines(found), f"Peer      {sentence}", "", *EXPLANATION, ""):
+        around = machine()
+        scan, sentence = find_jax(around["threads"])
+        around["versions"]["jax"] = scan.version if scan else None
+        for line in (*lines(around), f"Peer      {sentence}", "", *EXPLANATION, ""):
             say(line)
         protocol, measurements = BRIEF if arguments.quick else FULL, []
         try:
             _measure(cases, protocol, scan, measurements)
         finally:
             # Also after Ctrl-C or an error: what was measured is not lost.
-            _finish(found, protocol, measurements, len(cases), targets)
-    return 1 if any(one.failures for one in measurements) else 0
+            _finish(around, protocol, measurements, len(cases), targets)
+    return 1 if any(measurement.failures for measurement in measurements) else 0
 
 
 def _refuse_training_options(arguments: "Namespace") -> None:
@@ -149,7 +170,7 @@ def _cases(arguments: "Namespace") -> list[Case]:
 
 
 def _measure(cases: list[Case], protocol: "Protocol", scan: Any, measurements: "list[Measurement]") -> None:
-    """Append a measurement for each case, and print it."""
+    """Measure each case, and print the result."""
     from throughtime.benchmark.measure import measure
     from throughtime.benchmark.report import header, heading, row
 

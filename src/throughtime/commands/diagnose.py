@@ -1,4 +1,4 @@
-"""throughtime diagnose RUN | DATA: where the gradient of a model vanishes or explodes, in a page one can look at."""
+"""Follow a model's gradient through time and judge it: `throughtime diagnose RUN|DATA`."""
 
 import shlex
 from argparse import SUPPRESS
@@ -21,32 +21,36 @@ if TYPE_CHECKING:
     from throughtime.runs.model import SequenceModel
     from throughtime.runs.tasks.base import Data, Task
 
-HELP = "Follow the gradient of a model through time: a verdict, and a page to look at."
+HELP = "Follow a model's gradient through time, and write a verdict and a page."
 
 _MORE = """\
-RUN is a run folder: its trained model is diagnosed on its held-out text, and its report written anew. DATA is a file of
-text: a new model, as throughtime train would start it, is diagnosed on it before anything is learned."""
+RUN is a run folder: its trained model is diagnosed on the held-out text, and its report is written again. DATA is a
+text file: a new, untrained model, as throughtime train would start it, is diagnosed on this text."""
 
 
 def add_arguments(parser: "ArgumentParser") -> None:
     """Declare the options of `throughtime diagnose`."""
     parser.description = f"{HELP} {_MORE}"
-    parser.add_argument("run_or_data", type=str, metavar="RUN|DATA", help="A run folder, or a file of text (or pydoc).")
-    parser.add_argument("--text", type=str, default="", help="With RUN: another text than the run's own.")
+    parser.add_argument("run_or_data", type=str, metavar="RUN|DATA", help="Run folder, or text file (or pydoc).")
+    parser.add_argument("--text", type=str, default="", help="With RUN: text file in place of the held-out text.")
     parser.add_argument(
         "--skip-unknown", action="store_true", help="With RUN: leave out characters that the model never saw."
     )
-    parser.add_argument("--steps", type=int, default=200, help="Steps of the sequences. (%(default)s)")
-    parser.add_argument("--rows", type=int, default=16, help="How many sequences. (%(default)s)")
+    parser.add_argument("--steps", type=int, default=200, help="Sequence length in time steps. (%(default)s)")
+    parser.add_argument("--rows", type=int, default=16, help="Number of sequences. (%(default)s)")
     parser.add_argument(
         "--lag",
         type=int,
         default=0,
-        help="How many steps back the gradient is wanted, by which vanishing is judged; 0: half of --update-every, the "
-        "mean reach of a loss in training.",
+        help="Time steps that the gradient should reach back; vanishing is judged at this lag. 0: half of "
+        "--update-every, the mean reach of a loss in training.",
     )
-    parser.add_argument("--output", type=str, default="", help="With DATA: the page. Default: diagnosis-NAME.html.")
-    parser.add_argument("--seed", type=int, default=SUPPRESS, help="With DATA: seed of the new model's weights. (0)")
+    parser.add_argument(
+        "--output", type=str, default="", help="With DATA: path of the page. Default: diagnosis-NAME.html."
+    )
+    parser.add_argument(
+        "--seed", type=int, default=SUPPRESS, help="With DATA: random seed of the new model's weights. (0)"
+    )
     for title, kind in groups():
         if kind is OptimizationSettings:
             continue
@@ -54,7 +58,8 @@ def add_arguments(parser: "ArgumentParser") -> None:
         for entry, hint, told in options(kind):
             if entry.name not in _model_options():
                 continue
-            text = f"{spelled(told.help, _model_options())} ({entry.default})"
+            shown = "" if entry.default == "" else f" ({entry.default})"
+            text = spelled(told.help, _model_options()) + shown
             group.add_argument(typed(entry.name), type=hint, default=SUPPRESS, help=text)
 
 
@@ -64,11 +69,11 @@ def run(arguments: "Namespace") -> int:
         if getattr(arguments, name) < 1:
             raise ArgumentError(name, f"is {getattr(arguments, name)}", "it must be at least 1")
     if not 0 <= arguments.lag <= arguments.steps:
-        raise ArgumentError("lag", f"is {arguments.lag}", f"it must be at most `steps`, {arguments.steps}, or 0")
+        raise ArgumentError("lag", f"is {arguments.lag}", f"it must be from 0 to `steps`, {arguments.steps}")
     subject = Path(arguments.run_or_data)
     if not (subject.exists() or arguments.run_or_data == "pydoc"):
         raise InputFileError(
-            f"RUN or DATA is {subject}, which does not exist; give a run folder, a file of text, or the word pydoc."
+            f"RUN or DATA is {subject}, which does not exist; give a run folder, a text file, or the word pydoc."
         )
     return _run_folder(arguments) if subject.is_dir() else _data(arguments)
 
@@ -79,7 +84,7 @@ def _run_folder(arguments: "Namespace") -> int:
     from throughtime.runs.checkpoints import load_run
     from throughtime.runs.config import read_config
 
-    _refuse(arguments, ["output", "seed", *_model_options()], "for a new model, and RUN has one of its own")
+    _refuse(arguments, ["output", "seed", *_model_options()], "for a new model, and RUN holds a trained model")
     folder = Path(arguments.run_or_data)
     task, model, record = load_run(folder)
     settings = read_config(folder)
@@ -88,7 +93,8 @@ def _run_folder(arguments: "Namespace") -> int:
     update = record.results.best_update
     flow = replace(_diagnosed(task, model, data, arguments, settings.optimization), update=update)
     write_flows(
-        folder, sorted([*(one for one in earlier if one.update != update), flow], key=lambda one: one.update or 0)
+        folder,
+        sorted([*(other for other in earlier if other.update != update), flow], key=lambda other: other.update or 0),
     )
     _tell(flow)
     say(f"Page    {report_of_run(folder, figures=task.figures).page}")
@@ -96,7 +102,7 @@ def _run_folder(arguments: "Namespace") -> int:
 
 
 def _earlier(folder: Path) -> "list[Flow]":
-    """Return the diagnoses that the run has; unreadable ones are replaced."""
+    """Return the run's earlier diagnoses; unreadable diagnoses are replaced."""
     from throughtime.records import DIAGNOSES, read_flows
 
     if not (folder / DIAGNOSES).exists():
@@ -135,12 +141,12 @@ def _data(arguments: "Namespace") -> int:
 
 
 def _data_of_run(folder: Path, arguments: "Namespace", task: "Task", record: "Record", validation: float) -> "Data":
-    """Return the data to diagnose on: those that are named, or the held-out part of the run's own."""
+    """Return the data to diagnose on: a named text, or the run's held-out part."""
     if arguments.text:
         return task.read(arguments.text, skip_unknown=arguments.skip_unknown)
     if not record.data.sha256:
         raise ArgumentError(
-            "run_or_data", f"is {folder}", "it learned online, with no text held out", "name a text with `text`"
+            "run_or_data", f"is {folder}", "the run learned online and held out no text", "name a text with `text`"
         )
     data = task.read(record.data.file, skip_unknown=arguments.skip_unknown, validation=validation)
     if data.sha256 != record.data.sha256:
@@ -152,14 +158,14 @@ def _data_of_run(folder: Path, arguments: "Namespace", task: "Task", record: "Re
 
 
 def _command(arguments: "Namespace") -> str:
-    """Return the command that makes the same page again."""
+    """Return the command that writes the same page again."""
     given = [name for name in ("steps", "rows", "lag", "seed", *_model_options()) if name in arguments]
     words = [f"{typed(name)} {shlex.quote(str(getattr(arguments, name)))}" for name in given]
     return " ".join(["throughtime diagnose", shlex.quote(arguments.run_or_data), *words])
 
 
 def _model_options() -> list[str]:
-    """Return the names of the options of a new model and of its task: those of no training."""
+    """Return the names of the options that decide a new, untrained model."""
     kinds = (kind for _, kind in groups() if kind is not OptimizationSettings)
     return [entry.name for kind in kinds for entry, _, _ in options(kind) if entry.name != "validation"]
 
@@ -188,7 +194,7 @@ def _diagnosed(
 
     chunk = data.windows(arguments.steps, arguments.rows)
     steps, rows = chunk.inputs.shape[:2]
-    say(f"Follows the gradient through {plural(steps, 'step')} of {plural(rows, 'row')} ...")
+    say(f"Following the gradient through {plural(steps, 'time step')} of {plural(rows, 'sequence')} ...")
     try:
         return diagnose_task(task, model, chunk, arguments.lag or reach(settings), progress)
     finally:

@@ -1,4 +1,4 @@
-"""`throughtime equations`: the equations of the four lecture notes, measured."""
+"""Measure the equations of the four lecture notes: `throughtime equations`."""
 
 import json
 from dataclasses import asdict
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from throughtime.lecture_notes import Row
 
-HELP = "Measure every equation of the four lecture notes, as printed and as corrected, against two references."
+HELP = "Measure the equations of the four lecture notes, as printed and as corrected."
 
 LARGEST_SEED = 2**63 - 1
 
@@ -23,10 +23,12 @@ LARGEST_SEED = 2**63 - 1
 def add_arguments(parser: "jsonargparse.ArgumentParser") -> None:
     """Declare the options of `throughtime equations`."""
     parser.description = HELP
-    parser.add_argument("--note", choices=("mr", "y", "hsk", "t"), help="Only the equations of this note.")
-    parser.add_argument("--seed", type=int, default=0, help="Seed of the network that is measured. (%(default)s)")
-    parser.add_argument("--json", metavar="FILE", help="Also write the rows to this file.")
-    parser.add_argument("--width", type=int, default=120, help="Columns of the table, at least 110. (%(default)s)")
+    parser.add_argument("--note", choices=("mr", "y", "hsk", "t"), help="Measure the equations of this note only.")
+    parser.add_argument("--seed", type=int, default=0, help="Random seed of the measured network. (%(default)s)")
+    parser.add_argument("--json", metavar="FILE", help="Also write the table to this file, as JSON.")
+    parser.add_argument(
+        "--width", type=int, default=120, help="Width of the table in characters, at least 110. (%(default)s)"
+    )
 
 
 def run(arguments: Any) -> int:

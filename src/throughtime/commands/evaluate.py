@@ -1,4 +1,4 @@
-"""throughtime evaluate RUN FILE: how well a trained model predicts a text."""
+"""Measure how well a trained model predicts a text: `throughtime evaluate RUN FILE`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,20 +8,20 @@ from throughtime.commands._terminal import say
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
 
-HELP = "Measure how well a trained model predicts a file of text."
+HELP = "Measure how well a trained model predicts a text file."
 
 
 def add_arguments(parser: "ArgumentParser") -> None:
     """Declare the options of `throughtime evaluate`."""
-    parser.add_argument("run", type=str, metavar="RUN", help="A run folder that throughtime train wrote.")
-    parser.add_argument("file", type=str, metavar="FILE", help="A file of text, or pydoc.")
+    parser.add_argument("run", type=str, metavar="RUN", help="Run folder that throughtime train wrote.")
+    parser.add_argument("file", type=str, metavar="FILE", help="Text file, or pydoc.")
     parser.add_argument(
-        "--skip-unknown", action="store_true", help="Leave out the characters that the model never saw in training."
+        "--skip-unknown", action="store_true", help="Leave out characters that the model never saw in training."
     )
 
 
 def run(arguments: "Namespace") -> int:
-    """Print the metrics beside what naive predictions reach on the same file."""
+    """Print the metrics, and the losses of naive predictions on the same file."""
     from throughtime.runs.checkpoints import load_run
     from throughtime.runs.evaluation import evaluate
 

@@ -1,4 +1,7 @@
-"""The `throughtime` command: finds the sub-command and turns what goes wrong into one sentence and an exit code."""
+"""Entry point of the `throughtime` command.
+
+It finds the sub-command, and turns errors into a sentence and an exit code.
+"""
 
 import importlib
 import os
@@ -72,7 +75,7 @@ def _run(given: list[str]) -> int:
 
 
 def _told(module: ModuleType, arguments: "Namespace") -> int:
-    """Run a sub-command, and say in one sentence what goes wrong, with its arguments as they are typed."""
+    """Run a sub-command; print an error as a sentence that names arguments as typed."""
     try:
         return module.run(arguments)
     except ThroughtimeError as error:
@@ -82,8 +85,8 @@ def _told(module: ModuleType, arguments: "Namespace") -> int:
 
 
 def _names() -> list[str]:
-    found = (entry.name for entry in pkgutil.iter_modules(commands.__path__))
-    return sorted(name for name in found if name != "main" and not name.startswith("_"))
+    names = (entry.name for entry in pkgutil.iter_modules(commands.__path__))
+    return sorted(name for name in names if name != "main" and not name.startswith("_"))
 
 
 def _fail(sentence: str, code: int) -> int:

@@ -1,4 +1,4 @@
-"""throughtime report RUN: one page on a run, from its records."""
+"""Write the HTML page on a run: `throughtime report RUN`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,19 +8,19 @@ from throughtime.commands._terminal import say
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
 
-HELP = "Write one self-contained HTML page on a run: report.html, and its numbers, report.json."
+HELP = "Write a self-contained HTML page on a run, report.html, and its numbers, report.json."
 
 
 def add_arguments(parser: "ArgumentParser") -> None:
     """Declare the options of `throughtime report`."""
-    parser.add_argument("run", type=str, metavar="RUN", help="A run folder that throughtime train wrote.")
+    parser.add_argument("run", type=str, metavar="RUN", help="Run folder that throughtime train wrote.")
     parser.add_argument(
-        "--output", type=str, default="", metavar="FILE", help="Where the page goes. Default: report.html in RUN."
+        "--output", type=str, default="", metavar="FILE", help="Path of the page. Default: report.html in RUN."
     )
 
 
 def run(arguments: "Namespace") -> int:
-    """Write the page; print where it lies and the verdict."""
+    """Write the page; print its path and the verdict."""
     from throughtime.records import read_record
     from throughtime.report import report_of_run
     from throughtime.runs.choice import task_of_record

@@ -1,4 +1,4 @@
-"""throughtime sample RUN: text from a trained model."""
+"""Write text with a trained model: `throughtime sample RUN`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,22 +14,24 @@ HELP = "Write text with a trained model."
 
 def add_arguments(parser: "ArgumentParser") -> None:
     """Declare the options of `throughtime sample`."""
-    parser.add_argument("run", type=str, metavar="RUN", help="A run folder that throughtime train wrote.")
+    parser.add_argument("run", type=str, metavar="RUN", help="Run folder that throughtime train wrote.")
     parser.add_argument(
-        "--length", type=int, default=500, help="How many characters (or bytes) to write. (%(default)s)"
+        "--length", type=int, default=500, help="Number of characters (or bytes) to write. (%(default)s)"
     )
     parser.add_argument(
         "--temperature",
         type=float,
         default=0.8,
-        help="Below 1 more cautious, above 1 bolder; 0: always the likeliest. (%(default)s)",
+        help="Randomness: below 1 more cautious, above 1 bolder; 0: always the most likely symbol. (%(default)s)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="The same seed gives the same text. (%(default)s)")
-    parser.add_argument("--prompt", type=str, default="", help="Text to go on from; empty: the start of a line.")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="Random seed; the same seed gives the same text. (%(default)s)"
+    )
+    parser.add_argument("--prompt", type=str, default="", help="Text to continue; empty: the start of a line.")
 
 
 def run(arguments: "Namespace") -> int:
-    """Write prompt and sample to stdout as it comes."""
+    """Write the prompt and the sample to stdout, symbol by symbol."""
     import torch
 
     from throughtime.runs.checkpoints import load_run

@@ -1,4 +1,4 @@
-"""throughtime train FILE: from a file of text to a trained model."""
+"""Train a model on a file: `throughtime train FILE`."""
 
 from argparse import SUPPRESS
 from datetime import datetime
@@ -22,13 +22,14 @@ if TYPE_CHECKING:
     from throughtime.runs.model import SequenceModel
     from throughtime.runs.tasks.base import Task
 
-HELP = "Train a recurrent network on a file of text."
+HELP = "Train a recurrent network on a text file."
 
 _EXAMPLES = """\
-The text is cut into streams that are read side by side; the weights are updated every --update-every steps and the
-state is carried on. Ctrl-C saves and stops; --resume goes on. What is written: config.yaml, model.safetensors,
-last.ckpt, metrics.csv, updates.csv, step_norms.csv (the gradient by step), diagnosis.json, samples.json, record.json,
-and report.html with its numbers, report.json."""
+The file is read as plain text, whatever its name, and cut into --batch-size parallel streams. Each update of the
+weights covers --update-every time steps; the hidden state is carried on to the next update. Ctrl-C saves and stops;
+--resume continues. The run folder holds config.yaml, model.safetensors, last.ckpt, metrics.csv, updates.csv,
+step_norms.csv (the gradient by time step), diagnosis.json, samples.json, record.json, and report.html with its
+numbers, report.json."""
 
 
 def add_arguments(parser: "ArgumentParser") -> None:
@@ -41,19 +42,21 @@ def add_arguments(parser: "ArgumentParser") -> None:
         nargs="?",
         type=str,
         default=SUPPRESS,  # any other default would replace the file that --config names
-        help="A file of text; or pydoc, Python's own language reference, which needs no file.",
+        help="Text file to train on; or the word pydoc for Python's language reference, which needs no file.",
     )
-    parser.add_argument("--config", action="config", help="A run's config.yaml; options given besides it win.")
-    parser.add_argument("--output", type=str, default="", help="The run folder. Default: runs/NAME-DATE-TIME.")
+    parser.add_argument(
+        "--config", action="config", help="Take options from this config.yaml; options on the command line win."
+    )
+    parser.add_argument("--output", type=str, default="", help="Run folder to write. Default: runs/NAME-DATE-TIME.")
     parser.add_argument("--overwrite", action="store_true", help="Replace the run in --output.")
     parser.add_argument(
         "--resume",
         type=str,
         default="",
         metavar="RUN",
-        help="Go on with this run, with its own settings; more --epochs continue a finished one.",
+        help="Continue this run with its settings; a finished run needs a larger --epochs.",
     )
-    parser.add_argument("--follow", action="store_true", help="With --online: when FILE ends, wait for it to grow.")
+    parser.add_argument("--follow", action="store_true", help="With --online: when FILE ends, wait until it grows.")
     known = [entry.name for _, kind in groups() for entry, _, _ in options(kind)]
     for title, kind in groups():
         group = parser.add_argument_group(title)
@@ -69,12 +72,16 @@ def add_arguments(parser: "ArgumentParser") -> None:
 
 
 def run(arguments: "Namespace") -> int:
-    """Train, or go on training, and tell what came of it."""
+    """Start or resume a run, and print the result."""
     if "file" not in arguments:
-        raise ArgumentError("FILE is missing", cure="give a file of text, or the word pydoc for Python's own reference")
+        raise ArgumentError(
+            "file", "is missing", "it must be a text file", "give its path, or the word pydoc for Python's reference"
+        )
     settings = settings_from(vars(arguments))
     if arguments.resume and (arguments.output or arguments.overwrite):
-        raise ArgumentError("resume", "goes on in the run's own folder", cure="leave out `output` and `overwrite`")
+        raise ArgumentError(
+            "resume", "came with `output` or `overwrite`", "a run continues in its folder", "leave both out"
+        )
     from throughtime.runs.engine import resume, start
 
     tell, follow = _telling(arguments), arguments.follow
@@ -99,13 +106,13 @@ def _default_folder(file: str) -> str:
 
 
 def _close(folder: Path, record: "Record", settings: RunSettings, tell: "Callable[[str], None]") -> None:
-    """Say what came of a run, and how to go on."""
+    """Print where the run lies, and the next commands."""
     if not settings.optimization.online:
         _tell_of_passes(folder, record, settings.optimization.epochs, tell)
     evaluate = [] if settings.optimization.online else [f"  throughtime evaluate {folder} FILE"]
     more = "" if settings.optimization.online else f" --epochs {settings.optimization.epochs * 2}"
     for line in (
-        f"The run lies in {folder}.",
+        f"The run is in {folder}. Next:",
         f"  throughtime sample {folder} --length 1000",
         *evaluate,
         f"  throughtime train --resume {folder}{more}",
@@ -114,7 +121,7 @@ def _close(folder: Path, record: "Record", settings: RunSettings, tell: "Callabl
 
 
 def _tell_of_passes(folder: Path, record: "Record", epochs: int, tell: "Callable[[str], None]") -> None:
-    """Say what was learned, with a sample, and write the report."""
+    """Print the result of a run in passes and a sample, and write the report."""
     from throughtime.records import read_flows, read_metrics, write_samples
     from throughtime.report.sections import as_sentence
     from throughtime.runs.checkpoints import load_run
@@ -153,7 +160,7 @@ def _diagnose(settings: RunSettings) -> "Diagnose":
 
 
 def _report(folder: Path, task: "Task") -> list[str]:
-    """Write the report; the lines that say where it is, or why it is not."""
+    """Write the report; return a line with its path, or the reason why not."""
     from throughtime.report import report_of_run
 
     try:

@@ -1,1 +1,1 @@
-"""Data: files of text, their entropies, time-major chunks of them, and synthetic problems."""
+"""Data: text files and their entropies, time-major chunks, and synthetic problems."""

@@ -1,4 +1,4 @@
-"""Bytes as they come: from standard input, from a file, or from a file that grows."""
+"""Bytes from standard input, a file, or a growing file."""
 
 import os
 import select
@@ -11,7 +11,7 @@ from throughtime.errors import ArgumentError, InputFileError
 STANDARD_INPUT = "-"
 _AT_ONCE = 1 << 14
 _PATIENCE = 0.25
-"""Seconds between two looks at whether there is more, or whether to stop."""
+"""Seconds between two checks for new bytes, or for the wish to stop."""
 
 
 class ByteStream:
@@ -42,7 +42,10 @@ class ByteStream:
             self._check_size()
 
     def pieces(self) -> Iterator[bytes]:
-        """Yield what has come, at most 16 KB at a time; b"" where nothing has, so that the reader can look up."""
+        """Yield pieces of at most 16 KB.
+
+        The piece is b"" where nothing has come, so that the reader can do other work.
+        """
         return self._of_standard_input() if self._source == STANDARD_INPUT else self._of_file()
 
     def _of_standard_input(self) -> Iterator[bytes]:
@@ -81,7 +84,7 @@ class ByteStream:
     def _check_size(self) -> None:
         path = Path(self._source)
         if path.is_dir():
-            raise InputFileError(f"FILE {path} is a folder; give one file, or - for standard input.")
+            raise InputFileError(f"FILE {path} is a folder; give a file, or - for standard input.")
         try:
             size = path.stat().st_size
         except FileNotFoundError:
@@ -90,6 +93,6 @@ class ByteStream:
             raise InputFileError(f"FILE {path} cannot be read: {error.strerror}.") from None
         if size < self._offset:
             raise InputFileError(
-                f"FILE {path} has {size} bytes, fewer than the {self._offset} that were read: it is not the same "
-                "stream any more; start a new run on it."
+                f"FILE {path} has {size} bytes, fewer than the {self._offset} that were read: the file is not "
+                "the same stream any more; start a new run on it."
             )

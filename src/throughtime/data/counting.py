@@ -4,7 +4,7 @@ import math
 
 
 class Counting:
-    """Predictor of bytes by their counts so far, alone and after the byte before.
+    """Predictor of bytes by counts of single bytes and of pairs.
 
     One is added to every count, and a byte after another gets, from the single counts, one more (interpolation), so
     that nothing ever has probability zero.
@@ -16,7 +16,7 @@ class Counting:
         self._total, self._last = 0, -1
 
     def losses(self, byte: int) -> tuple[float, float]:
-        """Return -ln p of a byte by single counts and by pairs, then count it."""
+        """Return -ln p of a byte by single and pair counts, then count the byte."""
         single = (self._single.get(byte, 0) + 1) / (self._total + 256)
         after = self._pairs.get(self._last, {})
         pair = (after.get(byte, 0) + single) / (sum(after.values()) + 1)

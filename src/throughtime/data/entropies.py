@@ -13,7 +13,7 @@ def unigram_entropy(codes: NDArray[np.int32]) -> float:
 
 
 def bigram_entropy(codes: NDArray[np.int32]) -> float:
-    """Return the empirical conditional entropy H(x_t | x_{t-1}) in nats of symbol numbers [symbols], at least two.
+    """Return the bigram entropy H(x_t | x_{t-1}) of at least two symbol numbers, in nats.
 
     It is the loss on this text of the best model that sees the last symbol only: counted on the very text it is
     measured on, so that no table of pairs learned elsewhere can do better.

@@ -1,4 +1,6 @@
-"""Synthetic problems that show what a training method remembers, each with the loss without a memory.
+"""Synthetic problems that show how far back a training method remembers.
+
+Each comes with the best loss without a memory.
 
 Pure functions of sizes and a seed. Tensors are time-major, as the layers take them.
 """
@@ -16,7 +18,7 @@ from throughtime.errors import ArgumentError
 COPY_ALPHABET, COPY_SYMBOLS = 8, 10
 """Copy memory: the number of different symbols, and the number of symbols to remember."""
 BLANK, DELIMITER = COPY_ALPHABET, COPY_ALPHABET + 1
-"""Copy memory: the two further symbols, so that a model has 10 inputs and 10 outputs."""
+"""Symbols of copy memory beside the eight to copy. A model has 10 inputs and 10 outputs."""
 
 _LAGS = (3, 8)
 _CHANCE, _EFFECTS = 0.5, (0.5, -0.25)
@@ -73,7 +75,9 @@ def two_dependency_stream(steps: int, batch: int, seed: int | torch.Generator) -
 
 
 def two_dependency_entropies() -> TwoDependencyEntropies:
-    """Return the least losses on the two-dependency stream: H(Y), H(Y | X_{t-3}), H(Y | X_{t-3}, X_{t-8}).
+    """Return the least losses on the two-dependency stream, for growing memory.
+
+    They are H(Y), H(Y | X_{t-3}) and H(Y | X_{t-3}, X_{t-8}).
 
     Examples:
         >>> [round(value, 6) for value in two_dependency_entropies()]
@@ -114,7 +118,9 @@ def copy_memory(blanks: int, batch: int, seed: int | torch.Generator) -> Problem
 
 
 def adding(steps: int, batch: int, seed: int | torch.Generator) -> Problem:
-    """Draw sequences of numbers of which two, the marked ones, are to be added (Hochreiter and Schmidhuber 1997).
+    """Draw sequences in which two marked numbers are to be added.
+
+    Hochreiter and Schmidhuber 1997.
 
     Args:
         steps: T, at least 2: one mark is in the first half, the other in the second.

@@ -1,4 +1,4 @@
-"""Series as parallel streams of time-major chunks, so that a state can be carried from chunk to chunk."""
+"""Series as parallel streams of time-major chunks. The hidden state is carried from chunk to chunk."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,38 +12,49 @@ from torch import Tensor
 from throughtime.errors import ArgumentError, InputFileError
 
 SHORTEST_HELD_OUT_STREAM = 2000
-"""Held-out text is read in parallel only as far as each stream keeps this many symbols: a stream starts cold."""
+"""Least number of symbols of a held-out stream.
+
+Held-out text is read in fewer streams where it is shorter, because each stream starts with a zero state.
+"""
 
 HELD_OUT_STEPS = 500
-"""Steps read at once where no gradient is needed: only memory depends on it."""
+"""Steps per chunk where no gradient is needed; memory grows with them."""
 
 
 _FULL_LENGTH, _LENGTH_NOISE = 0.95, 5.0
-"""Random chunk lengths: how often the full length is meant, and the standard deviation in steps."""
+"""Random chunk lengths: probability of the full mean length, and standard deviation.
+
+The standard deviation is in steps.
+"""
 
 
 class Chunk(NamedTuple):
-    """Some steps of every stream."""
+    """Consecutive time steps of every stream."""
 
     inputs: Tensor
-    """[time, batch] whole numbers that stand for symbols, or [time, batch, features] numbers."""
+    """Inputs: symbol numbers [time, batch], or numbers [time, batch, features]."""
     targets: Tensor
-    """[time, batch, …] what is to be predicted after each input: the next symbol, numbers, the next H steps."""
+    """Targets [time, batch, …] of each step: the next symbol, numbers, H next steps."""
     mask: Tensor | None
-    """[time, batch, …] which targets count, such as those at the last step of a series; None: all of them."""
+    """True for targets that count; None: all targets.
+
+    The shape is [time, batch, …]; a target per series counts at the series' last step, for example.
+    """
     first: bool
     """Whether a pass through the data starts here, so that the state must start anew."""
     warm_up: Tensor | None = None
-    """[steps, batch, …] inputs before the first of a pass, which only warm up the state; None: none."""
+    """Inputs [steps, batch, …] before a pass that only warm up the state; or None."""
     resets: Tensor | None = None
-    """[time, batch] True where a series begins, so that the state must start anew; None: nowhere."""
+    """True [time, batch] where a series begins and the state starts anew; or None."""
     warm_up_resets: Tensor | None = None
-    """[steps, batch] the same among the steps of `warm_up`."""
+    """Resets [steps, batch] among the steps of `warm_up`; or None."""
 
 
 @dataclass(frozen=True)
 class Streams:
-    """Series cut into contiguous pieces of equal length, read side by side; column b continues column b of before.
+    """Series in contiguous pieces of equal length, read side by side.
+
+    Column b continues where column b of the chunk before ended.
 
     Args:
         inputs: [steps, streams] symbol numbers, or [steps, streams, features] numbers.
@@ -58,7 +69,7 @@ class Streams:
     resets: Tensor | None = None
 
     def chunk(self, start: int, steps: int, burn_in: int = 0) -> Chunk:
-        """Return up to `steps` steps from step `start` on; a pass begins with the step after `burn_in`."""
+        """Return up to `steps` steps from step `start` on. A pass begins with the step after `burn_in`."""
         cut = slice(start, start + steps)
         mask = None if self.mask is None or bool(self.mask[cut].all()) else self.mask[cut]
         first = start == burn_in
@@ -73,7 +84,9 @@ class Streams:
 
 
 def training_streams(codes: NDArray[np.int32], streams: int) -> Streams:
-    """Cut a text into streams of equal length; the fewer than `streams` symbols left over at its end are not used.
+    """Cut a text into streams of equal length.
+
+    Fewer than `streams` symbols at the end of the text are left over, and not used.
 
     Args:
         codes: symbol numbers [symbols].
@@ -85,7 +98,9 @@ def training_streams(codes: NDArray[np.int32], streams: int) -> Streams:
 
 
 def held_out_streams(codes: NDArray[np.int32], streams: int = 20) -> Streams:
-    """Cut a text into streams so that every symbol but the first is a target exactly once.
+    """Cut a text into streams for evaluation.
+
+    Every symbol but the first is a target exactly once.
 
     Short streams are padded and masked. There are fewer streams than asked for when the text is short.
 
@@ -105,7 +120,9 @@ def held_out_streams(codes: NDArray[np.int32], streams: int = 20) -> Streams:
 
 
 def windows(codes: NDArray[np.int32], steps: int, rows: int) -> Chunk:
-    """Cut windows out of a text, evenly spread; a short text has fewer steps, and then windows that overlap.
+    """Cut windows out of a text, evenly spread.
+
+    Windows of a short text have fewer steps, and then overlap.
 
     Args:
         codes: symbol numbers [symbols], at least two.
@@ -162,7 +179,7 @@ def workable_batch_size(symbols: int, update_every: int, wanted: int, burn_in: i
 
 
 class ChunkLoader:
-    """Yields the chunks of a text, and can be told to go on from where another one stopped.
+    """Iterator over the chunks of all passes, which can start in the middle.
 
     The last chunk of a pass is shorter when the streams do not divide into whole chunks. An iteration starts at the
     beginning of the text, but for the first one after `load_state_dict`.
@@ -206,7 +223,7 @@ class ChunkLoader:
             yield self._streams.chunk(start, end - start, self._burn_in)
 
     def _bounds(self, number: int) -> list[int]:
-        """Where the chunks of a pass begin, and where the last one ends; they follow from the number of the pass."""
+        """Return the bounds of a pass's chunks, which follow from the pass's number."""
         first, end, count = self._burn_in, self._streams.inputs.shape[0], self.chunks_per_pass
         if self._jitter is None:
             return [*range(first, end, self._steps), end]
@@ -228,5 +245,5 @@ class ChunkLoader:
 
 
 def _whole(values: Tensor) -> Tensor:
-    """Numbers as they are, whole numbers as torch's layers take them."""
+    """Convert whole numbers to int64, which torch's layers take; keep other numbers."""
     return values if values.is_floating_point() else values.long()

@@ -1,4 +1,4 @@
-"""Text as a sequence of symbol numbers: reading a file, its vocabulary, encoding and decoding."""
+"""Text as symbol numbers: read a file, number its symbols, decode them."""
 
 import hashlib
 from collections.abc import Iterable
@@ -16,12 +16,12 @@ Units = Literal["characters", "bytes"]
 Symbols = TypeVar("Symbols", NDArray[np.uint32], NDArray[np.int32])
 
 SHIPPED_TEXT = "pydoc"
-"""The word that stands for the text every CPython carries: its language reference."""
+"""Word that stands for the text shipped with CPython, its language reference."""
 
 
 @dataclass(frozen=True)
 class TextFile:
-    """A file of text as it was read: its name, its bytes, and what identifies it."""
+    """Text file that has been read: name, bytes and SHA-256."""
 
     name: str
     content: bytes
@@ -34,7 +34,7 @@ class TextFile:
 
 @dataclass(frozen=True)
 class TextVocabulary:
-    """The symbols a model knows, in ascending order; a symbol's number is its place.
+    """Symbols that a model knows, in ascending order; a symbol's number is its index.
 
     Args:
         units: "characters", or "bytes" (then all 256 are known).
@@ -54,7 +54,7 @@ class TextVocabulary:
         return len(self.code_points)
 
     def unknown(self, symbols: NDArray[np.uint32]) -> NDArray[np.bool_]:
-        """Return, for each symbol, whether it is missing from the vocabulary."""
+        """Return True for each symbol that the vocabulary lacks."""
         return ~np.isin(symbols, np.asarray(self.code_points, dtype=np.uint32))
 
     def encode(self, symbols: NDArray[np.uint32]) -> NDArray[np.int32]:
@@ -78,7 +78,9 @@ class TextVocabulary:
 
 
 def read_file(name: str) -> TextFile:
-    """Read a file, or the text that ships with CPython when the name is "pydoc" and no such file exists.
+    """Read a text file, or CPython's language reference for the name "pydoc".
+
+    A file that is called pydoc comes first.
 
     Raises:
         InputFileError: the file is missing, a folder, unreadable or empty.
@@ -87,29 +89,32 @@ def read_file(name: str) -> TextFile:
     if name == SHIPPED_TEXT and not path.exists():
         return TextFile(name, shipped_text().encode("utf-8"))
     if path.is_dir():
-        raise InputFileError(f"FILE {name} is a folder; give one file of text.")
+        raise InputFileError(f"FILE {name} is a folder; give a text file.")
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         raise InputFileError(
-            f"FILE {name} does not exist; give a file of text, or the word {SHIPPED_TEXT} for Python's own reference."
+            f"FILE {name} does not exist; give a text file, or the word {SHIPPED_TEXT} for Python's language reference."
         ) from None
     except OSError as error:
         raise InputFileError(f"FILE {name} cannot be read: {error.strerror}.") from None
     if not content:
-        raise InputFileError(f"FILE {name} is empty; give a file of text.")
+        raise InputFileError(f"FILE {name} is empty; give a text file.")
     return TextFile(name, content)
 
 
 def shipped_text() -> str:
-    """Return CPython's language reference as `help()` shows it: its topics, joined in the order of their names."""
+    """Return CPython's language reference, as `help()` shows its topics.
+
+    The topics are joined in the order of their names.
+    """
     from pydoc_data.topics import topics
 
     return "\n".join(topics[name] for name in sorted(topics))
 
 
 def text_symbols(file: TextFile, units: Units, encoding: str) -> NDArray[np.uint32]:
-    """Return the symbols of a file, shape [symbols]: its bytes, or the code points of its characters.
+    """Return the symbols of a file [symbols]: bytes, or code points of characters.
 
     Raises:
         InputFileError: the bytes are not text in this encoding.
@@ -121,7 +126,7 @@ def text_symbols(file: TextFile, units: Units, encoding: str) -> NDArray[np.uint
     try:
         text = file.content.decode(encoding)
     except LookupError:
-        raise ArgumentError("encoding", f"is {encoding}", "Python must know it", "give utf-8 or latin-1, say") from None
+        raise ArgumentError("encoding", f"is {encoding}", "Python must know it", "give utf-8 or latin-1") from None
     except UnicodeError as error:
         at = f" at byte {error.start}" if isinstance(error, UnicodeDecodeError) else ""
         raise InputFileError(f"FILE {file.name} is not text in {encoding}{at}: {way_out}.") from None
@@ -136,7 +141,7 @@ def characters(text: str) -> NDArray[np.uint32]:
 
 
 def split(symbols: Symbols, validation: float) -> tuple[Symbols, Symbols]:
-    """Cut a text into the part to train on and the held-out part at its end.
+    """Split a text into a training part and a held-out part at the end.
 
     Args:
         symbols: the text, shape [symbols].

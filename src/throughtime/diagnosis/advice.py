@@ -1,4 +1,4 @@
-"""Choose what to suggest after a verdict, from the evidence and the traits of the cell."""
+"""Choose suggestions after a verdict, from the evidence and the cell's traits."""
 
 import math
 from collections.abc import Iterator
@@ -10,13 +10,16 @@ from throughtime.records import LayerFlow, MatrixSpectrum, NonFinite, Source, Ve
 from throughtime.wording import percent, plural
 
 GROWN = 1e3
-"""A gradient that overflows on its way back has grown by more than this before, in any precision."""
+"""Least growth of a gradient, in any precision, before it overflows."""
 ORDINALS = ("first", "second", "third", "fourth")
 FRACTIONS = {2: "half", 3: "third", 4: "quarter"}
 
 
 def after_too_short(layer: LayerFlow) -> list[str]:
-    """Return suggestions for a layer whose losses all lie at its first step, beside layers with longer lags."""
+    """Return suggestions for a layer without lags, beside layers with lags.
+
+    All losses of such a layer lie at its first step.
+    """
     return [Suggestion.READ_FINAL_STATE.of(layer=layer.name)] if layer.reverse else []
 
 
@@ -67,20 +70,26 @@ def after(verdict: Verdict, evidence: LayerEvidence) -> list[str]:
 
 
 def _had_grown(layer: LayerFlow, step: int) -> bool:
-    """Return whether the gradient, on its way from the last step, grew before it stopped being finite at `step`."""
+    """Return whether the gradient had grown before it stopped being finite at `step`.
+
+    It runs from the last step to the first.
+    """
     later = [norm for norm in layer.by_step[step + 1 :] if 0 < norm < math.inf]
     return bool(later) and max(later) >= GROWN * min(later)
 
 
 def _ten_times_entering(layer: LayerFlow) -> float:
-    """Return ten times the median gradient of a single loss; without the curve by lag, of the smallest norm."""
+    """Return ten times the median gradient of a single loss.
+
+    Without the curve by lag the smallest norm stands for the median.
+    """
     if layer.by_lag is not None:
         return 10 * layer.by_lag.norm
     return 10 * min(norm for norm in layer.by_step if 0 < norm < math.inf)
 
 
 def _module(layer: LayerFlow) -> str:
-    """Return the layer's module as Python code: for "layers.0.l1" it is model.layers[0]."""
+    """Return the layer's module as Python code: model.layers[0] for "layers.0.l1"."""
     parts = layer.name.split(".")[:-1]
     return "model" + "".join(f"[{part}]" if part.isdecimal() else f".{part}" for part in parts)
 
@@ -104,7 +113,10 @@ def _is_relu(layer: LayerFlow) -> bool:
 
 
 def _start(evidence: LayerEvidence) -> Iterator[str]:
-    """Suggest weights that keep the norm, where a step of the gradient is W_hhᵀ but for slopes."""
+    """Suggest weights that keep the gradient's norm.
+
+    This needs a cell in which a step of the gradient is W_hhᵀ but for slopes.
+    """
     layer = evidence.layer
     if layer.traits.slope_bound is None or evidence.gain is None:
         return
@@ -117,7 +129,7 @@ def _start(evidence: LayerEvidence) -> Iterator[str]:
 
 
 def _keeping(evidence: LayerEvidence) -> Iterator[str]:
-    """Suggest the bias with which the keeping gate has the wanted time constant: σ(ln(K - 1)) = 1 - 1/K."""
+    """Suggest the bias that gives the keeping gate the wanted time constant. For K steps: σ(ln(K - 1)) = 1 - 1/K."""
     layer, keep = evidence.layer, evidence.layer.traits.keep
     if keep is None or not layer.traits.affine or evidence.kept is None or not evidence.kept < evidence.wanted > 2:
         return
@@ -152,7 +164,7 @@ def _gates(evidence: LayerEvidence) -> Iterator[str]:
 
 
 def _clip_growth(evidence: LayerEvidence) -> Iterator[str]:
-    """Suggest a threshold above the losses' own gradients: no quantile of grown norms tells where growth began."""
+    """Suggest a threshold above the losses' own gradients. No quantile of grown norms tells where growth began."""
     by_lag, largest = evidence.layer.by_lag, max(evidence.layer.by_step, default=0.0)
     if by_lag is not None and 0 < 10 * by_lag.norm < largest:
         yield Suggestion.CLIP_GROWTH.of(threshold=10 * by_lag.norm, largest=largest)
@@ -173,7 +185,10 @@ def _lower_gain(evidence: LayerEvidence) -> Iterator[str]:
 
 
 def _recurrent_spectrum(layer: LayerFlow) -> MatrixSpectrum | None:
-    """Return the spectrum of W_hh, where a step of the gradient is W_hhᵀ but for slopes."""
+    """Return the spectrum of W_hh for a cell with bounded slopes.
+
+    There a step of the gradient is W_hhᵀ but for the slopes.
+    """
     bounded = layer.traits.slope_bound is not None
     return layer.spectrum.weights.get("weight_hh") if bounded and layer.spectrum is not None else None
 
@@ -199,7 +214,10 @@ def _smaller_inputs(evidence: LayerEvidence) -> Iterator[str]:
 
 
 def _flossing(evidence: LayerEvidence) -> Iterator[str]:
-    """Suggest flossing of a forward direction, where λ1 is large enough to explain what was seen."""
+    """Suggest flossing of a forward direction with a large enough λ1.
+
+    It must be large enough to explain the measured growth or decay.
+    """
     layer, exponent = evidence.layer, evidence.exponent
     if exponent is None or not math.isfinite(exponent) or layer.reverse:
         return

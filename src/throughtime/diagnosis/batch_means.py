@@ -47,7 +47,7 @@ def _over_time(by_row: list[Tensor], weights: Tensor) -> Tensor:
 
 
 def _over_rows(deviations: Tensor, weights: Tensor) -> Tensor:
-    """Return the variance of the mean, from the rows' deviations from it."""
+    """Return the variance of the mean, from the scatter of the rows' means."""
     rows = len(deviations)
     if rows < 2:
         return torch.full_like(deviations[0], math.nan)

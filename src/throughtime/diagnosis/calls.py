@@ -22,7 +22,7 @@ from throughtime.types import State
 
 @dataclass(frozen=True)
 class LayerCall:
-    """One call of a recurrent layer.
+    """Call of a recurrent layer.
 
     Attributes:
         outputs, finals: the outputs, as they lie in memory, and each member of the final state.
@@ -40,7 +40,7 @@ class LayerCall:
     recording: Recording = field(repr=False)
 
     def runs(self, cotangents: tuple[Tensor, ...]) -> dict[str, RecordedRun]:
-        """Run the backward pass of this layer alone and return each recurrence's part in it, by name.
+        """Run the backward pass of this layer alone; return its recurrences' parts by name.
 
         Args:
             cotangents: ∂L/∂(outputs) and ∂L/∂(each member of the final state).
@@ -84,7 +84,7 @@ def check_all_ours(model: nn.Module) -> None:
 
 @contextmanager
 def recorded_calls(model: nn.Module, layers: dict[str, RecurrentLayer]) -> Iterator[dict[str, LayerCall]]:
-    """Record the calls of the layers made inside, in their order; every recurrence runs with `Recording`."""
+    """Record the calls of the layers made inside, in order. Every recurrence runs with `Recording`."""
     recording, calls = Recording(), {}
     with tap(model) as record, differentiated_by(layers.values(), recording), ExitStack() as hooks:
         for name, layer in layers.items():
@@ -106,7 +106,7 @@ class _Watch:
     taps_before: int = 0
 
     def before(self, layer: nn.Module, args: tuple[Any, ...], options: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
-        """Let the input require a gradient, so that the backward pass reaches every recurrence, frozen ones too."""
+        """Let the input require a gradient. The backward pass then reaches every recurrence, frozen recurrences too."""
         if self.name in self.calls:
             raise ArgumentError(
                 "model",

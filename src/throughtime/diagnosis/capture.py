@@ -1,4 +1,4 @@
-"""Run a model once and keep what is needed to take the gradient of its recurrences apart."""
+"""Run a model once, keeping what separates the gradients of its recurrences."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from throughtime.sequences.tap import Tap
 
 @dataclass(frozen=True)
 class CapturedLayer:
-    """One recurrent layer in the pass, with all its recurrences.
+    """Recurrent layer of the captured pass, with all its recurrences.
 
     Attributes:
         cotangents: ∂L/∂(its outputs) and ∂L/∂(each member of its final state), in the layout of these.
@@ -40,11 +40,11 @@ class CapturedLayer:
         return full if sequence.lengths is None else sequence.lengths
 
     def is_reverse(self, name: str) -> bool:
-        """Return whether the recurrence of that name runs from a row's last step to its first."""
+        """Return whether a recurrence, by name, runs from last step to first."""
         return self.call.places[name].reverse
 
     def entering(self) -> Bool[Tensor, "time batch"]:
-        """Return where L_t, the part of the loss that enters the layer at step t of its input, has a gradient."""
+        """Return where the part L_t of the loss has a gradient. L_t enters the layer at step t of its input."""
         layout, (d_outputs, *d_finals) = self.call.layout, self.cotangents
         entering = layout.by_step(d_outputs).ne(0).any(-1) & valid_steps(layout.steps, self.lengths)
         has_final = torch.stack([layout.by_row(member).ne(0).any(-1) for member in d_finals]).any(0)
@@ -54,7 +54,9 @@ class CapturedLayer:
         return entering
 
     def norms(self, kept: Bool[Tensor, "time batch"]) -> dict[str, Float[Tensor, "time batch"]]:
-        """Return by name the norms of ∂/∂s_t of the sum of the `kept` L_t, over all members of the state.
+        """Return the norms of ∂/∂s_t of the sum of the `kept` L_t, by name.
+
+        A norm is over all members of the state.
 
         t in `kept` counts the steps of the input, in the norms those of the recurrence. Cost: one backward pass.
         """
@@ -66,14 +68,14 @@ class CapturedLayer:
         return {name: joint_norms(run) for name, run in runs.items()}
 
     def _ends(self) -> list[Int[Tensor, " batch"]]:
-        """Return for each recurrence the step of the input of its final state; 0 for a row without steps."""
+        """Return the input step of each recurrence's final state. It is 0 for a row without steps."""
         last = (self.lengths - 1).clamp(min=0)
         return [torch.zeros_like(last) if self.is_reverse(name) else last for name in self.runs]
 
 
 @dataclass(frozen=True)
 class Capture:
-    """A model's forward and backward pass: the loss, and the layers in the order of the computation."""
+    """Forward and backward pass of a model: the loss, and the layers in order."""
 
     loss: float
     layers: list[CapturedLayer]

@@ -34,7 +34,7 @@ class Follower:
 
     @property
     def nothing(self) -> Tensor:
-        """ln|R_ii| of no steps."""
+        """Return ln|R_ii| of no steps."""
         return self.directions.new_empty(0, self.directions.shape[0], self.directions.shape[2])
 
     def follow(self, sequence: Sequence, entering: State) -> Float[Tensor, "time batch count"]:
@@ -72,7 +72,7 @@ class Follower:
 
 
 def resolved(triangles: Float[Tensor, "*rows count count"], rounding: Float[Tensor, "*rows"]) -> Tensor:
-    """Return |R_ii|, or 0 where it does not exceed its rounding error.
+    """Return |R_ii|, or 0 where the value does not exceed its rounding error.
 
     `rounding` is the error of a column of J_t Q. The error of R_ii is made up of this and the errors of the earlier
     columns, as far as column i depends on them: `rounding` |R_ii| ‖R⁻¹ e_i‖_1 in all.
@@ -97,7 +97,7 @@ def moving(sequence: Sequence) -> Bool[Tensor, "time batch"]:
 
 
 def counted_steps(sequence: Sequence, discard: int) -> Bool[Tensor, "time batch"]:
-    """Return the steps whose factors count: all that move but the first `discard` of each stretch."""
+    """Return the steps whose factors count. All steps that move count, but for the first `discard` of each stretch."""
     return moving(sequence) & (age(sequence) >= discard)
 
 
@@ -119,7 +119,7 @@ def checked_discard(sequence: Sequence, discard: int | None) -> int:
 
 
 def age(sequence: Sequence) -> Int[Tensor, "time batch"]:
-    """Return the number of factors before each step in its stretch [T, B]; -1 at a reset."""
+    """Return the number of factors before each step in its stretch [T, B]. It is -1 at a reset."""
     steps = torch.arange(sequence.shape[0], device=sequence.initial[0].device)[:, None]
     if sequence.resets is None:
         return steps.expand(sequence.shape)

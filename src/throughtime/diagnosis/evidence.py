@@ -8,16 +8,16 @@ from statistics import median
 from throughtime.records import Flow, Horizon, LayerFlow, Role
 
 FEW = 5
-"""The smallest number of samples whose range covers their median with 90 % confidence."""
+"""Smallest number of samples whose range covers their median with 90 % confidence."""
 ERRORS = 2
-"""The number of standard errors by which an exponent must differ from 0: 1 in 40 exponents that are 0 exceeds it."""
+"""Standard errors by which an exponent must differ from 0. 1 in 40 exponents that are 0 exceeds it."""
 GONE = 0.01
-"""The share of its norm below which a gradient is lost in noise and in the rounding of half precision."""
+"""Share of its norm below which a gradient counts as lost. Noise and the rounding of half precision are as large."""
 
 
 @dataclass(frozen=True)
 class LayerEvidence:
-    """The numbers by which a layer is judged; None where the record lacks them.
+    """Numbers that decide the verdict on a layer; None where the record lacks a number.
 
     Attributes:
         wanted: the number of lags over which the gradient should last.
@@ -104,13 +104,13 @@ class LayerEvidence:
 
     @property
     def has_no_lag(self) -> bool:
-        """Whether no loss has a step before it: T is 1, or all losses lie at first steps."""
+        """Whether no loss has an earlier step in its row. T is 1, or all losses lie at first steps."""
         by_lag = self.layer.by_lag
         return self.steps < 2 or (by_lag is not None and any(by_lag.samples) and not any(by_lag.samples[1:]))
 
     @property
     def sign(self) -> int:
-        """1 or -1 where λ1 is certainly above or below 0, else 0.
+        """Sign of λ1: 1 or -1 where it is certain, else 0.
 
         A measured -inf may be due to a single row that lost its directions, as a ReLU does; it has no error.
         """
@@ -126,7 +126,10 @@ class LayerEvidence:
 
     @property
     def gain(self) -> float | None:
-        """The factor of the gradient per step: from the curve up to its last lag that is not 0; without it e^λ1."""
+        """Factor of the gradient per step.
+
+        It is from the curve up to its last lag that is not 0; without a curve it is e^λ1.
+        """
         lags = range(1, max(1, self.left_lag) + 1)
         fallen = [(lag, median) for lag, median, _ in _curve(self.layer) if lag in lags and 0 < median < math.inf]
         if fallen:
@@ -180,7 +183,10 @@ def _gains(layer: LayerFlow) -> list[tuple[int, float, int]]:
 
 
 def _firm(curve: list[tuple[int, float, int]]) -> list[tuple[int, float, int]]:
-    """Drop the lags with fewer than a quarter of the most samples, or fewer than `FEW` where a lag has so many."""
+    """Drop the lags with few samples.
+
+    Few is less than a quarter of the most samples, or less than `FEW` where a lag has so many.
+    """
     most = max((count for *_, count in curve), default=0)
     return [point for point in curve if point[2] >= max(min(FEW, most), most / 4)]
 
@@ -196,7 +202,7 @@ def _module(layer: LayerFlow) -> str:
 
 
 def _exponent(layer: LayerFlow) -> tuple[float | None, float]:
-    """Return λ1 with its error; for a linear layer with J_t = γ W_hh it is the exact ln γ|λ|."""
+    """Return λ1 with its standard error. For a linear layer with J_t = γ W_hh it is the exact ln γ|λ|."""
     weights, slope = {} if layer.spectrum is None else layer.spectrum.weights, layer.traits.slope_bound
     if layer.linear and slope is not None and "weight_hh" in weights:
         radius = slope * weights["weight_hh"].radius

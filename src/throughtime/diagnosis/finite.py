@@ -1,4 +1,4 @@
-"""Checks that weights, states and derivatives are finite, with the place of the first that is not."""
+"""Check that weights, states and derivatives are finite, and locate the first failure."""
 
 from jaxtyping import Bool
 from torch import Tensor
@@ -16,7 +16,7 @@ def checked_parameters(parameters: Parameters) -> dict[str, Tensor]:
 
 
 def check_finite(finite: Bool[Tensor, "time batch"], moves: Bool[Tensor, "time batch"], what: str, start: int) -> None:
-    """Raise `NonFiniteError` for the first step (counted from `start`) and row that moves and is not finite."""
+    """Raise `NonFiniteError` for the first moving step and row that is not finite. Steps count from `start`."""
     bad = (moves & ~finite).nonzero()
     if len(bad):
         step, row = bad[0].tolist()

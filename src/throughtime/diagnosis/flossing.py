@@ -27,7 +27,9 @@ def flossing_loss(
     discard: int | None = None,
     depth: int = 0,
 ) -> Float[Tensor, ""]:
-    """Compute Σ_i (λ_i - target)² over the leading Lyapunov exponents, to add to a loss or to minimise first.
+    """Compute Σ_i (λ_i - target)² over the leading Lyapunov exponents.
+
+    Add it to a loss, or minimise it first.
 
     The exponents are those of `lyapunov_exponents` for the same arguments; the gradient goes through the states, the
     Jacobians and the QR decompositions (Engelken 2023, "Gradient flossing: improving gradient descent through dynamic

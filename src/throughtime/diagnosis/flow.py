@@ -65,7 +65,7 @@ class GradientFlow:
 
     @property
     def finding(self) -> Finding:
-        """The verdict with the numbers that decided it, a sentence, and suggestions."""
+        """Verdict with its deciding numbers, a sentence, and suggestions."""
         assert self.record.finding is not None
         return self.record.finding
 
@@ -81,7 +81,9 @@ class GradientFlow:
         return figure_of_flow(self.record)
 
     def to_html(self, path: Path | str, title: str = "Gradient flow") -> Path:
-        """Write the report of this diagnosis: one self-contained page, and its numbers beside it as .json.
+        """Write the report of this diagnosis: a self-contained page.
+
+        The numbers are written beside the page as .json.
 
         Raises:
             ArgumentError: `path` is a folder, a device or a .json file, or its folder is missing.
@@ -130,7 +132,9 @@ def gradient_flow(
     seed: int = 0,
     say: Callable[[str], None] | None = None,
 ) -> GradientFlow:
-    """Measure how the gradient of loss(model(x), y) flows through time, in every recurrent layer of throughtime.
+    """Measure how the gradient of loss(model(x), y) flows through time.
+
+    Every recurrent layer of throughtime is measured.
 
     s_t is a recurrence's state, all members side by side, and L_t the part of the loss that enters its layer at step
     t. The gradient is exact, whatever method and clipping the layers train with, in the mode the model is in, with a

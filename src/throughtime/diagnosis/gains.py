@@ -1,4 +1,4 @@
-"""Gains: how much a state depends on an earlier state, ‖∂s_t/∂s_r‖, as a map over t and r."""
+"""Gains ‖∂s_t/∂s_r‖: how much a state depends on an earlier state."""
 
 import math
 from collections.abc import Iterator
@@ -13,11 +13,13 @@ from throughtime.records import GainMap
 GRID = 48
 """The number of steps along each side of the map, at most."""
 ROWS = 4
-"""The number of rows of the batch over which the map is a mean, at most, with a probe each."""
+"""Largest number of rows that the map is a mean over. Each row has a probe."""
 
 
 def gain_map(run: RecordedRun, generator: torch.Generator, exact: bool = False) -> GainMap | None:
-    """Map ‖∂s_t/∂s_r‖_F / √S for up to 48 times 48 pairs of steps; None where no row has a step.
+    """Map ‖∂s_t/∂s_r‖_F / √S for up to 48 times 48 pairs of steps.
+
+    None where no row has a step.
 
     It is the root mean square over the longest rows, 4 at most. E ‖Jᵀv‖² = ‖J‖_F² for a vector v of independent entries
     of mean 0 and variance 1. So a single vector for each t and row, carried back through the recurrence alone,
@@ -47,7 +49,9 @@ def gain_map(run: RecordedRun, generator: torch.Generator, exact: bool = False) 
 
 
 def _gains(carried: Float[Tensor, "steps count rows size"], exact: bool) -> tuple[list[float], list[float]]:
-    """Return the gain of each step and, with all unit vectors, the largest spectral norm of a row.
+    """Return the gain of each step.
+
+    With all unit vectors also the largest spectral norm of a row.
 
     Both are infinite where a product overflows.
     """
@@ -63,7 +67,10 @@ def _gains(carried: Float[Tensor, "steps count rows size"], exact: bool) -> tupl
 def _probes(
     run: RecordedRun, steps: int, count: int, generator: torch.Generator
 ) -> Float[Tensor, "steps count rows size"]:
-    """Return the unit vectors, or with a count of 1 a random vector of length √S for each step and row."""
+    """Return the unit vectors, or random vectors of length √S.
+
+    With a count of 1 the vector is random, for each step and row.
+    """
     size = sum(run.cell.state_sizes.values())
     rows, like = run.sequence.shape[1], run.direct[0]
     if count > 1 or size == 1:
@@ -74,7 +81,10 @@ def _probes(
 
 
 def _lines(run: RecordedRun, steps: list[int], probes: Tensor) -> Iterator[tuple[int, Tensor]]:
-    """Yield for each step r of the map, last first, its number and J_{r+1}ᵀ … J_tᵀ times the probes of all t ≥ r."""
+    """Yield J_{r+1}ᵀ … J_tᵀ times the probes, for each step r, last first.
+
+    The number of the step comes with it; the probes are those of all t ≥ r.
+    """
     sizes, sequence = list(run.cell.state_sizes.values()), run.sequence
     projected = run.cell.project(run.parameters, sequence.x)
     number = {t: i for i, t in enumerate(steps)}

@@ -1,4 +1,4 @@
-"""Horizons: the lag from which on a gradient stays below a level, with its confidence interval."""
+"""Horizons: lags from which on a gradient stays below a level. Each has a confidence interval."""
 
 import math
 from collections.abc import Iterator
@@ -16,7 +16,9 @@ DRAWS = 200
 
 
 def horizons_of(profiles: Profiles, generator: torch.Generator) -> list[Horizon]:
-    """Return the horizons at 1/e and at 1 %, with the central 90 % over rows drawn with replacement.
+    """Return the horizons at 1/e and at 1 %, with intervals.
+
+    The central 90 % is over rows drawn with replacement.
 
     Samples of a single row are drawn instead of rows. Cost: sorting the ratios 200 times.
     """
@@ -48,7 +50,7 @@ def stays_below(curves: Float[Tensor, "curves lags"], level: float) -> Float[Ten
 
 
 def _drawn(profiles: Profiles, generator: torch.Generator) -> Iterator[Tensor]:
-    """Yield the ratios of rows drawn with replacement, with all samples of each row, `DRAWS` times."""
+    """Yield the ratios of rows drawn with replacement, `DRAWS` times. A row comes with all its samples."""
     rows = profiles.rows.unique()
     if len(rows) == 1:
         members = list(torch.arange(len(profiles.rows))[:, None])

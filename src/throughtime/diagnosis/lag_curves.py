@@ -1,4 +1,4 @@
-"""Lag curves: the gradient of a single step's loss by lag, over sampled steps and rows."""
+"""Lag curves: the gradient of a single step's loss by lag. They are medians over sampled steps and rows."""
 
 from dataclasses import dataclass
 
@@ -42,14 +42,19 @@ class Profiles:
 
 
 def quantiles_by_lag(ratios: Tensor, levels: tuple[float, ...]) -> Float[Tensor, "levels lags"]:
-    """Return the quantiles of each column without its nan; in parts, because torch.quantile refuses large tensors."""
+    """Return the quantiles of each column, nan left out.
+
+    They are taken in parts, because torch.quantile refuses large tensors.
+    """
     at = torch.tensor(levels, dtype=ratios.dtype)
     parts = ratios.split(max(1, 2**22 // len(ratios)), dim=1)
     return torch.cat([part.nanquantile(at, dim=0) for part in parts], dim=1)
 
 
 def profiles_of(layer: CapturedLayer, samples: int, generator: torch.Generator) -> dict[str, Profiles | None]:
-    """Measure the profiles of every recurrence of a layer; None where no gradient of a sampled L_t arrives.
+    """Measure the profiles of every recurrence of a layer.
+
+    None where no gradient of a sampled L_t arrives.
 
     L_t is the part of the loss that enters the layer at step t of its input, through its outputs, and through its final
     state at the step that leaves it. In a stack the gradient comes down through all layers above, each with a memory;
@@ -72,7 +77,7 @@ def profiles_of(layer: CapturedLayer, samples: int, generator: torch.Generator) 
 
 
 def _reach(run: RecordedRun) -> Int[Tensor, "time batch"]:
-    """Return the number of steps between each step and the last reset, or the start, of its row."""
+    """Return the steps since the start or the last reset of each row."""
     steps = torch.arange(len(run.sequence.x), device=run.sequence.x.device)[:, None]
     if run.sequence.resets is None:
         return steps.expand(run.sequence.shape)
@@ -82,7 +87,9 @@ def _reach(run: RecordedRun) -> Int[Tensor, "time batch"]:
 def _choose(
     layer: CapturedLayer, run: RecordedRun, reverse: bool, samples: int, generator: torch.Generator
 ) -> list[Int[Tensor, " batch"]]:
-    """Choose for each pass a step of each row, in the order of the direction; -1 for rows without a sample.
+    """Choose a step of each row for each pass.
+
+    Steps are in the order of the direction; -1 for rows without a sample.
 
     The candidates of a row are the steps that reach back at least half as far as its farthest. They are cut into equal
     parts, and a step is drawn from each; where there are several parts, the last part gives its last step.
@@ -115,7 +122,7 @@ def _spread(candidates: Int[Tensor, " steps"], wanted: int, generator: torch.Gen
 
 
 def _kept(layer: CapturedLayer, steps: Int[Tensor, " batch"], reverse: bool) -> Tensor:
-    """Return a mask [T, B], in the order of the input, that is True at the step of each row."""
+    """Return a mask [T, B] that is True at the step of each row. It is in the order of the input."""
     at = layer.lengths - 1 - steps if reverse else steps
     every = torch.arange(layer.call.layout.steps, device=steps.device)[:, None]
     return (every == at) & (steps >= 0)

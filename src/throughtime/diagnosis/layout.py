@@ -1,4 +1,4 @@
-"""Find step t of row b in what a layer returns, whatever the form of its input."""
+"""Find step t of row b in a layer's outputs, for every form of input."""
 
 from dataclasses import dataclass
 
@@ -32,7 +32,7 @@ class OutputLayout:
         return cls(steps, rows, batch_first=batch_first)
 
     def for_outputs(self, steps: Bool[Tensor, "time batch"]) -> Bool[Tensor, "*outputs 1"]:
-        """Lay a mask out like the outputs, for broadcasting over their last dimension."""
+        """Lay a mask out like the outputs. It broadcasts over their last dimension."""
         if self.packed is not None:
             return steps[self._valid(self.packed)][:, None]
         return steps if self.unbatched else steps.T[..., None] if self.batch_first else steps[..., None]
@@ -45,7 +45,7 @@ class OutputLayout:
         return outputs[:, None] if self.unbatched else outputs.transpose(0, 1) if self.batch_first else outputs
 
     def for_finals(self, rows: Bool[Tensor, "layers batch"]) -> Bool[Tensor, "layers *batch 1"]:
-        """Lay a mask out like a member of the final state, for broadcasting over its last dimension."""
+        """Lay a mask out like a member of the final state. It broadcasts over the last dimension."""
         unsorting = None if self.packed is None else self.packed.unsorted_indices
         return rows if self.unbatched else (rows if unsorting is None else rows[:, unsorting])[..., None]
 

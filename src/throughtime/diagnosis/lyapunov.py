@@ -134,7 +134,7 @@ def _record(logs: Tensor, sequence: Sequence, discard: int) -> Lyapunov:
 
 
 def _pieces(cell: Cell, parameters: Parameters, sequence: Sequence) -> Iterator[tuple[Sequence, State]]:
-    """Yield stretches of the sequence that fit into memory, with the states that enter their steps."""
+    """Yield stretches of the sequence that fit into memory. They come with the states that enter their steps."""
     steps, state, whole = sequence.shape[0], sequence.initial, Recurrence(cell, parameters, sequence)
     length = max(1, STATE_ENTRIES // max(1, sum(member.numel() for member in state)))
     for start in range(0, steps, length):
@@ -144,7 +144,7 @@ def _pieces(cell: Cell, parameters: Parameters, sequence: Sequence) -> Iterator[
 
 
 def _zeros(layer: RecurrentLayer, steps: int, hx: Tensor | State | None) -> Tensor:
-    """Return an input of zeros with that many steps and as many rows as the initial state."""
+    """Return zeros as input: so many steps, and the initial state's rows."""
     check_size("x", steps, least=1)
     member = hx[0] if isinstance(hx, tuple | list) else hx
     inputs = layer.cell_and_parameters(0)[0].input_size

@@ -1,4 +1,4 @@
-"""Find the first value of a computation that is not finite: a weight, input, state, loss or gradient."""
+"""Find the first non-finite value of a computation. It may be a weight, an input, a state, the loss or a gradient."""
 
 import math
 
@@ -12,7 +12,7 @@ from throughtime.records import NonFinite, Source
 
 
 def first_nonfinite(model: nn.Module, captured: Capture) -> NonFinite | None:
-    """Return the first NaN or infinity in the order of the computation; None where all values are finite.
+    """Return the first NaN or infinity in the order of the computation, or None.
 
     Weights come first, by name; then, layer by layer, the initial state (an input without a step), the inputs and the
     states; the loss; and then, from the last layer and step to the first, the gradient. Steps count in the order in
@@ -45,7 +45,7 @@ def states_of(run: RecordedRun) -> Float[Tensor, "time batch size"]:
 
 
 def is_finite(run: RecordedRun) -> bool:
-    """Return whether all weights, inputs and states of the recurrence are finite, the initial state included."""
+    """Return whether all weights, inputs and states of the recurrence are finite. The initial state counts."""
     given = all(bool(value.isfinite().all()) for value in (*run.parameters.values(), *run.entering))
     return given and _first_place(run.sequence.x) is None and _first_place(states_of(run)) is None
 

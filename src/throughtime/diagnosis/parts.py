@@ -29,11 +29,11 @@ EXPONENTS = 32
 LYAPUNOV_ROWS = 4
 """The number of rows along which exponents are computed, at most."""
 LYAPUNOV_JACOBIAN_ENTRIES = 2**28
-"""The entries of all Jacobians along these rows, at most; a single row is always followed."""
+"""Largest number of entries of all Jacobians; a single row is always followed."""
 SAMPLED_JACOBIANS = 16
 """The number of Jacobians whose eigenvalues are computed, at most."""
 EIGENVALUE_PRODUCTS = 2**29
-"""The sum of S³ over these Jacobians, at most; two of them are always taken."""
+"""Largest sum of S³ over the Jacobians; two Jacobians are always taken."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,10 @@ def _lyapunov(run: RecordedRun) -> Lyapunov | None:
 
 
 OF_A_LAYER: dict[str, Callable[[CapturedLayer, Options], dict[str, dict[str, Any]]]] = {"lags": _lags}
-"""The parts that need a layer's graph: part → for each recurrence by name the fields of `LayerFlow` it fills."""
+"""Parts of a diagnosis that need a layer's graph.
+
+A part gives each recurrence, by name, the fields of `LayerFlow` that it fills.
+"""
 
 OF_A_RUN: dict[str, Callable[[RecordedRun, Options], dict[str, Any]]] = {
     "shares": lambda run, options: {"shares": shares_of(run)},
@@ -78,7 +81,10 @@ OF_A_RUN: dict[str, Callable[[RecordedRun, Options], dict[str, Any]]] = {
     "lyapunov": lambda run, options: {"lyapunov": _lyapunov(run)},
     "activations": lambda run, options: {"activations": activations_of(run), "units": units_of(run)},
 }
-"""The parts that need one recurrence and its trajectory: part → the fields of `LayerFlow` it fills."""
+"""Parts of a diagnosis that need a single recurrence and its trajectory.
+
+A part gives the fields of `LayerFlow` that it fills.
+"""
 
 PARTS = (*OF_A_LAYER, *OF_A_RUN)
 
@@ -132,7 +138,7 @@ def _by_step(layer: CapturedLayer, clipped: dict[str, int]) -> list[LayerFlow]:
 
 
 def traits_of(cell: Cell, bias: bool) -> CellTraits:
-    """Return what advice needs to know of a cell; `bias` says whether it has biases."""
+    """Return the traits of a cell that advice needs. `bias` says whether the layer has biases."""
     keep, gate = cell.keep_bias, None
     if keep is not None:
         names = cell.gate_names
@@ -142,5 +148,5 @@ def traits_of(cell: Cell, bias: bool) -> CellTraits:
 
 
 def _root_mean_square(norms: Float[Tensor, "time batch"], rows: Int[Tensor, " time"]) -> list[float]:
-    """Return it by step over the rows that have the step; 0 where none has."""
+    """Return the root mean square by step, over the rows with that step. It is 0 where no row has the step."""
     return (row_norm((norms.double(),)) / rows.double().sqrt()).tolist()

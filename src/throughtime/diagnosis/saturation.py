@@ -14,7 +14,7 @@ from throughtime.types import State
 
 BINS = 20
 EDGE = 1 / 20
-"""The share of its range, from either end, in which a value is saturated: tanh has a slope below 0.2 there."""
+"""Share of an activation's range at either end that counts as saturated. There tanh has a slope below 0.2."""
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 VALUES_AT_A_TIME = 2**22
 """The number of values of an activation that are held at a time, about."""
@@ -46,7 +46,7 @@ def activations_of(run: RecordedRun) -> list[Activation]:
 
 
 def units_of(run: RecordedRun) -> Units:
-    """Count the units of h and the dead ones, and measure the size of h step by step.
+    """Count the units and the dead units of h, and measure h by step.
 
     A unit is dead if its h has the same value, up to rounding, at all valid steps and in all rows; in a single step of
     a single row no unit is called dead. A step that no row reaches has the size nan. `preactivation` is over all
@@ -75,7 +75,10 @@ def units_of(run: RecordedRun) -> Units:
 
 
 def _parts(run: RecordedRun) -> Iterator[tuple[Tensor, Tensor, State]]:
-    """Yield the valid steps in parts: their numbers (on the CPU), inputs, and the states that enter them."""
+    """Yield the valid steps in parts.
+
+    A part has the steps' numbers (on the CPU), inputs, and the states that enter them.
+    """
     steps, batch = run.sequence.shape
     widest = max(member.shape[-1] for member in (run.sequence.x, *run.entering))
     length = max(1, VALUES_AT_A_TIME // (max(1, batch) * widest))
@@ -110,7 +113,7 @@ class _Extent:
         self.greatest = high if self.greatest is None else torch.maximum(self.greatest, high)
 
     def ends(self, activation: ActivationValues) -> tuple[float, float]:
-        """Return the ends of the range, or the extreme values where it has none; never the same value twice."""
+        """Return the ends of the range, or the extreme values without a range. They are never the same value twice."""
         low = activation.low if self.least is None or math.isfinite(activation.low) else float(self.least)
         high = activation.high if self.greatest is None or math.isfinite(activation.high) else float(self.greatest)
         low, high = (low if math.isfinite(low) else 0.0), (high if math.isfinite(high) else 0.0)
@@ -125,7 +128,7 @@ class _Extent:
 
 @dataclass
 class _Tally:
-    """The counts of an activation; `ends` are those of its histogram."""
+    """Counts of an activation; `ends` are the ends of its histogram."""
 
     name: str
     role: Role

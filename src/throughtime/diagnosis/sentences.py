@@ -1,4 +1,4 @@
-"""Put a verdict into a sentence, with the figures that decided it."""
+"""Verdicts in sentences, with the figures that decided them."""
 
 import math
 from enum import Enum
@@ -59,7 +59,7 @@ class Sentence(Enum):
 
 
 def sentence(verdict: Verdict, evidence: LayerEvidence) -> str:
-    """Return the verdict on a layer in words, with the figures that decided it."""
+    """Return the verdict on a layer in words, with its deciding figures."""
     layer = evidence.layer.name
     match verdict:
         case Verdict.NO_GRADIENT:
@@ -82,7 +82,7 @@ def sentence(verdict: Verdict, evidence: LayerEvidence) -> str:
 
 
 def _growth(evidence: LayerEvidence) -> str:
-    """Return the growth in words: "by a factor of 1.2 per step (λ1 = 0.182 ± 0.001), 95.4-fold by lag 25"."""
+    """Return the growth in words. Such as "by a factor of 1.2 per step (λ1 = 0.182 ± 0.001), 95.4-fold by lag 25"."""
     parts = []
     if evidence.exponent is not None and evidence.sign > 0:
         factor = factor_of(evidence.exponent)
@@ -109,7 +109,7 @@ def _transient(evidence: LayerEvidence) -> str:
 
 
 def _fall(evidence: LayerEvidence) -> str:
-    """Return the fall in words: "falls to 1 % within 7.9 steps (90 %: 7.2 to 8.8), and 25 are wanted"."""
+    """Return the fall in words. Such as "falls to 1 % within 7.9 steps (90 %: 7.2 to 8.8), and 25 are wanted"."""
     horizon = evidence.horizon
     if horizon is not None and horizon.lag <= evidence.wanted:
         bounds = f" (90 %: {horizon.low:.1f} to {horizon.high:.1f})" if horizon.low <= horizon.high else ""
@@ -153,7 +153,7 @@ def notes(verdict: Verdict, evidence: LayerEvidence) -> list[str]:
 
 
 def figure(number: float | int | str) -> str:
-    """Return a number as a sentence shows it, with three digits."""
+    """Return a number for a sentence, with three digits."""
     return f"{number:.3g}" if isinstance(number, float) else str(number)
 
 

@@ -10,11 +10,13 @@ from throughtime.models.recording import RecordedRun
 from throughtime.records import LagShare
 
 BUDGET = 2 * 10**11
-"""The number of multiplications by a weight, at most: a few seconds on one core."""
+"""Largest number of multiplications by a weight: a few seconds on one core."""
 
 
 def shares_of(run: RecordedRun) -> list[LagShare]:
-    """Return the norms of the parts of ∂L/∂θ by way of the lags 0, 1, 2 … 3, 4 … 7, …; the sum of the parts is ∂L/∂θ.
+    """Return the norms of the parts of ∂L/∂θ by bands of lags.
+
+    The bands are 0, 1, 2 … 3, 4 … 7, …; the sum of the parts is ∂L/∂θ.
 
     This is [HSK] (10), summed by lag. Every lag takes a backward step of all steps at once, so that all lags cost
     T²·B·P. To stay within `BUDGET`, only the longest rows are taken, as many as it allows, or only the last steps of
@@ -35,7 +37,7 @@ def shares_of(run: RecordedRun) -> list[LagShare]:
 
 
 def _norm(gradients: list[Tensor]) -> float:
-    """Return their joint norm, with entries in units of the largest entry, so that no square overflows."""
+    """Return the joint norm of some tensors. Entries are in units of the largest entry, so that no square overflows."""
     largest = max((gradient.abs().max().item() for gradient in gradients if gradient.numel()), default=0.0)
     if not 0 < largest < math.inf:
         return largest

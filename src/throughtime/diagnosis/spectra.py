@@ -19,7 +19,9 @@ LAGS = 64
 
 
 def spectrum_of(run: RecordedRun, samples: int = 16) -> Spectrum:
-    """Compute the spectra of the recurrent weights and of J_t = ∂s_t/∂s_{t-1} along a recorded run, in float64.
+    """Compute the spectra of the recurrent weights and of J_t along a run.
+
+    J_t = ∂s_t/∂s_{t-1} is in float64.
 
     Args:
         run: the trajectory, of a cell with S state entries.

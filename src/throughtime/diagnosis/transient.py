@@ -1,4 +1,4 @@
-"""Transient growth: how far the powers of a matrix grow before they decay."""
+"""Transient growth: how far a matrix's powers grow before they decay."""
 
 import math
 import sys
@@ -81,7 +81,7 @@ def spectral_norm(matrix: Float[Tensor, "rows columns"]) -> float:
 
 
 def _kreiss(matrix: Tensor) -> float:
-    """Return the largest (|z| - 1) / σ_min(zI - W) over a grid in the upper half plane; W is real."""
+    """Return the largest (|z| - 1) / σ_min(zI - W) over a grid. The grid is in the upper half plane; W is real."""
     identity, best = torch.eye(len(matrix), dtype=torch.complex128, device=matrix.device), 0.0
     for distance in DISTANCES:
         for angle in range(ANGLES):

@@ -1,4 +1,4 @@
-"""Judge a flow of gradients: a verdict, the numbers that decided it, a sentence, and suggestions."""
+"""Judge a flow of gradients. The finding has a verdict, the numbers that decided it, a sentence, and suggestions."""
 
 import math
 
@@ -9,13 +9,13 @@ from throughtime.errors import ArgumentError
 from throughtime.records import Finding, Flow, LayerFlow, NonFinite, Source, Verdict
 
 GROWTH = 10.0
-"""The growth over all steps up to which a gradient is accepted: updates of usual size survive it."""
+"""Largest accepted growth over all steps: updates of usual size survive it."""
 PEAK = 3.0
-"""The peak from which on a median is called growth: gates and readouts alone change a norm by nearly as much."""
+"""Least peak of a median that counts as growth. Gates and readouts alone change a norm by nearly as much."""
 BOUNDED = 1.5
-"""The growth of a settled state from its first half to its second, at most; a sum of noise grows 1.8-fold."""
+"""Largest growth of a settled state from its first half to its second. A sum of noise grows 1.8-fold."""
 FULL = 0.5
-"""The share of saturated values from which on they are most factors of the gradient."""
+"""Least share of saturated values at which most factors of the gradient are small."""
 
 SEVERITY = (
     Verdict.NON_FINITE,
@@ -28,7 +28,7 @@ SEVERITY = (
     Verdict.HEALTHY,
     Verdict.TOO_SHORT,
 )
-"""The verdicts, the worst first: training stops, diverges, is slow; last, those that say nothing."""
+"""Verdicts, the worst first. Training stops, diverges, is slow; the last say nothing."""
 
 
 def judge(flow: Flow) -> Finding:

@@ -19,7 +19,7 @@ EQUATIONS: tuple[Equation, ...] = MR_EQUATIONS + Y_EQUATIONS + HSK_EQUATIONS + T
 
 
 def verify(seed: int = 0, note: Note | None = None) -> list[Row]:
-    """Measure every equation, or those of one note, on a random network.
+    """Measure the equations of all notes, or of a single note, on a random network.
 
     Args:
         seed: the seed of the network.

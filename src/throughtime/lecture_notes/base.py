@@ -1,4 +1,4 @@
-"""Equations of the notes: their definition, measurement and verdict."""
+"""Equations of the notes: definition, measurement and verdict."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +20,7 @@ DIFFERENCE = 1e-5
 
 
 class Note(Enum):
-    """The four notes, by the letters with which the project cites them."""
+    """Lecture notes, by the letters with which the project cites them."""
 
     MR = "MR"  # Martínez-Ramón, Ajith, Rajendra Kurup, "5.2a Training an RNN. Recursive gradients"
     Y = "Y"  # Kun Yuan, "Back Propagation in Recurrent Neural Network", 2024
@@ -37,7 +37,7 @@ class Kind(Enum):
 
 
 class EquationVerdict(Enum):
-    """Verdict on an equation as printed; `check` confirms or refutes it by measurement."""
+    """Verdict on an equation as printed, confirmed or refuted by measurement."""
 
     HOLDS = "holds"
     LEFT_TO_READER = "left to reader"
@@ -76,7 +76,7 @@ class Misfit:
 
 @dataclass(frozen=True)
 class ExperimentResult:
-    """Result of an experiment on a claim: numbers by name, and whether they show what the verdict says."""
+    """Result of an experiment on a claim. It has numbers by name, and says whether they show what the verdict says."""
 
     numbers: Mapping[str, float]
     shown: bool
@@ -88,7 +88,7 @@ Value: TypeAlias = Tensor | Misfit
 
 @dataclass(frozen=True)
 class Equation:
-    """Equation of a note in one reading, with everything needed to judge it.
+    """Equation of a note in a single reading, with everything needed to judge it.
 
     `printed` is the equation as the note has it, mistakes included; `corrected` is the right form where it differs.
     `reference` is the quantity that the left-hand side names; `meant` is the quantity that the right-hand side
@@ -136,7 +136,7 @@ class Row:
 
 
 def literal_product(factors: Sequence[Tensor]) -> Value:
-    """Multiply matrices as they stand, from left to right; return the first two shapes that do not fit, if any."""
+    """Multiply matrices as printed, from left to right. Return the first two shapes that do not fit, if any."""
     result = factors[0]
     for factor in factors[1:]:
         if result.shape[-1] != factor.shape[0]:
@@ -166,7 +166,7 @@ def check(equation: Equation, system: ElmanSystem) -> Row:
 
 
 def _quotable(measured: dict) -> dict:
-    """Return the values that an explanation may quote; a distance that was not measured reads "nan"."""
+    """Return the values that an explanation may quote; unmeasured distances are nan."""
     known = {name: math.nan if value is None else value for name, value in measured.items()}
     return known | dict(measured.get("numbers", {}))
 

@@ -1,4 +1,4 @@
-"""Factors of the chain rule through time, numerator layout, each from the derivative of a single step."""
+"""Factors of the chain rule through time, in the numerator layout. Each comes from the derivative of a single step."""
 
 from dataclasses import replace
 from functools import reduce
@@ -39,7 +39,9 @@ def total(system: ElmanSystem, index: int, parameter: str) -> Tensor:
 
 
 def jacobian_product(system: ElmanSystem, first: int, last: int, order: Order) -> Tensor:
-    """Multiply J_last … J_first, the derivative of h_last by h_{first-1}, or the same factors in reverse order.
+    """Multiply J_last … J_first, the derivative of h_last by h_{first-1}.
+
+    The other order multiplies the same factors in reverse.
 
     An empty range (`first` > `last`) gives the identity.
     """

@@ -68,7 +68,7 @@ def _slope(derivative: Derivative, index: int) -> Tensor:
 
 
 def distance(value: Tensor, reference: Tensor) -> float:
-    """Return ‖value − reference‖ / ‖reference‖; the norm of the difference if the reference is zero."""
+    """Return ‖value − reference‖ / ‖reference‖, or ‖value‖ if the reference is zero."""
     difference = torch.linalg.vector_norm(value - reference).item()
     scale = torch.linalg.vector_norm(reference).item()
     return difference / scale if scale > 0 else difference

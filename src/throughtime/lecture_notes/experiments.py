@@ -1,4 +1,4 @@
-"""Experiments on the statements of [T] that are no equations: the reach of gradients, and clipping."""
+"""Experiments on claims of [T] that are no equations. They are about the reach of gradients, and about clipping."""
 
 import math
 from dataclasses import replace
@@ -14,7 +14,7 @@ REACH = 0.01
 """Factor at which a gradient counts as vanished."""
 
 LONGEST = 400
-"""Largest lag of the experiments; a reach of `LONGEST` means that the gradient did not vanish."""
+"""Largest lag of the experiments; a reach of `LONGEST` means no vanishing."""
 
 UNITS = 32
 
@@ -32,7 +32,7 @@ def _orthogonal(seed: int) -> Tensor:
 
 
 def _reach(jacobians: Tensor) -> int:
-    """The first lag n at which ‖∂h_T/∂h_{T−n}‖ < REACH, or LONGEST; `jacobians` are J_1 … J_T [time, H, H]."""
+    """Return the first lag n at which ‖∂h_T/∂h_{T−n}‖ < REACH, or LONGEST. `jacobians` are J_1 … J_T [time, H, H]."""
     product = torch.eye(jacobians.shape[-1], dtype=torch.float64)
     for lag in range(1, LONGEST + 1):
         product = product @ jacobians[-lag]
@@ -46,7 +46,10 @@ def _linear_reach(gain: float, seed: int) -> int:
 
 
 def _tanh_reach(gain: float, drive: float, seed: int) -> int:
-    """A random tanh network with weights of variance gain²/H and noise of size `drive` at every unit."""
+    """Measure the reach in a random tanh network, driven by noise.
+
+    The weights have variance gain²/H, and the noise at every unit has size `drive`.
+    """
     weight = gain * _gaussian(seed, UNITS, UNITS) / math.sqrt(UNITS)
     state, jacobians = torch.zeros(UNITS, dtype=torch.float64), []
     for noise in _gaussian(seed + 1, LONGEST, UNITS):
@@ -68,7 +71,10 @@ def _reaches(system: ElmanSystem) -> ExperimentResult:
 
 
 def _lstm_reach(system: ElmanSystem) -> ExperimentResult:
-    """‖∂c_T/∂c_{T−n}‖ of torch's LSTM cell with all weights zero and forget bias b: one factor per step."""
+    """Measure the reach of ∂c_T/∂c_{T−n} in torch's LSTM cell.
+
+    All weights are zero and the forget bias is b: one factor per step.
+    """
 
     def reach(bias: float) -> int:
         with torch.random.fork_rng(devices=[]):
@@ -117,7 +123,7 @@ def _one_sided(system: ElmanSystem) -> ExperimentResult:
 
 
 def _large_gradients(system: ElmanSystem) -> Tensor:
-    """Two gradients of W_hh far above the threshold and nearly opposite to each other, as [2, hidden, hidden]."""
+    """Return two gradients of W_hh far above the threshold, nearly opposite. The shape is [2, hidden, hidden]."""
     network = without_biases(system)
     far = [replace(network, targets=factor * network.targets) for factor in (1e6, -1e6)]
     return torch.stack([automatic(gradient(last_squared_error, "weight_hh")(of)) for of in far])

@@ -1,4 +1,6 @@
-"""[HSK] "RNN", April 2024: the forward equations, the softmax and the read-out, (1) to (8).
+"""Equations (1) to (8) of [HSK]: forward pass, softmax, read-out.
+
+[HSK] is "RNN", April 2024.
 
 Their W, U, b, V, c are our W_hh, W_ih, b, W_ho, b_o; Ω_t is our o_t and ŷ_t our p_t.
 """
@@ -36,7 +38,7 @@ def _label(system: ElmanSystem) -> Tensor:
 
 
 def _two_labels(system: ElmanSystem) -> ElmanSystem:
-    """The same system with every label row having two ones, as for notes of a chord."""
+    """Return the system with two ones in each label row, like a chord."""
     return replace(system, labels=system.labels + system.labels.roll(1, dims=-1))
 
 

@@ -1,4 +1,6 @@
-"""[HSK] "RNN", April 2024: the partial derivatives of sections 2.5 to 2.7 and the double sums (9) to (14).
+"""Double sums (9) to (14) of [HSK], and the derivatives of sections 2.5 to 2.7.
+
+[HSK] is "RNN", April 2024.
 
 Each parameter has two equations, the chain rule in symbols — (9), (11), (13) — and the same with the derivatives put
 in — (10), (12), (14). The first is measured in the numerator layout, in which it multiplies as it stands; the second
@@ -34,7 +36,7 @@ LEAVES: dict[str, Callable[[ElmanSystem, int], Tensor | None]] = {
     "weight_ih": lambda system, k: system.inputs[k - 1],
     "bias": lambda system, k: None,
 }
-"""What multiplies the error of step k from the right: h_{k−1}ᵀ, x_kᵀ, or nothing."""
+"""Factor to the right of the error of step k: h_{k−1}ᵀ, x_kᵀ, or nothing."""
 
 
 def _slopes(system: ElmanSystem) -> Tensor:
@@ -72,7 +74,10 @@ def _negative_gradient(parameter: str) -> Callable[[ElmanSystem], Derivative]:
 
 
 def _literal_term(system: ElmanSystem) -> Value:
-    """The term t = k + 1 = T of (10) with its factors as they stand: (y_t − p_t) W_hoᵀ W_hhᵀ D_t D_k h_{k−1}."""
+    """Return the term t = k + 1 = T of (10) with the factors as printed.
+
+    They are (y_t − p_t) W_hoᵀ W_hhᵀ D_t D_k h_{k−1}.
+    """
     slopes, h = _slopes(system), states(system)
     row = -_error(system)[-1][None]
     diagonals = torch.diag(slopes[-1]), torch.diag(slopes[-2])

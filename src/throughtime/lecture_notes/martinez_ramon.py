@@ -1,4 +1,6 @@
-"""[MR] Martínez-Ramón, Ajith, Rajendra Kurup, "5.2a Training an RNN. Recursive gradients", equations (1) to (8).
+"""Equations (1) to (8) of [MR].
+
+[MR] is Martínez-Ramón, Ajith, Rajendra Kurup, "5.2a Training an RNN. Recursive gradients".
 
 Their weights are the transposes of ours (W_hx = W_ihᵀ, W_hh = our W_hhᵀ, W_oh = W_hoᵀ), their Jacobians are in the
 denominator layout, and the read-out has no bias.
@@ -101,7 +103,7 @@ def _maximised(system: ElmanSystem) -> ExperimentResult:
 
 
 def _all_parameters(system: ElmanSystem, with_bias: bool) -> Tensor:
-    """The gradient of J stacked in the order of W_hx, W_hh, b_h, W_oh; zero for what θ leaves out."""
+    """Return the gradient of J by W_hx, W_hh, b_h and W_oh as a vector. It is zero for what θ leaves out."""
     inner = _slopes(system)[1:] * _state_gradients(system)
     before = states(system)[:-1]
     bias = inner.sum(0) if with_bias else torch.zeros_like(system.bias)
@@ -165,10 +167,10 @@ def _state_gradients(system: ElmanSystem) -> Tensor:
 
 def _two_losses_only(system: ElmanSystem) -> Tensor:
     W_hh, W_oh = system.weight_hh.T, system.weight_ho.T
-    own = _errors(system) @ W_oh.T
+    direct = _errors(system) @ W_oh.T
     slopes = _slopes(system)
-    following = [W_hh @ torch.diag(slopes[index + 1]) @ own[index] for index in range(1, system.steps)]
-    return own[:-1] + torch.stack(following)
+    following = [W_hh @ torch.diag(slopes[index + 1]) @ direct[index] for index in range(1, system.steps)]
+    return direct[:-1] + torch.stack(following)
 
 
 def _equation(number: str, **rest) -> Equation:

@@ -31,7 +31,10 @@ def _power_norms(matrix: Tensor, lags: int) -> list[float]:
 
 
 def _fixed_point_jacobian(weight: Tensor, state: Tensor) -> Tensor:
-    """diag(1 − h²) W_hh at a state where the input keeps the network: x = artanh(h) − W_hh h, with W_ih = 1."""
+    """Return diag(1 − h²) W_hh at a fixed point.
+
+    The input keeps the network in this state: x = artanh(h) − W_hh h, with W_ih = 1.
+    """
     drive = torch.atanh(state) - weight @ state
     return automatic(Derivative(lambda h: torch.tanh(drive + weight @ h), state))
 
@@ -52,7 +55,10 @@ def _grows_first(system: ElmanSystem) -> ExperimentResult:
 
 
 def _sum_stays(system: ElmanSystem) -> ExperimentResult:
-    """‖∂F/∂W_ih‖ of a scalar linear network with x_t = ∂L/∂ŷ_t = W_ho = 1 and ρ = 0.5, by the note's own formula."""
+    """Measure ‖∂F/∂W_ih‖ of a scalar linear network by the note's formula.
+
+    Here x_t = ∂L/∂ŷ_t = W_ho = 1 and ρ = 0.5.
+    """
     radius = 0.5
 
     def gradient(steps: int) -> float:
@@ -79,7 +85,7 @@ def _direction_matters(system: ElmanSystem) -> ExperimentResult:
 
 
 def _saturation(system: ElmanSystem) -> ExperimentResult:
-    """The scalar tanh network with w = 2 at its fixed point h = tanh(2h)."""
+    """Measure the scalar tanh network with w = 2 at its fixed point h = tanh(2h)."""
     weight, state = 2.0, 1.0
     for _ in range(200):
         state = math.tanh(weight * state)
@@ -89,7 +95,10 @@ def _saturation(system: ElmanSystem) -> ExperimentResult:
 
 
 def _unbalanced(system: ElmanSystem) -> ExperimentResult:
-    """W = 2·[[1, −1], [1, −1]] has W² = 0; saturating one unit of two takes the balance away."""
+    """Measure W = 2·[[1, −1], [1, −1]], for which W² = 0.
+
+    Saturating a single unit of the two takes the balance away.
+    """
     weight = _matrix((2, -2), (2, -2))
     jacobian = _fixed_point_jacobian(weight, torch.tensor([0.0, math.sqrt(0.8)], dtype=torch.float64))
     numbers = {

@@ -13,7 +13,7 @@ STEPS, HIDDEN, INPUT, CLASSES = 6, 4, 3, 5
 
 @dataclass(frozen=True)
 class ElmanSystem:
-    """Elman network with its data, for steps t = 1 … T.
+    """Elman network with data, for steps t = 1 … T.
 
     h_t = φ(W_ih x_t + W_hh h_{t-1} + b) and o_t = W_ho h_t + b_o. `labels` are one-hot rows (classification),
     `targets` arbitrary real rows (regression).
@@ -44,7 +44,7 @@ Loss = Callable[[ElmanSystem], Tensor]
 
 
 def random_system(seed: int, input_size: int = INPUT) -> ElmanSystem:
-    """Draw a tanh network with T = 6, H = 4, K = 5, h_0 ≠ 0 and no symmetry.
+    """Draw an asymmetric tanh network: T = 6, H = 4, K = 5, h_0 ≠ 0.
 
     Args:
         seed: the seed of a separate generator.
@@ -76,7 +76,7 @@ def square(system: ElmanSystem) -> ElmanSystem:
 
 
 def without_biases(system: ElmanSystem) -> ElmanSystem:
-    """Return the network with b = 0 and b_o = 0, as in the linear network of [Y] and in [T]."""
+    """Return the network without biases, as in [T] and in [Y]'s linear network."""
     return replace(system, bias=torch.zeros_like(system.bias), bias_o=torch.zeros_like(system.bias_o))
 
 
@@ -86,7 +86,7 @@ def linear(system: ElmanSystem) -> ElmanSystem:
 
 
 def step(system: ElmanSystem, index: int, state: Tensor) -> Tensor:
-    """Compute h_t from h_{t-1}, both [hidden]; `index` is t, counted from 1 as in the notes."""
+    """Compute h_t from h_{t-1}, both [hidden]. `index` is t, counted from 1 as in the notes."""
     preactivation = system.weight_ih @ system.inputs[index - 1] + system.weight_hh @ state + system.bias
     return system.activation(preactivation)
 

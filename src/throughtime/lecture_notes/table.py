@@ -1,4 +1,4 @@
-"""Rows as text: a table of a given width, and a summary in one sentence."""
+"""Format rows as a table of a given width, and as a summary."""
 
 import textwrap
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ CONDITIONAL = frozenset({EquationVerdict.APPROXIMATE, EquationVerdict.ASYMPTOTIC
 
 
 def table(rows: Sequence[Row], width: int = 120) -> str:
-    """Format rows with their distances, each with its statement and explanation, at most `width` wide."""
+    """Format rows with distances, statement and explanation, at most `width` wide."""
     name_width = width - 5 * FIGURE - VERDICT
     groups = " " * name_width + f"{'as printed':>{2 * FIGURE}}{'corrected':>{2 * FIGURE}}{'references':>{FIGURE + 3}}"
     figures = "".join(f"{name:>{FIGURE}}" for name in ("autodiff", "central", "autodiff", "central", "apart"))
@@ -29,7 +29,7 @@ def table(rows: Sequence[Row], width: int = 120) -> str:
 
 
 def summary(rows: Sequence[Row]) -> str:
-    """Summarize how many equations hold, how many are wrong, and how well the corrected ones agree.
+    """Summarise how many equations hold, how many are wrong, and the corrections' accuracy.
 
     An equation with several readings holds if all of them do, and holds in part if only some do.
     """

@@ -1,4 +1,4 @@
-"""[T] "Training RNNs", lecture notes: the formulas it displays; none of them has a number.
+"""Equations of [T], "Training RNNs", lecture notes without equation numbers.
 
 Rows in print, columns here: their W_x, W_s, W_y are W_ihᵀ, W_hhᵀ, W_hoᵀ, there are no biases, and the loss is the
 squared error behind a softmax, at the last step N = T.
@@ -80,7 +80,7 @@ def _read_out(system: ElmanSystem) -> Tensor:
 
 
 def _general_sum(parameter: str, inner: Callable[[ElmanSystem, int, str], Tensor]) -> Callable[[ElmanSystem], Tensor]:
-    """Σ_i ∂E_N/∂ȳ_N · (∂ȳ_N/∂s̄_i through the steps between) · ∂s̄_i/∂W, with `inner` as the last factor."""
+    """Return Σ_i ∂E_N/∂ȳ_N · (∂ȳ_N/∂s̄_i through the steps between) · ∂s̄_i/∂W. The last factor is `inner`."""
 
     def value(system: ElmanSystem) -> Tensor:
         network, last = without_biases(system), system.steps
@@ -111,7 +111,7 @@ def _three_steps(parameter: str) -> Callable[[ElmanSystem], Tensor]:
 
 
 def _last_step_only(parameter: str) -> Callable[[ElmanSystem], Tensor]:
-    """The sum with ∂ȳ_N/∂s̄_i as the derivative of ȳ_N's own formula, in which only s̄_N stands."""
+    """Return the sum with ∂ȳ_N/∂s̄_i as the derivative of ȳ_N's formula alone. Only s̄_N stands in it."""
 
     def value(system: ElmanSystem) -> Tensor:
         network = without_biases(system)
@@ -130,7 +130,7 @@ def _every_squared_error(system: ElmanSystem) -> Tensor:
 
 
 def _windows(system: ElmanSystem) -> Iterator[ElmanSystem]:
-    """The stream cut into windows of WINDOW steps, each starting from the state that the one before ended with."""
+    """Cut the stream into windows of WINDOW steps. Each starts from the final state of the window before."""
     carried = states(system)
     for start in range(0, system.steps, WINDOW):
         part = slice(start, start + WINDOW)
@@ -154,7 +154,10 @@ def _exact_gradient(system: ElmanSystem) -> Tensor:
 
 
 def _backward(system: ElmanSystem, arriving: Tensor) -> tuple[Tensor, Tensor]:
-    """∂W_hh of one window and what leaves it to the left, given dE/dh at its last step from the windows to come."""
+    """Return ∂W_hh of a window, and dE/dh at the window's start.
+
+    dE/dh at its last step, from the windows to come, is given.
+    """
     h, outputs = states(system), probabilities(system)
     result = torch.zeros_like(system.weight_hh)
     for t in range(system.steps, 0, -1):
@@ -258,7 +261,10 @@ def _by_weight(number: str, name: str, parameter: str) -> Iterator[Equation]:
 
 
 def _row_layout_chain(system: ElmanSystem) -> Value:
-    """∂E/∂ȳ · ∂ȳ/∂s̄_N · ∂s̄_N/∂s̄_{N−1} with the matrices M of ds̄·M, which is how the note writes its network."""
+    """Return ∂E/∂ȳ · ∂ȳ/∂s̄_N · ∂s̄_N/∂s̄_{N−1} in the row layout.
+
+    The note writes its network as ds̄·M with these matrices M.
+    """
     network = without_biases(system)
     output, slope = probabilities(network)[-1], 1 - states(network)[-1].square()
     by_state = network.weight_ho.T @ (torch.diag(output) - torch.outer(output, output))

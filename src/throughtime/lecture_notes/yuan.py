@@ -1,4 +1,6 @@
-"""[Y] Kun Yuan, "Back Propagation in Recurrent Neural Network", 2024: (1), its solved form, and the linear network.
+"""Equations of [Y]: the recursion (1), its solution, and the linear network.
+
+[Y] is Kun Yuan, "Back Propagation in Recurrent Neural Network", 2024.
 
 θ_h is (W_ih, W_hh, b) as one vector; the derivatives a_t, b_t, c_t are in the numerator layout, in which the note's
 products multiply. The loss of the measurements is F = (1/T) Σ_t ‖ŷ_t − y_t‖² with ŷ_t = W_ho h_t + b_o.
@@ -72,7 +74,10 @@ def _solved(system: ElmanSystem, order: Order) -> Tensor:
 
 
 def _initial_state_term(system: ElmanSystem) -> Tensor:
-    """c_t … c_1 a_0, which for the block of h_0 in θ_h (where b_t = 0 and a_0 is the identity) is all of a_t."""
+    """Return c_t … c_1 a_0, which is all of a_t for h_0 as a parameter.
+
+    For the block of h_0 in θ_h, b_t = 0 and a_0 is the identity.
+    """
     return torch.stack([jacobian_product(system, 1, t, "latest first") for t in range(1, system.steps + 1)])
 
 
@@ -107,7 +112,7 @@ def _linear_reference(parameter: str) -> Callable[[ElmanSystem], Derivative]:
 
 
 def _positive(system: ElmanSystem) -> ElmanSystem:
-    """A linear network in which nothing is negative, so that torch's ReLU layer is the identity on it."""
+    """Return a linear network without negative numbers, on which ReLU is the identity."""
     network = linear(system)
     names = ("weight_ih", "weight_hh", "initial_state", "inputs")
     return replace(network, **{name: getattr(network, name).abs() for name in names})

@@ -1,4 +1,4 @@
-"""Losses that treat every feature separately: squared error, and Bernoulli for targets with several keys on."""
+"""Losses that treat every feature separately. Squared error, and Bernoulli for targets with several keys on."""
 
 from torch import Tensor
 from torch.nn import functional

@@ -1,4 +1,4 @@
-"""Requirements of the built-in losses on their predictions."""
+"""Checks of predictions and targets for the built-in losses."""
 
 from torch import Tensor
 

@@ -1,4 +1,4 @@
-"""The loss of a sequence from the loss of a step; every other loss is a call of `sequence_loss`."""
+"""Loss of a sequence from the loss of a step. Every other loss is a call of `sequence_loss`."""
 
 from collections.abc import Callable
 from typing import Literal, TypeAlias
@@ -10,7 +10,7 @@ from throughtime.errors import ArgumentError
 from throughtime.losses.steps import Lengths, Steps, select_steps
 
 PerStepLoss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
-"""L(ŷ, y): the predictions [N, …] and targets [N, …] of N steps to their N losses [N]."""
+"""Function from predictions and targets [N, …] of N steps to their losses [N]."""
 Reduction: TypeAlias = Literal["mean", "sum", "none"]
 
 

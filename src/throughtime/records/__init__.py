@@ -1,4 +1,4 @@
-"""Records of runs and diagnoses: plain data classes and the files that hold them, without torch."""
+"""Records of runs and diagnoses: plain data classes and their files, without torch."""
 
 from throughtime.records.files import write_aside as write_aside
 from throughtime.records.finding import Finding as Finding

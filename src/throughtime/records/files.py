@@ -6,7 +6,7 @@ from throughtime.errors import RunFolderError
 from throughtime.files import replace_file
 
 RECORD = "record.json"
-"""Name of the file that every run folder holds from its first second on."""
+"""Name of the record file, which every run folder holds from the start."""
 
 
 def write_aside(path: Path, content: bytes) -> None:
@@ -36,7 +36,7 @@ def content(folder: Path, name: str) -> bytes:
         return (folder / name).read_bytes()
     except FileNotFoundError:
         raise RunFolderError(
-            f"RUN {folder} has no {name}, so it is not a run or its training was stopped before it was written: "
+            f"RUN {folder} has no {name}: the folder is no run, or its training stopped before the file was written; "
             "give a folder that throughtime train wrote."
         ) from None
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The verdict of a diagnosis, with the numbers behind it."""
+"""Verdict of a diagnosis, and the numbers that decided it."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -30,7 +30,9 @@ class Source(StrEnum):
 
 @dataclass(frozen=True)
 class NonFinite:
-    """The first NaN or infinity in the order of the computation: its kind, layer (or weight), step and row.
+    """First NaN or infinity in the order of the computation.
+
+    It has a kind, a layer (or weight), a step and a row.
 
     Step and row are -1 for weights and the loss, which have none.
     """
@@ -43,7 +45,7 @@ class NonFinite:
 
 @dataclass(frozen=True)
 class Finding:
-    """A verdict with the numbers that decided it.
+    """Verdict of a diagnosis, with the numbers that decided it.
 
     Attributes:
         layer: the layer that decided the verdict; "" for the whole model.

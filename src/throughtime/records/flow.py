@@ -1,4 +1,4 @@
-"""The record of a diagnosis of the gradient's flow through time, and its file.
+"""Record and file of a diagnosis of the gradient's flow through time.
 
 The symbols are those of `throughtime.records.measures`.
 """
@@ -21,7 +21,7 @@ FLOW_FORMAT = 1
 
 @dataclass(frozen=True)
 class KeepGate:
-    """The gate whose bias sets how long a cell keeps its state.
+    """Gate whose bias sets how long a cell keeps its state.
 
     With the other pre-activations at 0, it keeps the share σ(`sign` · bias) of the state at every step.
 
@@ -59,7 +59,7 @@ class CellTraits:
 
 @dataclass(frozen=True)
 class LayerFlow:
-    """One direction of one recurrent layer.
+    """Diagnosis of a recurrent layer in a single direction.
 
     Attributes:
         name: the name that a tap gives it: "recurrent.l0", "l1_reverse".
@@ -98,7 +98,7 @@ class LayerFlow:
 
 @dataclass(frozen=True)
 class Flow:
-    """One diagnosis of one model on one batch.
+    """Diagnosis of a model on a batch.
 
     Attributes:
         update: the number of updates of the weights before it; None where they were not counted.
@@ -129,7 +129,7 @@ def write_flows(folder: Path, flows: list[Flow]) -> None:
 
 
 def read_flows(folder: Path) -> list[Flow]:
-    """Read `diagnosis.json`; raises `RunFolderError` when it is missing, damaged or of another version."""
+    """Read `diagnosis.json`. Raises `RunFolderError` where the file is missing, damaged or of another version."""
     try:
         plain = json.loads(content(folder, DIAGNOSES))
         version = plain["format"]
@@ -147,7 +147,7 @@ def read_flows(folder: Path) -> list[Flow]:
 
 
 def _with_places(flow: dict[str, Any]) -> dict[str, Any]:
-    """Return a plain flow whose layers all have depth and direction; older files have them in the name alone."""
+    """Add depth and direction to the layers of an older file. Older files have both in the layer's name alone."""
     layers = []
     for layer in flow["layers"]:
         place = re.search(r"\bl(\d+)(_reverse)?$", layer["name"])

@@ -1,4 +1,4 @@
-"""Measurements of one recurrence in a diagnosis: curves by lag, gains, spectra, exponents, activations, units.
+"""Measurements of a recurrence: lags, gains, spectra, exponents, activations, units.
 
 s_t is the state (h; h and c of an LSTM, side by side), S its size, L the loss, and L_t the part of it that enters the
 recurrence at step t. Steps and rows are counted from 0, lags in steps. Norms are 2-norms, logarithms natural.
@@ -39,7 +39,10 @@ class Horizon:
 
 @dataclass(frozen=True)
 class LagShare:
-    """The norm of the part of ∂L/∂(the recurrence's parameters) by way of the lags start … stop - 1."""
+    """Norm of the part of the weights' gradient that comes through some lags.
+
+    The lags are start … stop - 1, and the weights those of the recurrence.
+    """
 
     start: int
     stop: int
@@ -100,7 +103,9 @@ class Spectrum:
 
 @dataclass(frozen=True)
 class Lyapunov:
-    """Lyapunov exponents per step, decreasing, with their standard errors; -inf where a direction is lost at once.
+    """Lyapunov exponents per step, decreasing, with standard errors.
+
+    An exponent is -inf where its direction is lost at once.
 
     The exponents are means over `steps` steps of `rows` rows, after `discarded` steps in which directions align.
     """
@@ -113,7 +118,7 @@ class Lyapunov:
 
 
 class Role(StrEnum):
-    """The role of an activation in its cell."""
+    """Role of an activation in a cell."""
 
     CONTENT = "content"  # writes into the state; its slope is a factor of the gradient
     KEEP = "keep"  # sets the share of the old state that is kept
@@ -148,7 +153,7 @@ class Activation:
 
 @dataclass(frozen=True)
 class Units:
-    """The units of a recurrence: their number, the number of dead ones (that never change), their size by step.
+    """Units of a recurrence: total, dead (never changing), and size by step.
 
     `state_norms` is the root mean square of h_t over rows and units; `preactivation` is that of the arguments of the
     content activations, nan where the cell does not give them.

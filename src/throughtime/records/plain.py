@@ -17,9 +17,9 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Mapping):
-        return {key: to_plain(one) for key, one in value.items()}
+        return {key: to_plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [to_plain(one) for one in value]
+        return [to_plain(entry) for entry in value]
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value
@@ -33,15 +33,15 @@ def from_plain(kind: Any, value: Any) -> Any:
     """
     container, arguments = get_origin(kind), get_args(kind)
     if container is types.UnionType:
-        inner = next(one for one in arguments if one is not types.NoneType)
+        inner = next(argument for argument in arguments if argument is not types.NoneType)
         return None if value is None else from_plain(inner, value)
     if container is list:
-        return [from_plain(arguments[0], one) for one in _of(list, value)]
+        return [from_plain(arguments[0], entry) for entry in _of(list, value)]
     if container is dict:
-        return {str(key): from_plain(arguments[1], one) for key, one in _of(dict, value).items()}
+        return {str(key): from_plain(arguments[1], entry) for key, entry in _of(dict, value).items()}
     if isinstance(kind, type) and is_dataclass(kind):
         hints = get_type_hints(kind)
-        return kind(**{name: from_plain(hints[name], one) for name, one in _of(dict, value).items()})
+        return kind(**{name: from_plain(hints[name], entry) for name, entry in _of(dict, value).items()})
     return value if isinstance(value, kind) else kind(value)
 
 

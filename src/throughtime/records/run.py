@@ -1,4 +1,4 @@
-"""The run folder and its record.
+"""Run folder and record of a run.
 
 A run is a folder of `config.yaml`, `model.safetensors`, `last.ckpt`, `record.json`, the tables, the diagnoses and the
 report. Each file is written aside and renamed, so that a reader finds the new one or the one before.
@@ -45,10 +45,14 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class DataRecord:
-    """The data a run was trained on; sizes in bytes and, of both parts, in targets: the symbols of a text.
+    """Data that a run was trained on.
 
-    Of a text also the vocabulary in the order of its numbers; one of bytes is spelled with the characters of these
-    code points.
+    Attributes:
+        bytes: the size of the file, or of the stream so far; 0 where it is not known.
+        units: the plural of what is predicted one at a time, such as "characters", "steps" or "series".
+        training_symbols, held_out_symbols: targets of both parts, in these units.
+        vocabulary: the symbols of a text in the order of their numbers; bytes are spelled with the characters of these
+            code points.
     """
 
     file: str
@@ -67,7 +71,7 @@ class DataRecord:
 
 @dataclass(frozen=True)
 class ModelRecord:
-    """The shape of the model, enough to build it again; `embedding_size` is 0 where nothing is embedded."""
+    """Shape of the model, enough to build it again. `embedding_size` is 0 where nothing is embedded."""
 
     cell: str
     nonlinearity: str
@@ -80,7 +84,7 @@ class ModelRecord:
 
 @dataclass(frozen=True)
 class Baselines:
-    """What models without memory reach on a held-out text, in nats per symbol."""
+    """Losses of guesses without a memory on a held-out text, in nats per symbol."""
 
     uniform: float
     unigram: float
@@ -89,7 +93,10 @@ class Baselines:
 
 @dataclass(frozen=True)
 class Results:
-    """How well the run did: losses in nats per symbol, time in seconds."""
+    """Results of a run: losses in the unit of the task, time in seconds.
+
+    `tokens_per_second` counts targets: of a text characters or bytes, of another task what `DataRecord.units` names.
+    """
 
     updates: int = 0
     epochs: float = 0.0
@@ -109,6 +116,8 @@ class Record:
         task: the name of the task; empty in records of version 0.1.0, which know text only.
         facts: what the task needs to predict again beside `data` and `model`, such as columns and scales; plain JSON.
         settings: by option name, those that no continuation may change; empty in records of version 0.1.0.
+        loss: the name of the loss, such as "MSE"; empty in records of version 0.1.0.
+        loss_unit: the unit of the loss, such as "nats"; empty for none, and in records of version 0.1.0.
     """
 
     data: DataRecord
@@ -123,6 +132,8 @@ class Record:
     task: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
+    loss: str = ""
+    loss_unit: str = ""
 
     @property
     def levels(self) -> dict[str, float]:
@@ -140,7 +151,7 @@ def named(baselines: Baselines | dict[str, float]) -> dict[str, float]:
 
 
 def baselines_of(levels: dict[str, float]) -> Baselines | dict[str, float]:
-    """Return the reverse of `named`: `Baselines` where the names are those of a text."""
+    """Return `Baselines` where the names are a text's, else the dictionary itself."""
     of_text = {entry.name for entry in fields(Baselines)}
     return Baselines(**levels) if set(levels) == of_text else {str(name): float(loss) for name, loss in levels.items()}
 
@@ -151,12 +162,12 @@ def write_record(folder: Path, record: Record) -> None:
 
 
 def write_samples(folder: Path, samples: dict[str, str]) -> None:
-    """Write `samples.json`: what the model wrote, by the command that made it."""
+    """Write `samples.json`: command → text that the model wrote."""
     write_aside(folder / SAMPLES, (json.dumps(samples, indent=1) + "\n").encode())
 
 
 def read_samples(folder: Path) -> dict[str, str]:
-    """Read `samples.json`, empty where there is none; raises `RunFolderError` when it is damaged."""
+    """Read `samples.json`; empty where no file exists. Raises `RunFolderError` where the file is damaged."""
     if not (folder / SAMPLES).exists():
         return {}
     try:
@@ -192,7 +203,9 @@ def read_record(folder: Path) -> Record:
 
 
 def prepare_folder(folder: Path, overwrite: bool) -> None:
-    """Make an empty run folder; with `overwrite`, a run that is there is removed, but never any other file.
+    """Make an empty run folder.
+
+    With `overwrite`, a run in the folder is removed, but never any other file.
 
     Raises:
         RunFolderError: the folder holds a run (without `overwrite`) or other files, or cannot be made.
@@ -201,10 +214,10 @@ def prepare_folder(folder: Path, overwrite: bool) -> None:
     if RECORD in present and not overwrite:
         raise RunFolderError(
             f"`output` {folder} already holds a run: give another folder, or `overwrite` to replace it, "
-            "or go on with it through `resume`."
+            "or `resume` to continue it."
         )
     if foreign := sorted(present - set(RUN_FILES)):
-        raise RunFolderError(f"`output` {folder} holds other files ({foreign[0]}, ...): give a folder of its own.")
+        raise RunFolderError(f"`output` {folder} holds other files ({foreign[0]}, ...): give a new folder.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for entry in _entries(folder):

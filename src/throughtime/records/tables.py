@@ -50,7 +50,7 @@ class UpdateRow:
 
 @dataclass(frozen=True)
 class StepNormRow:
-    """Line of `step_norms.csv`: an update, a layer ("recurrent.l0"), and a step of the chunk, counted from 0.
+    """Line of `step_norms.csv`: update, layer ("recurrent.l0"), step of the chunk, norm.
 
     `norm` is the root mean square over the rows of ‖∂L/∂s_t‖ (all members of the state), total, before any clipping.
     """

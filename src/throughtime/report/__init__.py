@@ -1,4 +1,4 @@
-"""Reports: a self-contained page of figures, tables and sentences from the records of a run or diagnosis."""
+"""Reports: self-contained pages from the records of a run or a diagnosis. A page has figures, tables and sentences."""
 
 from throughtime.report.flow import figure_of_flow as figure_of_flow
 from throughtime.report.flow import page_of_flow as page_of_flow

@@ -1,4 +1,4 @@
-"""Exhibits on units and gates: saturation, histograms, time constants, dead units, the size of the state."""
+"""Exhibits on units and gates. They show saturation, histograms, time constants, dead units, the size of the state."""
 
 import math
 from collections.abc import Sequence
@@ -66,7 +66,7 @@ def states(last: Sequence[LayerFlow]) -> Exhibit:
 
 
 def dead_units(last: Sequence[LayerFlow]) -> list[str]:
-    """Return a sentence on each layer with dead units, or a sentence that no unit is dead."""
+    """Return sentences on the dead units of each layer. A single sentence says so where no unit is dead."""
     known = [(layer.name, layer.units) for layer in last if layer.units is not None]
     dead = [
         Says.DEAD.value.format(layer=name, dead=f"{units.dead:,}", units=plural(units.units, "unit"))
@@ -77,7 +77,7 @@ def dead_units(last: Sequence[LayerFlow]) -> list[str]:
 
 
 def units_table(last: Sequence[LayerFlow]) -> Table:
-    """List the layers: cell, size of the state, units, dead units, size of the arguments of the activations."""
+    """List the layers: cell, state size, units, dead units, activations' arguments."""
     heads = ["layer", "cell", "size of sₜ", "units", "dead", "RMS before the activation"]
     rows = []
     for layer in last:
@@ -121,7 +121,7 @@ def _rows_size(rows: int) -> tuple[float, float]:
 
 
 def _named_rows(axes: Any, palette: Palette, names: Sequence[str]) -> None:
-    """Arrange rows from the top down, each below its name, so that long names have room."""
+    """Arrange rows from the top down, each row below its name. Long names then have room."""
     axes.set_yticks([])
     axes.set_ylim(len(names) - 0.5, -0.85)
     for place, name in enumerate(names):

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WIDE, SQUARE, SMALL = (5.0, 3.0), (3.2, 3.3), (3.2, 2.1)
-"""Sizes of a figure in inches of 72 units, which are about as many pixels on a telephone."""
+"""Sizes of a figure in inches of 72 units. They are about as many pixels on a telephone."""
 
 STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
 COLOUR_MAP = "cividis"
 _LEFT, _RIGHT, _BOTTOM, _TOP, _KEY, _BAR = 0.85, 0.2, 0.56, 0.1, 0.25, 0.72
-"""Room around the axes in inches: at the four sides, for a line of keys, for a colour bar."""
+"""Margins in inches: four sides, a line of keys, a colour bar."""
 _SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "throughtime",
@@ -85,7 +85,7 @@ def missing_extra(package: str) -> UnsupportedError:
 
 
 def one_axes(size: tuple[float, float], keys: int, bar: bool) -> "tuple[Figure, Any]":
-    """Return a figure of this size with axes that leave room for labels, lines of keys and a colour bar."""
+    """Return a figure with axes, margins, and room for keys and a colour bar."""
     from matplotlib.figure import Figure
 
     width, height = size
@@ -113,7 +113,7 @@ def dress(axes: Any, palette: Palette, across: str, up: str) -> None:
 
 
 def legend(axes: Any, palette: Palette, columns: int = 4) -> None:
-    """Draw a line of keys above the axes, where they cover nothing."""
+    """Draw the legend as a line above the axes, where nothing is covered."""
     axes.legend(
         loc="lower left", bbox_to_anchor=(-0.02, 0.99), ncols=columns, frameon=False, fontsize=10, borderpad=0.2,
         labelcolor=palette.ink, handlelength=2.2, columnspacing=1.1, handletextpad=0.5,
@@ -167,5 +167,5 @@ def power(value: float) -> str:
 
 
 def points(values: Sequence[float]) -> str:
-    """Return the marker of a series: dots for a short series, whose line would show little."""
+    """Return the marker of a series: dots if it is short. The line of a short series shows little."""
     return "o" if len(values) <= 12 else ""

@@ -1,4 +1,4 @@
-"""The parts of a page: sections of exhibits, each with panels, what to look for, and tables."""
+"""Parts of a page: sections, exhibits, panels, tables."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ Cell = str | int | float
 T = TypeVar("T")
 
 ROWS = 60
-"""The number of lines of a table on the page, at most; the JSON file has all."""
+"""Largest number of lines of a table on the page; the JSON has all."""
 _SHOWN = (1e-120, 1e120)
 """The least and the largest number on a logarithmic axis, with room at both ends."""
 
@@ -50,7 +50,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Exhibit:
-    """Pictures of a quantity, with what to look for in them, and their numbers."""
+    """Pictures and tables of a quantity, with advice on reading them."""
 
     heading: str
     look_for: str
@@ -60,7 +60,7 @@ class Exhibit:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a page: exhibits under a heading, and sentences before them."""
+    """Part of a page: a heading, sentences, exhibits."""
 
     name: str
     heading: str
@@ -95,18 +95,18 @@ def picked_places(count: int, most: int = ROWS) -> list[int]:
 
 
 def of_all(count: int, most: int, things: str) -> str:
-    """Return the end of a title, such as ", 160 of 2,000 updates", where only a part can be drawn; else ""."""
+    """Return the end of a title, such as ", 160 of 2,000 updates". It is "" where all can be drawn."""
     return f", {most:,} of {count:,} {things}" if count > most else ""
 
 
 def table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[Cell]], most: int = ROWS) -> Table:
-    """Return a table of at most `most` rows; its caption says how many were left out."""
+    """Return a table of at most `most` rows. Its caption says how many were left out."""
     left_out = f" ({most} of {len(rows):,} lines, evenly spread)" if len(rows) > most else ""
     return Table(caption + left_out, heads, picked(rows, most))
 
 
 def positive(values: Sequence[float]) -> list[float]:
-    """Return the values for a logarithmic axis: within its limits, nan for values that are not positive."""
+    """Return the values for a logarithmic axis. They are within its limits, and nan where they are not positive."""
     low, high = _SHOWN
     return [min(max(value, low), high) if math.isfinite(value) and value > 0 else math.nan for value in values]
 

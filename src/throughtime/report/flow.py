@@ -28,7 +28,7 @@ def page_of_flow(
     particulars: Mapping[str, Mapping[str, str]] | None = None,
     reproduce: str = "",
 ) -> Written:
-    """Write the page of a diagnosis, and its numbers beside it as .json.
+    """Write the page of a diagnosis, and its numbers as .json.
 
     Args:
         flow: one diagnosis, or several of one model in the order in which they were made.

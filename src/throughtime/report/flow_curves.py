@@ -1,4 +1,4 @@
-"""Exhibits of the gradient through time: curves by step and by lag, and bars by band of lags."""
+"""Exhibits of the gradient through time. They are curves by step and by lag, and bars by band of lags."""
 
 import math
 from collections.abc import Mapping
@@ -110,7 +110,10 @@ def _draw_lags(axes: Any, palette: Palette, layer: LayerFlow, bound: float | Non
 
 
 def _range(curve: LagCurve, median: list[float]) -> tuple[float, float]:
-    """Return the limits of the axis: the top of the bands, and the bottom of the lines and a part of the bands."""
+    """Return the limits of the axis.
+
+    They are the top of the bands, and the bottom of the lines and of a part of the bands.
+    """
     lines = [value for value in finite(positive([*median, *curve.mean])) if value >= _FLOOR] or [_FLOOR]
     bands = [value for values in curve.quantiles.values() for value in finite(positive(values))]
     low = min(*lines, 0.5)

@@ -1,4 +1,4 @@
-"""Heat maps: the gradient by step over training, and the gain from each step to each later step."""
+"""Heat maps: the gradient by step over training, and gains by step."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,9 +12,9 @@ from throughtime.report.sentences import Absent, LookFor, why_empty
 
 Grid = list[list[float]]
 _DRAWN, _TOLD = 160, 24
-"""The number of rows and columns of a map, at most: as drawn, and as a table."""
+"""Largest number of rows and columns of a map, drawn or tabulated."""
 _DEPTH = 1e-10
-"""The smallest value with a colour of its own, as a share of the largest value."""
+"""Smallest value with a separate colour, as a share of the largest value."""
 _OVER_TRAINING, _FROM_TO = ("update", "step t"), ("step r", "later step t")
 
 

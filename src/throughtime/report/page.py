@@ -69,7 +69,7 @@ def render(page: Page) -> bytes:
 
 
 def _pictures(sections: Sequence[Section]) -> list[list[list[str]]]:
-    """Return the SVG of every panel of every exhibit of every section, "" in the place of a sentence."""
+    """Return the SVG of every panel of every exhibit and section. It is "" in the place of a sentence."""
     with drawing():
         return [
             [

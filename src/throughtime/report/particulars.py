@@ -1,8 +1,8 @@
 """List the particulars of a run: its model, data, result, machine and versions."""
 
-from throughtime.records import Baselines, Record
+from throughtime.records import Record
 from throughtime.report.exhibit import shown
-from throughtime.report.losses import OUTCOMES
+from throughtime.report.losses import OUTCOMES, loss_unit_of
 
 Entries = dict[str, str]
 
@@ -36,7 +36,7 @@ def _data(record: Record) -> Entries:
     return {
         "file": "standard input" if data.file == "-" else data.file,
         "SHA-256": data.sha256 or "none: a stream has no end",
-        "bytes": shown(data.bytes),
+        "bytes": shown(data.bytes) if data.bytes else "–",
         "units": f"{data.units} ({data.encoding})" if data.encoding else data.units,
         "vocabulary": shown(len(data.vocabulary)),
         "trained on": shown(data.training_symbols),
@@ -47,9 +47,7 @@ def _data(record: Record) -> Entries:
 
 def _result(record: Record) -> Entries:
     results = record.results
-    unit = " nats" if isinstance(record.baselines, Baselines) else ""
-    best = "–" if results.best_validation_loss is None else f"{results.best_validation_loss:.4f}{unit}"
-    last = "–" if results.last_validation_loss is None else f"{results.last_validation_loss:.4f}{unit}"
+    best, last = _loss(record, results.best_validation_loss), _loss(record, results.last_validation_loss)
     return {
         "outcome": OUTCOMES[record.outcome],
         "updates": shown(results.updates),
@@ -57,6 +55,10 @@ def _result(record: Record) -> Entries:
         "best loss": best,
         "at update": shown(results.best_update),
         "last loss": last,
-        "speed": f"{results.tokens_per_second:,.0f} symbols/s",
+        "speed": f"{results.tokens_per_second:,.0f} {record.data.units}/s",
         "time": f"{results.seconds:,.0f} s",
     }
+
+
+def _loss(record: Record, loss: float | None) -> str:
+    return "–" if loss is None else f"{loss:.4f} {loss_unit_of(record)}".rstrip()

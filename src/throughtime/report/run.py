@@ -29,7 +29,7 @@ from throughtime.records import (
 from throughtime.records.files import content
 from throughtime.records.plain import to_plain
 from throughtime.report.exhibit import Section
-from throughtime.report.losses import OUTCOMES, verdict_parts
+from throughtime.report.losses import OUTCOMES, measure_of, verdict_parts
 from throughtime.report.maps import NormMap, norm_maps, over_training
 from throughtime.report.page import Page, render
 from throughtime.report.particulars import particulars
@@ -43,7 +43,7 @@ NUMBERS_FORMAT = 1
 
 @dataclass(frozen=True)
 class Written:
-    """A written report: the paths of the page and of its numbers, and the verdict in words."""
+    """Written report: paths of the page and the numbers, and the verdict."""
 
     page: Path
     numbers: Path
@@ -97,7 +97,7 @@ def report_of_run(
 
 
 def page_paths(output: Path) -> tuple[Path, Path]:
-    """Return the paths of a page and of its numbers; raise `ArgumentError` where no page can be written."""
+    """Return the paths of a page and of its numbers. Raise `ArgumentError` where no page can be written."""
     if output.is_dir():
         raise ArgumentError(
             "output", f"is {output}, which is a folder", "it must be the path of a file", f"give {output / REPORT}"
@@ -128,7 +128,7 @@ def page_paths(output: Path) -> tuple[Path, Path]:
 
 
 def read_run(folder: Path) -> RunRecords:
-    """Read the records in a run's folder; raise `RunFolderError` where it is not a run or a record is damaged."""
+    """Read the records in a run's folder. Raise `RunFolderError` where it is not a run or a record is damaged."""
     record = read_record(folder)
 
     def exists(name: str) -> bool:
@@ -187,13 +187,13 @@ def loss_sentence(run: RunRecords) -> str:
     loss = results.last_validation_loss if run.stream else results.best_validation_loss
     if loss is None:
         return Says.NO_RESULT.value
-    figures, meaning = verdict_parts(loss, run.record.baselines, run.record.data.units)
+    figures, meaning = verdict_parts(loss, run.record.baselines, run.record.data.units, run.record.loss_unit)
     said = Says.STREAM if run.stream else Says.VALIDATION
     return said.value.format(figures=figures, meaning=meaning)
 
 
 def missing(run: RunRecords) -> list[str]:
-    """Return sentences on missing records, with the commands that make them."""
+    """Return sentences on missing records, with the commands that write such records."""
     again = run.record.reproduce
     tables = [(run.updates, Absent.NO_UPDATES, again), (run.step_norms, Absent.NO_STEP_NORMS, again)]
     ways = [
@@ -205,7 +205,7 @@ def missing(run: RunRecords) -> list[str]:
 
 
 def numbers_of_run(run: RunRecords, page: Page) -> bytes:
-    """Return all numbers of the page as JSON; a table is a list of its lines, NaN and infinities are text."""
+    """Return all numbers of the page for JSON. A table is a list of its lines, NaN and infinities are text."""
     numbers = {
         "format": NUMBERS_FORMAT,
         "run": page.title,
@@ -226,7 +226,8 @@ def json_bytes(numbers: Mapping[str, Any]) -> bytes:
 
 
 def _sections(run: RunRecords, figures: Sequence[Section]) -> list[Section]:
-    curves = losses(run.metrics, run.updates, run.record.baselines, run.stream)
+    measure, units = measure_of(run.record), run.record.data.units
+    curves = losses(run.metrics, run.updates, run.record.baselines, run.stream, measure, units)
     sections = [Section("loss", "Loss", [], [curves]), *figures]
     heat = over_training(run.step_norms) if run.step_norms else None
     if run.flows:

@@ -71,7 +71,7 @@ def _label(name: str) -> str:
 
 
 def history(flows: Sequence[Flow]) -> Table | None:
-    """Return the table of the verdicts in the order of the diagnoses; None for a single diagnosis."""
+    """Return the table of all verdicts in order; None for a single diagnosis."""
     heads = ["update", "loss", "verdict", "1/e", "1 %"]
     caption = "All diagnoses, with the shortest horizons at 1/e and 1 % in steps"
     return table(caption, heads, [_history(flow) for flow in flows]) if flows[1:] else None

@@ -4,7 +4,7 @@ from enum import Enum
 
 
 class LookFor(Enum):
-    """What to look for in an exhibit."""
+    """Advice on reading an exhibit."""
 
     LOSSES = (
         "Both curves should fall, and the validation curve go below the bigram line: only then does the model use more "
@@ -13,6 +13,14 @@ class LookFor(Enum):
     STREAM_LOSSES = (
         "Each byte is predicted before it is learned, so this is a loss on unseen text. It should go below the lines "
         "of counting single bytes and pairs, which learn from the same stream."
+    )
+    OTHER_LOSSES = (
+        "Both curves should fall, and the validation curve go below the lines of the naive predictions. A training "
+        "curve that falls on while validation rises is overfitting."
+    )
+    OTHER_STREAM_LOSSES = (
+        "Each target is predicted before it is learned, so this is a loss on unseen data. It should go below the lines "
+        "of the naive predictions, which see the same stream."
     )
     BY_STEP = (
         "The total gradient that reaches the state at each step, on a logarithmic scale. A fall towards the left means "
@@ -78,7 +86,7 @@ class Absent(Enum):
     ALL_ZERO = "Every value is zero, which a logarithmic scale cannot show."
     NOT_ASKED = "The diagnosis holds no such numbers for {layer}."
     NO_VALIDATION = "No validation yet: the first validation writes metrics.csv."
-    NO_DIAGNOSIS = "diagnosis.json is missing, so the flow of the gradient through time is not known. To make it: {way}"
+    NO_DIAGNOSIS = "diagnosis.json is missing, so the flow of the gradient through time is not known. Reproduce: {way}"
     NO_UPDATES = (
         "updates.csv is missing: the updates of this run were not recorded one by one. A new run records them: {way}"
     )
@@ -118,7 +126,7 @@ class Says(Enum):
 
 
 class FigureName(Enum):
-    """Labels of a verdict's figures, by their names in upper case; a gradient is a share of that at lag 0."""
+    """Labels of a verdict's figures, by their names in upper case. A gradient is a share of that at lag 0."""
 
     WANTED_LAG = "wanted lag, over which the gradient should last (steps)"
     PEAK = "gradient at its peak, as a ratio to lag 0"

@@ -11,13 +11,16 @@ from throughtime.report.sentences import Absent, LookFor, Says, why_empty
 
 Plane = list[list[float]]
 _BARS = 48
-"""The number of exponents, at most, that are drawn with error bars; more are a line with a band."""
+"""Largest number of exponents that are drawn with error bars. More are a line with a band."""
 _DOTS = 300
 """The number of eigenvalues in a plane, at most."""
 
 
 def eigenvalues(first: Sequence[LayerFlow], last: Sequence[LayerFlow]) -> Exhibit:
-    """Show the eigenvalues of the recurrent weights and of the state Jacobians, in the last and the first diagnosis."""
+    """Show the eigenvalues of the recurrent weights and the state Jacobians.
+
+    The last and the first diagnosis are shown.
+    """
     before = {layer.name: layer.spectrum for layer in first if first is not last}
     panels: list[Panel] = []
     tables: list[Table] = []
@@ -49,7 +52,7 @@ def powers(last: Sequence[LayerFlow]) -> Exhibit:
 
 
 def lyapunov(first: Sequence[LayerFlow], last: Sequence[LayerFlow]) -> Exhibit:
-    """Show the Lyapunov spectrum of each layer with standard errors, in the last and the first diagnosis."""
+    """Show the Lyapunov spectrum of each layer, with standard errors. The last and the first diagnosis are shown."""
     before = {layer.name: layer.lyapunov for layer in first if first is not last}
     panels = [_lyapunov_panel(layer, before.get(layer.name)) for layer in last]
     tables = []

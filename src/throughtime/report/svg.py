@@ -1,4 +1,4 @@
-"""Convert a matplotlib figure to compact SVG for a page, with the page's colours and an accessible name."""
+"""Convert a matplotlib figure to compact SVG for a page. It has the page's colours and an accessible name."""
 
 import io
 import re
@@ -42,7 +42,7 @@ def inline_svg(figure: "Figure", prefix: str, name: str) -> str:
 
 
 def _light(body: str) -> str:
-    """Return the picture in fewer bytes: without unused ids, and with the style of many marks written once."""
+    """Shorten the picture: drop unused ids, and write repeated styles once."""
     referred = set(re.findall(r"#([\w.-]+)", body))
     body = re.sub(r' id="(.*?)"', lambda match: match[0] if match[1] in referred else "", body)
     return _MARKS.sub(lambda match: f"<g{match[1]}>{match[0].replace(match[1], '')}</g>", body)

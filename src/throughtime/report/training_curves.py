@@ -12,7 +12,7 @@ from throughtime.report.sentences import Absent, LookFor, Says, why_empty
 from throughtime.wording import percent, plural
 
 _BINS = 240
-"""The number of updates, at most, that are drawn one by one; more are drawn in as many groups."""
+"""Largest number of updates drawn individually; more are drawn in as many groups."""
 
 
 Line = tuple[Sequence[int], Sequence[float]]
@@ -20,16 +20,30 @@ Line = tuple[Sequence[int], Sequence[float]]
 
 
 def losses(
-    rows: Sequence[MetricsRow], updates: Sequence[UpdateRow], baselines: Baselines | dict[str, float], stream: bool
+    rows: Sequence[MetricsRow],
+    updates: Sequence[UpdateRow],
+    baselines: Baselines | dict[str, float],
+    stream: bool,
+    measure: str = "nats per symbol",
+    units: str = "symbols",
 ) -> Exhibit:
-    """Show training and validation loss with the baselines; a stream has a single loss."""
+    """Show training and validation loss with the baselines; a stream has a single loss.
+
+    Args:
+        rows: the validations.
+        updates: the updates, for the training loss; empty: that of the validations.
+        baselines: the losses of naive predictions.
+        stream: whether the run learned from a stream.
+        measure: the unit of the losses.
+        units: the plural of what is predicted one at a time.
+    """
     validated = [row.update for row in rows]
     trained = validated, [row.train_loss for row in rows]
-    lines: dict[str, Line] = {"loss on unseen bytes": trained} if stream else {
+    lines: dict[str, Line] = {f"loss on unseen {units}": trained} if stream else {
         **(dict([_of_updates(updates)]) if updates else {"training": trained}),
         "validation": (validated, [row.validation_loss for row in rows]),
     }  # fmt: skip
-    heads = ["update", "epoch", "training", "validation", "learning rate", "norm", "% clipped", "symbols/s", "s"]
+    heads = ["update", "epoch", "training", "validation", "learning rate", "norm", "% clipped", f"{units}/s", "s"]
     cells = [
         [
             row.update, row.epoch, row.train_loss, row.validation_loss, row.learning_rate, row.gradient_norm,
@@ -37,19 +51,20 @@ def losses(
         ]
         for row in rows
     ]  # fmt: skip
-    told = [table(f"Losses in {measure_of(baselines)}", heads, cells)] if rows else []
-    what = LookFor.STREAM_LOSSES if stream else LookFor.LOSSES
+    told = [table(f"Losses: {measure}", heads, cells)] if rows else []
+    what = _look_for(stream, isinstance(baselines, Baselines))
     drawn = {name: line for name, line in lines.items() if line[0]}
-    return Exhibit("Loss by update", what.value, [_losses_panel(drawn, baselines)], told)
+    return Exhibit("Loss by update", what.value, [_losses_panel(drawn, baselines, measure)], told)
 
 
-def measure_of(baselines: Baselines | dict[str, float]) -> str:
-    """Return what losses are measured in: nats where the baselines are entropies, or else the unit of the task."""
-    return "nats per symbol" if isinstance(baselines, Baselines) else "units of the task"
+def _look_for(stream: bool, text: bool) -> LookFor:
+    if text:
+        return LookFor.STREAM_LOSSES if stream else LookFor.LOSSES
+    return LookFor.OTHER_STREAM_LOSSES if stream else LookFor.OTHER_LOSSES
 
 
 def _of_updates(updates: Sequence[UpdateRow]) -> tuple[str, Line]:
-    """Return the training loss of every update, or its mean over groups of neighbours, with its name."""
+    """Return the named training loss by update, or by group of updates. A group's value is its mean."""
     size = math.ceil(len(updates) / _BINS)
     groups = [updates[start : start + size] for start in range(0, len(updates), size)]
     known = [finite([row.loss for row in group]) for group in groups]
@@ -58,7 +73,7 @@ def _of_updates(updates: Sequence[UpdateRow]) -> tuple[str, Line]:
     return name, ([group[len(group) // 2].update for group in groups], means)
 
 
-def _losses_panel(lines: dict[str, Line], baselines: Baselines | dict[str, float]) -> Panel:
+def _losses_panel(lines: dict[str, Line], baselines: Baselines | dict[str, float], measure: str) -> Panel:
     if not lines:
         return Panel("", "", None, Absent.NO_VALIDATION.value)
     every = [value for _, values in lines.values() for value in values]
@@ -66,13 +81,13 @@ def _losses_panel(lines: dict[str, Line], baselines: Baselines | dict[str, float
         return Panel("", "", None, why_empty(every))
     told = [f"{name} from {shown(values[0])} to {shown(values[-1])}" for name, (_, values) in lines.items()]
     alt = (
-        f"Losses in {measure_of(baselines).split()[0]}: {', '.join(told)}; "
+        f"Losses ({measure}): {', '.join(told)}; "
         + ", ".join(f"{name.replace(chr(10), ', ')} {shown(x)}" for name, x in _levels(baselines))
         + "."
     )
 
     def draw(axes: Any, palette: Palette) -> None:
-        dress(axes, palette, "update", measure_of(baselines))
+        dress(axes, palette, "update", measure)
         for name, loss in _levels(baselines):
             axes.axhline(loss, color=palette.muted, linewidth=0.9, linestyle=(0, (4, 3)))
             place = {"xycoords": axes.get_yaxis_transform(), "ha": "left", "va": "center", "fontsize": 10}
@@ -195,7 +210,7 @@ def _clipping_panel(rows: Sequence[UpdateRow], figures: ClippingFigures) -> Pane
 
 
 def _grouped(rows: Sequence[UpdateRow]) -> tuple[tuple[list[int], list[float]], tuple[list[int], list[float]]]:
-    """Return the median and the largest norm of each group of neighbours; the same line twice without groups."""
+    """Return the median and the largest norm of each group of neighbours. Without groups both are the same line."""
     size = math.ceil(len(rows) / _BINS)
     if size == 1:
         line = [row.update for row in rows], positive([row.gradient_norm for row in rows])

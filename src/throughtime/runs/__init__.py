@@ -1,1 +1,1 @@
-"""Whole runs: from settings to a trained model in its folder."""
+"""Runs of the command, from settings to a trained model in a folder."""

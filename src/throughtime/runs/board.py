@@ -13,7 +13,7 @@ from throughtime.runs.module import SequenceTraining
 
 
 def check_board(wanted: bool) -> None:
-    """Raise `ArgumentError` when TensorBoard is wanted and not there."""
+    """Raise `ArgumentError` when TensorBoard is wanted and not installed."""
     if wanted and find_spec("tensorboard") is None:
         raise ArgumentError(
             "tensorboard",
@@ -35,7 +35,7 @@ class Board(Callback):
         self._writer: Any = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Open the file; what a run that died had written after its last checkpoint is hidden."""
+        """Open the event file. Events after the last checkpoint, which a killed run may have written, are hidden."""
         from torch.utils.tensorboard import SummaryWriter
 
         if isinstance(pl_module, SequenceTraining):
@@ -44,13 +44,16 @@ class Board(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Write an update, and the first and the last step's norm where a snapshot was taken."""
+        """Write the scalars of an update, and the norms of a snapshot if taken."""
         if not isinstance(pl_module, SequenceTraining) or pl_module.latest is None:
             return
         row = pl_module.latest
         scalars = {"train/loss": row.loss, "gradient/norm": row.gradient_norm, "gradient/scale": row.scale}
-        for one in pl_module.history.snapshots_at(row.update):
-            scalars |= {f"gradient/{one.layer}/first": one.norms[0], f"gradient/{one.layer}/last": one.norms[-1]}
+        for snapshot in pl_module.history.snapshots_at(row.update):
+            scalars |= {
+                f"gradient/{snapshot.layer}/first": snapshot.norms[0],
+                f"gradient/{snapshot.layer}/last": snapshot.norms[-1],
+            }
         self._add(scalars, row.update)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

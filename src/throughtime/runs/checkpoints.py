@@ -67,7 +67,7 @@ def load_run(folder: Path, kind: type[Task] | None = None) -> tuple[Task, Sequen
 
 
 def read_checkpoint(folder: Path) -> Path:
-    """Return the path of `last.ckpt`, once it is known to be readable."""
+    """Return the path of a readable `last.ckpt`. Raises `RunFolderError` where the file is missing or damaged."""
     path = folder / CHECKPOINT
     try:
         torch.load(path, map_location="cpu", weights_only=True, mmap=True)

@@ -1,4 +1,4 @@
-"""Choice of a run's task, by its settings or its record. No torch: the command line asks here."""
+"""Choose the task of a run, by settings or by record. No torch is imported: the command line asks here."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
@@ -10,9 +10,13 @@ from throughtime.runs import tasks
 from throughtime.runs.options import options
 from throughtime.runs.settings import DataSettings, ModelSettings, OptimizationSettings, RunSettings, TaskSettings
 from throughtime.runs.tasks.base import Task
+from throughtime.wording import listed
 
 GROUPS: dict[str, type] = {"data": DataSettings, "model": ModelSettings, "optimization": OptimizationSettings}
-"""The groups of options that every task has, by their titles on the command line; each is a field of `RunSettings`."""
+"""Option groups that every task has: title on the command line → settings class.
+
+Each title is also a field of `RunSettings`.
+"""
 
 USUAL = {False: "text", True: "stream"}
 """The names of the tasks that are meant where none is named: in passes over a file, and online."""
@@ -24,7 +28,7 @@ def kinds() -> list[type[Task]]:
 
 
 def groups() -> Iterator[tuple[str, type]]:
-    """Yield every group of options of the command line: its title and its settings class."""
+    """Yield the option groups of the command line: title and settings class."""
     yield from GROUPS.items()
     seen: dict[type, str] = {}
     for kind in kinds():
@@ -33,7 +37,9 @@ def groups() -> Iterator[tuple[str, type]]:
 
 
 def kind_of(settings: RunSettings) -> type[Task]:
-    """Return the task that settings name; without a name the usual one, or else the first that fits their class.
+    """Return the task that the settings name.
+
+    Without a name that is the usual task, or else the first that fits.
 
     Raises:
         ArgumentError: no task has that name, or it learns in another way.
@@ -48,18 +54,18 @@ def kind_of(settings: RunSettings) -> type[Task]:
         return chosen
     names = [kind.name for kind in kinds() if kind.online == online]
     if wanted and wanted not in names:
-        raise ArgumentError("task", f"is {wanted}", f"those that learn {way} are {', '.join(names)}")
+        raise ArgumentError("task", f"is {wanted}", f"a run that learns {way} has the task {listed(names, 'or')}")
     raise ArgumentError("task", f"has settings of the class {given.__name__}", f"no task that learns {way} has such")
 
 
 def task_of_record(record: Record) -> type[Task]:
-    """Return the task of a run. Records of version 0.1.0 name no task: they are of text, or predict like it."""
+    """Return the class of a run's task. Records of version 0.1.0 name no task: they are of text, or predict like it."""
     name = record.task or "text"
     for kind in kinds():
         if kind.name == name:
             return kind
     raise RunFolderError(
-        f"The run has the task {name!r}, which this throughtime does not know: use the one that wrote it."
+        f"The run has the task {name!r}, which this throughtime does not know: use the throughtime that wrote it."
     )
 
 

@@ -19,7 +19,9 @@ def write_config(folder: Path, settings: RunSettings) -> None:
 
 
 def read_config(folder: Path, kind: type[Task] | None = None) -> RunSettings:
-    """Read the settings of a run; raises `RunFolderError` when they are missing or damaged.
+    """Read the settings of a run from `config.yaml`.
+
+    Raises `RunFolderError` where the file is missing or damaged.
 
     Args:
         folder: the run folder.
@@ -37,19 +39,21 @@ def read_config(folder: Path, kind: type[Task] | None = None) -> RunSettings:
 
 
 def check_same_run(wanted: RunSettings, before: RunSettings, record: Record) -> None:
-    """Raise `ArgumentError` where settings differ from those of the run to continue."""
+    """Raise `ArgumentError` where settings differ from the run to continue."""
     recorded = before.flat()
     for name, value in wanted.lasting().items():
         if value != recorded.get(name, value):
             raise ArgumentError(
                 name,
                 f"is {value}",
-                f"the run to go on with has {recorded[name]}",
+                f"the run to resume has {recorded[name]}",
                 "leave it out, or start a new run",
             )
     if not wanted.optimization.online and wanted.optimization.epochs < record.results.epochs:
         epochs, done = wanted.optimization.epochs, record.results.epochs
-        raise ArgumentError("epochs", f"is {epochs}", f"the run has {done:g} behind it", "give more")
+        raise ArgumentError(
+            "epochs", f"is {epochs}", f"the run has done {done:g} epochs", f"give {int(done) + 1} or more"
+        )
 
 
 def check_unedited(folder: Path, settings: RunSettings, kept: Mapping[str, Any], where: str) -> None:

@@ -19,10 +19,10 @@ from throughtime.runs.tasks.base import Task
 from throughtime.training.diagnosing import diagnose
 
 STEPS, ROWS = 200, 16
-"""The length and the number of the windows that a run is diagnosed on."""
+"""Time steps and rows of the windows that a run is diagnosed on."""
 
 Diagnose: TypeAlias = Callable[[Task, SequenceModel, Chunk], Flow]
-"""Looks at a model on a chunk, whose initial state is zero."""
+"""Function that diagnoses a model on a chunk, from a zero initial state."""
 
 
 def reach(settings: OptimizationSettings) -> int:
@@ -73,17 +73,17 @@ class Diagnoses(Callback):
         self._flows: list[Flow] = []
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Diagnose what has not been trained; drop what a run that died had found after its last checkpoint."""
+        """Diagnose the untrained model, or drop diagnoses made after the last checkpoint."""
         module = sequence_training(pl_module)
         if (self._folder / DIAGNOSES).exists():
-            found = read_flows(self._folder)
-            self._flows = [flow for flow in found if flow.update is not None and flow.update <= module.progress.updates]
+            flows = read_flows(self._folder)
+            self._flows = [flow for flow in flows if flow.update is not None and flow.update <= module.progress.updates]
         self._look_if_due(module)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Diagnose, if it is time."""
+        """Diagnose the model every `every` updates."""
         self._look_if_due(sequence_training(pl_module))
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -1,4 +1,4 @@
-"""Contract of a way to train: in passes over a file, or along a stream."""
+"""Contract of a training loop: in passes over a file, or along a stream."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -12,12 +12,12 @@ from throughtime.runs.settings import RunSettings
 from throughtime.runs.tasks.base import Task
 
 Say = Callable[[str], None]
-"""Takes a line for the user."""
+"""Function that prints a line for the user."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """Run about to be trained."""
+    """Run that is about to be trained: folder, settings, model and first record."""
 
     folder: Path
     settings: RunSettings
@@ -26,7 +26,7 @@ class Run:
 
 
 class Driver(ABC):
-    """Reader of a run's data and trainer of its model.
+    """Training loop of a run, with the reader of the run's data.
 
     Attributes:
         settings: those of the run; after `read` with what was chosen for its data.
@@ -37,11 +37,11 @@ class Driver(ABC):
     @property
     @abstractmethod
     def task(self) -> Task:
-        """What is predicted; known after `read`."""
+        """Task of the run; known after `read`."""
 
     @abstractmethod
     def read(self, state: Mapping[str, Any] | None) -> None:
-        """Read the data, or make sure that they can be read.
+        """Read the data, or check that reading is possible.
 
         Args:
             state: the checkpoint to go on from; None: the run begins.
@@ -56,11 +56,11 @@ class Driver(ABC):
 
     @abstractmethod
     def data_record(self) -> tuple[DataRecord, Baselines | dict[str, float]]:
-        """Return what the record says of the data, and the losses of naive predictions."""
+        """Return the record's entry on the data, and the losses of naive predictions."""
 
     @abstractmethod
     def check_data(self, record: Record, folder: Path) -> None:
-        """Raise `RunFolderError` where the data are not those of the run to go on with."""
+        """Raise `RunFolderError` where the data differ from those of the run to resume."""
 
     @abstractmethod
     def lasting_of(self, state: Mapping[str, Any]) -> Mapping[str, Any]:

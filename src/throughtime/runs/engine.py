@@ -1,4 +1,4 @@
-"""Engine of all runs: start one, or resume it."""
+"""Start a run, or resume a run."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +9,7 @@ from torch import nn
 from throughtime.errors import ArgumentError
 from throughtime.records import Outcome, Record, prepare_folder, read_record, write_record
 from throughtime.records.run import CHECKPOINT, RECORD
+from throughtime.report.losses import OUTCOMES
 from throughtime.runs.board import check_board
 from throughtime.runs.checkpoints import read_checkpoint
 from throughtime.runs.choice import kind_of, with_task_settings
@@ -92,7 +93,7 @@ def resume(
     if _complete(record, settings.optimization, before.optimization):
         passes = "epoch" if record.results.epochs == 1 else "epochs"
         say(
-            f"{folder} is complete: {record.results.epochs:g} {passes}, {record.outcome.value}; to train on, give "
+            f"{folder} is complete: {record.results.epochs:g} {passes}, {OUTCOMES[record.outcome]}; to train on, give "
             f"`epochs` above {before.optimization.epochs}."
         )
         return None
@@ -108,13 +109,13 @@ def resume(
 
 
 def check_accelerator(accelerator: str) -> None:
-    """Raise `ArgumentError` when a GPU is asked for and there is none."""
+    """Raise `ArgumentError` when a GPU is asked for and none is available."""
     if accelerator == "gpu" and not (torch.cuda.is_available() or torch.backends.mps.is_available()):
         raise ArgumentError("accelerator", "is gpu", "torch finds none on this machine", "leave it out, or give cpu")
 
 
 def _driver(settings: RunSettings, kind: type[Task] | None, diagnose: Diagnose | None, follow: bool) -> Driver:
-    """Return the way to train a task, after the checks that need neither data nor model."""
+    """Return the training loop of a task. The checks that need neither data nor model come first."""
     kind = kind or kind_of(settings)
     if kind.online != settings.optimization.online:
         way = "online" if kind.online else "in passes over a file"

@@ -1,4 +1,4 @@
-"""Predictions of a model on data, and how good they are."""
+"""Predict data with a trained model, and measure the predictions."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from throughtime.runs.tasks.base import Metric, Task
 
 
 def predicted(model: SequenceModel, streams: Streams) -> Iterator[tuple[Tensor, Chunk]]:
-    """Yield a model's outputs beside their chunks, with the state carried on.
+    """Yield a model's outputs with their chunks, carrying the hidden state on.
 
     Args:
         model: in evaluation mode.

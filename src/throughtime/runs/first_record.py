@@ -1,4 +1,4 @@
-"""Record of a run that is about to start."""
+"""First record of a run, written before training starts."""
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
@@ -56,15 +56,17 @@ def first_record(
         },
         task=task.name,
         settings=settings.lasting(),
+        loss=task.loss_name,
+        loss_unit=task.loss_unit,
     )
     return task.recorded(record)
 
 
 def _versions() -> dict[str, str]:
-    found = {"throughtime": __version__, "python": platform.python_version()}
+    versions = {"throughtime": __version__, "python": platform.python_version()}
     for package in _PACKAGES:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return versions

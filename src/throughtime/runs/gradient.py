@@ -1,4 +1,4 @@
-"""Table of the gradient methods that a run can choose.
+"""Gradient methods that a run can choose.
 
 No torch here but inside the functions: the settings ask this table whether their options fit together.
 """
@@ -130,7 +130,9 @@ def gradient_method(settings: GradientSettings) -> GradientMethod:
 
 
 def steps_run_again(settings: GradientSettings) -> int:
-    """Return how many steps before a chunk are run again with it.
+    """Return the number of steps before a chunk that run again with the chunk.
+
+    With them the first loss of the chunk reaches back the whole horizon.
 
     Its first loss then reaches back the horizon.
     """

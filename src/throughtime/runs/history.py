@@ -1,4 +1,4 @@
-"""Memory of a run's updates, of bounded size, for updates.csv and step_norms.csv."""
+"""Rows of updates.csv and step_norms.csv, kept in bounded memory."""
 
 import math
 from dataclasses import fields
@@ -12,18 +12,21 @@ from throughtime.sequences.tap import LayerTap
 from throughtime.training.step_norms import mean_squares
 
 LONGEST = 4096
-"""Rows of updates.csv: where there would be more, every other one is dropped, and from then on every other one noted.
-An update whose gradient was not finite always has its row."""
+"""Largest number of rows of updates.csv.
+
+Where more are due, every second row is dropped, and from then on every second update noted. Updates with a non-finite
+gradient always keep their row.
+"""
 
 SNAPSHOTS = 60
-"""Updates in step_norms.csv: the first, and then evenly over the run."""
+"""Number of updates in step_norms.csv: the first, then evenly over the run."""
 
 MOST_STEPS = 128
-"""Steps of a snapshot: of longer chunks so many, evenly from the first to the last."""
+"""Largest number of steps of a snapshot; longer chunks are sampled evenly."""
 
 
 class Snapshot(NamedTuple):
-    """Norms of ∂L/∂s_t of a layer at some steps: root mean squares over rows."""
+    """Norms of ∂L/∂s_t of a layer at some steps, as root mean squares over rows."""
 
     update: int
     layer: str
@@ -32,7 +35,7 @@ class Snapshot(NamedTuple):
 
 
 class History:
-    """Rows of a run's updates, and its snapshots.
+    """Rows of a run's updates, and snapshots of norms by step.
 
     Args:
         total_updates: of the whole run, by which the snapshots are spread.
@@ -46,10 +49,10 @@ class History:
         self._every = 1
 
     def note(self, row: UpdateRow) -> None:
-        """Remember an update, if its turn has come."""
+        """Add a row for an update, unless only every k-th update is noted."""
         while (row.update - 1) // self._every >= LONGEST:
             self._every *= 2
-            self.updates = [one for one in self.updates if self._has_turn(one)]
+            self.updates = [row for row in self.updates if self._has_turn(row)]
         if self._has_turn(row):
             self.updates.append(row)
 
@@ -69,23 +72,23 @@ class History:
 
     def snapshots_at(self, update: int) -> list[Snapshot]:
         """Return the snapshots of this update."""
-        return [one for one in self.snapshots if one.update == update]
+        return [snapshot for snapshot in self.snapshots if snapshot.update == update]
 
     def write(self, folder: Path) -> None:
-        """Write `updates.csv`, and `step_norms.csv` where there are snapshots."""
+        """Write `updates.csv`, and `step_norms.csv` if snapshots were taken."""
         write_table(folder / UPDATES, UpdateRow, self.updates)
         if self.snapshots:
             rows = (
-                StepNormRow(one.update, one.layer, step, norm)
-                for one in self.snapshots
-                for step, norm in zip(one.steps, one.norms, strict=True)
+                StepNormRow(snapshot.update, snapshot.layer, step, norm)
+                for snapshot in self.snapshots
+                for step, norm in zip(snapshot.steps, snapshot.norms, strict=True)
             )
             write_table(folder / STEP_NORMS, StepNormRow, rows)
 
     def state_dict(self) -> dict[str, Any]:
         """Return plain values for the checkpoint, the updates by columns."""
         columns = {entry.name: [getattr(row, entry.name) for row in self.updates] for entry in fields(UpdateRow)}
-        return {"every": self._every, "updates": columns, "snapshots": [tuple(one) for one in self.snapshots]}
+        return {"every": self._every, "updates": columns, "snapshots": [tuple(snapshot) for snapshot in self.snapshots]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back what `state_dict` returned."""

@@ -1,4 +1,4 @@
-"""Ctrl-C without loss: training stops where its state is sound."""
+"""Handle Ctrl-C without loss: training stops where the state is sound."""
 
 import signal
 import threading
@@ -11,11 +11,13 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class InterruptedRunError(ThroughtimeError):
-    """Error of a run that was stopped from outside; it says how to continue."""
+    """Run that was stopped from outside; the message says how to continue."""
 
 
 class Interruption:
-    """Context in which the first Ctrl-C or SIGTERM only sets `requested`. A second signal stops at once.
+    """Context in which the first Ctrl-C or SIGTERM only sets `requested`.
+
+    A second signal stops at once.
 
     Args:
         notice: what the error says that the second signal raises.
@@ -45,5 +47,5 @@ class Interruption:
 
 
 def stopped_at_once(folder: Path) -> str:
-    """Return what to say of a run that the second signal stopped."""
-    return f"Stopped at once; go on from the last checkpoint with: throughtime train --resume {folder}"
+    """Return the message of a run that the second signal stopped."""
+    return f"Stopped at once; resume from the last checkpoint with: throughtime train --resume {folder}"

@@ -13,11 +13,11 @@ from throughtime.runs.tasks.base import Task
 from throughtime.types import State
 
 CarriedState: TypeAlias = Tensor | State | None
-"""What a recurrent layer returns as its final state and takes as its initial one; None: zero."""
+"""State that recurrent layers return and take; None: zero."""
 
 
 class SequenceModel(nn.Module):
-    """Outputs of a task at every step, from the inputs so far.
+    """Model of a run: outputs at every time step, from the inputs so far.
 
     Args:
         task: makes the module below the recurrent layers and the readout above them.
@@ -46,7 +46,7 @@ class SequenceModel(nn.Module):
     def forward(
         self, inputs: Tensor, state: CarriedState = None, skip: int = 0, resets: Tensor | None = None
     ) -> tuple[Tensor, CarriedState]:
-        """Read some steps.
+        """Compute the outputs of some time steps.
 
         Args:
             inputs: [time, batch, …], as the task has them.
@@ -72,12 +72,12 @@ def build_recurrent(
     dropout = settings.dropout if settings.num_layers > 1 else 0.0
     kind = LAYERS[settings.cell]
     make = cast(Callable[..., AffineLayer[Any]], kind)
-    own = {"nonlinearity": settings.nonlinearity} if "nonlinearity" in kind.extra_arguments else {}
-    return make(*sizes, dropout=dropout, gradient=gradient, **own)
+    extra = {"nonlinearity": settings.nonlinearity} if "nonlinearity" in kind.extra_arguments else {}
+    return make(*sizes, dropout=dropout, gradient=gradient, **extra)
 
 
 def detached(state: CarriedState) -> CarriedState:
-    """Return the state without its history, so that the gradient ends here."""
+    """Detach a state from the graph, so that the gradient ends here."""
     if state is None:
         return None
     return state.detach() if isinstance(state, Tensor) else tuple(member.detach() for member in state)

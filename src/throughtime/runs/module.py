@@ -27,11 +27,11 @@ from throughtime.training.schedules import learning_rate_factor
 from throughtime.training.step_norms import tap_of
 
 OWN_STATE = "throughtime"
-"""The key under which a checkpoint of Lightning's carries what is ours."""
+"""Key of throughtime's entries in a checkpoint of Lightning."""
 
 
 class SequenceTraining(LightningModule):
-    """Training on consecutive chunks, each of which is one update ([T], weights every N steps).
+    """Lightning module that makes one update per chunk ([T], weights every N steps).
 
     With a horizon the steps before a chunk, which its first losses reach back to, are run again with it, under today's
     weights and without a loss of their own; the state before them is the one that was found when they first passed by.
@@ -75,11 +75,11 @@ class SequenceTraining(LightningModule):
 
     @property
     def held_out_loss(self) -> float:
-        """The mean loss over the held-out targets read since the validation began; NaN before the first."""
+        """Mean loss over the held-out targets read so far; NaN before the first."""
         return self._held_out_loss / self._held_out_tokens if self._held_out_tokens else math.nan
 
     def training_step(self, batch: Chunk) -> Tensor:
-        """Return the objective on one chunk, and carry the state on without its history."""
+        """Return the objective on a chunk, and carry the detached state on."""
         again = steps_run_again(self.settings)
         before = Preceding() if batch.first else self._preceding
         if batch.warm_up is not None:
@@ -107,7 +107,7 @@ class SequenceTraining(LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip the whole gradient by its norm ([T]), act where it is not finite, and note the update."""
+        """Clip the gradient by its norm ([T]), and apply the policy for non-finite gradients."""
         try:
             checked = self._rescue.check(self.model, optimizer, self._tap, self.settings.clip_norm or None)
         except NonFiniteError as error:
@@ -142,19 +142,22 @@ class SequenceTraining(LightningModule):
         return f"Update {self.progress.updates + 1}: {sentence.rstrip('.')}; {way_out}."
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """With random chunk lengths, give an update the learning rate of its share of steps (Merity et al. 2017)."""
+        """Scale the learning rate by the chunk's length, for random lengths.
+
+        An update gets the learning rate of its share of steps (Merity et al. 2017).
+        """
         if self.settings.chunk_jitter and self._entered:
             share = len(self._entered[0].inputs) / self.settings.update_every
             for group in optimizer.param_groups:  # the schedule sets it anew for the next update
                 group["lr"] *= share
 
     def on_validation_epoch_start(self) -> None:
-        """Start reading the held-out data, with a state of their own."""
+        """Reset the sums and the hidden state of the validation."""
         self._held_out_state = None
         self._held_out_loss, self._held_out_tokens = 0.0, 0
 
     def validation_step(self, batch: Chunk) -> None:
-        """Add one held-out chunk to the sums, each target with the same weight."""
+        """Add a held-out chunk to the sums, each target with the same weight."""
         outputs, self._held_out_state = self._chunk_outputs(batch, Preceding(None, self._held_out_state))
         loss = self.task.loss(outputs, batch)
         tokens = self.task.count(batch)
@@ -172,7 +175,7 @@ class SequenceTraining(LightningModule):
         return learning_rate_factor(update, self.total_updates, settings.schedule, settings.warm_up, reductions)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what a continuation needs to be the same run: carried state, random generators, progress."""
+        """Add the carried state, random generators, settings and progress to the checkpoint."""
         checkpoint[OWN_STATE] = {
             "state": self._preceding.state,
             "inputs": self._preceding.inputs,
@@ -186,30 +189,30 @@ class SequenceTraining(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take back what `on_save_checkpoint` added."""
-        own = checkpoint[OWN_STATE]
+        ours = checkpoint[OWN_STATE]
         # Runs of before there was a horizon have no inputs, and those of version 0.1.0 no resets.
-        self._preceding = Preceding(own.get("inputs"), own["state"], own.get("resets"))
-        self._random_state = own["random"]
-        self.progress = Progress.from_state_dict(own["progress"])
-        if "history" in own:  # runs of before there was a history begin one here
-            self.history.load_state_dict(own["history"])
-            self._rescue.load_state_dict(own["rescue"])
+        self._preceding = Preceding(ours.get("inputs"), ours["state"], ours.get("resets"))
+        self._random_state = ours["random"]
+        self.progress = Progress.from_state_dict(ours["progress"])
+        if "history" in ours:  # runs of before there was a history begin one here
+            self.history.load_state_dict(ours["history"])
+            self._rescue.load_state_dict(ours["rescue"])
 
     def on_train_start(self) -> None:
-        """Set the generators last, when nothing draws from them any more before the first chunk."""
+        """Restore the random generators, as the last step before the first chunk."""
         self._preceding = self._preceding.to(self.device)
         set_random_state(self._random_state)
 
 
 def sequence_training(module: LightningModule) -> SequenceTraining:
-    """Return a module as that of a run; raises TypeError for any other."""
+    """Return a module as `SequenceTraining`; raises TypeError for any other class."""
     if not isinstance(module, SequenceTraining):
         raise TypeError(f"this callback serves SequenceTraining; it was given {type(module).__name__}")
     return module
 
 
 def random_state() -> dict[str, Tensor]:
-    """Return the states of torch's generators: "cpu", and "cuda" where there is one."""
+    """Return the states of torch's generators: "cpu", and "cuda" where available."""
     states = {"cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
         states["cuda"] = torch.cuda.get_rng_state()
@@ -217,7 +220,7 @@ def random_state() -> dict[str, Tensor]:
 
 
 def set_random_state(states: dict[str, Tensor]) -> None:
-    """Set torch's generators to what `random_state` returned; those not named stay as they are."""
+    """Restore torch's generators from `random_state`; others stay unchanged."""
     if "cpu" in states:
         torch.set_rng_state(states["cpu"].cpu())
     if "cuda" in states and torch.cuda.is_available():

@@ -1,4 +1,4 @@
-"""Options of a run, each told once at its field."""
+"""Options of a run, each declared at the field of a settings class."""
 
 import math
 from collections.abc import Iterator
@@ -32,11 +32,11 @@ class Option:
         """Return whether a number is in range."""
         return (self.low <= value if self.closed else self.low < value) and value < self.high
 
-    @property
-    def allowed(self) -> str:
-        """Range in words."""
+    def allowed(self, kind: type) -> str:
+        """Return the allowed range of an int or float in words."""
         lower = "" if self.low == -math.inf else f"{'at least' if self.closed else 'above'} {self.low:g}"
-        upper = "finite" if self.high == math.inf else f"below {self.high}"
+        unbounded = "" if kind is int and lower else "finite"
+        upper = unbounded if self.high == math.inf else f"below {self.high}"
         return f"it must be {' and '.join(part for part in (lower, upper) if part)}"
 
 
@@ -90,4 +90,4 @@ def _check(name: str, value: Any, hint: Any, told: Option) -> None:
         kind = {bool: "True or False", str: "text", int: "a whole number", float: "a number"}[hint]
         raise ArgumentError(name, f"is {value!r}", f"it must be {kind}")
     if hint in (int, float) and not told.holds(value):
-        raise ArgumentError(name, f"is {value}", told.allowed)
+        raise ArgumentError(name, f"is {value}", told.allowed(hint))

@@ -1,4 +1,4 @@
-"""Training in passes over a file, with Lightning's loop."""
+"""Train in passes over a file, with Lightning's loop."""
 
 import logging
 import warnings
@@ -30,7 +30,7 @@ from throughtime.runs.tasks.base import FileTask, Material
 
 
 class Passes(Driver):
-    """Training in passes over a file, with a part held out.
+    """Training loop in passes over a file, with a held-out part.
 
     Args:
         kind: what is predicted.
@@ -46,22 +46,22 @@ class Passes(Driver):
 
     @property
     def material(self) -> Material:
-        """The data, once they are read."""
+        """Data of the run; known after `read`."""
         assert self._material is not None
         return self._material
 
     @property
     def task(self) -> FileTask:
-        """What is predicted, with what it learned from the data."""
+        """Task of the run, fitted to the data; known after `read`."""
         return self.material.task
 
     def read(self, state: Mapping[str, Any] | None) -> None:
-        """Read the data and divide them."""
+        """Read the data, and split off the held-out part."""
         self._material = self._kind.prepare(self.settings)
         self.settings = self.material.settings
 
     def check_model(self, model: SequenceModel) -> None:
-        """Refuse a memory that is too small for what a segment needs."""
+        """Refuse a memory limit that is too small for a segment."""
         method, layers = gradient_method(self.settings.optimization), model.recurrent
         if isinstance(method, CheckpointedBPTT) and isinstance(layers, RecurrentLayer):
             told = self.settings.optimization
@@ -71,7 +71,7 @@ class Passes(Driver):
     def data_record(self) -> tuple[DataRecord, Baselines | dict[str, float]]:
         """Return file, size, digest and targets, and the baselines of the held-out part."""
         held_out = self.material.held_out
-        data = DataRecord(self.settings.file, held_out.sha256, held_out.bytes, self.task.unit)
+        data = DataRecord(self.settings.file, held_out.sha256, held_out.bytes, self.task.units)
         return data.of_targets(*self.material.targets), held_out.baselines
 
     def check_data(self, record: Record, folder: Path) -> None:
@@ -128,7 +128,7 @@ class Passes(Driver):
         return recorder.record
 
     def _watchers(self, run: Run) -> list[Callback]:
-        """Return the callbacks that look at the gradient in more detail, where the settings ask for them."""
+        """Return the callbacks that diagnose the gradient or log to TensorBoard."""
         settings, watchers = run.settings.optimization, list[Callback]()
         if self._diagnose is not None:
             chunk = self.material.held_out.windows(STEPS, ROWS)

@@ -1,4 +1,4 @@
-"""State and steps before a chunk, which the chunk runs again."""
+"""State and inputs before a chunk, for steps that run again."""
 
 from typing import NamedTuple
 
@@ -37,13 +37,13 @@ class Preceding(NamedTuple):
         return together, torch.cat([_flags(flags, steps) for flags, steps in parts])
 
     def if_finite(self) -> "Preceding":
-        """Replace a state that is not finite by zero."""
+        """Replace a non-finite state by zero."""
         members = () if self.state is None else (self.state,) if isinstance(self.state, Tensor) else self.state
-        return self if all(bool(torch.isfinite(one).all()) for one in members) else self._replace(state=None)
+        return self if all(bool(torch.isfinite(member).all()) for member in members) else self._replace(state=None)
 
     def to(self, device: torch.device) -> "Preceding":
         """Return the same on a device."""
-        inputs, resets = (None if one is None else one.to(device) for one in (self.inputs, self.resets))
+        inputs, resets = (None if tensor is None else tensor.to(device) for tensor in (self.inputs, self.resets))
         if self.state is None or isinstance(self.state, Tensor):
             return Preceding(inputs, None if self.state is None else self.state.to(device), resets)
         return Preceding(inputs, tuple(member.to(device) for member in self.state), resets)
@@ -53,7 +53,7 @@ class Preceding(NamedTuple):
 def advanced(
     model: SequenceModel, preceding: Preceding, inputs: Tensor, keep: int, resets: Tensor | None = None
 ) -> Preceding:
-    """Move on past `inputs` [steps, batch, …], but for the last `keep` steps, which are to be run again."""
+    """Advance past `inputs` [steps, batch, …], keeping the last `keep` steps to run again."""
     inputs, resets = preceding.before(inputs, resets)
     passed = max(0, len(inputs) - keep)
     state, early = preceding.state, None if resets is None else resets[:passed]

@@ -21,7 +21,7 @@ class Window:
 
 @dataclass
 class Progress:
-    """State of a run beside its weights.
+    """Progress of a run: updates, seconds, best loss, rows of metrics.csv.
 
     Attributes:
         updates: how often the weights were updated.
@@ -74,7 +74,7 @@ class Progress:
         return improved
 
     def results(self, updates_per_epoch: int) -> Results:
-        """Return what `record.json` says of the run so far."""
+        """Return the results so far, as `record.json` keeps them."""
         speeds = [row.tokens_per_second for row in self.rows]
         return Results(
             updates=self.updates,

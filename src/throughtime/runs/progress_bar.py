@@ -20,7 +20,7 @@ _FORMAT = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{postfix}  {remaining} l
 
 
 class RunBar(ProgressBar):
-    """Bar on a terminal, and a line per validation.
+    """Progress bar on a terminal, and a printed line per validation.
 
     Args:
         say: prints a line.
@@ -42,7 +42,7 @@ class RunBar(ProgressBar):
         self._bar: tqdm[Any] | None = None
 
     def disable(self) -> None:
-        """Show nothing: what Lightning asks of all processes but the first."""
+        """Show nothing; Lightning asks this of all processes but the first."""
         self._close()
 
     def enable(self) -> None:
@@ -63,7 +63,7 @@ class RunBar(ProgressBar):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Say what was done about a gradient that is not finite; move the bar on by one update."""
+        """Print notices about non-finite gradients, and move the bar on."""
         if isinstance(pl_module, SequenceTraining):
             for notice in pl_module.notices:
                 self._print(notice)
@@ -75,7 +75,7 @@ class RunBar(ProgressBar):
         window = pl_module.progress.window
         speed = window.tokens / window.seconds if window.seconds else 0.0
         self._bar.set_postfix_str(
-            f"loss {self._task.said_in_bar(self._smooth)}  {speed / 1000:.1f}k tokens/s", refresh=False
+            f"loss {self._task.said_in_bar(self._smooth)}  {speed / 1000:.1f}k {self._task.units}/s", refresh=False
         )
         self._bar.update()
 

@@ -17,7 +17,7 @@ from throughtime.training.rescue import first_nonfinite_weights
 
 
 class Recorder(Callback):
-    """Writer of weights, checkpoint, metrics and record after each validation.
+    """Callback that writes weights, checkpoint, metrics and record after each validation.
 
     Args:
         folder: the run folder.
@@ -41,7 +41,10 @@ class Recorder(Callback):
         self._began = self._mark = self._batch_began = time.perf_counter()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock; end at once where a run died between its last checkpoint and its last record."""
+        """Start the clock; end at once if no update is left.
+
+        A run that died between its last checkpoint and its last record has none left.
+        """
         self._began = self._mark = time.perf_counter()
         module = sequence_training(pl_module)
         if module.progress.updates >= module.total_updates:
@@ -55,7 +58,10 @@ class Recorder(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """End the run where it is over (Lightning then validates once more), or where it was interrupted."""
+        """End the run if it is finished, out of time or interrupted.
+
+        Lightning validates once more after a run that is finished or out of time.
+        """
         module = sequence_training(pl_module)
         module.progress.window.seconds += time.perf_counter() - self._batch_began
         self._tick(module)
@@ -68,7 +74,7 @@ class Recorder(Callback):
             self._interrupt(trainer, module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write everything; the weights only when this is the best validation so far."""
+        """Write all files; the weights only at the best validation so far."""
         module = sequence_training(pl_module)
         loss = module.held_out_loss
         _check_finite(module, loss, self.folder)
@@ -118,11 +124,11 @@ class Recorder(Callback):
 
 def _check_finite(module: SequenceTraining, loss: float, folder: Path) -> None:
     name = first_nonfinite_weights(module.model)
-    found = f"the weights {name} hold NaN or infinity" if name is not None else f"the validation loss is {loss}"
+    problem = f"the weights {name} hold NaN or infinity" if name is not None else f"the validation loss is {loss}"
     if name is None and math.isfinite(loss):
         return
     kept = "keeps the last good checkpoint" if (folder / CHECKPOINT).exists() else "holds no checkpoint yet"
     raise NonFiniteError(
-        f"After update {module.progress.updates} {found}; {folder} {kept}; a smaller `learning_rate` or `clip_norm` "
+        f"After update {module.progress.updates} {problem}; {folder} {kept}; a smaller `learning_rate` or `clip_norm` "
         "keeps the numbers in range."
     )

@@ -10,7 +10,7 @@ from throughtime.wording import plural
 
 
 def update_phrase(settings: OptimizationSettings, streams: int) -> str:
-    """Return what one update covers, such as "50 steps of 20 streams"."""
+    """Return the data of an update in words, such as "50 steps of 20 streams"."""
     about = "about " if settings.chunk_jitter else ""
     reach = f", each loss reaching back {plural(settings.horizon, 'step')}" if settings.horizon else ""
     return f"{about}{plural(settings.update_every, 'step')} of {plural(streams, 'stream')}{reach}"
@@ -20,7 +20,7 @@ def validation_line(task: Task, row: MetricsRow, epochs: int, baselines: Baselin
     """Return the line printed after a validation."""
     return (
         f"epoch {row.epoch:5.2f}/{epochs}  train {row.train_loss:.3f}  validation {task.said(row.validation_loss)}  "
-        f"{task.said_beside(baselines)}  {row.tokens_per_second / 1000:5.1f}k tokens/s  {row.seconds:4.0f} s"
+        f"{task.said_beside(baselines)}  {row.tokens_per_second / 1000:5.1f}k {task.units}/s  {row.seconds:4.0f} s"
     )
 
 
@@ -46,7 +46,7 @@ def divergence_lines(task: Task, rows: list[MetricsRow], baselines: Baselines | 
         return []
     return [
         f"Warning The training has diverged: for a whole epoch its loss was at least "
-        f"{task.said(min(row.train_loss for row in last))}, and the worst naive prediction ({name}) costs "
+        f"{task.said(min(row.train_loss for row in last))}, and the worst naive prediction ({name}) has "
         f"{task.said(worst)}.",
         "        A smaller `learning_rate`, a longer `warm_up` or a smaller `clip_norm` keeps it in range.",
     ]
@@ -59,7 +59,7 @@ def closing_lines(task: Task, record: Record, epochs: int, rows: list[MetricsRow
     return [
         "",
         f"Done    {results.epochs:g} of {plural(epochs, 'epoch')} in {results.seconds:.0f} s, "
-        f"{OUTCOMES[record.outcome]}; kept are the weights after update {results.best_update}, the best validation",
+        f"{OUTCOMES[record.outcome]}; kept: the weights of update {results.best_update}, with the best validation loss",
         *task.result_lines([Metric(task.loss_name, best, task.loss_unit)], record.baselines),
         *divergence_lines(task, rows, record.baselines),
         "",

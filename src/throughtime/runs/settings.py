@@ -1,4 +1,4 @@
-"""The settings of a run, without importing torch: the command line and `config.yaml` fill these classes."""
+"""Settings of a run, filled by the command line and `config.yaml`. No torch is imported here."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -14,101 +14,106 @@ CellName = Literal["lstm", "gru", "rnn"]
 
 @dataclass(frozen=True)
 class DataSettings:
-    """What is predicted of the data, and how they are divided."""
+    """Options of the data: the task, and the held-out share."""
 
-    task: str = option("", "What is predicted, by the name of the task; empty: stream with `online`, text without.")
+    task: str = option("", "Task, which says what is predicted. Default: text, or stream for a run that learns online.")
     validation: float = option(
-        0.1,
-        "Share of the data, at its end, that is held out and never trained on.",
-        above=0,
-        below=1,
-        online=False,
+        0.1, "Share of the data, at the end, that is held out for validation.", above=0, below=1, online=False
     )
 
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """What is trained: recurrent layers and dropout, between the layers that the task puts below and above."""
+    """Options of the model: the recurrent layers and dropout. The task adds the modules below and above them."""
 
-    cell: CellName = option("lstm", "The recurrent cell.")
-    nonlinearity: Literal["tanh", "relu", "identity"] = option("tanh", "The nonlinearity of `cell` rnn.")
+    cell: CellName = option("lstm", "Recurrent cell.")
+    nonlinearity: Literal["tanh", "relu", "identity"] = option("tanh", "Nonlinearity of `cell` rnn.")
     hidden_size: int = option(128, "Hidden units per layer.", least=1)
-    num_layers: int = option(2, "Recurrent layers, one above the other.", least=1)
-    dropout: float = option(0.0, "Share of the activations dropped above each layer while training.", least=0, below=1)
+    num_layers: int = option(2, "Number of recurrent layers.", least=1)
+    dropout: float = option(0.0, "Dropout probability after each recurrent layer, in training.", least=0, below=1)
 
 
 @dataclass(frozen=True)
 class OptimizationSettings:
-    """How it is trained."""
+    """Options of the training: updates, gradient method, learning rate, limits."""
 
     batch_size: int = option(
-        0, "Streams of text read side by side; 0: 50, or fewer where the text is short.", least=0, online=False
+        0,
+        "Batch size: streams of the data that are read in parallel; 0: 50, or fewer for a short text.",
+        least=0,
+        online=False,
     )
     update_every: int = option(
         50,
-        "Steps of the sequence between two updates of the weights, whose losses make the update. The state goes on; "
-        "the gradient goes back to the last update, or by `horizon`.",
+        "Sequence length of an update, in time steps. The gradient reaches back to the last update, or by `horizon`; "
+        "the hidden state is carried on.",
         least=1,
     )
     gradient: str = option(
         "bptt",
-        f"How the gradient is obtained: {', '.join(METHODS)}. truncated: each loss reaches back `horizon` steps; "
-        "checkpointed: as bptt, in less memory, see `segments` and `memory`; scan: as bptt, steps in parallel. The "
-        "others carry the weights' influence forwards, for `online` and small models: rtrl is exact, snap, uoro, "
-        "rflo and eprop are approximations.",
+        f"Gradient method: {', '.join(METHODS)}. truncated: each loss reaches back `horizon` steps; checkpointed: "
+        "bptt in less memory, see `segments` and `memory`; scan: bptt with the steps in parallel. The others run "
+        "forward in time, for `online` and small models: rtrl is exact; snap, uoro, rflo and eprop are approximations.",
     )
     horizon: int = option(
         0,
-        "Steps that each loss reaches back, whatever `update_every` is, for `gradient` truncated. The horizon - 1 "
-        "steps before a chunk are run again with it, under today's weights, without a loss of their own.",
+        "For `gradient` truncated: time steps that each loss reaches back, independent of `update_every`. The "
+        "horizon - 1 steps before a chunk are computed again with the current weights, without a loss.",
         least=0,
     )
-    order: int = option(1, "Connections that a weight's influence is followed over, for `gradient` snap.", least=1)
-    leak: float = option(0.0, "Share of its state that a unit keeps from step to step, for `gradient` rflo.")
+    order: int = option(
+        1, "For `gradient` snap: number of connections over which a weight's influence is followed.", least=1
+    )
+    leak: float = option(0.0, "For `gradient` rflo: share of the state that a unit keeps per time step.")
     segments: int = option(
         0,
-        "Segments that a chunk is divided into, of which one at a time is kept, for `gradient` checkpointed.",
+        "For `gradient` checkpointed: number of segments of a chunk; one segment at a time is kept in memory.",
         least=0,
     )
-    memory: str = option("", "In place of `segments`: what the backward pass of a layer may keep, such as 256MB.")
+    memory: str = option(
+        "", "For `gradient` checkpointed, in place of `segments`: memory for a layer's backward pass, such as 256MB."
+    )
     burn_in: int = option(
         0,
-        "Steps at the beginning of each pass that only warm up the state, in every stream: no loss is taken there and "
-        "no gradient goes there.",
+        "Time steps at the start of each pass that only warm up the hidden state, without loss or gradient.",
         least=0,
         online=False,
     )
     chunk_jitter: bool = option(
         False,
-        "Draw the length of each chunk around `update_every`, anew in each pass (Merity et al. 2017): with the same "
-        "number of updates, and the learning rate in proportion to the length.",
+        "Draw the length of each chunk at random around `update_every`, with the learning rate in proportion (Merity "
+        "et al. 2017).",
         online=False,
     )
     online: bool = option(
         False,
-        "Learn from a stream of bytes while it comes: FILE, or - for standard input. There are no epochs and no "
-        "held-out text; the memory does not grow.",
+        "Learn from a stream of bytes as the bytes arrive: FILE, or - for standard input. No epochs, no held-out data, "
+        "constant memory.",
     )
-    epochs: int = option(6, "Passes through the training text.", least=1, online=False, resumable=True)
-    learning_rate: float = option(0.005, "Adam's learning rate after the warm-up.", above=0)
+    epochs: int = option(6, "Passes over the training data.", least=1, online=False, resumable=True)
+    learning_rate: float = option(0.005, "Learning rate of Adam after the warm-up.", above=0)
     schedule: Literal["cosine", "constant", "plateau"] = option(
         "cosine",
-        "cosine: falls to a hundredth at the end; plateau: halves after a validation without improvement.",
+        "Learning-rate schedule. cosine: falls to 1/100 at the end; plateau: halves after each validation without "
+        "improvement.",
         online=False,
     )
     warm_up: int = option(50, "Updates in which the learning rate rises to its full value.", least=0, online=False)
-    clip_norm: float = option(
-        1.0, "Largest norm of the whole gradient; a longer one is rescaled. 0: no limit.", least=0
-    )
+    clip_norm: float = option(1.0, "Clip the gradient to at most this norm; 0: no clipping.", least=0)
     clip_step: float = option(
-        0.0, "Largest norm of the gradient that reaches one hidden state, per sequence and step; 0: no limit.", least=0
+        0.0,
+        "Clip the gradient that reaches each hidden state, per sequence and time step, to at most this norm; 0: no "
+        "clipping.",
+        least=0,
     )
     save: Literal["gates", "states"] = option(
         "gates",
-        "What is kept for the backward pass of `gradient` bptt. states: a third of it (LSTM) or a fifth (GRU), "
-        "up to a quarter more time.",
+        "For `gradient` bptt: values kept for the backward pass. states: a third of the memory of gates (LSTM) or a "
+        "fifth (GRU), for up to a quarter more time.",
     )
-    validate_every: int = option(0, "Updates between two validations; 0: one after each pass.", least=0, online=False)
+    validate_every: int = option(
+        0, "Updates between two validations; 0: validate after each epoch.", least=0, online=False
+    )
     patience: int = option(
         0,
         "Stop after this many validations in a row without improvement; 0: never.",
@@ -118,49 +123,44 @@ class OptimizationSettings:
     )
     nonfinite: Literal["raise", "skip", "rescale", "restore"] = option(
         "raise",
-        "What to do where a gradient is NaN or infinite. raise: stop and say where; skip: pass over the update; "
-        "rescale: set such entries to 0 and the rest to at most the norm before; restore: go back to a copy of the "
-        "weights that is at most 100 updates old.",
+        "Policy for a NaN or infinite gradient. raise: stop and locate the first; skip: skip the update; rescale: set "
+        "such entries to 0 and limit the rest to the norm before; restore: return to weights of at most 100 updates "
+        "ago.",
         online=False,
         resumable=True,
     )
     diagnose_every: int = option(
         0,
-        "Updates between two diagnoses of the gradient's flow; 0: one before the first update and one after the last.",
+        "Updates between two diagnoses of the gradient's flow; 0: before the first update and after the last only.",
         least=0,
         online=False,
         resumable=True,
     )
     tensorboard: bool = option(
-        False,
-        "Also write scalars to RUN/tensorboard, for TensorBoard, if it is installed.",
-        online=False,
-        resumable=True,
+        False, "Also log to RUN/tensorboard, if TensorBoard is installed.", online=False, resumable=True
     )
     max_minutes: float = option(
-        0.0, "Stop after this many minutes, with a last validation; 0: never.", least=0, resumable=True
+        0.0, "Time limit in minutes, with a last validation at the end; 0: none.", least=0, resumable=True
     )
-    seed: int = option(0, "Seed of the weights, of the dropout and of `chunk_jitter`.", least=0, below=2**63)
+    seed: int = option(0, "Random seed of weights, dropout and `chunk_jitter`.", least=0, below=2**63)
     threads: int = option(
         0,
-        "Threads on the CPU; 0: torch's choice. Beside other work on the machine 1 is often the fastest.",
+        "CPU threads; 0: torch's default. On a busy machine 1 is often the fastest.",
         least=0,
         below=1024,
         resumable=True,
     )
-    accelerator: Literal["auto", "cpu", "gpu"] = option(
-        "auto", "Where the model is trained.", online=False, resumable=True
-    )
+    accelerator: Literal["auto", "cpu", "gpu"] = option("auto", "Device to train on.", online=False, resumable=True)
 
 
 @dataclass(frozen=True)
 class TaskSettings:
-    """What only one task can be told; a task derives its settings from this class."""
+    """Options of a single task; a task derives its settings from this class."""
 
 
 @dataclass(frozen=True)
 class RunSettings:
-    """Everything that decides what a run computes.
+    """Settings that decide the result of a run.
 
     Args:
         file: the data.
@@ -198,7 +198,7 @@ class RunSettings:
         yield from (self.data, self.model, self.optimization, self.task)
 
     def _check_online(self) -> None:
-        """Refuse what has no meaning on a stream."""
+        """Refuse options that have no meaning on a stream."""
         for group in self.groups():
             for entry, _, told in options(type(group)):
                 value = getattr(group, entry.name)
@@ -208,7 +208,7 @@ class RunSettings:
                     )
 
     def flat(self) -> dict[str, Any]:
-        """Return all settings by option name, as `config.yaml` keeps them."""
+        """Return all settings by option name, as in `config.yaml`."""
         return {"file": self.file, **{name: value for group in self.groups() for name, value in asdict(group).items()}}
 
     def lasting(self) -> dict[str, Any]:

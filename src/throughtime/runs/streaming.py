@@ -1,4 +1,4 @@
-"""Training along a stream, in memory that does not grow."""
+"""Train along a stream, in memory that does not grow."""
 
 import io
 import math
@@ -42,7 +42,7 @@ SAVE_EVERY, SAY_EVERY = 20.0, 5.0
 
 @dataclass
 class Tally:
-    """Sums since the last line, or since the beginning: events, losses of model and guesses, updates, seconds."""
+    """Sums over events: losses of the model and of naive guesses, updates, seconds."""
 
     events: int = 0
     loss: float = 0.0
@@ -66,13 +66,13 @@ class Tally:
         self.guesses = [total + guess for total, guess in zip(before, guesses, strict=True)]
 
     def mean(self) -> tuple[float, list[float]]:
-        """Return the mean loss of the model per event, and those of the guesses."""
+        """Return the mean loss of the model and the mean losses of the guesses."""
         events = max(1, self.events)
         return self.loss / events, [total / events for total in self.guesses]
 
 
 class Streaming(Driver):
-    """Training along a stream, with an online learner.
+    """Training loop along a stream, with an online learner.
 
     Args:
         kind: what is predicted.
@@ -89,11 +89,11 @@ class Streaming(Driver):
 
     @property
     def task(self) -> StreamTask:
-        """What is predicted, with where it stands in the stream."""
+        """Task of the run, with its position in the stream."""
         return self._task
 
     def read(self, state: Mapping[str, Any] | None) -> None:
-        """Open the stream where the run stands."""
+        """Open the stream at the position of the run."""
         if state is not None:
             self.task.load_stream_state(dict(state))
         self._pieces = self._task.open(self._source, self._follow)
@@ -103,9 +103,9 @@ class Streaming(Driver):
         self._learner(model).prepare(self.task.example())
 
     def data_record(self) -> tuple[DataRecord, Baselines | dict[str, float]]:
-        """Return what is known before anything has come: every guess is as bad as the worst."""
+        """Return the record's entry before any event, with the worst guess as baseline."""
         worst = self.task.worst_guess
-        return DataRecord(self.settings.file, "", 0, self.task.unit), baselines_of(
+        return DataRecord(self.settings.file, "", 0, self.task.units), baselines_of(
             dict.fromkeys(self.task.guesses, worst)
         )
 
@@ -117,7 +117,7 @@ class Streaming(Driver):
         return state.get("settings", {})
 
     def train(self, run: Run, checkpoint: Path | None, say: Say) -> Record:
-        """Learn until the stream ends, the user stops it, or the time is over."""
+        """Learn until the stream ends, Ctrl-C, or the time limit."""
         online = _Online(run, self.task, self._learner(run.model), say)
         if checkpoint is not None:
             online.take_up(torch.load(checkpoint, weights_only=True))
@@ -155,7 +155,10 @@ class _Online:
         return self._run.settings.optimization
 
     def run(self, pieces: Iterator[Iterable[Any]], interruption: Interruption) -> Outcome:
-        """Learn, with a line every few seconds and a checkpoint now and then; return why it ended."""
+        """Learn the events of the stream; return the reason why learning ended.
+
+        A line is printed every few seconds, and a checkpoint written now and then.
+        """
         limit = self._told.max_minutes * 60 or math.inf
         said = saved = time.monotonic()
 
@@ -181,7 +184,7 @@ class _Online:
         return Outcome.FINISHED
 
     def _read(self, raw: Any) -> None:
-        """Predict what comes next from what came before, learn it, and count it."""
+        """Predict the next event, learn from the error, and count it."""
         event = self._task.take(raw)
         if event is not None:
             self._learn(event)
@@ -197,7 +200,7 @@ class _Online:
                 tally.add(float(step.loss), event.guesses)
 
     def _report(self, seconds: float) -> None:
-        """Write a line for the user and one for metrics.csv, of the events since the last."""
+        """Print a line, and add a row to metrics.csv, on the latest events."""
         self._whole.seconds += seconds
         recent = self._recent
         if not recent.events:
@@ -235,7 +238,7 @@ class _Online:
             tokens_per_second=self._whole.events / max(self._whole.seconds, 1e-9),
             seconds=self._whole.seconds,
         )
-        data = replace(self.record.data.of_targets(self._task.taken, 0), bytes=self._task.taken)
+        data = replace(self.record.data.of_targets(self._task.taken, 0), bytes=self._task.bytes_taken)
         self.record = replace(self.record, data=data).after(outcome, results)
         content = io.BytesIO()
         torch.save(self._state(), content)
@@ -254,7 +257,7 @@ class _Online:
         }
 
     def take_up(self, state: dict[str, Any]) -> None:
-        """Continue from a checkpoint, whose part of the task `Streaming.read` has loaded."""
+        """Continue from a checkpoint. `Streaming.read` has loaded the task's part."""
         self._learner.load_state_dict(state["learner"])
         self._whole = Tally(**self._task.tally_state(state["whole"]))
         with suppress(RunFolderError):  # a run that was stopped before its first line has no metrics

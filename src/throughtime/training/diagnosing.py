@@ -1,4 +1,4 @@
-"""A diagnosis of a model in the middle of its training."""
+"""Diagnose a model in the middle of its training."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +18,9 @@ def diagnose(
     wanted_lag: int,
     say: Callable[[str], None] | None = None,
 ) -> Flow:
-    """Follow the gradient of a loss through a model, without dropout; the model's training goes on unchanged.
+    """Measure how a loss's gradient flows through a model, without dropout.
+
+    The model's training goes on undisturbed.
 
     Args:
         model: see `gradient_flow`.

@@ -24,7 +24,7 @@ from throughtime.training.step_norms import mean_squares, untapped
 
 
 class GradientMonitor(Callback):
-    """Callback that logs the gradient through time and acts where it is not finite.
+    """Callback that logs the gradient through time and handles non-finite gradients.
 
     For any module that contains throughtime's layers, under Lightning's automatic optimisation with one optimiser.
     Each time the trainer logs (its `log_every_n_steps`), every logger gets, for each layer and direction:
@@ -94,11 +94,11 @@ class GradientMonitor(Callback):
         _check(trainer, pl_module)
         self._updates = trainer.global_step
         self._tapping = tap(pl_module)
-        layers = [one for one in pl_module.modules() if isinstance(one, RecurrentLayer)]
-        self._clips = any(one.gradient.clip_step is not None for one in layers)
+        layers = [layer for layer in pl_module.modules() if isinstance(layer, RecurrentLayer)]
+        self._clips = any(layer.gradient.clip_step is not None for layer in layers)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Open the tap; what is run from now on is recorded by its backward pass."""
+        """Open the tap, which records the backward pass of the batch."""
         self._taps.append(self._open.enter_context(self._tapping))
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
@@ -106,7 +106,7 @@ class GradientMonitor(Callback):
         self._open.close()
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
-        """Read the gradient, and act where it is not finite."""
+        """Clip and log the gradient, and apply the policy for non-finite gradients."""
         checked = self._rescue.check(pl_module, optimizer, _Earliest(self._taps))
         if checked.sentence is not None:
             self.sentences.append(f"Update {trainer.global_step + 1}: {checked.sentence}")
@@ -124,7 +124,7 @@ class GradientMonitor(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Make a diagnosis where one is due."""
+        """Diagnose the model every `diagnose_every` updates."""
         self._open.close()  # where the step returned no loss
         if trainer.global_step == self._updates:  # gradients are still being accumulated
             return
@@ -140,17 +140,17 @@ class GradientMonitor(Callback):
         self._taps = []
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Close the tap, and let go of the module and of what was recorded."""
+        """Close the tap, and free the module and its records."""
         self._open.close()
         self._tapping = nullcontext(Tap())
         self._taps = []
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a continuation needs to act alike."""
+        """Return the state that a resumed training needs."""
         return {"rescue": self._rescue.state_dict(), "sentences": self.sentences}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take back what `state_dict` returned."""
+        """Restore the state that `state_dict` returned."""
         self._rescue.load_state_dict(state_dict["rescue"])
         self.sentences = state_dict["sentences"]
 
@@ -163,46 +163,48 @@ class GradientMonitor(Callback):
         scalars = {"gradient/norm": total_norm, "gradient/rescues": float(self._rescue.rescues)}
         for name, layers in self._window.items():
             steps = len(layers[-1].norms[layers[-1].names[0]])
-            alike = [one for one in layers if len(one.norms[one.names[0]]) == steps]  # chunks may differ in length
+            alike = [
+                layer for layer in layers if len(layer.norms[layer.names[0]]) == steps
+            ]  # chunks may differ in length
             norms = mean_squares(*alike).sqrt().tolist()
             self.by_step[name] = norms
             scalars |= {f"gradient/{name}/first": norms[0], f"gradient/{name}/last": norms[-1]}
             if len(norms) > 1 and norms[-1] > 0:
                 scalars[f"gradient/{name}/decay"] = (norms[0] / norms[-1]) ** (1 / (len(norms) - 1))
-            held = [one.clipped.float() for one in alike if self._clips and one.clipped is not None]
+            held = [layer.clipped.float() for layer in alike if self._clips and layer.clipped is not None]
             scalars[f"gradient/{name}/clipped_steps"] = float(torch.cat(held, dim=1).mean()) if held else 0.0
         self._window = {}
         _send(trainer, scalars)
 
 
 class _Earliest:
-    """The taps of all batches of one update; the first place of the first of them that has any."""
+    """Taps of all batches of an update, earliest first."""
 
     def __init__(self, taps: list[Tap]) -> None:
         self._taps = taps
 
     def first_nonfinite(self) -> tuple[str, int, int] | None:
-        places = (one.first_nonfinite() for one in self._taps)
+        places = (tap.first_nonfinite() for tap in self._taps)
         return next((place for place in places if place is not None), None)
 
 
 def _check(trainer: Trainer, module: LightningModule) -> None:
-    layers = {name: one for name, one in module.named_modules() if isinstance(one, RecurrentLayer)}
-    without, found = untapped(module), None
+    layers = {name: layer for name, layer in module.named_modules() if isinstance(layer, RecurrentLayer)}
+    without, misfit = untapped(module), None
     if not module.automatic_optimization:
-        found = "manual optimisation, which it cannot step into: use automatic optimisation, or throughtime.tap"
+        misfit = "manual optimisation, which it cannot step into: use automatic optimisation, or throughtime.tap"
     elif len(trainer.optimizers) != 1:
-        found = f"{len(trainer.optimizers)} optimisers: give it a module with one"
+        misfit = f"{len(trainer.optimizers)} optimisers: give it a module with one"
     elif isinstance(trainer.optimizers[0], torch.optim.LBFGS):
-        found = "LBFGS, which evaluates the loss several times an update: use another optimiser"
+        misfit = "LBFGS, which evaluates the loss several times an update: use another optimiser"
     elif getattr(trainer.precision_plugin, "scaler", None) is not None:
-        found = "a gradient scaler, which skips updates by itself: use precision bf16-mixed or 32"
+        misfit = "a gradient scaler, which skips updates by itself: use precision bf16-mixed or 32"
     elif not layers:
-        found = "a module without throughtime's recurrent layers: build it from them, or convert with from_torch"
+        misfit = "a module without throughtime's recurrent layers: build it from them, or convert with from_torch"
     elif without:
-        found = f"{layers[without[0]].gradient} in {without[0]!r}, which never forms ∂L/∂s_t: use throughtime.BPTT"
-    if found:
-        raise UnsupportedError(f"GradientMonitor was given {found}.")
+        misfit = f"{layers[without[0]].gradient} in {without[0]!r}, which never forms ∂L/∂s_t: use throughtime.BPTT"
+    if misfit:
+        raise UnsupportedError(f"GradientMonitor was given {misfit}.")
 
 
 def _send(trainer: Trainer, scalars: dict[str, float]) -> None:
@@ -212,7 +214,7 @@ def _send(trainer: Trainer, scalars: dict[str, float]) -> None:
 
 
 def _horizons(flow: Flow) -> dict[str, float]:
-    found = {"diagnosis/loss": flow.loss}
+    scalars = {"diagnosis/loss": flow.loss}
     for layer in flow.layers:
-        found |= {f"diagnosis/{layer.name}/horizon_{one.level:.2g}": one.lag for one in layer.horizons}
-    return found
+        scalars |= {f"diagnosis/{layer.name}/horizon_{horizon.level:.2g}": horizon.lag for horizon in layer.horizons}
+    return scalars

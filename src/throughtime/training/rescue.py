@@ -16,12 +16,12 @@ from throughtime.wording import plural
 
 POLICIES = ("raise", "stop", "skip", "rescale", "restore")
 MOST_IN_A_ROW = 10
-"""So many gradients that are not finite, one after the other, end a run under any policy."""
+"""Non-finite gradients in a row after which every policy raises."""
 
 
 @dataclass(frozen=True)
 class Checked:
-    """Gradient as it goes to the optimiser.
+    """Gradient as passed to the optimiser, after clipping and checks.
 
     Attributes:
         total_norm: before anything was done; infinite or NaN if it was not finite.
@@ -37,7 +37,7 @@ class Checked:
 
 
 class Rescue:
-    """Check of each gradient, with clipping and a policy for non-finite ones.
+    """Policy for non-finite gradients, with clipping of the finite.
 
     Args:
         policy: "raise" an error; "stop": the update moves nothing, and who asked ends the training; "skip": the update
@@ -67,7 +67,7 @@ class Rescue:
     def check(
         self, model: nn.Module, optimizer: Optimizer, tap: FirstNonFinite | None, clip_norm: float | None = None
     ) -> Checked:
-        """Look at the gradients in `model`, clip them by their norm, act as the policy says.
+        """Clip the gradients of `model`, and apply the policy where they are not finite.
 
         Raises:
             NonFiniteError: see above; weights, optimiser and gradients are then as they came.
@@ -83,7 +83,7 @@ class Rescue:
         return Checked(report.total_norm, report.scale, report.clipped)
 
     def _act(self, model: nn.Module, optimizer: Optimizer, sentence: str, clip_norm: float | None) -> tuple[float, str]:
-        """Do what the policy says; returns the scale, and what was done."""
+        """Apply the policy; return the scale and a description."""
         if self.policy == "raise":
             raise NonFiniteError(f"{sentence}.")
         culprit = first_nonfinite_weights(model)
@@ -116,7 +116,7 @@ class Rescue:
         return clip_gradients(model, norm=limit).scale if limit else 0.0
 
     def _keep(self, model: nn.Module, optimizer: Optimizer) -> None:
-        """Copy weights and optimiser from before this update, if it is time."""
+        """Copy weights and optimiser before the update, every `keep_every` updates."""
         if self._kept is None or self._since >= self.keep_every:
             self._kept = {"model": copied(model.state_dict()), "optimizer": deepcopy(optimizer.state_dict()["state"])}
             self._since = 0
@@ -132,7 +132,7 @@ class Rescue:
         return gone
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a continuation needs to act alike."""
+        """Return the state that a resumed training needs."""
         return {
             "rescues": self.rescues,
             "in_a_row": self._in_a_row,
@@ -142,7 +142,7 @@ class Rescue:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back what `state_dict` returned."""
+        """Restore the state that `state_dict` returned."""
         self.rescues, self._in_a_row = state["rescues"], state["in_a_row"]
         self._norm, self._kept, self._since = state["norm"], state["kept"], state["since"]
 
@@ -156,7 +156,7 @@ def first_nonfinite_weights(model: nn.Module) -> str | None:
 
 
 def drop_gradients(parameters: Iterable[Tensor]) -> None:
-    """Set every gradient to None: an optimiser passes over such parameters and keeps its state of them."""
+    """Set every gradient to None, so that optimisers skip these parameters."""
     for parameter in parameters:
         parameter.grad = None
 

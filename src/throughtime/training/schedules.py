@@ -9,7 +9,7 @@ _LAST_SHARE = 0.01
 def learning_rate_factor(
     update: int, total: int, schedule: Literal["cosine", "constant", "plateau"], warm_up: int, reductions: int
 ) -> float:
-    """Return what the learning rate of one update is multiplied by.
+    """Return the factor of the learning rate at an update.
 
     Args:
         update: the number of the update, from 0.

@@ -1,4 +1,4 @@
-"""Norms by step from a tap, and the models that offer it."""
+"""Norms of the gradient by time step, read from a tap."""
 
 from contextlib import AbstractContextManager, nullcontext
 
@@ -12,18 +12,18 @@ from throughtime.sequences.tap import LayerTap, Tap
 
 
 def untapped(model: nn.Module) -> list[str]:
-    """Return the names of the recurrent layers whose method forms no ∂L/∂s_t."""
+    """Return the names of recurrent layers whose gradient method forms no ∂L/∂s_t."""
     modules = model.named_modules()
-    return [name for name, one in modules if isinstance(one, RecurrentLayer) and not one.gradient.taps]
+    return [name for name, module in modules if isinstance(module, RecurrentLayer) and not module.gradient.taps]
 
 
 def tap_of(model: nn.Module) -> AbstractContextManager[Tap]:
-    """Return the model's tap, or an empty one where a layer's method offers none."""
+    """Return a tap of the model, empty if any layer forms no ∂L/∂s_t."""
     return nullcontext(Tap()) if untapped(model) else tap(model)
 
 
 def mean_squares(*layers: LayerTap) -> Float[Tensor, " time"]:
     """Return the mean over rows of ‖∂L/∂s_t‖², all members of the state together."""
     names = layers[0].names
-    members = [torch.cat([one.norms[name] for one in layers], dim=1).square().mean(dim=1) for name in names]
+    members = [torch.cat([layer.norms[name] for layer in layers], dim=1).square().mean(dim=1) for name in names]
     return members[0] if len(members) == 1 else torch.stack(members).sum(dim=0)

@@ -17,7 +17,7 @@ HALVINGS = 40
 """The most halvings of the step where the differences have not settled, down to 1e-15."""
 
 _ROUNDINGS = 32
-"""The roundings allowed in one evaluation, each of half a unit in the last place."""
+"""Roundings allowed in an evaluation, each of half a unit in the last place."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,16 @@ class Line:
         return self._known[offset]
 
     def central(self, h: float) -> float:
-        """Return the derivative by [8 (f(h) - f(-h)) - (f(2h) - f(-2h))] / 12h, of error O(h⁴)."""
+        """Return the derivative by the fourth-order formula.
+
+        It is [8 (f(h) - f(-h)) - (f(2h) - f(-2h))] / 12h, of error O(h⁴).
+        """
         # Part by part, so that what does not change takes no part in the rounding.
         near, far = self.at(h) - self.at(-h), self.at(2 * h) - self.at(-2 * h)
         return float((8 * near - far).sum()) / (12 * h)
 
     def gap(self, h: float) -> tuple[float, float]:
-        """Return the one-sided derivatives, left and right, by three points each, of error O(h²)."""
+        """Return the left and right derivatives, by three points each, of error O(h²)."""
         left, right = (
             float((4 * (self.at(side) - self.at(0.0)) - (self.at(2 * side) - self.at(0.0))).sum()) / (2 * side)
             for side in (-h, h)
@@ -110,7 +113,10 @@ def _settled(line: Line, automatic: float, value: float, step: float, allowed: f
 
 
 def _at_a_kink(line: Line, automatic: float, step: float, allowed: float) -> bool:
-    """Return whether the one-sided derivatives stay apart as the step shrinks, with `automatic` between them."""
+    """Return whether the function has a kink at this place.
+
+    The one-sided derivatives stay apart as the step shrinks, with `automatic` between them.
+    """
     coarse, fine = line.gap(step), line.gap(step / 8)
     apart, slack = abs(fine[1] - fine[0]), allowed + 10 * line.noise(step / 8)
     # Where the function is smooth they approach each other like h².

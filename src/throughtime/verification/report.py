@@ -1,4 +1,4 @@
-"""Results of a verification: of a place, of a tensor and of the whole, with their sentences."""
+"""Results of a verification, by place, by tensor and in all."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -7,7 +7,7 @@ from throughtime.wording import plural
 
 
 class ComparisonOutcome(Enum):
-    """Outcome of the comparison at one place; the value is a sentence with room for the numbers."""
+    """Outcome of a comparison; the value is a sentence with placeholders."""
 
     AGREES = "automatic differentiation gives {automatic:.10g}, central differences {differences:.10g}"
     DIFFERS = "automatic differentiation gives {automatic:.10g}, central differences {differences:.10g} ± {error:.1g}"
@@ -23,7 +23,7 @@ class ComparisonOutcome(Enum):
 
 @dataclass(frozen=True)
 class Place:
-    """One comparison.
+    """Comparison of the two derivatives at an element, or along a direction.
 
     Attributes:
         tensor: "parameter weight_hh_l0" or "inputs[0]".
@@ -43,7 +43,7 @@ class Place:
 
     @property
     def error(self) -> float:
-        """|automatic - differences|; infinite where the difference is NaN."""
+        """Difference |automatic - differences|; infinite where it is NaN."""
         error = abs(self.automatic - self.differences)
         return error if error == error else float("inf")
 
@@ -62,7 +62,7 @@ class Place:
 
 @dataclass(frozen=True)
 class TensorCheck:
-    """The comparisons of one tensor.
+    """Comparisons of a tensor.
 
     Attributes:
         name: as in `Place.tensor`.
@@ -84,7 +84,7 @@ class TensorCheck:
 
     @property
     def checked(self) -> int:
-        """Number of elements that were compared one by one; elements at a kink are not counted."""
+        """Number of elements compared individually, elements at a kink left out."""
         return sum(place.index is not None and place.finding is not ComparisonOutcome.KINK for place in self.places)
 
     @property
@@ -99,7 +99,9 @@ class TensorCheck:
 
     @property
     def worst(self) -> Place | None:
-        """The place of the largest error, among the failures if there are any; None if nothing was compared.
+        """Place of the largest error; None if nothing was compared.
+
+        Failures come before other places.
 
         An element comes before a direction, which names no element.
         """
@@ -108,7 +110,7 @@ class TensorCheck:
 
     @property
     def largest_error(self) -> float:
-        """The largest |automatic - differences|, places at a kink left out; 0 where nothing was compared."""
+        """Largest |automatic - differences|, without kinks; 0 where nothing was compared."""
         return max((place.error for place in self.places if place.finding is not ComparisonOutcome.KINK), default=0.0)
 
     @property
@@ -153,13 +155,13 @@ class GradientCheck:
 
     @property
     def worst(self) -> Place | None:
-        """The place to look at first: the largest error, among the failures if there are any."""
-        found = [tensor.worst for tensor in self.tensors if tensor.worst is not None]
-        return max(found, key=lambda place: (place.failed, place.index is not None, place.error), default=None)
+        """Place of the largest error in all tensors; failures come first."""
+        places = [tensor.worst for tensor in self.tensors if tensor.worst is not None]
+        return max(places, key=lambda place: (place.failed, place.index is not None, place.error), default=None)
 
     @property
     def sentence(self) -> str:
-        """The result in one sentence, which names the worst place."""
+        """Result in a sentence, which names the worst place."""
         checked = sum(tensor.checked for tensor in self.tensors)
         of = sum(tensor.elements for tensor in self.tensors)
         count = f"{checked:,} of {of:,} elements of {plural(len(self.tensors), 'tensor')} compared"
@@ -169,12 +171,19 @@ class GradientCheck:
 
     def __str__(self) -> str:
         rows = [("tensor", "shape", "compared", "largest derivative", "largest error", "")]
-        for one in self.tensors:
-            shape = " × ".join(map(str, one.shape)) or "a number"
-            more = " and a direction" if any(place.index is None for place in one.places) else ""
-            compared = f"{one.checked} of {one.elements}{more}"
+        for tensor in self.tensors:
+            shape = " × ".join(map(str, tensor.shape)) or "a number"
+            more = " and a direction" if any(place.index is None for place in tensor.places) else ""
+            compared = f"{tensor.checked} of {tensor.elements}{more}"
             rows.append(
-                (one.name, shape, compared, f"{one.largest_derivative:.2e}", f"{one.largest_error:.1e}", one.words)
+                (
+                    tensor.name,
+                    shape,
+                    compared,
+                    f"{tensor.largest_derivative:.2e}",
+                    f"{tensor.largest_error:.1e}",
+                    tensor.words,
+                )
             )
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]

@@ -14,7 +14,10 @@ from throughtime.errors import ArgumentError, NonFiniteError, UnsupportedError
 from throughtime.nests import leaves_of, map_named_tensors, map_tensors
 
 _SAME = 1e-12
-"""The relative difference that two evaluations at the same place may show: some devices sum in another order."""
+"""Relative difference allowed between two evaluations at the same place.
+
+Some devices add in another order each time.
+"""
 
 
 class Subject:
@@ -113,28 +116,30 @@ class Subject:
     def _weighted(self, outputs: list[tuple[str, Tensor]]) -> Tensor:
         if self._weights is None:
             self._weights = self._first_weights(outputs)
-        if [(path, one.shape) for path, one in outputs] != [(path, weight.shape) for path, weight in self._weights]:
+        if [(path, tensor.shape) for path, tensor in outputs] != [
+            (path, weight.shape) for path, weight in self._weights
+        ]:
             raise UnsupportedError(f"The output changes its form from one evaluation to the next: {_forms(outputs)}.")
-        parts = [(one * weight).flatten() for (_, one), (_, weight) in zip(outputs, self._weights, strict=True)]
+        parts = [(tensor * weight).flatten() for (_, tensor), (_, weight) in zip(outputs, self._weights, strict=True)]
         return torch.cat([part.to(parts[0].device) for part in parts])
 
     def _first_weights(self, outputs: list[tuple[str, Tensor]]) -> list[tuple[str, Tensor]]:
-        for path, one in outputs:
-            if one.dtype != torch.float64:
+        for path, tensor in outputs:
+            if tensor.dtype != torch.float64:
                 raise UnsupportedError(
-                    f"{path} is {one.dtype} though all that went in is float64: what is rounded to it inside shows in "
-                    "differences as noise; compute in the dtype of the inputs."
+                    f"{path} is {tensor.dtype} although the inputs are float64: rounding to {tensor.dtype} inside the "
+                    "function appears as noise in the differences; compute in the dtype of the inputs."
                 )
-            if not one.isfinite().all():
-                where = (~one.isfinite()).nonzero()[0].tolist()
+            if not tensor.isfinite().all():
+                where = (~tensor.isfinite()).nonzero()[0].tolist()
                 raise NonFiniteError(
-                    f"{path} holds {one[tuple(where)].item()} at {where}, where no derivative can be compared: give "
+                    f"{path} holds {tensor[tuple(where)].item()} at {where}, where no derivative can be compared: give "
                     "inputs at which the function is finite."
                 )
-        if sum(one.numel() for _, one in outputs) == 1:
-            return [(path, torch.ones_like(one, requires_grad=False)) for path, one in outputs]
+        if sum(tensor.numel() for _, tensor in outputs) == 1:
+            return [(path, torch.ones_like(tensor, requires_grad=False)) for path, tensor in outputs]
         generator = torch.Generator().manual_seed(self._seed)
-        return [(path, _weights_like(one, generator)) for path, one in outputs]
+        return [(path, _weights_like(tensor, generator)) for path, tensor in outputs]
 
     def check_same(self, first: Tensor, second: Tensor) -> None:
         """Raise `UnsupportedError` if two evaluations at the same place differ."""
@@ -149,7 +154,7 @@ class Subject:
         )
 
     def moved_parts(self, name: str, direction: Tensor, offset: float) -> Tensor:
-        """Return `parts` without a graph, with one tensor moved by offset · direction."""
+        """Evaluate `parts` without a graph, with a tensor moved by offset · direction."""
         tensor, base = self.tensors[name], self.base[name]
         with torch.no_grad():
             tensor.copy_(base + offset * direction)
@@ -208,24 +213,24 @@ def _check(name: str, tensor: Tensor) -> None:
 
 
 def _floating(output: Any) -> list[tuple[str, Tensor]]:
-    found: list[tuple[str, Tensor]] = []
+    tensors: list[tuple[str, Tensor]] = []
     for path, leaf in leaves_of(output, "output"):
         if isinstance(leaf, Tensor) and leaf.is_complex():
-            found.append((path, torch.view_as_real(leaf)))
+            tensors.append((path, torch.view_as_real(leaf)))
         elif isinstance(leaf, Tensor) and leaf.is_floating_point() and leaf.numel():
-            found.append((path, leaf))
-    if not found:
+            tensors.append((path, leaf))
+    if not tensors:
         raise ArgumentError(
             "model",
             "returned no floating tensor with an element",
             "there is nothing to differentiate",
             "return one, or give a `loss` that does",
         )
-    return found
+    return tensors
 
 
 def _forms(outputs: list[tuple[str, Tensor]]) -> str:
-    return ", ".join(f"{path} is {list(one.shape)}" for path, one in outputs)
+    return ", ".join(f"{path} is {list(tensor.shape)}" for path, tensor in outputs)
 
 
 def _weights_like(output: Tensor, generator: torch.Generator) -> Tensor:

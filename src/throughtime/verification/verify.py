@@ -93,7 +93,7 @@ def _check_options(step: float | None, tolerance: float, samples: int | None) ->
 
 
 class _Verification:
-    """All comparisons of a subject at its place."""
+    """Comparisons of all tensors of a subject."""
 
     def __init__(self, subject: Subject, step: float | None, tolerance: float, samples: int | None, seed: int) -> None:
         self._subject, self._tolerance, self._samples = subject, tolerance, samples
@@ -114,11 +114,11 @@ class _Verification:
             )
         tensors = self._subject.tensors
         self.unnamed = len(_leaves(parts) - {id(tensor) for tensor in tensors.values()})
-        found = torch.autograd.grad(parts.sum(), list(tensors.values()), allow_unused=True)
+        gradients = torch.autograd.grad(parts.sum(), list(tensors.values()), allow_unused=True)
         # Where no path leads to a tensor its derivative is 0, which the differences will confirm or not.
         return {
             name: torch.zeros_like(tensor) if gradient is None else gradient.detach().to_dense()
-            for (name, tensor), gradient in zip(tensors.items(), found, strict=True)
+            for (name, tensor), gradient in zip(tensors.items(), gradients, strict=True)
         }
 
     def tensors(self) -> tuple[TensorCheck, ...]:
@@ -139,14 +139,14 @@ class _Verification:
         return (*places, through)
 
     def _search(self, name: str, signs: Tensor) -> list[Place]:
-        """Search by halving for the element that makes a direction fail; empty where no half fails."""
+        """Search by halving for the element that makes a direction fail. The list is empty where no half fails."""
         indices = torch.arange(len(signs))
         while len(indices) > 1:
             halves = [(half, self._along(name, _only(signs, half))) for half in indices.tensor_split(2)]
             failing = [(half, place) for half, place in halves if place.failed]
             if not failing:
                 return []
-            indices = max(failing, key=lambda one: one[1].error)[0]
+            indices = max(failing, key=lambda pair: pair[1].error)[0]
         place = self._element(name, int(indices[0]))
         return [place] if place.failed else []
 
@@ -154,7 +154,7 @@ class _Verification:
         direction = torch.zeros(self._subject.tensors[name].numel(), dtype=torch.float64)
         direction[index] = 1
         shape = tuple(self._subject.tensors[name].shape)
-        place = [int(one) for one in torch.unravel_index(torch.tensor(index), shape)] if shape else []
+        place = [int(entry) for entry in torch.unravel_index(torch.tensor(index), shape)] if shape else []
         return self._compare(name, direction, tuple(place))
 
     def _along(self, name: str, signs: Tensor) -> Place:
@@ -167,19 +167,19 @@ class _Verification:
         size = max(1.0, abs(_inner(base, direction))) if self._relative else 1.0
         step = self._step * 2.0 ** math.floor(math.log2(size))
         line = Line(lambda offset: self._subject.moved_parts(name, direction, offset))
-        found = judge(line, automatic, step, self._halvings, self._tolerance)
-        return Place(name, index, automatic, found.differences, found.uncertainty, found.finding)
+        judgement = judge(line, automatic, step, self._halvings, self._tolerance)
+        return Place(name, index, automatic, judgement.differences, judgement.uncertainty, judgement.finding)
 
 
 def _inner(values: Tensor, direction: Tensor) -> float:
-    """Return the inner product over the elements where the direction is not 0; others may be infinite."""
-    there = direction != 0
-    return float((values[there] * direction[there]).sum())
+    """Return the inner product over the elements where the direction is not 0. Other elements may be infinite."""
+    nonzero = direction != 0
+    return float((values[nonzero] * direction[nonzero]).sum())
 
 
 def _leaves(output: Tensor) -> set[int]:
     """Return the ids of the leaf tensors of a graph."""
-    found: set[int] = set()
+    leaves: set[int] = set()
     seen, waiting = set(), [output.grad_fn]
     while waiting:
         node = waiting.pop()
@@ -188,9 +188,9 @@ def _leaves(output: Tensor) -> set[int]:
         seen.add(node)
         leaf = getattr(node, "variable", None)
         if leaf is not None:
-            found.add(id(leaf))
+            leaves.add(id(leaf))
         waiting += [following for following, _ in node.next_functions]
-    return found
+    return leaves
 
 
 def _only(signs: Tensor, indices: Tensor) -> Tensor:

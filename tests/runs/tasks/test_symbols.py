@@ -24,7 +24,8 @@ def test_the_sentence_says_how_far_from_the_nearer_entropy():
     )
     assert _said(4.5, "bytes") == (
         "Result  4.500 nats (6.492 bits) per byte, 0.500 nats above the uniform entropy:\n"
-        "        giving every byte the same chance does no worse: the training diverged, or has hardly begun."
+        "        a guess that gives every byte the same chance does no worse: the model has learned nothing about such "
+        "text, or its training diverged."
     )
     assert "0.500 nats above the bigram entropy" in _said(2.5, "bytes")
     assert "no guess from the last byte alone" in _said(1.5, "bytes")

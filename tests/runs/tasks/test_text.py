@@ -89,7 +89,7 @@ def test_a_text_is_read_with_the_vocabulary_of_the_run(small_run, text_file, tmp
     ):
         task.read(str(other))
     data = task.read(str(other), skip_unknown=True)
-    assert data.lines[0] == f"Text    {other}: 13 characters, 1 unknown one left out"
+    assert data.lines[0] == f"Text    {other}: 13 characters, 1 unknown character left out"
 
 
 def test_a_row_is_a_symbol_with_its_cost(small_run):

@@ -1,4 +1,7 @@
-"""What runs can predict, one task a file; each is chosen by its settings. No torch here, as the command reads it."""
+"""Tasks that a run can learn, one file each.
+
+A run's settings choose the task. No torch is imported here, as the command line reads this module.
+"""
 
 from throughtime.runs.tasks.stream import Stream as Stream
 from throughtime.runs.tasks.text import Text as Text

@@ -1,10 +1,16 @@
-"""Contract of a task: what a run predicts from its data, and by what loss.
+"""Contract of a task: data, readout, loss, metrics and words of a run.
+
+A run knows series, time steps, chunks and losses. Only its task knows what the inputs and targets mean, how they are
+read from a file, what is read out of the hidden states, and what a good loss is. `FileTask` trains in passes over a
+file; `StreamTask` learns from events as they come. docs/extending.md has a recipe.
+
+A `FileTask` implements seven methods: `fit`, `from_record`, `read` and `prepare` for the data, `input_size`, `readout`
+and `loss` for the model. `recorded` belongs to them wherever `from_record` needs more than a class. Everything else has
+a default. The engine calls them in this order: `prepare` (data and task), `input_size`, `entry` and `readout` (model),
+`recorded` (record.json), `loss` and `count` (every chunk). `evaluate`, `sample`, `diagnose` and `report` call
+`from_record` first, then `read`, `metrics` and `rows`, `samples`, or `figures`.
 
 No torch is imported at the top, as the command line reads this module.
-
-A run knows series, steps, chunks and losses. What the inputs and targets mean, how they are read from a file, what is
-read out of the hidden states, and what a good loss is, only its task knows. `FileTask` trains in passes over a file;
-`StreamTask` learns from events as they come. docs/extending.md has a recipe.
 """
 
 from __future__ import annotations
@@ -32,7 +38,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Metric:
-    """Measure of how good predictions are.
+    """Measure of the quality of predictions, such as an accuracy.
 
     Attributes:
         name: such as "RMSE".
@@ -47,16 +53,18 @@ class Metric:
 
 @dataclass(frozen=True)
 class Data:
-    """Data in the form that a model of the task predicts.
+    """Data that a model predicts, for validation, evaluation or diagnosis.
 
     Attributes:
         name: the file, as the caller named it.
-        sha256: the SHA-256 of all its bytes.
-        bytes: its size.
+        sha256: the SHA-256 of all bytes of the file, in hexadecimal; a resumed run must match it.
+        bytes: the size of the file in bytes.
         streams: the series laid end to end, in which every target counts exactly once.
-        windows: (steps, rows) → windows spread evenly over the data, each of which begins with a zero state.
-        baselines: the losses of naive predictions on these targets, by name, the worst first.
-        lines: what was read, and what naive predictions cost, for the user.
+        windows: function (steps, rows) → chunk of rows, spread evenly over the data, for the diagnosis. Each row
+            begins with a zero state. Short data may give fewer steps.
+        baselines: the losses of naive predictions on these targets, by name, the worst first, in the unit of
+            `Task.loss`. Metrics beside the loss have no baselines here.
+        lines: lines for the user of `evaluate`: what was read, and the losses of naive predictions.
     """
 
     name: str
@@ -70,14 +78,14 @@ class Data:
 
 @dataclass(frozen=True)
 class Material:
-    """Data that a run in passes trains on.
+    """Data that a run in passes trains on, with the task fitted to these data.
 
     Attributes:
-        task: with all that it learned from the data (a vocabulary, scales, columns) before any training.
-        settings: those of the run, with what was chosen for these data, such as `batch_size`.
-        training: the series to train on.
-        held_out: those that are never trained on.
-        targets: how many targets there are in both parts.
+        task: the task, with its vocabulary, scales or columns of the training part.
+        settings: the settings of the run, with the choices made for these data, such as `batch_size`.
+        training: the series to train on; the columns are the batch.
+        held_out: the series for validation, never trained on.
+        targets: number of targets of the training part and of the held-out part, in `Task.units`.
     """
 
     task: FileTask
@@ -88,17 +96,17 @@ class Material:
 
 
 class Task(ABC):
-    """Prediction task: data, readout, loss, metrics, and the words for them.
+    """Prediction task: data, readout, loss and metrics.
 
-    An instance holds what predicting needs beside the weights. It is built from data (`FileTask.prepare`, `fit`) or
-    from the record of a run (`from_record`), and must then predict the same.
+    An instance holds everything that predicting needs beside the weights. It is built from data (`FileTask.prepare`,
+    `fit`) or from the record of a run (`from_record`); both must predict the same.
 
     Attributes:
-        name: what a record calls the task.
-        settings: the class of its settings; every option told there is an option of the command.
-        loss_name: what the loss is called.
-        loss_unit: its unit, such as "nats"; empty for none.
-        online: whether it learns from a stream.
+        name: the name of the task in records and settings, such as "classify".
+        settings: the class of the task's settings; each `option` in it is an option of the command.
+        loss_name: the name of the loss, such as "cross-entropy" or "MSE".
+        loss_unit: the unit of the loss, such as "nats" or "m²"; empty for none.
+        online: whether the task learns from a stream; `FileTask` and `StreamTask` set it.
     """
 
     name: ClassVar[str]
@@ -109,15 +117,24 @@ class Task(ABC):
 
     @property
     def unit(self) -> str:
-        """What is predicted one at a time, such as "step" or "series"."""
+        """Singular of what is predicted one at a time, such as "step" or "series"."""
         return "step"
 
-    # What a record keeps.
+    @property
+    def units(self) -> str:
+        """Plural of `unit`."""
+        from throughtime.wording import plural_noun
+
+        return plural_noun(self.unit)
+
+    # Data.
 
     @classmethod
     @abstractmethod
     def fit(cls, settings: RunSettings) -> Self:
-        """Return the task for the data that the settings name, without training anything.
+        """Return the task for the data that the settings name, without training.
+
+        `diagnose DATA` calls it for a new model; `prepare` reads the same data for training, and usually calls it.
 
         Raises:
             InputFileError: the data cannot be read, or are not what the task reads.
@@ -127,20 +144,26 @@ class Task(ABC):
     @classmethod
     @abstractmethod
     def from_record(cls, record: Record) -> Self:
-        """Return the task as it was in the run of this record; the reverse of `recorded`."""
+        """Return the task of a run from the run's record; the reverse of `recorded`.
+
+        It may not read the training data, which need not exist any more.
+        """
 
     def recorded(self, record: Record) -> Record:
-        """Return the record with what `from_record` needs, such as `replace(record, facts={…})`; plain JSON only."""
+        """Add to a new run's record all that `from_record` needs.
+
+        Such as `replace(record, facts={"classes": ["a", "b"]})`; `facts` holds plain JSON only.
+        """
         return record
 
     @abstractmethod
     def read(self, file: str, *, skip_unknown: bool = False, validation: float | None = None) -> Data:
-        """Read data for a model that has been trained, with what the task knows.
+        """Read data for a trained model, with the vocabulary or scales of the task.
 
         Args:
             file: the data.
-            skip_unknown: leave out what the model never saw, instead of refusing it.
-            validation: read only this share, the part that the run held out; None: all of it.
+            skip_unknown: leave out symbols or classes that the model never saw, instead of refusing the file.
+            validation: read only the part that a run with this share held out; None: read all.
 
         Raises:
             InputFileError: the data cannot be read, are too short, or hold what the model never saw.
@@ -153,11 +176,12 @@ class Task(ABC):
         """Return the number of features that enter the recurrent layers."""
 
     def entry(self, model: ModelSettings) -> tuple[str, nn.Module]:
-        """Return the module below the recurrent layers, and the name of its weights in the model's state dict.
+        """Return the name and the module of the layer below the recurrent layers.
 
-        It takes inputs [time, batch, …] as the chunks have them to [time, batch, input_size]. The default passes
-        numbers on as they are. Inputs that are numbers and symbols at once are numbers [time, batch, columns], of
-        which this module takes the columns of symbols apart.
+        The name is the prefix of the module's weights in the model's state dict. The module maps the inputs of a chunk
+        [time, batch, …] to [time, batch, input_size]. The default passes numbers on. Inputs of numbers and symbols are
+        numbers [time, batch, columns]; the module embeds the columns of symbols. Static covariates and known future
+        covariates are further columns, repeated at every step.
         """
         from torch import nn
 
@@ -165,16 +189,22 @@ class Task(ABC):
 
     @abstractmethod
     def readout(self, model: ModelSettings) -> nn.Module:
-        """Return the module from hidden states [time, batch, hidden_size] to the outputs [time, batch, …]."""
+        """Return the module from hidden states [time, batch, hidden_size] to outputs [time, batch, …].
+
+        It reads every step, also where a target stands at the last step of a series only: the loss picks by the mask.
+        """
 
     @abstractmethod
     def loss(self, outputs: Tensor, chunk: Chunk) -> Tensor:
-        """Return the mean loss of the targets that count, a scalar with a gradient; 0 where none counts.
+        """Return the mean loss of the targets that count, a scalar.
+
+        Where no target of a chunk counts, it is 0 and still attached to the outputs: `(outputs * 0).sum()`.
 
         Args:
             outputs: [time, batch, …] of the readout.
-            chunk: with targets of the task's own shape. A target per step is [time, batch, …]; one per series stands
-                at its last step, with a mask; those of the next H steps are [time, batch, H].
+            chunk: chunk with targets in the shape of the task. A target per step is [time, batch, …]; a target per
+                series stands at the last step of the series, where the mask is true; the next H steps are
+                [time, batch, H]. The mask is None where all targets of the chunk count.
         """
 
     def objective(self, outputs: Tensor, chunk: Chunk) -> Tensor:
@@ -185,16 +215,22 @@ class Task(ABC):
         return self.loss(outputs, chunk)
 
     def count(self, chunk: Chunk) -> int:
-        """Return how many targets the mean of `loss` is over."""
+        """Return the number of targets that the mean of `loss` is over.
+
+        It weighs a chunk's loss and counts for the speed. Override it where a target is several numbers, such as a
+        frame of 88 keys.
+        """
         return chunk.targets.numel() if chunk.mask is None else int(chunk.mask.sum())
 
-    # What comes of it.
+    # Predictions.
 
     def metrics(self, predicted: Iterable[tuple[Tensor, Chunk]]) -> list[Metric]:
         """Return the metrics of predictions, the mean loss first.
 
+        `evaluate` prints them. Validations, and the record of a run, have the loss alone.
+
         Args:
-            predicted: outputs and their chunks, in order; they are read once and need not fit into memory together.
+            predicted: pairs of outputs and chunk, in order; they can be read once, and need not fit into memory.
         """
         total, count = 0.0, 0
         for outputs, chunk in predicted:
@@ -204,7 +240,9 @@ class Task(ABC):
         return [Metric(self.loss_name, total / count, self.loss_unit)]
 
     def rows(self, outputs: Tensor, chunk: Chunk) -> Iterator[dict[str, Any]]:
-        """Yield a row for each prediction, column → value.
+        """Yield a row for each prediction of a chunk: column → value.
+
+        A chunk does not know its place in the data: steps count from the start of the chunk, batch columns from 0.
 
         Raises:
             UnsupportedError: the task has no rows.
@@ -214,14 +252,16 @@ class Task(ABC):
     def samples(
         self, model: nn.Module, prompt: str, length: int, temperature: float, generator: torch.Generator
     ) -> Iterator[str]:
-        """Yield pieces of a text that shows what the model has learned, the prompt first.
+        """Yield a sample from the model in pieces of text, the prompt first.
+
+        A task of numbers yields a line per step.
 
         Args:
             model: (inputs, state) → (outputs, state), in evaluation mode, on the CPU.
-            prompt: what to go on from.
-            length: how much to draw.
-            temperature: below 1 more cautious, above 1 bolder; 0: always the likeliest.
-            generator: where chance comes from.
+            prompt: text to continue; "" for a start from nothing.
+            length: number of steps to draw.
+            temperature: below 1 more cautious, above 1 bolder; 0: always the most likely.
+            generator: the source of randomness.
 
         Raises:
             ArgumentError: an argument is out of range.
@@ -230,67 +270,76 @@ class Task(ABC):
         raise UnsupportedError(f"The task {self.name} draws no samples.")
 
     def figures(self, run: RunRecords) -> Sequence[Section]:
-        """Return the task's sections of the report, made from the records of a run alone."""
+        """Return the task's sections of the report, made from the records of a run alone.
+
+        The records hold no predictions; `record.facts` has what `recorded` put there.
+        """
         return ()
 
     # Words.
 
     def said(self, loss: float) -> str:
-        """Return a loss as a user reads it, such as "1.612 nats (2.326 bits)"."""
+        """Return a loss with its unit, such as "1.612 nats (2.326 bits)"."""
         return " ".join(part for part in (f"{loss:.4g}", self.loss_unit) if part)
 
     def said_in_bar(self, loss: float) -> str:
-        """Return a loss as the progress bar shows it."""
+        """Return a loss for the progress bar."""
         return self.said(loss)
 
     def said_beside(self, baselines: BaselinesOf) -> str:
-        """Return the baselines as they stand beside a validation, the best first."""
+        """Return the baselines for the line of a validation, the best first."""
         from throughtime.records import named
 
         return "  ".join(f"{name} {loss:.3f}" for name, loss in reversed(named(baselines).items()))
 
     def opening_lines(self, record: Record) -> list[str]:
-        """Return the lines that say what was read, and what naive predictions cost."""
+        """Return the first lines of a run: the data, and the losses of naive predictions."""
         data = record.data
         told = f"Data    {data.file}: {data.bytes:,} bytes; {data.training_symbols:,} to train on"
         return [f"{told}, {data.held_out_symbols:,} held out", *self.baseline_lines(record.baselines)]
 
     def baseline_lines(self, baselines: BaselinesOf) -> list[str]:
-        """Return the lines that say what naive predictions cost."""
+        """Return lines on the losses of naive predictions."""
         from throughtime.records import named
 
         return [f"Guess   {name:<52}{self.said(loss)} per {self.unit}" for name, loss in named(baselines).items()]
 
     def result_lines(self, metrics: Sequence[Metric], baselines: BaselinesOf) -> list[str]:
-        """Return the lines that say how good the predictions are, beside naive ones."""
+        """Return lines on metrics, with the loss of naive predictions for comparison."""
         from throughtime.report.losses import verdict_parts
 
-        figures, meaning = verdict_parts(metrics[0].value, baselines, self.unit)
-        others = [f"        {one.name} {one.value:.4g}{f' {one.unit}' if one.unit else ''}" for one in metrics[1:]]
+        figures, meaning = verdict_parts(metrics[0].value, baselines, self.units, self.loss_unit)
+        others = [
+            f"        {metric.name} {metric.value:.4g}{f' {metric.unit}' if metric.unit else ''}"
+            for metric in metrics[1:]
+        ]
         return [f"Result  {figures}:\n        {meaning}.", *others]
 
 
 class FileTask(Task, ABC):
-    """Task that trains in passes over a file, with a part held out."""
+    """Task that trains in passes over a file, with a held-out part."""
 
     @classmethod
     @abstractmethod
     def prepare(cls, settings: RunSettings) -> Material:
-        """Read the data of a run and divide them, for training to begin.
+        """Read the data of a run, and split off the held-out part.
 
-        Raises: see `fit`; also where the data are too short to be trained on or divided.
+        Scales, vocabularies and classes must come from the training part, or be known without the data. A
+        `batch_size` of 0 is for the task to choose.
+
+        Raises: see `fit`; also where the data are too short for training or for a held-out part.
         """
 
 
 @dataclass(frozen=True)
 class Event:
-    """Step of a stream.
+    """Time step of a stream, with inputs and target.
 
     Attributes:
-        inputs: [1, …], what is known before the target.
-        target: [1, …], what is predicted, and learned afterwards; None: nothing, the state goes on.
+        inputs: [1, …], known before the target.
+        target: [1, …], predicted first and learned afterwards; None: no target, and only the state is updated.
         guesses: the losses of naive predictions of this target, in the order of `StreamTask.guesses`.
-        reset: whether a series begins here, so that the state starts anew.
+        reset: whether a series begins with this step, so that the state starts from zero.
     """
 
     inputs: Tensor
@@ -302,7 +351,7 @@ class Event:
 class StreamTask(Task, ABC):
     """Task that learns from a stream: each event is predicted, then learned.
 
-    An instance remembers where it stands; `stream_state` is what a continuation needs of it.
+    An instance remembers its position; `stream_state` returns all that a resumed run needs.
 
     Attributes:
         guesses: the names of the naive predictions, the worst first.
@@ -312,16 +361,18 @@ class StreamTask(Task, ABC):
     guesses: ClassVar[tuple[str, ...]] = ()
 
     def settled(self, settings: RunSettings) -> RunSettings:
-        """Return the settings as `config.yaml` keeps them, such as with the full path of the file."""
+        """Return the settings for `config.yaml`, such as with the full path of the file."""
         return settings
 
     @abstractmethod
     def open(self, file: str, follow: bool) -> Iterator[Iterable[Any]]:
-        """Return the stream from where the task stands, in pieces; an empty piece where nothing has come.
+        """Return the stream from the current position on, in pieces.
+
+        A piece is empty where nothing has come, so that the run can stop or save.
 
         Args:
             file: the source.
-            follow: when it ends, wait for it to grow.
+            follow: when the source ends, wait until it grows.
 
         Raises:
             InputFileError: it cannot be read, or is shorter than what was read before.
@@ -330,59 +381,80 @@ class StreamTask(Task, ABC):
 
     @abstractmethod
     def example(self) -> Tensor:
-        """Return inputs [1, …] like those of every event, by which the learner prepares."""
+        """Return inputs [1, …] in the shape and dtype of every event's inputs."""
 
     @abstractmethod
     def take(self, raw: Any) -> Event | None:
-        """Take the next piece of the stream; None where there is nothing yet that it could be predicted from."""
+        """Take the next member of a piece, and return it as an event.
+
+        Return None where nothing has come before that it could be predicted from.
+        """
 
     @property
     @abstractmethod
     def taken(self) -> int:
-        """How much of the stream has been taken."""
+        """Number of members taken so far, events or not."""
+
+    @property
+    def bytes_taken(self) -> int:
+        """Size in bytes of the members taken so far; 0 where it is not known."""
+        return 0
 
     @abstractmethod
     def step_loss(self, output: Tensor, target: Tensor) -> Tensor:
-        """Return the loss of one step, a scalar: output [1, …], target [1, …]."""
+        """Return the loss of a time step, a scalar, from output [1, …] and target [1, …]."""
 
     @abstractmethod
     def stream_state(self) -> dict[str, Any]:
-        """Return what `load_stream_state` needs to go on from here; plain values and tensors."""
+        """Return the task's position and statistics, as plain values and tensors."""
 
     @abstractmethod
     def load_stream_state(self, state: dict[str, Any]) -> None:
-        """Go on from what `stream_state` returned; other keys of the checkpoint are left alone."""
+        """Restore the state that `stream_state` returned.
+
+        `state` is the whole checkpoint; other keys are left alone.
+        """
 
     def tally_state(self, state: dict[str, Any]) -> dict[str, Any]:
-        """Return the tally of a checkpoint in today's form; earlier versions of a task may have had another."""
+        """Convert the tally of a checkpoint that an earlier version of the task wrote."""
         return state
 
     @property
     def worst_guess(self) -> float:
-        """What a naive prediction costs at most, which stands in the record until something has come."""
+        """Largest loss of a naive prediction, for the record before any event."""
         return math.inf
 
     def stream_line(self, read: int, loss: float, baselines: BaselinesOf, rate: float) -> str:
-        """Return the line about the latest events: how many in all, their mean loss, the guesses, events a second."""
+        """Return the line on the latest events.
+
+        Args:
+            read: number of events so far.
+            loss: the mean loss of the latest events.
+            baselines: the mean losses of the naive guesses on the same events.
+            rate: events per second.
+        """
         guesses = self.said_beside(baselines)
-        return f"{read:>12,} {self.unit}s   {self.said(loss)}   {guesses}   {rate:,.0f} {self.unit}s/s"
+        return f"{read:>12,} {self.units}   {self.said(loss)}   {guesses}   {rate:,.0f} {self.units}/s"
 
     def stream_opening_lines(self, record: Record, run: str, update_every: int) -> list[str]:
-        """Return the lines that a run begins with; `run` names its folder."""
+        """Return the first lines of a run; `run` names the run's folder."""
+        from throughtime.wording import plural
+
         return [
             f"Stream  {record.data.file}; each {self.unit} is predicted before it is learned, so nothing is held out",
             f"Model   {record.model.parameters:,} parameters, {record.machine['gradient']}, "
-            f"updated every {update_every} {self.unit}s",
-            f"Run     {run}; Ctrl-C saves and stops, throughtime train --resume {run} goes on",
+            f"an update every {plural(update_every, self.unit)}",
+            f"Run     {run}; Ctrl-C saves and stops; throughtime train --resume {run} continues",
             "",
         ]
 
     def stream_closing_lines(self, record: Record) -> list[str]:
-        """Return the lines that say what came of it."""
+        """Return the last lines of a run: its length, and the latest loss."""
         from throughtime.report.losses import OUTCOMES
+        from throughtime.wording import plural
 
         results, taken = record.results, record.data.training_symbols
-        lines = ["", f"Done    {taken:,} {self.unit}s in {results.seconds:.0f} s, {OUTCOMES[record.outcome]}"]
+        lines = ["", f"Done    {plural(taken, self.unit)} in {results.seconds:.0f} s, {OUTCOMES[record.outcome]}"]
         loss = results.last_validation_loss
         if loss is None:
             return lines

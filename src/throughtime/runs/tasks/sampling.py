@@ -1,4 +1,4 @@
-"""Text from a model, one symbol at a time."""
+"""Sample text from a model, symbol by symbol."""
 
 import codecs
 from collections.abc import Iterable, Iterator, Sequence
@@ -54,7 +54,9 @@ def _draw(logits: Tensor, temperature: float, generator: torch.Generator) -> Ten
 
 
 def encode_prompt(vocabulary: TextVocabulary, prompt: str) -> list[int]:
-    """Return the symbol numbers of a prompt; an empty one stands for a line's end, or the first symbol known.
+    """Return the symbol numbers of a prompt.
+
+    An empty prompt stands for a newline, or for the first known symbol.
 
     Raises:
         ArgumentError: the prompt holds a character that the model never saw.
@@ -74,7 +76,10 @@ def encode_prompt(vocabulary: TextVocabulary, prompt: str) -> list[int]:
 
 
 def written(vocabulary: TextVocabulary, prompt: str, numbers: Iterable[int]) -> Iterator[str]:
-    """Yield a prompt and the symbols after it; a byte that is a part of a character waits for the other parts."""
+    """Yield a prompt and the symbols after it, as text.
+
+    The bytes of a character are yielded together, when the last has come.
+    """
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     yield prompt
     for number in numbers:

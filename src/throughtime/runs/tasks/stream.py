@@ -1,4 +1,4 @@
-"""The task `stream`: the next byte of a source that is read while it comes."""
+"""Task `stream`: predict each byte of a stream before reading it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ALPHABET = 256
 
 
 class Stream(SymbolTask, StreamTask):
-    """Task of the next byte of a file, a growing file or standard input."""
+    """Prediction of the next byte of a file, a growing file or standard input."""
 
     name: ClassVar[str] = "stream"
     guesses: ClassVar[tuple[str, ...]] = ("uniform", "unigram", "bigram")
@@ -49,19 +49,19 @@ class Stream(SymbolTask, StreamTask):
         return replace(settings, file=file, task=self.given)
 
     def open(self, file: str, follow: bool) -> Iterator[bytes]:
-        """Return the bytes of a file from where it was left, or of standard input from what comes next."""
+        """Return the bytes of a source, from the current position. Standard input goes on with what comes next."""
         from throughtime.data.bytestream import STANDARD_INPUT, ByteStream
 
         return ByteStream(file, follow, 0 if file == STANDARD_INPUT else self._taken).pieces()
 
     def example(self) -> Tensor:
-        """Return a byte as it enters the model."""
+        """Return a byte as the model reads it."""
         import torch
 
         return torch.tensor([0])
 
     def take(self, raw: int) -> Event | None:
-        """Take the next byte; the first has none before it to be predicted from."""
+        """Take the next byte; None for the first byte, which nothing precedes."""
         import torch
 
         before, self._last = self._last, raw
@@ -73,12 +73,17 @@ class Stream(SymbolTask, StreamTask):
 
     @property
     def taken(self) -> int:
-        """All bytes of the stream so far."""
+        """Number of bytes read so far."""
+        return self._taken
+
+    @property
+    def bytes_taken(self) -> int:
+        """Number of bytes read so far."""
         return self._taken
 
     @property
     def worst_guess(self) -> float:
-        """The same chance for every byte."""
+        """Loss of the uniform distribution over bytes, in nats."""
         return math.log(ALPHABET)
 
     def step_loss(self, output: Tensor, target: Tensor) -> Tensor:
@@ -88,17 +93,20 @@ class Stream(SymbolTask, StreamTask):
         return cross_entropy(output, target)
 
     def stream_state(self) -> dict[str, Any]:
-        """Return the counts and the latest byte."""
+        """Return the byte counts, the latest byte and the position."""
         return {"counting": self._counting.state(), "last": self._last, "taken": self._taken}
 
     def load_stream_state(self, state: dict[str, Any]) -> None:
-        """Go on from `stream_state`; version 0.1.0 kept the bytes that were taken in its tally, all but the first."""
+        """Restore the state that `stream_state` returned.
+
+        Version 0.1.0 kept the number of bytes in its tally, without the first byte.
+        """
         self._counting.restore(state["counting"])
         self._last = state["last"]
         self._taken = state["taken"] if "taken" in state else state["whole"]["bytes"] + (self._last >= 0)
 
     def tally_state(self, state: dict[str, Any]) -> dict[str, Any]:
-        """Return a tally in today's form; that of version 0.1.0 names the sums of the guesses."""
+        """Convert the tally of a version 0.1.0 checkpoint, which named each guess."""
         if "bytes" not in state:
             return state
         kept = {name: value for name, value in state.items() if name not in ("bytes", "single", "pairs")}
@@ -111,8 +119,8 @@ class Stream(SymbolTask, StreamTask):
 
         levels = named(baselines)
         return (
-            f"{read:>12,} bytes   {loss:.3f} nats a byte   counting bytes {levels['unigram']:.3f}, pairs "
-            f"{levels['bigram']:.3f}   {rate:,.0f} bytes/s"
+            f"{read:>12,} bytes   {loss:.3f} nats per byte   guess from byte counts {levels['unigram']:.3f}, from "
+            f"pair counts {levels['bigram']:.3f}   {rate:,.0f} bytes/s"
         )
 
     def stream_opening_lines(self, record: Record, run: str, update_every: int) -> list[str]:
@@ -121,10 +129,10 @@ class Stream(SymbolTask, StreamTask):
 
         source = "standard input" if record.data.file == "-" else record.data.file
         return [
-            f"Stream  {source}, byte by byte; each is predicted before it is learned, so no text is held out",
+            f"Stream  {source}; each byte is predicted before it is learned, so no data are held out",
             f"Model   {record.model.parameters:,} parameters, {record.machine['gradient']}, an update every "
             f"{plural(update_every, 'byte')}",
-            f"Run     {run}; Ctrl-C saves and stops, throughtime train --resume {run} goes on",
+            f"Run     {run}; Ctrl-C saves and stops; throughtime train --resume {run} continues",
             "",
         ]
 
@@ -140,7 +148,8 @@ class Stream(SymbolTask, StreamTask):
         if loss is not None:
             better = "better" if loss < levels["bigram"] else "not better"
             lines.append(
-                f"Result  {both(loss)} a byte on the last of them: {better} than counting pairs "
-                f"({levels['bigram']:.3f} nats); single bytes {levels['unigram']:.3f}, chance {levels['uniform']:.3f}"
+                f"Result  {both(loss)} per byte on the latest bytes: {better} than a guess from pair counts "
+                f"({levels['bigram']:.3f} nats); from byte counts {levels['unigram']:.3f}, uniform "
+                f"{levels['uniform']:.3f}"
             )
         return lines

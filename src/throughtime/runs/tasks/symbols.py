@@ -1,4 +1,4 @@
-"""Prediction of symbols: what texts and streams of bytes share."""
+"""Tasks of the next symbol, shared by texts and streams of bytes."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SymbolSettings(TaskSettings):
-    """Options of texts and streams of bytes."""
+    """Options of tasks that predict symbols."""
 
-    units: Literal["characters", "bytes"] = option("characters", "What the model reads and predicts one at a time.")
-    encoding: str = option("utf-8", "How the bytes of the file spell characters.", online=False)
-    embedding_size: int = option(0, "Size of the vector a symbol is turned into; 0: as `hidden_size`.", least=0)
+    units: Literal["characters", "bytes"] = option("characters", "Symbols that the model reads and predicts.")
+    encoding: str = option("utf-8", "Text encoding of the file.", online=False)
+    embedding_size: int = option(0, "Size of the embedding vectors of symbols; 0: same as `hidden_size`.", least=0)
 
 
 class SymbolTask(Task, ABC):
-    """Task of the next symbol: embedding, linear readout, cross-entropy in nats.
+    """Prediction of the next symbol: embedding, linear readout, cross-entropy in nats.
 
     Args:
         vocabulary: the symbols that the model knows.
@@ -51,7 +51,7 @@ class SymbolTask(Task, ABC):
 
     @property
     def unit(self) -> str:
-        """What is predicted one at a time: "character" or "byte"."""
+        """Unit of prediction: "character" or "byte"."""
         return self.vocabulary.units.removesuffix("s")
 
     @classmethod
@@ -64,7 +64,7 @@ class SymbolTask(Task, ABC):
         return cls(vocabulary, SymbolSettings(units, record.data.encoding, record.model.embedding_size))
 
     def recorded(self, record: Record) -> Record:
-        """Return the record with the vocabulary, how the file is read, and the size of the embedding."""
+        """Add vocabulary, encoding and embedding size to the record."""
         data = replace(
             record.data,
             units=self.vocabulary.units,
@@ -84,7 +84,7 @@ class SymbolTask(Task, ABC):
         return "embedding", nn.Embedding(len(self.vocabulary), self.input_size(model))
 
     def readout(self, model: ModelSettings) -> nn.Module:
-        """Return the affine map to the logits [time, batch, vocabulary] of the symbol after each."""
+        """Return the linear layer to logits [time, batch, vocabulary] of the next symbol."""
         from torch import nn
 
         return nn.Linear(model.hidden_size, len(self.vocabulary))
@@ -96,7 +96,7 @@ class SymbolTask(Task, ABC):
         return cross_entropy(outputs, chunk.targets, mask=chunk.mask)
 
     def rows(self, outputs: Tensor, chunk: Chunk) -> Iterator[dict[str, int | float | str]]:
-        """Yield place, symbol and cost in nats of each symbol that counts."""
+        """Yield step, stream, symbol and loss in nats of each target."""
         from torch.nn.functional import cross_entropy
 
         costs = cross_entropy(outputs.movedim(-1, 1), chunk.targets, reduction="none").tolist()
@@ -109,7 +109,7 @@ class SymbolTask(Task, ABC):
     def samples(
         self, model: nn.Module, prompt: str, length: int, temperature: float, generator: torch.Generator
     ) -> Iterator[str]:
-        """Return the prompt and the text that the model writes, in pieces."""
+        """Yield the prompt and the text that the model writes, in pieces."""
         from throughtime.runs.tasks.sampling import encode_prompt, sample, written
 
         numbers = sample(model, encode_prompt(self.vocabulary, prompt), length, temperature, generator)
@@ -142,21 +142,21 @@ class SymbolTask(Task, ABC):
         from throughtime.data.text import split
         from throughtime.wording import plural
 
-        found, codes, unknown = self.read_known(file, skip_unknown)
+        text, codes, unknown = self.read_known(file, skip_unknown)
         if validation is not None:
             codes = split(codes, validation)[1]
         if len(codes) < 2:
             raise InputFileError(
-                f"FILE {found.name} is too short: it has {plural(len(codes), f'known {self.unit}')}, and it takes 2 to "
+                f"FILE {text.name} is too short: it has {plural(len(codes), f'known {self.unit}')}, and it takes 2 to "
                 "predict one; give a longer file."
             )
-        left_out = f", {plural(unknown, 'unknown one')} left out" if unknown else ""
-        data = self.data(found, codes)
-        first = f"Text    {found.name}: {plural(len(codes), self.unit)}{left_out}"
+        left_out = f", {plural(unknown, f'unknown {self.unit}')} left out" if unknown else ""
+        data = self.data(text, codes)
+        first = f"Text    {text.name}: {plural(len(codes), self.unit)}{left_out}"
         return replace(data, lines=[first, *self.baseline_lines(data.baselines)])
 
     def data(self, file: TextFile, codes: NDArray[np.int32]) -> Data:
-        """Return a text, at least two symbols of it, in the form that the model predicts."""
+        """Return the data of a text of at least two symbols."""
         import math
         from functools import partial
 
@@ -175,31 +175,32 @@ class SymbolTask(Task, ABC):
         return both(loss)
 
     def said_in_bar(self, loss: float) -> str:
-        """Return a loss in nats and in bits, shorter."""
+        """Return a loss in nats and bits, short enough for the bar."""
         from throughtime.report.losses import bits
 
         return f"{loss:.3f} nats = {bits(loss):.3f} bits/{'char' if self.unit == 'character' else self.unit}"
 
     def said_beside(self, baselines: BaselinesOf) -> str:
-        """Return the two entropies that count."""
+        """Return the bigram and unigram entropies."""
         from throughtime.records import named
 
         levels = named(baselines)
         return f"bigram {levels['bigram']:.3f}  unigram {levels['unigram']:.3f}"
 
     def opening_lines(self, record: Record) -> list[str]:
-        """Return the lines that say what was read and what guessing without a memory costs on it."""
+        """Return lines on the text and on guesses without a memory."""
         from throughtime.wording import plural
 
         data = record.data
         return [
-            f"Text    {data.file}: {data.bytes:,} bytes, vocabulary of {plural(len(data.vocabulary), self.unit)}; "
-            f"{data.training_symbols:,} to train on, {data.held_out_symbols:,} held out",
+            f"Text    {data.file}: {data.bytes:,} bytes, read as text, {self.unit} by {self.unit}",
+            f"        vocabulary of {plural(len(data.vocabulary), self.unit)}; {data.training_symbols:,} to train on, "
+            f"{data.held_out_symbols:,} held out for validation",
             *self.baseline_lines(record.baselines),
         ]
 
     def baseline_lines(self, baselines: BaselinesOf) -> list[str]:
-        """Return the lines that say what the best guess without a memory costs."""
+        """Return lines on the losses of guesses without a memory."""
         from throughtime.records import named
         from throughtime.report.losses import both
 
@@ -212,7 +213,7 @@ class SymbolTask(Task, ABC):
         return [f"{head}{name:<52}{both(loss)} per {self.unit}" for head, (name, loss) in zip(heads, rows, strict=True)]
 
     def result_lines(self, metrics: Sequence[Metric], baselines: BaselinesOf) -> list[str]:
-        """Return the sentence on a loss: how far it is from the nearer entropy, and what that shows."""
+        """Return lines on a loss: distance from the nearer entropy, and the conclusion."""
         from throughtime.report.losses import verdict_parts
 
         figures, meaning = verdict_parts(metrics[0].value, baselines, self.vocabulary.units)

@@ -1,4 +1,4 @@
-"""The task `text`: the next character or byte of a file, the end of which is held out."""
+"""Task `text`: predict the next character or byte of a file. The end of the file is held out."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Text(SymbolTask, FileTask):
-    """Task of the next symbol of a text, read in contiguous streams."""
+    """Prediction of the next symbol of a text, read in parallel streams."""
 
     name: ClassVar[str] = "text"
 
