@@ -24,7 +24,7 @@ class ArgumentError(ThroughtimeError, ValueError, RuntimeError):
         cure: what to do instead, if `allowed` does not say so: "leave it out".
     """
 
-    def __init__(self, argument: str, came: str = "", allowed: str = "", cure: str = "") -> None:
+    def __init__(self, argument: str, came: str, allowed: str = "", cure: str = "") -> None:
         super().__init__(argument, came, allowed, cure)
         self.argument, self.came, self.allowed, self.cure = argument, came, allowed, cure
 
@@ -33,8 +33,7 @@ class ArgumentError(ThroughtimeError, ValueError, RuntimeError):
 
     def of(self, name: str) -> str:
         """Return the message with `name` in place of the argument's name."""
-        sentence = f"{name} {self.came}" if self.came else name
-        sentence = f"{sentence}; {self.allowed}" if self.allowed else sentence
+        sentence = f"{name} {self.came}; {self.allowed}" if self.allowed else f"{name} {self.came}"
         return f"{sentence}: {self.cure}" if self.cure else sentence
 
 
