@@ -59,11 +59,12 @@ def _members(nest: Any) -> list[tuple[str, Any]] | None:
     if isinstance(nest, tuple | list):
         return [(f"[{index}]", member) for index, member in enumerate(nest)]
     if is_dataclass(nest) and not isinstance(nest, type):
-        return [(f".{name}", getattr(nest, name)) for name in _names(nest)]
+        return [(f".{name}", getattr(nest, name)) for name in _init_fields(nest)]
     return None
 
 
 def _refill(nest: Any, leaves: Iterator[Any]) -> Any:
+    """Build the same nest from the next leaves of the iterator; the counterpart of `_members`."""
     members = _members(nest)
     if members is None:
         return next(leaves)
@@ -77,9 +78,9 @@ def _refill(nest: Any, leaves: Iterator[Any]) -> Any:
         return dict(zip(nest, filled, strict=True))
     if isinstance(nest, tuple | list):
         return getattr(type(nest), "_make", type(nest))(filled)  # a named tuple takes its members as separate arguments
-    return replace(nest, **dict(zip(_names(nest), filled, strict=True)))
+    return replace(nest, **dict(zip(_init_fields(nest), filled, strict=True)))
 
 
-def _names(nest: Any) -> list[str]:
+def _init_fields(nest: Any) -> list[str]:
     """Return the names of the fields that a dataclass takes in its __init__."""
     return [entry.name for entry in fields(nest) if entry.init]

@@ -15,7 +15,6 @@ At a single step each member is [batch, size].
 Parameters: TypeAlias = Mapping[str, Tensor]
 """Parameters of a cell by name, such as `weight_hh` of shape [gates * hidden, hidden]."""
 
-
 Save: TypeAlias = Literal["gates", "states"]
 """Tensors that a forward pass keeps for the backward pass.
 

@@ -29,7 +29,7 @@ def percent(share: float, digits: int = 2) -> str:
         digits: number of significant digits; a share with more digits before the decimal point keeps all of those.
     """
     value = 100 * share
-    # From here on, the format "g" rounds to digits + 1 figures before the point, and writes an exponent.
+    # The format "g" would round such a value to 10**digits or more, and write it with an exponent.
     large = value >= 10**digits - 0.5
     return f"{value:.0f} %" if large else f"{value:.{digits}g} %"
 

@@ -34,6 +34,9 @@ class AffineCell(Cell):
         input_size: number of features I of x_t.
         hidden_size: number of units H.
         bias: whether b_ih and b_hh exist.
+
+    Attributes:
+        proj_size: size of W_hr u_t; 0, the default, for no projection. Only the LSTM takes it as an argument.
     """
 
     input_size: int
@@ -47,7 +50,9 @@ class AffineCell(Cell):
         """Check that the `keep_bias` of a new cell class names gates of that class."""
         super().__init_subclass__()
         keep = cls.keep_bias
-        for field_name, gate in () if keep is None else (("gate", keep.gate), ("writes", keep.writes)):
+        if keep is None:
+            return
+        for field_name, gate in (("gate", keep.gate), ("writes", keep.writes)):
             if gate is not None and gate not in cls.gate_names:
                 raise ArgumentError(
                     "keep_bias", f"has {field_name}={gate!r}", f"it must be one of gate_names, {cls.gate_names}"
@@ -257,12 +262,15 @@ class AffineCell(Cell):
             Name → [batch, members, *shape].
         """
         derivatives = self._local_derivatives(parameters, x, state)
-        by_a_x, by_a_h = (torch.stack(members, dim=1) for members in list(zip(*derivatives, strict=True))[:2])
+        by_a_x = torch.stack([d_a_x for d_a_x, _, _ in derivatives], dim=1)
+        by_a_h = torch.stack([d_a_h for _, d_a_h, _ in derivatives], dim=1)
         units = {
             "weight_ih": by_a_x[..., None] * x[:, None, None, :],
             "weight_hh": by_a_h[..., None] * state[0][:, None, None, :],
         }
-        return units | {"bias_ih": by_a_x, "bias_hh": by_a_h} if self.bias else units
+        if self.bias:
+            units |= {"bias_ih": by_a_x, "bias_hh": by_a_h}
+        return units
 
     def add_immediate(
         self,
@@ -274,21 +282,29 @@ class AffineCell(Cell):
     ) -> None:
         units = self.unit_immediate(parameters, x, state)
         if mix is None and not self.proj_size:
-            for name, unit in units.items():
-                for member in range(unit.shape[1]):
-                    rows = influence[name].narrow(1, member * self.hidden_size, self.hidden_size)
-                    diagonal = rows.unflatten(2, (self.gates, self.hidden_size)).diagonal(dim1=1, dim2=3)
-                    diagonal.add_(unit[:, member].unflatten(1, (self.gates, self.hidden_size)).movedim(2, -1))
+            self._add_at_units(units, influence)
             return
         if mix is None:
             mix = torch.eye(sum(self.state_sizes.values()), dtype=x.dtype, device=x.device).expand(x.shape[0], -1, -1)
         if self.proj_size:
             influence["weight_hr"].add_(mix[..., : self.proj_size, None] * self._unprojected(parameters, x, state))
+            # From here on `mix` acts on the state before the projection, like `units`.
             mix = torch.cat((mix[..., : self.proj_size] @ parameters["weight_hr"], mix[..., self.proj_size :]), dim=-1)
         by_unit = mix.unflatten(-1, (-1, self.hidden_size))
         for name, unit in units.items():
             value = unit.unflatten(2, (self.gates, self.hidden_size))
             influence[name].add_(torch.einsum("brmj,bmgj...->brgj...", by_unit, value).flatten(2, 3))
+
+    def _add_at_units(self, units: Mapping[str, Tensor], influence: Mapping[str, Tensor]) -> None:
+        """Add B_t in place where it is not zero: at the units that the weights lead into.
+
+        Of influence [batch, member·H + j, gate·H + k, …] these are the entries with j = k, a diagonal of each block.
+        """
+        for name, unit in units.items():
+            for member in range(unit.shape[1]):
+                rows = influence[name].narrow(1, member * self.hidden_size, self.hidden_size)
+                diagonal = rows.unflatten(2, (self.gates, self.hidden_size)).diagonal(dim1=1, dim2=3)
+                diagonal.add_(unit[:, member].unflatten(1, (self.gates, self.hidden_size)).movedim(2, -1))
 
     def _unprojected(self, parameters: Parameters, x: Tensor, state: State) -> Tensor:
         """Return u_t as [batch, 1, 1, H], to be multiplied with rows of the state."""

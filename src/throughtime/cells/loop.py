@@ -94,7 +94,7 @@ def split_by_step(trace: Trace, steps: int) -> list[tuple[Tensor, ...]]:
 def _stacked_rows(sequence: Sequence, steps: list[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
     """Stack each member's rows [N, …].
 
-    Equal columns, often ∂L/∂a^x and ∂L/∂a^h, are stacked once.
+    Members that consist of the same tensors, often ∂L/∂a^x and ∂L/∂a^h, are stacked once.
     """
     rows: dict[tuple[int, ...], Tensor] = {}
     columns = list(zip(*steps, strict=True))

@@ -92,7 +92,7 @@ class Recurrence:
             self.cell,
             self.runner,
             tuple(self.parameters),
-            tuple(mask is not None for mask in masks),
+            (sequence.lengths is not None, sequence.resets is not None, sequence.batch_sizes is not None),
             sequence.reverse,
             sequence.one_hot,
             sequence.inert,
@@ -103,12 +103,19 @@ class Recurrence:
 
 @dataclass(frozen=True)
 class Form:
-    """Recurrence without its tensors, which autograd holds between the two passes."""
+    """Recurrence without its tensors, which autograd holds between the two passes.
+
+    Attributes:
+        cell, runner: as in `Recurrence`.
+        names: the parameters' names, in order.
+        has_masks: whether the sequence has lengths, resets and batch_sizes, in this order.
+        reverse, one_hot, inert: as in `Sequence`.
+    """
 
     cell: Cell
     runner: Runner
     names: tuple[str, ...]
-    has_masks: tuple[bool, ...]
+    has_masks: tuple[bool, bool, bool]
     reverse: bool
     one_hot: int
     inert: bool
@@ -116,15 +123,20 @@ class Form:
     @property
     def counts(self) -> tuple[int, int]:
         """Number of tensors and number of masks that `Recurrence.taken_apart` returns."""
-        members = len(self.cell.state_sizes)
-        return 1 + members * (1 + self.has_masks[1]) + len(self.names), sum(self.has_masks)
+        return self._before_parameters + len(self.names), sum(self.has_masks)
+
+    @property
+    def _before_parameters(self) -> int:
+        """Number of tensors before the parameters: x, the initial state, and the reset state if there are resets."""
+        _, has_resets, _ = self.has_masks
+        return 1 + len(self.cell.state_sizes) * (1 + has_resets)
 
     def put_together(self, tensors: tuple[Tensor, ...], masks: tuple[Tensor, ...]) -> Recurrence:
         """Rebuild the recurrence from the parts that `Recurrence.taken_apart` returned."""
-        members, given = len(self.cell.state_sizes), iter(masks)
+        members, present = len(self.cell.state_sizes), iter(masks)
         # Only the masks that exist were saved, in this order.
-        lengths, resets, batch_sizes = (next(given) if has_mask else None for has_mask in self.has_masks)
-        at = 1 + members * (1 + self.has_masks[1])
+        lengths, resets, batch_sizes = (next(present) if has_mask else None for has_mask in self.has_masks)
+        at = self._before_parameters
         initial, reset_state = tensors[1 : 1 + members], tensors[1 + members : at]
         marks = (lengths, resets, batch_sizes, self.reverse, self.one_hot, self.inert)
         parameters = dict(zip(self.names, tensors[at:], strict=True))

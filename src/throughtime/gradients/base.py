@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from throughtime.cells.base import Cell
-from throughtime.cells.recurrence import Recurrence
+from throughtime.cells.recurrence import Form, Recurrence
 from throughtime.errors import ArgumentError, UnsupportedError
 from throughtime.sequences.autocast import autocasts, without_autocast
 from throughtime.sequences.norms import StepNorms
@@ -139,6 +139,7 @@ def run(
 def _run(
     method: GradientMethod, recurrence: Recurrence, tap: LayerTap | None
 ) -> tuple[Float[Tensor, "*steps hidden"], State]:
+    """Choose the way: in PyTorch's operations under transforms, else eagerly in a form that the method takes."""
     if torch.compiler.is_compiling() or _transformed():
         return _run_in_torch(method, recurrence, tap)
     if method.takes(recurrence):
@@ -150,6 +151,7 @@ def _run(
 def _run_eagerly(
     method: GradientMethod, recurrence: Recurrence, tap: LayerTap | None
 ) -> tuple[Float[Tensor, "*steps hidden"], State]:
+    """Run by the method, as a node of the graph where any tensor needs a gradient."""
     if torch.is_grad_enabled():
         form, tensors, masks = recurrence.taken_apart()
         if _any_requires_grad(tensors):
@@ -162,6 +164,7 @@ def _run_eagerly(
 def _run_in_torch(
     method: GradientMethod, recurrence: Recurrence, tap: LayerTap | None
 ) -> tuple[Float[Tensor, "*steps hidden"], State]:
+    """Run under torch.compile by the method's `traced`, under other transforms by its `in_torch`."""
     if tap is not None:
         raise UnsupportedError("a tap records backward() only: leave torch.func and torch.compile out of its block")
     if torch.compiler.is_compiling():
@@ -171,14 +174,18 @@ def _run_in_torch(
 
 
 class _Node(torch.autograd.Function):
-    """Node of PyTorch's graph that calls a gradient method."""
+    """Node of PyTorch's graph that calls a gradient method.
+
+    Autograd sees tensors only as arguments, so `forward` gets those of `recurrence` again, taken apart; `backward` puts
+    the recurrence together from the saved tensors and `form`.
+    """
 
     @staticmethod
     def forward(
         ctx: Any,
         method: GradientMethod,
         recurrence: Recurrence,
-        form: Any,
+        form: Form,
         masks: tuple[Tensor, ...],
         tap: LayerTap | None,
         *tensors: Tensor,
@@ -194,9 +201,10 @@ class _Node(torch.autograd.Function):
         saved, (count, masks) = ctx.saved_tensors, ctx.form.counts
         recurrence = ctx.form.put_together(saved[:count], saved[count : count + masks])
         trace = replace(ctx.trace, tensors=saved[count + masks :])
-        given = Cotangents(cotangents[0], cotangents[1:], ctx.needs_input_grad[5])
+        # Argument 5 of `forward` is x: the first of `tensors`, after the five arguments that have no gradient.
+        arriving = Cotangents(cotangents[0], cotangents[1:], ctx.needs_input_grad[5])
         with without_autocast(saved[0].device):
-            gradients = _differentiate(ctx.method, recurrence, trace, given, ctx.tap)
+            gradients = _differentiate(ctx.method, recurrence, trace, arriving, ctx.tap)
         reset_state = ()
         if recurrence.sequence.resets is not None:
             reset_state = gradients.reset_state or (None,) * len(gradients.initial)
@@ -207,6 +215,7 @@ class _Node(torch.autograd.Function):
 def _differentiate(
     method: GradientMethod, recurrence: Recurrence, trace: Trace, cotangents: Cotangents, tap: LayerTap | None
 ) -> Gradients:
+    """Call the method's `backward`, or with create_graph that of its `differentiable()` on the loop."""
     if tap is not None:
         tap.begin(*recurrence.sequence.shape, recurrence.sequence.initial[0])
     if not torch.is_grad_enabled():

@@ -125,21 +125,21 @@ class CheckpointedBPTT(GradientMethod):
         if plan.segments == 1:
             result = recurrence.forward("gates")
             return replace(result, trace=PlannedTrace(result.trace.tensors, "gates", plan))
-        run = _Segments(recurrence, plan.segment_steps)
+        cut = _Segments(recurrence, plan.segment_steps)
         kept = kept_to_the_end(plan.segments, plan.slots)
-        outputs, final, states = run.at_once(kept) if run.can_run_at_once else run.one_by_one(plan.segments, kept)
+        outputs, final, states = cut.at_once(kept) if cut.can_run_at_once else cut.one_by_one(plan.segments, kept)
         return Pass(outputs, final, PlannedTrace(tuple(member for state in states for member in state), "states", plan))
 
     def backward(self, recurrence: Recurrence, trace: Trace, cotangents: Cotangents, norms: StepNorms) -> Gradients:
         plan = cast(PlannedTrace, trace).plan
         if plan.segments == 1:
             return recurrence.backward(trace, cotangents, norms)
-        run, members = _Segments(recurrence, plan.segment_steps), len(cotangents.final)
+        cut, members = _Segments(recurrence, plan.segment_steps), len(cotangents.final)
         states = {0: recurrence.sequence.initial}
         for index, segment in enumerate(kept_to_the_end(plan.segments, plan.slots)):
             states[segment] = trace.tensors[index * members : (index + 1) * members]
-        way_back = _WayBack(run, cotangents, norms)
-        go_back(plan.segments, plan.slots, states, run.advance, way_back.pull)
+        way_back = _WayBack(cut, cotangents, norms)
+        go_back(plan.segments, plan.slots, states, cut.advance, way_back.pull)
         return way_back.gradients()
 
 
@@ -150,13 +150,13 @@ class PlannedTrace(Trace):
     A single segment keeps its own trace, several segments the states between some of them.
     """
 
-    plan: Plan = Plan(0, 1, 0, 0, 0)
+    plan: Plan = Plan(0, 1, 0, 0, 0)  # never used: a field after those of Trace, which have defaults, needs one too
 
 
 def _bytes_of_a_step(recurrence: Recurrence) -> int:
     """Measure the bytes that the backward pass needs of each step of a row.
 
-    Inputs are not counted; the size depends on the cell.
+    They are the difference between the traces of two steps and of one. Inputs are not counted.
     """
     cell, like = recurrence.cell, recurrence.sequence.initial[0]
 
@@ -165,6 +165,7 @@ def _bytes_of_a_step(recurrence: Recurrence) -> int:
         sequence = Sequence(like.new_zeros(steps, 1, cell.input_size), initial, initial)
         trace = recurrence.over(sequence).forward("gates").trace
         storages = [tensor.untyped_storage() for tensor in trace.tensors]
+        # By address, because tensors may share a storage.
         by_place = {storage.data_ptr(): storage.nbytes() for storage in storages}
         by_place.pop(sequence.x.untyped_storage().data_ptr(), None)
         return sum(by_place.values())
@@ -232,16 +233,17 @@ class _Segments:
 class _WayBack:
     """Backward pass, segment by segment, with the sums of the gradients so far."""
 
-    def __init__(self, run: _Segments, cotangents: Cotangents, norms: StepNorms) -> None:
-        self.run, self.cotangents, self.norms, self.d_state = run, cotangents, norms, cotangents.final
+    def __init__(self, cut: _Segments, cotangents: Cotangents, norms: StepNorms) -> None:
+        self.cut, self.cotangents, self.norms = cut, cotangents, norms
+        self.d_state = cotangents.final  # ∂L/∂(the state that leaves the segment in turn)
         self.d_parameters: dict[str, Tensor] = {}
         self.d_reset: State | None = None
         self.d_x: Tensor | None = None
 
     def pull(self, segment: int, entering: State) -> None:
         """Run a segment again, go back through the segment, and add its gradients."""
-        run, (start, stop) = self.run, self.run.bounds(segment)
-        part = run.part(segment, entering)
+        start, stop = self.cut.bounds(segment)
+        part = self.cut.part(segment, entering)
         arriving = replace(self.cotangents, outputs=self.cotangents.outputs[start:stop], final=self.d_state)
         gained = part.backward(part.forward("gates").trace, arriving, self.norms.part(start, stop))
         self.d_state = gained.initial
@@ -251,7 +253,7 @@ class _WayBack:
             self.d_reset = gained.reset_state if before is None else tuple(map(torch.add, before, gained.reset_state))
         if gained.x is not None:
             if self.d_x is None:
-                self.d_x = gained.x.new_empty(run.steps, *gained.x.shape[1:])
+                self.d_x = gained.x.new_empty(self.cut.steps, *gained.x.shape[1:])
             self.d_x[start:stop] = gained.x
 
     def _add_parameters(self, gained: dict[str, Tensor]) -> None:

@@ -60,19 +60,19 @@ class DoubleSum(GradientMethod):
     def backward(self, recurrence: Recurrence, trace: Trace, cotangents: Cotangents, norms: StepNorms) -> Gradients:
         if not len(recurrence.sequence.x):
             return no_steps(recurrence.parameters, recurrence.sequence, cotangents.final)
-        steps = _Steps(recurrence, recurrence.looped().entering(trace), cotangents)
-        totals, d_initial, d_reset = steps.sum_of_paths(norms)
-        d_parameters = steps.backward_order(totals) if self.order == "backward" else steps.forward_order()
+        paths = _Paths(recurrence, recurrence.looped().entering(trace), cotangents)
+        totals, d_initial, d_reset = paths.sum_of_paths(norms)
+        d_parameters = paths.backward_order(totals) if self.order == "backward" else paths.forward_order()
         return Gradients(
             d_parameters,
-            steps.d_x(totals) if cotangents.needs_x else None,
-            steps.split(d_initial),
-            steps.split(d_reset),
+            paths.d_x(totals) if cotangents.needs_x else None,
+            paths.split(d_initial),
+            paths.split(d_reset),
         )
 
 
-class _Steps:
-    """Jacobians and direct gradients of every step.
+class _Paths:
+    """Sums over the paths between steps, from the Jacobians and direct gradients of every step.
 
     The members of the state are laid side by side: S = Σ sizes.
     """
@@ -83,13 +83,14 @@ class _Steps:
         self.entering = list(zip(*entering, strict=True))
         rest = torch.zeros_like(torch.cat(d_final[1:], dim=-1)) if len(d_final) > 1 else None
         # g_t reaches the first member of the state, h, alone; the final state's gradient joins at the last step.
-        self.direct = [
-            g if rest is None else torch.cat((g, rest), dim=-1)
-            for g in (blank(self.sequence.padding_at(t), g) for t, g in enumerate(cotangents.outputs))
-        ]
+        self.direct: list[Tensor] = []
+        for t, d_output in enumerate(cotangents.outputs):
+            g = blank(self.sequence.padding_at(t), d_output)
+            self.direct.append(g if rest is None else torch.cat((g, rest), dim=-1))
         self.direct[-1] = self.direct[-1] + torch.cat(d_final, dim=-1)
 
     def split(self, flat: Float[Tensor, "batch size"]) -> State:
+        """Split a state laid side by side into its members."""
         return flat.split(list(self.cell.state_sizes.values()), dim=-1)
 
     def jacobian(self, t: int) -> Float[Tensor, "batch size size"]:

@@ -24,6 +24,7 @@ class EProp(ForwardMethod):
     kept. For the affine cells A_t = B_t + D^s_t A_{t-1}, where D^s is J_t without the paths through W_hh: nothing for
     Elman, z for the GRU, the LSTM's c through its forget gate. For a function cell with one member D^s is the diagonal
     of J_t.
+
     The learning signal is the exact ∂L_t/∂h_t ("symmetric e-prop"); for a fixed random signal put a
     `throughtime.FeedbackLinear` on top.
 
@@ -59,7 +60,7 @@ class EProp(ForwardMethod):
     ) -> Float[Tensor, "batch size"]:
         if isinstance(step, CellStep) and isinstance(step.cell, AffineCell):
             units = direct.unflatten(-1, (-1, step.cell.hidden_size))
-            return torch.einsum("bmnj,bmj->bnj", _local(step.cell, step), units).flatten(1)
+            return torch.einsum("bmnj,bmj->bnj", _past_recurrent_weights(step.cell, step), units).flatten(1)
         return _diagonal(step) * direct
 
     def dense(self, system: System) -> bool:
@@ -68,15 +69,21 @@ class EProp(ForwardMethod):
     def influence(self, system: System, batch: int) -> Influence:
         if self.dense(system):
             return DenseInfluence(system, batch, _diagonal)
-        return UnitInfluence(system, batch, _local)
+        return UnitInfluence(system, batch, _past_recurrent_weights)
 
     def start_influence(self, system: CellSystem, like: Float[Tensor, "batch member"]) -> StartInfluence:
-        return DenseStart(system, like, _diagonal) if self.dense(system) else UnitStart(system, like, _local)
+        return (
+            DenseStart(system, like, _diagonal)
+            if self.dense(system)
+            else UnitStart(system, like, _past_recurrent_weights)
+        )
 
 
-def _local(cell: AffineCell, step: CellStep) -> Tensor:
+def _past_recurrent_weights(cell: AffineCell, step: CellStep) -> Tensor:
+    """Return D^s_t by unit, [batch, members, members, H]."""
     return cell.unit_jacobian(step.values, step.x, step.entering, recurrent=False)
 
 
 def _diagonal(step: Step) -> Tensor:
+    """Return the diagonal of J_t, [batch, S]."""
     return torch.diagonal(step.jacobian(), dim1=-2, dim2=-1)

@@ -87,7 +87,7 @@ class ForwardMethod(GradientMethod):
         return exact
 
     def check(self, cell: Cell) -> None:
-        """Accept every cell, unless a subclass overrides the check."""
+        """Accept every cell; a subclass may refuse some."""
 
     def differentiable(self) -> GradientMethod:
         if self.exact:
@@ -115,7 +115,7 @@ class ForwardMethod(GradientMethod):
 
 
 class _Sweep:
-    """Forward pass over a sequence that sums up the gradient on the way."""
+    """Sweep forwards over a sequence, after its forward pass, that sums up the gradient."""
 
     def __init__(self, method: ForwardMethod, recurrence: Recurrence) -> None:
         self._method, self._cell, self._sequence = method, recurrence.cell, recurrence.sequence
@@ -128,6 +128,7 @@ class _Sweep:
         self._total = {name: torch.zeros_like(value) for name, value in parameters.items()}
         size = sum(self._system.sizes)
         self._d_initial, self._d_reset = like.new_zeros(len(like), size), like.new_zeros(len(like), size)
+        # All rows start from the initial state; from the reset state they start in `_start_anew`.
         self._initial.start(torch.ones(len(like), 1, dtype=torch.bool, device=like.device))
 
     def run(self, cotangents: Cotangents) -> Gradients:
@@ -152,6 +153,7 @@ class _Sweep:
         return Gradients(self._total, d_x, self._d_initial.split(sizes, dim=-1), d_reset)
 
     def _start_anew(self, resets: Bool[Tensor, "batch 1"] | None) -> None:
+        """Forget the past of the rows that are reset before the step."""
         if resets is None or self._reset is None:
             return
         if self._influence is not None:

@@ -139,12 +139,13 @@ def _jacobians(recurrence: Recurrence, entering: State, latest_first: bool) -> F
         [T - 1, B, S, S], or diagonals [T - 1, B, S].
     """
     cell, sequence = recurrence.cell, recurrence.sequence
-    x, entering, masks = sequence.x[1:], tuple(member[1:] for member in entering), [sequence.resets, sequence.padding]
-    masks = [mask[1:] for mask in masks if mask is not None]
+    x, entering = sequence.x[1:], tuple(member[1:] for member in entering)
+    masks = [mask[1:] for mask in (sequence.resets, sequence.padding) if mask is not None]
     if latest_first:  # reversed here, where the tensors are small
         x, entering = x.flip(0), tuple(member.flip(0) for member in entering)
         masks = [mask.flip(0) for mask in masks]
-    shape, x, entering = x.shape[:2], x.flatten(0, 1), tuple(member.flatten(0, 1) for member in entering)
+    shape = x.shape[:2]
+    x, entering = x.flatten(0, 1), tuple(member.flatten(0, 1) for member in entering)
     if cell.diagonal:
         jacobians = _diagonals(recurrence, x, entering)
     else:
@@ -162,6 +163,7 @@ def _diagonals(recurrence: Recurrence, x: Tensor, entering: State) -> Float[Tens
 
 
 def _members(cell: Cell, together: Float[Tensor, "time batch size"]) -> State:
+    """Split states laid side by side into their members."""
     return together.split(list(cell.state_sizes.values()), dim=-1)
 
 

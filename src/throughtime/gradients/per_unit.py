@@ -92,11 +92,18 @@ class UnitStart(StartInfluence):
 
 
 def _cell_of(system: System) -> AffineCell:
+    """Return the cell of a system that has units; no other system gets here."""
     return cast(AffineCell, cast(CellSystem, system).cell)
 
 
 def carry_units(action: Tensor, before: Tensor) -> Tensor:
-    """Compute Σ_n action[b, m, n, j] before[b, n, g, j, …]."""
+    """Compute Σ_n action[b, m, n, j] before[b, n, g, j, …].
+
+    Args:
+        action: [batch, members m, members n, H], see `UnitAction`.
+        before: influence on member n of unit j; g may be a gate, or the member that a row started from.
+    """
+    # [batch, m, n, 1, H, 1, …]: beside the axes of `before`
     spread = action[:, :, :, None].reshape(*action.shape[:3], 1, action.shape[3], *[1] * (before.dim() - 4))
     if action.shape[1] == 1:
         return spread[:, 0] * before

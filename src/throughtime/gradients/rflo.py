@@ -72,17 +72,19 @@ class RFLO(ForwardMethod):
 
     def influence(self, system: System, batch: int) -> Influence:
         if self.dense(system):
-            return DenseInfluence(system, batch, self._leak)
+            return DenseInfluence(system, batch, self._leak_as_diagonal)
         return UnitInfluence(system, batch, self._leak_of_units)
 
     def start_influence(self, system: CellSystem, like: Float[Tensor, "batch member"]) -> StartInfluence:
         if self.dense(system):
-            return DenseStart(system, like, self._leak)
+            return DenseStart(system, like, self._leak_as_diagonal)
         return UnitStart(system, like, self._leak_of_units)
 
     def _leak_of_units(self, cell: AffineCell, step: CellStep) -> Tensor:
+        """Return the leak as a `UnitAction`, of a cell with a single member."""
         return step.entering[0].new_full((len(step.x), 1, 1, cell.hidden_size), self.leak)
 
-    def _leak(self, step: Step) -> Tensor:
+    def _leak_as_diagonal(self, step: Step) -> Tensor:
+        """Return the leak as a diagonal `Action`, [batch, S]."""
         state = step.entering[0]
         return state.new_full(state.shape, self.leak)

@@ -15,7 +15,8 @@ from typing import TypeVar
 from throughtime.errors import ArgumentError
 from throughtime.gradients.budget import in_words
 
-State = TypeVar("State")
+Held = TypeVar("Held")
+"""Type of the states; this module only passes them on."""
 
 GENEROUS = 3
 """Limit on a plan without a budget.
@@ -94,13 +95,13 @@ class Plan:
 
 
 def repetitions(segments: int, slots: int) -> int:
-    """Return how often any of l segments is run again.
+    """Return the largest number of times that any segment is run again.
 
-    With s = slots + 1 states it is the least r for which C(s + r, s) ≥ l.
+    With s = slots + 1 states it is the least r for which C(s + r, s) ≥ `segments`.
     """
     if slots == 0:
         return segments - 1
-    r = reach = 1
+    r = reach = 1  # reach becomes C(s + r, s) for r = 1, 2, …
     while (reach := reach * (slots + 1 + r) // r) < segments:
         r += 1
     return r if segments > 1 else 0
@@ -109,8 +110,8 @@ def repetitions(segments: int, slots: int) -> int:
 def advances(segments: int, slots: int) -> int:
     """Count the runs of segments that keep only states, on the whole way back.
 
-    There are r l - C(s + r, s + 1) such runs, with s = slots + 1. The last run of a segment is not counted: the
-    backward pass goes back through that run at once.
+    There are r · segments - C(s + r, s + 1) such runs, with s = slots + 1 and r the `repetitions`. The last run of a
+    segment is not counted: the backward pass goes back through that run at once.
     """
     r = repetitions(segments, slots)
     return r * segments - comb(slots + 1 + r, slots + 2)
@@ -120,7 +121,10 @@ def kept_states(segments: int, slots: int) -> list[int]:
     """List the segments whose entering state is kept on the way to the last."""
     kept, at = [], 0
     while slots and segments - at > 1:
-        r, left = repetitions(segments - at, slots), segments - at
+        left = segments - at
+        r = repetitions(left, slots)
+        # With s = slots + 1: what is passed runs again r - 1 times more at most, which C(s + r - 1, s) segments can;
+        # and C(s + r - 2, s - 1) segments remain at least, as many as s - 1 states serve with r - 1 repetitions.
         at += min(comb(slots + r, slots + 1), left - comb(slots + r - 1, slots))
         slots -= 1
         kept.append(at)
@@ -139,9 +143,9 @@ def kept_to_the_end(segments: int, slots: int) -> list[int]:
 def go_back(
     segments: int,
     slots: int,
-    states: dict[int, State],
-    advance: Callable[[int, State], State],
-    pull: Callable[[int, State], None],
+    states: dict[int, Held],
+    advance: Callable[[int, Held], Held],
+    pull: Callable[[int, Held], None],
 ) -> None:
     """Visit all segments from the last to the first, each with its entering state.
 

@@ -75,6 +75,7 @@ class SnAp(ForwardMethod):
 
 
 def _within_units(cell: AffineCell, step: CellStep) -> Tensor:
+    """Return the diagonals of the blocks of J_t, [batch, members, members, H]."""
     return cell.unit_jacobian(step.values, step.x, step.entering, recurrent=True)
 
 

@@ -95,6 +95,7 @@ class RankOneInfluence(Influence):
         self._weights = {name: blank(rows, value) for name, value in self._weights.items()}
 
     def tensors(self) -> dict[str, Tensor]:
+        # The names begin with a space, as no parameter's name does, so they cannot collide.
         return {" state": self._state, " generator": self._generator.get_state(), **self._weights}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
@@ -140,8 +141,10 @@ def draw_signs(like: Float[Tensor, "batch size"], generator: torch.Generator) ->
 
 
 def _norm(weights: dict[str, Tensor]) -> Float[Tensor, " batch"]:
+    """Compute the 2-norm of each row over all parameters."""
     return torch.stack([value.flatten(1).square().sum(dim=1) for value in weights.values()]).sum(dim=0).sqrt()
 
 
 def _balance(above: Tensor, below: Tensor, tiny: float) -> Tensor:
+    """Compute ρ = √(above / below) of (3), by row; 1 where either norm is at most `tiny`."""
     return torch.where((above > tiny) & (below > tiny), (above / below.clamp(min=tiny)).sqrt(), 1.0)

@@ -92,7 +92,7 @@ class FusedKernel(Runner):
     def forward(self, parameters: Parameters, sequence: Sequence, save: Save | None) -> Pass:
         inputs = _Inputs(self.sizes, parameters, sequence)
         kept = tuple(inputs.room(size) for size in (self.sizes.output, *self.kept_sizes(save)))
-        inputs.hold(kept, self.sizes.has_c and save is not None)
+        inputs.point_to_kept(kept, self.sizes.has_c and save is not None)
         final = tuple(map(_room_for, sequence.initial))
         arguments = native.ForwardArguments(problem=inputs.fields)
         _point(arguments, FINAL, final)
@@ -103,7 +103,7 @@ class FusedKernel(Runner):
         self, parameters: Parameters, sequence: Sequence, trace: Trace, cotangents: Cotangents, norms: StepNorms
     ) -> Gradients:
         inputs = _Inputs(self.sizes, parameters, sequence)
-        inputs.hold(trace.tensors, self.sizes.has_c)
+        inputs.point_to_kept(trace.tensors, self.sizes.has_c)
         d_outputs, d_final = _in_rows(cotangents.outputs), tuple(map(_dense, cotangents.final))
         d_x = inputs.room(self.sizes.input) if cotangents.needs_x else None
         d_parameters = {name: _room_for(value) for name, value in parameters.items()}
@@ -167,9 +167,9 @@ class _Inputs:
             fields.x_step, fields.x_row = _strides(x)
         _point(fields, INITIAL, initial)
         if sequence.lengths is not None or sequence.resets is not None:
-            self._mask()
+            self._point_to_masks()
 
-    def _mask(self) -> None:
+    def _point_to_masks(self) -> None:
         """Set the addresses of lengths and resets, and of the state that resets return to."""
         sequence, fields = self.sequence, self.fields
         if sequence.lengths is not None:
@@ -193,8 +193,8 @@ class _Inputs:
         shape = (*self.shape, *size)
         return self.like.new_empty(shape) if self.sequence.lengths is None else self.like.new_zeros(shape)
 
-    def hold(self, kept: tuple[Tensor, ...], has_c: bool) -> None:
-        """Set the addresses of the tensors that a forward pass keeps.
+    def point_to_kept(self, kept: tuple[Tensor, ...], has_c: bool) -> None:
+        """Set the addresses of the tensors that a forward pass keeps; the caller holds the tensors.
 
         The order is h, c if `has_c`, gates, extra; the last tensors may be missing.
         """

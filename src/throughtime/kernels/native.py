@@ -28,13 +28,14 @@ WEIGHTS = ("weight_ih", "bias_ih", "weight_hh", "bias_hh", "weight_hr")
 
 
 class Arguments(ctypes.Structure):
-    """Argument of an entry point."""
+    """Base of the structures that an entry point takes."""
 
 
 class Inputs(ctypes.Structure):
-    """Struct `tt_problem` of throughtime.h.
+    """Struct `tt_problem` of throughtime.h, which both passes share.
 
-    Always fill the fields by keyword: a swap of two addresses would corrupt memory.
+    Its field `input` is the number I, and `x` has the inputs themselves. Always fill the fields by keyword: a swap of
+    two addresses would corrupt memory.
     """
 
     _fields_ = [
@@ -72,6 +73,7 @@ class BackwardArguments(Arguments):
 @cache
 def library() -> ctypes.CDLL | None:
     """Load the library once; None, with a single warning, where it was not built."""
+    # The sources and the built library may lie in different folders, as in an editable installation.
     folders = [Path(folder) for folder in sys.modules["throughtime.kernels"].__path__]
     files = [folder / FILE for folder in folders if (folder / FILE).exists()]
     if not files:
@@ -138,7 +140,16 @@ def use_instruction_set(instruction_set: str, loaded: ctypes.CDLL | None = None)
 
 
 def call(function: Callable[..., int], arguments: Any) -> None:
-    """Call an entry point of the library with torch's number of threads."""
+    """Call an entry point of the library with torch's number of threads.
+
+    Args:
+        function: the entry point, see `entry_point`.
+        arguments: a filled `ForwardArguments` or `BackwardArguments`.
+
+    Raises:
+        MemoryError: the kernel could not allocate its workspace.
+        ArgumentError: the lengths, or any other argument, are out of range.
+    """
     status = function(ctypes.byref(arguments), ctypes.c_int64(torch.get_num_threads()))
     if status == OUT_OF_MEMORY:
         raise MemoryError("the kernel ran out of memory")

@@ -34,7 +34,7 @@ def recurrence_of(
     return results[0], tuple(results[1 : 1 + members])
 
 
-def _taken_apart(
+def _put_together(
     name: str,
     x: Tensor,
     initial: list[Tensor],
@@ -72,10 +72,18 @@ def recurrence(
 ) -> list[Tensor]:
     """Run forward over time.
 
+    Args:
+        name: the cell's name in throughtime.h.
+        x, initial, reset_state, lengths, resets, batch_sizes, reverse: see `Sequence`; an x of whole numbers holds
+            indices, and reset_state is empty without resets.
+        weights: the parameters in the order of `Sizes.parameters`.
+        save: see `Save`; "" keeps nothing. Operators take no None here.
+        clip_step: see `StepNorms`, for the backward pass; 0 for no clipping.
+
     Returns:
         The outputs, the members of the final state, and the rest of the trace for `recurrence_backward`.
     """
-    kernel, parameters, sequence = _taken_apart(
+    kernel, parameters, sequence = _put_together(
         name, x, initial, reset_state, weights, lengths, resets, batch_sizes, reverse
     )
     if sequence.one_hot:
@@ -114,11 +122,16 @@ def recurrence_backward(
 ) -> list[Tensor]:
     """Run backward over time.
 
+    Args:
+        name, …, clip_step: as in `recurrence`.
+        trace: the outputs, and the rest of the trace that `recurrence` returned.
+        d_outputs, d_final: see `Cotangents`.
+
     Returns:
         ∂L/∂x unless x holds indices, then the derivatives by the initial state, by the reset state if there are resets,
         and by the weights.
     """
-    kernel, parameters, sequence = _taken_apart(
+    kernel, parameters, sequence = _put_together(
         name, x, initial, reset_state, weights, lengths, resets, batch_sizes, reverse
     )
     kept = Trace(tuple(trace), "gates" if save == "gates" else "states")
@@ -153,6 +166,7 @@ def _(
 
 
 def _save(ctx, inputs, output) -> None:
+    """Save what `_backward` reads, in that order; `inputs` are the arguments of `recurrence`."""
     name, x, initial, reset_state, weights, lengths, resets, batch_sizes, reverse, save, clip_step = inputs
     outputs, *rest = output
     ctx.counts = len(initial), len(reset_state), len(weights)
@@ -163,6 +177,7 @@ def _save(ctx, inputs, output) -> None:
 
 
 def _backward(ctx, d_results: list[Tensor]) -> tuple:
+    """Return a derivative for each argument of `recurrence`; None for what is no differentiable tensor."""
     members, resetting, weights = ctx.counts
     saved = list(ctx.saved_tensors)
 
@@ -179,6 +194,7 @@ def _backward(ctx, d_results: list[Tensor]) -> tuple:
     gradients = recurrence_backward(name, *tensors, *options, saved, d_outputs, rest[:members])
     d_x, *rest = gradients if x.is_floating_point() else [None, *gradients]
     d_initial, rest = rest[:members], rest[members:]
+    # None for `name`, and for the six arguments after the weights.
     return None, d_x, d_initial, rest[:resetting], rest[resetting:], *[None] * 6
 
 

@@ -1,4 +1,5 @@
-// What each cell's file ends with: its entry points for one instruction set.
+// TT_REGISTER, with which each cell's file ends: the cell's entry points for one instruction set. The build compiles
+// each file once per set, with TT_ISA as its name; library.cpp chooses among them at run time.
 #pragma once
 
 #include <new>
@@ -8,6 +9,7 @@
 
 namespace TT_ISA {
 
+// Runs a pass; no exception may cross the C interface.
 template <class Arguments> int guarded(void (*run)(const Arguments&, int64_t), const Arguments* a, int64_t threads) {
   try {
     run(*a, threads);

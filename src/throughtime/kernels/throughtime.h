@@ -57,7 +57,7 @@ typedef struct tt_backward_arguments {
   double clip;                             /* largest norm of a row's dL/d(state) at a step; 0 for no clipping */
   void *d_x;                               /* out: [N, I]; or NULL, as with an index */
   void *d_weight_ih, *d_bias_ih;           /* out; a bias may be NULL */
-  void *d_weight_hh, *d_bias_hh;           /* likewise; the bias for the GRU only, elsewhere it is the other one */
+  void *d_weight_hh, *d_bias_hh;           /* likewise; the bias is written for the GRU only: see biases_differ */
   void *d_weight_hr;                       /* out; NULL without a projection */
   void *norm_h, *norm_c;                   /* out: norms of the total dL/dh_t and dL/dc_t [N]; or both NULL */
   void *d_initial_h, *d_initial_c;         /* out: [B, P], [B, H] */
@@ -78,14 +78,16 @@ const char *tt_instruction_sets(void);
 /* Use this instruction set from now on; TT_BAD_ARGUMENT if it is not among those. */
 int tt_use_instruction_set(const char *name);
 
-/* The one in use. */
+/* The instruction set in use. */
 const char *tt_instruction_set(void);
 
-/* Every cell, the one list of them: a cell's C++ file ends with TT_REGISTER of its name here. */
+/* The list of all cells: a cell's C++ file ends with TT_REGISTER of its name here. */
 #define TT_CELLS(X) X(elman_tanh) X(elman_relu) X(elman_identity) X(lstm) X(gru)
 
-/* Each pass returns TT_OK or another status; `threads` is the most that may be used. The last function says whether the
- * gradients of bias_ih and bias_hh differ, and `extra` keeps a^h of the last gate (GRU). */
+/* Each pass returns TT_OK or another status; `threads` is the most that may be used.
+ *
+ * `biases_differ` says whether the gradients of bias_ih and bias_hh differ, and whether `extra` keeps a^h of the last
+ * gate: 1 for the GRU. Where it is 0, both gradients are equal, d_bias_ih is written and d_bias_hh is not. */
 #define TT_DECLARE(cell)                                                                    \
   int tt_##cell##_forward_float(const tt_forward_arguments *arguments, int64_t threads);    \
   int tt_##cell##_forward_double(const tt_forward_arguments *arguments, int64_t threads);   \

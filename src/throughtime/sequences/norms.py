@@ -48,7 +48,7 @@ class StepNorms:
     def scale(self, t: int, total: State, padding: Bool[Tensor, "batch 1"] | None) -> Float[Tensor, "batch 1"] | None:
         """Record the norms of the total ∂L/∂s_t and return the factor of each row.
 
-        None: no row is ever clipped.
+        `pass_on` calls this method; only a caller that scales by itself calls it directly. None: no clipping.
         """
         if self.tap is None and self.clip_step is None:
             return None

@@ -55,6 +55,7 @@ class Sequence:
     @property
     def is_plain(self) -> bool:
         """Whether the sequence is in its plain form already."""
+        # A packed sequence is not: it has lengths and is never `inert`.
         return (self.lengths is None or self.inert) and not self.reverse and not self.one_hot
 
     def plain(self) -> "Sequence":
@@ -162,9 +163,9 @@ class Sequence:
         return blank(self.padding_at(t), state[0])
 
     def rows(self, steps: Tensor) -> Tensor:
-        """Select the valid steps [N, …] of [T, B, …].
+        """Select the valid steps of [T, B, …] as rows [N, …].
 
-        Values in the padding so take no part in any sum.
+        N is the sum of the lengths, or T·B where all rows are full. Values in the padding then take no part in any sum.
         """
         return steps.flatten(0, 1) if self.padding is None else steps[~self.padding]
 
@@ -210,7 +211,7 @@ def check_indices(x: Int[Tensor, "*steps"], inputs: int, lengths: Tensor | None 
 
 
 def _columns(mask: Tensor | None) -> list[Tensor | None]:
-    """Split a mask [T, B] into columns [B, 1]; None where no row is True."""
+    """Split a mask [T, B] into a column [B, 1] for each step; None at steps where no row is True."""
     assert mask is not None
     any_row = mask.any(dim=1).tolist()
     return [column[:, None] if some else None for column, some in zip(mask, any_row, strict=True)]
@@ -219,7 +220,8 @@ def _columns(mask: Tensor | None) -> list[Tensor | None]:
 def choose(mask: Tensor | None, where_true: State, where_false: State) -> State:
     """Choose between two states row by row.
 
-    Each member is that of `where_true` at the rows of `mask` [B, 1], and that of `where_false` at all others.
+    Each member is that of `where_true` at the rows of `mask` [B, 1], and that of `where_false` at all others. A
+    `mask` of None has no rows.
     """
     if mask is None:
         return where_false
@@ -227,10 +229,16 @@ def choose(mask: Tensor | None, where_true: State, where_false: State) -> State:
 
 
 def blank(mask: Tensor | None, value: Tensor) -> Tensor:
-    """Set `value` [B, …] to zero at the rows of `mask` [B, 1], NaNs included."""
+    """Set `value` [B, …] to zero at the rows of `mask` [B, 1], NaNs included.
+
+    A `mask` of None has no rows.
+    """
     return value if mask is None else value.masked_fill(mask.view(-1, *[1] * (value.dim() - 1)), 0)
 
 
 def stack_steps(steps: list[Tensor], like: Tensor, size: int) -> Tensor:
-    """Stack T tensors [B, size] to [T, B, size]; T = 0 is legal."""
+    """Stack T tensors [B, size] to [T, B, size]; T = 0 is legal.
+
+    `like` [T, B, …] gives the number of rows, dtype and device if there are no tensors.
+    """
     return torch.stack(steps) if steps else like.new_empty(0, like.shape[1], size)

@@ -76,7 +76,7 @@ class LayerTap:
             members: norms [T, B] of each member of the state, in order. The record keeps these tensors.
             clip_step: largest norm over all members together; None: no clipping.
         """
-        if self._norms:
+        if self._norms:  # the tensors of a `part` are views of the whole record, so they must be written in place
             for name, member in zip(self.names, members, strict=True):
                 self._norms[name].copy_(member)
         else:
@@ -92,7 +92,12 @@ class Tap:
     layers: dict[str, LayerTap] = field(default_factory=dict)
 
     def layer(self, name: str, names: tuple[str, ...]) -> LayerTap:
-        """Return the record of a name, made on first use."""
+        """Return the record of the layer and direction `name`, made on first use.
+
+        Args:
+            name: such as "rnn.l0_reverse".
+            names: the members of the state, for a new `LayerTap`.
+        """
         record = self.layers.get(name)
         if record is None:
             record = self.layers[name] = LayerTap(names)
