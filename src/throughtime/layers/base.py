@@ -43,7 +43,7 @@ class RecurrentLayer(nn.Module, ABC):
     """
 
     tapped: tuple[Tap, str] | None = None
-    """The open tap, and the prefix of the names of the layer's records."""
+    """The open tap, and the prefix of the names of the layer's records; written by `layers/tap.py`."""
 
     def __init__(
         self,
@@ -68,20 +68,21 @@ class RecurrentLayer(nn.Module, ABC):
         self.dropout = checked_dropout(dropout, self.num_layers)
         self.learn_initial_state = bool(learn_initial_state)
         check_stack(cells, 1 + self.bidirectional)
+        # The same directions twice: all in the order of their states, and by layer, from the input up.
         self._directions: list[Direction] = []
         self._stack: list[list[Direction]] = []
         for layer, cell in enumerate(cells):
             self.gradient.check(cell)
             directions = (False, True) if self.bidirectional else (False,)
             places = [StackPlace(layer, reverse) for reverse in directions]
-            self._stack.append([self._add(cell, place, device, dtype) for place in places])
+            self._stack.append([self._add_direction(cell, place, device, dtype) for place in places])
         self._state_sizes = dict(cells[0].state_sizes)
-        for name, size in self._state_sizes.items() if self.learn_initial_state else ():
+        if self.learn_initial_state:
             like = next(self.parameters(), torch.empty(0, device=device, dtype=dtype))
-            zeros = like.new_zeros(self.num_layers * (1 + self.bidirectional), size)
-            self.register_parameter(f"{name}_0", nn.Parameter(zeros))
+            for name, size in self._state_sizes.items():
+                self.register_parameter(f"{name}_0", nn.Parameter(like.new_zeros(len(self._directions), size)))
 
-    def _add(
+    def _add_direction(
         self, cell: Cell, place: StackPlace, device: torch.device | str | None, dtype: torch.dtype | None
     ) -> Direction:
         suffix = f"l{place.depth}_reverse" if place.reverse else f"l{place.depth}"
@@ -110,8 +111,9 @@ class RecurrentLayer(nn.Module, ABC):
                 if like is not None:  # drawn where and as they will be used, as torch.nn does
                     for name, value in direction.cell.initial_parameters(like.device, like.dtype).items():
                         parameters[name].copy_(value)
-            for name in self._state_sizes if self.learn_initial_state else ():
-                getattr(self, f"{name}_0").zero_()
+            if self.learn_initial_state:
+                for name in self._state_sizes:
+                    getattr(self, f"{name}_0").zero_()
 
     def flatten_parameters(self) -> None:
         """Do nothing; code written for torch.nn calls this method."""
@@ -281,7 +283,7 @@ class RecurrentLayer(nn.Module, ABC):
 
 def _sequence(direction: Direction, x: Tensor, batch: Batch, initial: State, at_rest: State) -> Sequence:
     masks = (batch.lengths, batch.resets, batch.batch_sizes)
-    one_hot = 0 if x.is_floating_point() else direction.cell.input_size
+    one_hot = 0 if x.is_floating_point() else direction.cell.input_size  # 0: x are vectors, no indices
     return Sequence(x, initial, at_rest, *masks, direction.place.reverse, one_hot)
 
 
