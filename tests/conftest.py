@@ -15,7 +15,7 @@ if os.environ.get("THROUGHTIME_CHECK_SHAPES"):  # set by tests/test_shapes.py
     from jaxtyping import install_import_hook
 
     # layers.affine is left out: beartype refuses `Self` in a function it decorates without the class.
-    checked = ("sequences", "cells", "gradients", "layers.base", "layers.inputs")
+    checked = ("sequences", "cells", "gradients", "layers.base", "layers.inputs", "layers.stack")
     install_import_hook([f"throughtime.{room}" for room in checked], "beartype.beartype")
 
 

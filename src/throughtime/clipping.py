@@ -63,8 +63,8 @@ def clip_gradients(
     """Clip the parameters' gradients in place, after checking them for NaN and infinity.
 
     By norm (Pascanu, Mikolov and Bengio 2013): if the 2-norm of all gradients together exceeds `norm`, all are
-    multiplied by norm / total. [T] means the same, but prints a comparison of single positive entries of ∂y/∂w with
-    the threshold. Against `torch.nn.utils.clip_grad_norm_`: the total neither overflows nor underflows, the rounding
+    multiplied by norm / total. [T] means the same, but what it prints compares single positive entries of ∂y/∂w with
+    the threshold. Unlike in `torch.nn.utils.clip_grad_norm_`, the total neither overflows nor underflows, the rounding
     errors of large float32 gradients do not add up, the result has the norm `norm` (no 1e-6 is added to the total),
     and an infinite entry is reported instead of turning all gradients into NaN.
 
@@ -96,7 +96,7 @@ def clip_gradients(
     unit, norm_in_units = _global_norm(entries, scales=norm is not None)
     total = unit * norm_in_units
     if not math.isfinite(norm_in_units):
-        return _guard(gradients, total, nonfinite, tap)
+        return _handle_nonfinite(gradients, total, nonfinite, tap)
     if norm is not None and total > norm:
         for gradient in gradients:
             gradient.rescale(unit, norm / norm_in_units)
@@ -122,7 +122,14 @@ def _check_options(norm: float | None, value: float | None, nonfinite: str) -> N
 
 @dataclass(slots=True)
 class _Gradient:
-    """Gradient with its stored entries, and the parameters that share it."""
+    """Gradient with its stored entries, and the parameters that share it.
+
+    Attributes:
+        name: of the first parameter, for messages.
+        owners: the parameters whose `.grad` it is.
+        tensor: the gradient; for a sparse gradient its coalesced copy, which the owners get when it is changed.
+        entries: the same memory: `tensor` itself, or the values of a sparse tensor.
+    """
 
     name: str
     owners: list[Tensor]
@@ -130,7 +137,7 @@ class _Gradient:
     entries: Tensor
 
     def rescale(self, unit: float, factor: float) -> None:
-        """Multiply by factor / unit."""
+        """Multiply by factor / unit, in float64 where float32 has not the range."""
         if unit == 1.0 and factor >= _SMALLEST_SAFE_FACTOR:
             self.entries.mul_(factor)
         else:
@@ -164,7 +171,7 @@ def _collect(parameters: ParametersWithGradients) -> list[_Gradient]:
             continue
         known = collected.get(id(gradient))
         if known is None:
-            collected[id(gradient)] = _opened(name, parameter, gradient)
+            collected[id(gradient)] = _gradient_of(name, parameter, gradient)
         else:
             known.owners.append(parameter)
     return list(collected.values())
@@ -184,7 +191,7 @@ def _name_and_tensor(index: int, item: object) -> tuple[str, Tensor]:
     )
 
 
-def _opened(name: str, parameter: Tensor, gradient: Tensor) -> _Gradient:
+def _gradient_of(name: str, parameter: Tensor, gradient: Tensor) -> _Gradient:
     layout = gradient.layout
     if gradient.is_complex() or layout not in (torch.strided, torch.sparse_coo):
         raise UnsupportedError(
@@ -206,8 +213,8 @@ def _global_norm(entries: list[Tensor], scales: bool) -> tuple[float, float]:
     """
     if not entries:
         return 1.0, 0.0
-    ways = ((_row_norms, _SAFE_IN_FLOAT32), (_norm_in_float64, _SAFE_IN_FLOAT64))
-    for norms, (least, most) in ways[scales:]:
+    in_rows, in_float64 = (_row_norms, _SAFE_IN_FLOAT32), (_norm_in_float64, _SAFE_IN_FLOAT64)
+    for norms, (least, most) in [in_float64] if scales else [in_rows, in_float64]:
         total = _joint_norm([norms(tensor) for tensor in entries])
         if least < total < most:
             return 1.0, total
@@ -251,7 +258,10 @@ def _together(scalars: list[Tensor]) -> Tensor:
     return torch.stack([scalar.to(scalars[0].device) for scalar in scalars])
 
 
-def _guard(gradients: list[_Gradient], total: float, nonfinite: str, tap: FirstNonFinite | None) -> ClipReport:
+def _handle_nonfinite(
+    gradients: list[_Gradient], total: float, nonfinite: str, tap: FirstNonFinite | None
+) -> ClipReport:
+    """Raise, skip or report, as `nonfinite` says, once the total norm is not finite."""
     first = next(gradient for gradient in gradients if not gradient.entries.isfinite().all())
     sentence = _describe(first, None if tap is None else tap.first_nonfinite())
     if nonfinite == "raise":

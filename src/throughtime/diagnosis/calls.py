@@ -12,7 +12,8 @@ from torch.nn.utils.rnn import PackedSequence
 
 from throughtime.diagnosis.layout import OutputLayout
 from throughtime.errors import ArgumentError
-from throughtime.layers.base import RecurrentLayer, StackPlace
+from throughtime.layers.base import RecurrentLayer
+from throughtime.layers.stack import StackPlace
 from throughtime.layers.tap import tap
 from throughtime.models.recording import RecordedRun, Recording
 from throughtime.models.unchanged import differentiated_by

@@ -15,12 +15,13 @@ from throughtime.layers.base import RecurrentLayer
 Twin = TypeVar("Twin", bound=nn.RNNBase)
 
 SHARED = ("input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout", "bidirectional")
+"""Arguments that all layers and their twins have; each is also an attribute of both."""
 
 
 class AffineLayer(RecurrentLayer, Generic[Twin], ABC):
     """Stack of affine cells of the same kind, with torch.nn's arguments.
 
-    A subclass takes the arguments of torch.nn.GRU, in order.
+    A subclass takes the arguments of its twin in the same order, or without a twin those of torch.nn.GRU.
 
     Args:
         make_cell: input_size → cell.
@@ -95,7 +96,7 @@ class AffineLayer(RecurrentLayer, Generic[Twin], ABC):
                 f"learn_initial_state=True has no counterpart in torch.nn.{twin.__name__}; build the layer "
                 "without it and pass h_0 as hx"
             )
-        self._refuse_twin()
+        self._check_convertible()
         arguments = {name: getattr(self, name) for name in SHARED + self.extra_arguments}
         return _filled(twin(**arguments, device="meta"), self)  # type: ignore[return-value]
 
@@ -105,8 +106,8 @@ class AffineLayer(RecurrentLayer, Generic[Twin], ABC):
             raise UnsupportedError(f"{cls.__name__} has no counterpart in torch.nn: copy the weights by their names")
         return cls.twin
 
-    def _refuse_twin(self) -> None:
-        """Raise `UnsupportedError` for a layer that torch.nn lacks; by default for none."""
+    def _check_convertible(self) -> None:
+        """Raise `UnsupportedError` for options that the twin lacks; by default for none."""
 
 
 Filled = TypeVar("Filled", bound=nn.Module)

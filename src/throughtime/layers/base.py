@@ -1,12 +1,8 @@
 """Base of all recurrent layers: torch.nn's interface, stacking, directions and states."""
 
-import inspect
-import warnings
 from abc import ABC
 from collections.abc import Sequence as Ordered
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,49 +15,11 @@ from throughtime.errors import ArgumentError
 from throughtime.gradients.base import GradientMethod, run
 from throughtime.gradients.bptt import BPTT
 from throughtime.layers.inputs import Batch, read_batch
+from throughtime.layers.stack import Direction, StackPlace, check_stack, checked_dropout
 from throughtime.sequences.autocast import autocasts
-from throughtime.sequences.runner import Runner
 from throughtime.sequences.sequence import Sequence
 from throughtime.sequences.tap import Tap
 from throughtime.types import Parameters, State
-
-
-class StackPlace(NamedTuple):
-    """Place of a recurrence in a stack: layer and direction.
-
-    Layers are counted from 0 at the input.
-    """
-
-    depth: int
-    reverse: bool
-
-
-@dataclass(frozen=True)
-class Direction:
-    """Direction of a layer of a stack.
-
-    Attributes:
-        index: number of the direction among all, counted layer by layer; also the index of its states.
-        cell: the cell.
-        kernel: the cell's kernel, if the cell has a kernel.
-        place: the layer, and whether the direction runs from the last step to the first.
-        suffix: end of the parameters' names: "l0", "l0_reverse", "l1", …
-        names: the name of each parameter in the cell, and its name in the layer.
-    """
-
-    index: int
-    cell: Cell
-    kernel: Runner | None
-    place: StackPlace
-    suffix: str
-    names: tuple[tuple[str, str], ...]
-
-    def parameters(self, owner: nn.Module) -> dict[str, Tensor]:
-        """Gather the direction's parameters by the cell's names."""
-        held = owner._parameters
-        # Reading `_parameters` is faster than nn.Module.__getattr__, which is only needed for parametrized weights and
-        # for the weights of replicas.
-        return {name: held[full] if full in held else getattr(owner, full) for name, full in self.names}  # type: ignore[misc]
 
 
 class RecurrentLayer(nn.Module, ABC):
@@ -85,7 +43,7 @@ class RecurrentLayer(nn.Module, ABC):
     """
 
     tapped: tuple[Tap, str] | None = None
-    """The open tap, and the prefix of the names of the layer's records."""
+    """The open tap, and the prefix of the names of the layer's records; written by `layers/tap.py`."""
 
     def __init__(
         self,
@@ -107,23 +65,24 @@ class RecurrentLayer(nn.Module, ABC):
             )
         self.num_layers = len(cells)
         self.batch_first, self.bidirectional = bool(batch_first), bool(bidirectional)
-        self.dropout = _checked_dropout(dropout, self.num_layers)
+        self.dropout = checked_dropout(dropout, self.num_layers)
         self.learn_initial_state = bool(learn_initial_state)
-        _check_stack(cells, 1 + self.bidirectional)
+        check_stack(cells, 1 + self.bidirectional)
+        # The same directions twice: all in the order of their states, and by layer, from the input up.
         self._directions: list[Direction] = []
         self._stack: list[list[Direction]] = []
         for layer, cell in enumerate(cells):
             self.gradient.check(cell)
             directions = (False, True) if self.bidirectional else (False,)
             places = [StackPlace(layer, reverse) for reverse in directions]
-            self._stack.append([self._add(cell, place, device, dtype) for place in places])
+            self._stack.append([self._add_direction(cell, place, device, dtype) for place in places])
         self._state_sizes = dict(cells[0].state_sizes)
-        for name, size in self._state_sizes.items() if self.learn_initial_state else ():
+        if self.learn_initial_state:
             like = next(self.parameters(), torch.empty(0, device=device, dtype=dtype))
-            zeros = like.new_zeros(self.num_layers * (1 + self.bidirectional), size)
-            self.register_parameter(f"{name}_0", nn.Parameter(zeros))
+            for name, size in self._state_sizes.items():
+                self.register_parameter(f"{name}_0", nn.Parameter(like.new_zeros(len(self._directions), size)))
 
-    def _add(
+    def _add_direction(
         self, cell: Cell, place: StackPlace, device: torch.device | str | None, dtype: torch.dtype | None
     ) -> Direction:
         suffix = f"l{place.depth}_reverse" if place.reverse else f"l{place.depth}"
@@ -152,8 +111,9 @@ class RecurrentLayer(nn.Module, ABC):
                 if like is not None:  # drawn where and as they will be used, as torch.nn does
                     for name, value in direction.cell.initial_parameters(like.device, like.dtype).items():
                         parameters[name].copy_(value)
-            for name in self._state_sizes if self.learn_initial_state else ():
-                getattr(self, f"{name}_0").zero_()
+            if self.learn_initial_state:
+                for name in self._state_sizes:
+                    getattr(self, f"{name}_0").zero_()
 
     def flatten_parameters(self) -> None:
         """Do nothing; code written for torch.nn calls this method."""
@@ -323,48 +283,9 @@ class RecurrentLayer(nn.Module, ABC):
 
 def _sequence(direction: Direction, x: Tensor, batch: Batch, initial: State, at_rest: State) -> Sequence:
     masks = (batch.lengths, batch.resets, batch.batch_sizes)
-    one_hot = 0 if x.is_floating_point() else direction.cell.input_size
+    one_hot = 0 if x.is_floating_point() else direction.cell.input_size  # 0: x are vectors, no indices
     return Sequence(x, initial, at_rest, *masks, direction.place.reverse, one_hot)
 
 
 def _stacked(members: tuple[Tensor, ...]) -> Tensor:
     return members[0].unsqueeze(0) if len(members) == 1 else torch.stack(members)
-
-
-def _check_stack(cells: Ordered[Cell], directions: int) -> None:
-    if not cells:
-        raise ArgumentError("cells", "is empty", "at least one cell is needed")
-    sizes = dict(cells[0].state_sizes)
-    below = next(iter(sizes.values())) * directions
-    for layer, cell in enumerate(cells[1:], start=1):
-        if dict(cell.state_sizes) != sizes:
-            raise ArgumentError(
-                f"cells[{layer}]",
-                f"has the state {dict(cell.state_sizes)}, cells[0] has {sizes}",
-                "they must be equal, because the layers' final states are returned as one tensor",
-            )
-        if cell.input_size != below:
-            raise ArgumentError(
-                f"cells[{layer}]",
-                f"has input_size {cell.input_size}",
-                f"it must be the width of the layer below, {below}",
-            )
-
-
-def _checked_dropout(dropout: float, num_layers: int) -> float:
-    if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout <= 1:
-        raise ArgumentError("dropout", f"is {dropout!r}", "it must be a share between 0 and 1")
-    if dropout and num_layers == 1:
-        warnings.warn(
-            f"dropout={dropout} with one layer does nothing: it acts between layers. Use num_layers > 1, or a "
-            "torch.nn.Dropout on the output",
-            stacklevel=_frames_of_ours(),
-        )
-    return float(dropout)
-
-
-def _frames_of_ours() -> int:
-    """Find the `stacklevel` for a warning about the first line outside of the package."""
-    package = str(Path(__file__).parent.parent)
-    files = [frame.filename for frame in inspect.stack(context=0)]
-    return next((level for level, file in enumerate(files) if level and not file.startswith(package)), 1)

@@ -84,7 +84,8 @@ def read_batch(x: Any, lengths: Any, resets: Any, batch_first: bool, input_size:
     if not isinstance(x, Tensor):
         raise ArgumentError("input", f"is a {type(x).__name__}", "it must be a tensor or a PackedSequence")
     indices = _holds_indices(x) and x.dim() < 3
-    if x.dim() + indices not in (2, 3):
+    dimensions = x.dim() + indices  # an index stands for a vector, the last dimension
+    if dimensions not in (2, 3):
         raise ArgumentError(
             "input",
             f"has the shape {tuple(x.shape)}",
@@ -92,8 +93,8 @@ def read_batch(x: Any, lengths: Any, resets: Any, batch_first: bool, input_size:
             "sequence",
             "leave out the last dimension for whole numbers that say which input is 1",
         )
-    x = _checked_indices(x, like) if indices else _checked(x, input_size, like)
-    unbatched = x.dim() + indices == 2
+    x = _checked_indices(x, like) if indices else _checked_vectors(x, input_size, like)
+    unbatched = dimensions == 2
     if unbatched and lengths is not None:
         raise ArgumentError(
             "lengths", "came with one unbatched sequence", "they need a batch", "cut the sequence: input[:length]"
@@ -118,13 +119,12 @@ def _read_packed(
     if lengths is not None:
         raise ArgumentError("lengths", "came with a PackedSequence, which has lengths already", "", "leave lengths out")
     indices = _holds_indices(packed.data) and packed.data.dim() == 1
-    data = _checked_indices(packed.data, like) if indices else _checked(packed.data, input_size, like)
+    data = _checked_indices(packed.data, like) if indices else _checked_vectors(packed.data, input_size, like)
     dtype = data.dtype if like is None else like.dtype
     if indices:
         check_indices(data, input_size)
-    sizes = (
-        packed.batch_sizes.tolist()
-    )  # a dozen tensor operators on so few numbers would take as long as a layer's pass
+    # A list: a dozen tensor operators on so few numbers would take as long as a layer's pass.
+    sizes = packed.batch_sizes.tolist()
     steps, rows = len(sizes), sizes[0]
     if resets is not None:
         resets = _checked_resets(resets, data.new_empty(steps, rows, 0), False, batch_first)
@@ -167,7 +167,7 @@ def _check_device(x: Tensor, like: Tensor) -> None:
         raise ArgumentError("input", f"is on {x.device}", f"the layer is on {like.device}", "move either with .to(…)")
 
 
-def _checked(x: Tensor, input_size: int, like: Tensor | None) -> Tensor:
+def _checked_vectors(x: Tensor, input_size: int, like: Tensor | None) -> Tensor:
     if x.shape[-1] != input_size:
         raise ArgumentError(
             "input",
@@ -187,6 +187,7 @@ def _checked(x: Tensor, input_size: int, like: Tensor | None) -> Tensor:
 
 
 def _checked_resets(resets: Any, x: Tensor, unbatched: bool, batch_first: bool) -> Tensor:
+    """Return resets [T, B]; of x, time-major, only the shape and the device are read."""
     steps, rows = x.shape[:2]
     allowed = (steps,) if unbatched else (rows, steps) if batch_first else (steps, rows)
     if not isinstance(resets, Tensor) or resets.dtype != torch.bool or tuple(resets.shape) != allowed:
@@ -197,6 +198,7 @@ def _checked_resets(resets: Any, x: Tensor, unbatched: bool, batch_first: bool) 
 
 
 def _checked_lengths(lengths: Any, x: Tensor) -> Tensor | None:
+    """Return lengths [B]; None where all rows are full."""
     steps, rows = x.shape[:2]
     try:
         values = lengths if isinstance(lengths, Tensor) else torch.tensor(lengths)

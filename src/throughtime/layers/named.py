@@ -9,4 +9,4 @@ from throughtime.layers.affine import AffineLayer
 LAYERS: dict[str, type[AffineLayer[Any]]] = {
     name.lower(): kind for name, kind in vars(layers).items() if inspect.isclass(kind) and issubclass(kind, AffineLayer)
 }
-"""Every stack of affine cells that `throughtime.layers` exports."""
+"""Every stack of affine cells that `throughtime.layers` exports: a new export needs no line here."""

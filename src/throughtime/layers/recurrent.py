@@ -72,10 +72,11 @@ def _cells(
     input_size: int | None,
     claims: Mapping[str, bool],
 ) -> list[Cell]:
+    """Return the cell of each layer; `claims` are the arguments `linear` and `diagonal`."""
     given = {"parameters": parameters, "hidden_size": hidden_size, "input_size": input_size}
     if callable(cell):
         missing = [name for name, value in given.items() if value is None]
-        if parameters is None or hidden_size is None or input_size is None:
+        if parameters is None or hidden_size is None or input_size is None:  # missing, so that a type checker sees it
             raise ArgumentError("cell", f"is a function without {listed(missing)}", f"it needs {listed(given)}")
         return [FunctionCell(cell, parameters, hidden_size, input_size, **claims)]
     if not isinstance(cell, Cell | Ordered):

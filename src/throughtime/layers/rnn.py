@@ -58,7 +58,7 @@ class RNN(AffineLayer[nn.RNN]):
         )
         self.nonlinearity = nonlinearity
 
-    def _refuse_twin(self) -> None:
+    def _check_convertible(self) -> None:
         if self.nonlinearity == "identity":
             raise UnsupportedError(
                 "nonlinearity='identity' has no counterpart in torch.nn.RNN, which has tanh and relu"

@@ -17,6 +17,7 @@ class Tapping(AbstractContextManager[Tap]):
     def __init__(self, model: nn.Module) -> None:
         named = [(name, module) for name, module in model.named_modules() if isinstance(module, RecurrentLayer)]
         self._layers = [(module, f"{name}." if name else "") for name, module in named]
+        # What each layer had before, pushed on entering: a context may be entered again inside of its block.
         self._outer: list[tuple[Tap, str] | None] = []
 
     def __enter__(self) -> Tap:

@@ -1,4 +1,4 @@
-"""Losses that treat every feature separately. Squared error, and Bernoulli for targets with several keys on."""
+"""Losses that treat every feature separately: squared error, and Bernoulli for yes-or-no targets."""
 
 from torch import Tensor
 from torch.nn import functional
@@ -48,6 +48,7 @@ def bernoulli(
 ) -> Tensor:
     """Compute the negative log-likelihood of independent keys at each step, summed over the keys.
 
+    A key is a feature that is on or off, several at a time, such as the keys of a piano.
     L_t = −Σ_k y_{t,k} log σ(o_{t,k}) + (1 − y_{t,k}) log(1 − σ(o_{t,k})); the error at the logits is σ(o_t) − y_t.
 
     Args:

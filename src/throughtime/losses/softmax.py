@@ -94,6 +94,7 @@ def _softmax_loss(
         targets = targets.to(logits.dtype)
     else:
         targets = _checked_classes(targets, leading, logits.shape[-1], valid)
+    # `valid` stands for mask, lengths and steps together.
     return sequence_loss(per_step_loss, logits, targets, mask=valid, reduction=reduction, batched=logits.dim() == 3)
 
 

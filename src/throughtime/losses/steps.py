@@ -39,7 +39,7 @@ def select_steps(
         return valid
     if valid is None:
         valid = torch.ones(leading, dtype=torch.bool, device=device)
-    valid_from_here_on = valid.flip(0).cumsum(0).flip(0)
+    valid_from_here_on = valid.flip(0).cumsum(0).flip(0)  # how many; 1 at the last valid step
     return valid & (valid_from_here_on == 1)
 
 

@@ -120,7 +120,11 @@ def gradient_bias(
         >>> bias.by_lag[range(0, 4)].error < 1e-12, bias.by_lag[range(4, 20)].estimated_norm < 1e-12
         (True, True)
     """
-    layers = _checked_layers(method, model)
+    if not isinstance(method, GradientMethod):
+        raise ArgumentError(
+            "method", f"is {method!r}", "it must be a gradient method such as throughtime.TruncatedBPTT(8)"
+        )
+    layers = list(recurrent_layers(model).values())
     if lags is not None:
         _check_lags(lags)
     parameters = {name: value for name, value in model.named_parameters() if value.requires_grad}
@@ -130,20 +134,12 @@ def gradient_bias(
         )
     recording = Recording()
     estimate, exact = (
-        _gradients(way, model, layers, loss, x, y, list(parameters.values())) for way in (method, recording)
+        _gradients(each, model, layers, loss, x, y, list(parameters.values())) for each in (method, recording)
     )
     by_parameter = {
         name: Agreement.of([estimated], [g]) for name, estimated, g in zip(parameters, estimate, exact, strict=True)
     }
     return GradientBias(Agreement.of(estimate, exact), by_parameter, _by_lag(method, recording.runs, lags))
-
-
-def _checked_layers(method: GradientMethod, model: nn.Module) -> list[RecurrentLayer]:
-    if not isinstance(method, GradientMethod):
-        raise ArgumentError(
-            "method", f"is {method!r}", "it must be a gradient method such as throughtime.TruncatedBPTT(8)"
-        )
-    return list(recurrent_layers(model).values())
 
 
 def _check_lags(lags: Ordered[int]) -> None:
@@ -178,6 +174,7 @@ def _by_lag(method: GradientMethod, runs: list[RecordedRun], lags: Ordered[int] 
     with torch.no_grad():
         exact = _summed([(run, exact_by_lag(run, bands)) for run in runs])
         estimated = _summed([(run, [estimate_by_lag(run, method, band) for band in bands]) for run in runs])
+    # An estimate is a difference of sums as large as the largest part, and has their rounding errors.
     largest = max(Agreement.of(g, g).norm for g in exact)
     rounding = 16 * torch.finfo(exact[0][0].dtype).eps * largest
     return {band: Agreement.of(ours, g, rounding) for band, ours, g in zip(bands, estimated, exact, strict=True)}
@@ -190,6 +187,6 @@ def _summed(by_run: list[tuple[RecordedRun, list[dict[str, Tensor]]]]) -> list[l
         for band, by_name in zip(bands, gradients, strict=True):
             trained = ((name, parameter) for name, parameter in run.parameters.items() if parameter.requires_grad)
             for name, parameter in trained:
-                key = parameter.data_ptr()
+                key = parameter.data_ptr()  # layers may share a parameter
                 band[key] = by_name[name] + band[key] if key in band else by_name[name]
     return [list(band.values()) for band in bands]

@@ -143,6 +143,10 @@ def _refuse_division(segments: int | None, memory: int | str | None) -> None:
 
 
 def _planned(runner: SegmentRunner, x: Any, y: Any, steps: int, segments: int | None, memory: int | str | None) -> Plan:
+    """Choose the segments, from what autograd saves of a step in two trials, the second twice as long.
+
+    Their difference leaves out what is saved once for any number of steps.
+    """
     few = max(1, min(TRIAL, steps // 2))
     state_bytes, shorter = runner.saved_bytes(sliced(x, y, min(few, steps), few))
     _, longer = runner.saved_bytes(sliced(x, y, min(2 * few, steps), 2 * few))

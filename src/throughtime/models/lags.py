@@ -18,7 +18,14 @@ WINDOW_ELEMENTS = 2**27
 def exact_by_lag(run: RecordedRun, bands: list[range], least: float = 0.0) -> list[dict[str, Tensor]]:
     """Compute the exact gradient by way of each band of lags ([HSK] (10)).
 
-    The bands must be in order. The sum ends at the lag from which on no entry of the losses' gradients exceeds `least`.
+    Args:
+        run: the recorded run.
+        bands: adjacent, in order, the first from lag 0.
+        least: the sum ends at the lag from which on no entry of the losses' gradients exceeds `least`.
+
+    Returns:
+        For each band the gradient of each parameter, by the cell's names.
+
     Cost: O(T·B·S²) for each lag.
     """
     steps = Steps.of(run.recurrence, run.entering)
@@ -39,7 +46,8 @@ def exact_by_lag(run: RecordedRun, bands: list[range], least: float = 0.0) -> li
 def estimate_by_lag(run: RecordedRun, method: GradientMethod, band: range) -> dict[str, Tensor]:
     """Compute the gradient that `method` adds for a band of lags.
 
-    That is its gradient of each loss over the `band.stop` steps that end there, less that over `band.start` steps.
+    That is its gradient of each loss over the `band.stop` steps that end there, less that over `band.start` steps. The
+    result has the gradient of each parameter, by the cell's names.
     """
     losses = _losses(run, band.start)
     gained = _over_windows(run, method, losses, band.stop)
@@ -64,11 +72,14 @@ def _losses(run: RecordedRun, lag: int) -> Tensor:
 def _over_windows(run: RecordedRun, method: GradientMethod, losses: Tensor, horizon: int) -> dict[str, Tensor]:
     """Sum the gradients of the losses by `method`, each over the last `horizon` steps."""
     total = {name: torch.zeros_like(value) for name, value in run.parameters.items()}
+    if not len(losses):
+        return total
     length = min(horizon, len(run.sequence.x))
     state = sum(member.shape[-1] for member in run.direct)
     weights = sum(value.numel() for value in run.parameters.values())
+    # About: the inputs, a few tensors of the state's size for each step, and ∂s/∂θ once.
     of_a_window = length * (run.sequence.x.shape[-1] + 8 * state) + state * weights
-    for some in losses.split(max(run.sequence.shape[1], WINDOW_ELEMENTS // of_a_window)) if len(losses) else ():
+    for some in losses.split(max(run.sequence.shape[1], WINDOW_ELEMENTS // of_a_window)):
         added = _differentiate(run, method, *_windows(run, length, *some.unbind(1))).parameters
         total = {name: value + added[name] for name, value in total.items()}
     return total
@@ -82,7 +93,10 @@ def _differentiate(run: RecordedRun, method: GradientMethod, sequence: Sequence,
 
 
 def _windows(run: RecordedRun, length: int, t: Tensor, row: Tensor) -> tuple[Sequence, Cotangents]:
-    """Gather windows as rows of a sequence, with ∂L/∂h_t and ∂L/∂(final) of each."""
+    """Gather windows as rows of a sequence, with ∂L/∂h_t and ∂L/∂(final) of each.
+
+    Window i has the steps of row[i] up to t[i], at most `length`; a shorter window is padded at its end.
+    """
     first = (t - length + 1).clamp(min=0)
     steps = first + torch.arange(length, device=t.device)[:, None]
     inside, steps = steps <= t, steps.minimum(t)

@@ -16,7 +16,12 @@ from throughtime.errors import ArgumentError
 
 @dataclass(frozen=True)
 class Pieces:
-    """Pieces of x and y. Piece i begins at step bounds[i] and ends before bounds[i + 1]."""
+    """Pieces of x and y. Piece i begins at step bounds[i] and ends before bounds[i + 1].
+
+    Attributes:
+        bounds: from 0 to T, one more than pieces.
+        x, y: the number of a piece → the piece, time first.
+    """
 
     bounds: list[int]
     x: Callable[[int], Tensor]
@@ -24,7 +29,7 @@ class Pieces:
 
     @property
     def steps(self) -> int:
-        """T."""
+        """Number of all steps, T."""
         return self.bounds[-1]
 
     def share(self, index: int) -> float:

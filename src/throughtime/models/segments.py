@@ -37,6 +37,7 @@ class SegmentRunner:
         self._model, self._loss, self._state, self._mean = model, loss, state, mean
         self._buffers = _Buffers(model)
         self._gradients: dict[Tensor, Tensor] = {}
+        # ∂loss/∂(the state that leaves the segment gone back through next); after segment 0, ∂loss/∂(the first state).
         self._d_leaving: list[Tensor | None] = []
 
     def run(self, pieces: Pieces, slots: int) -> None:
@@ -47,6 +48,7 @@ class SegmentRunner:
             slots: the number of boundaries that are kept at a time, beside the first.
         """
         start = Boundary(self._state, random_state())
+        # A place more than slots, for the boundary that is used at once and not kept.
         shelf = Shelf(min(slots + 1, len(pieces) - 1))
 
         def advance(index: int, start: Boundary) -> Boundary:
@@ -68,15 +70,15 @@ class SegmentRunner:
 
         It has None for tensors that require no gradient.
         """
-        d_initial = iter(self._d_leaving)
+        gradients = iter(self._d_leaving)
 
-        def of(tensor: Tensor) -> Tensor | None:
-            gradient = next(d_initial)
+        def d_of(tensor: Tensor) -> Tensor | None:
+            gradient = next(gradients)
             if not tensor.requires_grad:
                 return None
             return torch.zeros_like(tensor) if gradient is None else gradient
 
-        return map_tensors(of, self._state)
+        return map_tensors(d_of, self._state)
 
     def saved_bytes(self, pieces: Pieces) -> tuple[int, int]:
         """Measure the first piece: bytes of the state after it, and bytes saved by autograd."""
@@ -117,7 +119,7 @@ class SegmentRunner:
         self._differentiate(value, weight, tensors_of(leaving), tensors_of(entering))
 
     def _value(self, pieces: Pieces, index: int, entering: Any) -> tuple[Tensor, Any]:
-        """The loss of a segment and the state that leaves it."""
+        """The loss of a segment and the state that leaves it; the first call also sets `end`."""
         output, leaving = self._outputs(pieces.x(index), entering)
         if self.end is None:  # the way back begins at the last segment
             self.end = Boundary.here(leaving).copied()
@@ -136,7 +138,7 @@ class SegmentRunner:
         return result[0], result[1]
 
     def _differentiate(self, value: Tensor, weight: float, leaving: list[Tensor], entering: list[Tensor]) -> None:
-        """From ∂L/∂(the state that leaves) to ∂L/∂(the state that enters), and the parameters' gradients."""
+        """Go from ∂L/∂(the state that leaves) to ∂L/∂(the state that enters), and add to the leaves' gradients."""
         d_leaving = self._d_leaving or [None] * len(leaving)
         pairs = [(value, torch.full_like(value, weight)), *zip(leaving, d_leaving, strict=True)]
         pairs = [(root, cotangent) for root, cotangent in pairs if root.requires_grad and cotangent is not None]
@@ -154,7 +156,7 @@ class SegmentRunner:
                 # A new tensor each: autograd may return the same tensor for two parameters.
                 before = self._gradients.get(leaf)
                 self._gradients[leaf] = gradient.clone() if before is None else before.add_(gradient)
-        by_state = iter(gradients)
+        by_state = iter(gradients)  # those of `of_state` come first
         self._d_leaving = [next(by_state) if tensor.requires_grad else None for tensor in entering]
 
 

@@ -28,7 +28,7 @@ class _Part:
     """A recurrence whose influence is carried: layers of a recurrent module, or the whole model.
 
     Attributes:
-        influence: A_{t-1}.
+        influence: A_{t-1} = ∂s_{t-1}/∂θ, or what the method keeps in its place.
         layer: the name of the recurrent module.
         depths: the numbers of its layers.
         whole: the whole model as a system, in place of `layer` and `depths`.
@@ -43,7 +43,7 @@ class _Part:
         """Return the name in the model of a parameter of the system."""
         if self.whole is not None:
             return name
-        name = name if len(self.depths) > 1 else f"{name}_l{next(iter(self.depths))}"
+        name = name if len(self.depths) > 1 else f"{name}_l{self.depths[0]}"
         return f"{self.layer}.{name}" if self.layer else name
 
     def state(self, members: State) -> State:
@@ -63,11 +63,12 @@ class Carried(Engine):
 
     def __init__(self, model: nn.Module, loss: StepLoss, method: ForwardMethod) -> None:
         super().__init__(model, loss, method)
-        self._method = method
+        self._method = method  # `method` again, known to be a ForwardMethod
         self._parts: list[_Part] = []
         self._sum: dict[str, Tensor] = {}
         self._losses = 0
-        self._recording = Recording()
+        self._recording = Recording()  # of the latest `_run`, for `_direct`
+        # The gradient of the step's loss, the step of each part, the new state, and the resets.
         self._tried: tuple[dict[str, Tensor] | None, list[Step], State, Tensor | None] | None = None
         for name, layer in self.layers.items():
             if layer.num_layers > 1 and layer.dropout:
@@ -85,8 +86,9 @@ class Carried(Engine):
 
     def _divided(self, x: Tensor, visits: dict[str, Visit], leaves: State, new: Any) -> list[_Part]:
         """Choose what to carry an influence for: each layer, each stack, or the whole model."""
-        above_parameters = any(visit.x.requires_grad for visit in visits.values())
-        if not self._method.local and (above_parameters or len(self.layers) > 1):
+        # An embedding below a layer, for example, acts on the state too.
+        inputs_depend = any(visit.x.requires_grad for visit in visits.values())
+        if not self._method.local and (inputs_depend or len(self.layers) > 1):
             system = self._whole(x, new)
             return [_Part(self._method.influence(system, len(x)), whole=system)]
         _check_handed_on(visits, leaves, new)
@@ -149,9 +151,9 @@ class Carried(Engine):
         return mean
 
     def forget(self) -> None:
-        every = torch.ones(self.leaves[0].shape[1], 1, dtype=torch.bool, device=self.leaves[0].device)
+        all_rows = torch.ones(self.leaves[0].shape[1], 1, dtype=torch.bool, device=self.leaves[0].device)
         for part in self._parts:
-            part.influence.forget(every)
+            part.influence.forget(all_rows)
         self._sum, self._losses = {}, 0
 
     def memory(self) -> dict[str, Any]:
@@ -164,7 +166,11 @@ class Carried(Engine):
         self._sum, self._losses = dict(memory["sum"]), memory["losses"]
 
     def _run(self, x: Tensor, leaves: State) -> tuple[dict[str, Visit], Tensor, Any]:
-        """Run a step of the model, with its graph."""
+        """Run a step of the model, with its graph.
+
+        Returns:
+            The visits of the layers, the prediction [B, …], and the new state in the model's form.
+        """
         self._recording = Recording()
         # Eagerly, because a compiled layer does not run its backward pass in `Recording`.
         eagerly = torch.compiler.set_stance("force_eager")

@@ -61,7 +61,15 @@ class Engine(ABC):
     def try_step(
         self, x: Tensor, y: Tensor | None, reset: Bool[Tensor, " batch"] | None
     ) -> tuple[Tensor, Tensor | None]:
-        """Compute the prediction for a step, and its loss where y is given."""
+        """Compute the prediction for a step, and its loss where y is given.
+
+        Args:
+            x, y: the inputs and targets of the step, [B, …].
+            reset: [B], True where the state returns to zero before the step; None for no row.
+
+        Returns:
+            The prediction [B, …] and the loss, both detached.
+        """
 
     @abstractmethod
     def commit(self) -> None:

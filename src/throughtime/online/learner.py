@@ -105,10 +105,12 @@ class OnlineLearner:
         )
         self.clipping: ClipReport | None = None
         self._since = 0
-        self._trained = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+        """The steps since the last update."""
+        self._as_built = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
         self._owed: Tensor | None = None
         """The resets of skipped steps, which act at the next step."""
         self._like: tuple[Tensor, Tensor | None] | None = None
+        """Inputs and targets of an earlier step, whose shapes and dtypes all others must have."""
 
     @property
     def state(self) -> Any:
@@ -139,10 +141,10 @@ class OnlineLearner:
         reset = self._due(reset)
         self.prepare(x_t)
         prediction, loss = self._engine.try_step(x_t, y_t, reset)
-        if self._like is None or self._like[1] is None:
+        if self._like is None or self._like[1] is None:  # until a step has come with a target
             self._like = x_t, y_t
         if loss is not None and not math.isfinite(float(loss)):
-            self._refuse(f"the loss at step {self.steps} (counted from 0) is {float(loss)}")
+            self._raise_or_count(f"the loss at step {self.steps} (counted from 0) is {float(loss)}")
             self._owed = reset
             if not self._engine.finite:
                 self._engine.start_anew_where_not_finite()
@@ -166,7 +168,7 @@ class OnlineLearner:
         self.clipping = report = clip_gradients(self.model, norm=self.clip, nonfinite="report")
         if report.nonfinite is not None:
             self.optimizer.zero_grad()
-            self._refuse(f"update {self.updates} (counted from 0): {report.nonfinite.rstrip('.')}")
+            self._raise_or_count(f"update {self.updates} (counted from 0): {report.nonfinite.rstrip('.')}")
             self._engine.start_anew_where_not_finite()
             return
         self.optimizer.step()
@@ -236,7 +238,7 @@ class OnlineLearner:
         together = torch.stack(due).any(dim=0) if due else None
         return together if together is not None and bool(together.any()) else None
 
-    def _refuse(self, sentence: str) -> None:
+    def _raise_or_count(self, sentence: str) -> None:
         """Raise for a number that is not finite, or count it as skipped."""
         if self.nonfinite == "raise":
             raise NonFiniteError(
@@ -266,7 +268,7 @@ class OnlineLearner:
 
     def _check_parameters(self) -> None:
         now = list(self.model.named_parameters())
-        for (name, parameter), (before, wanted) in zip(now, self._trained, strict=False):
+        for (name, parameter), (before, wanted) in zip(now, self._as_built, strict=False):  # length: see below
             if parameter is not before or parameter.requires_grad != wanted:
                 raise ArgumentError(
                     "model",
@@ -274,10 +276,10 @@ class OnlineLearner:
                     "neither the learner nor the optimizer knows of that",
                     "build a new learner",
                 )
-        if len(now) != len(self._trained):
+        if len(now) != len(self._as_built):
             raise ArgumentError(
                 "model",
-                f"has {len(now)} parameters, and had {len(self._trained)} when the learner was built",
+                f"has {len(now)} parameters, and had {len(self._as_built)} when the learner was built",
                 "they must stay the same",
                 "build a new learner",
             )

@@ -67,7 +67,7 @@ class StackStep(Step):
             below = self.x.new_zeros(len(self.x), self._sizes[depth], total)
             if depth:
                 below = self._link(depth) @ rows[-1][:, : self._width(depth - 1)]
-            of_layer = slice(self._from(depth), self._from(depth + 1))
+            of_layer = slice(self._offset(depth), self._offset(depth + 1))
             below[:, :, of_layer] = cell.state_jacobian(values, x, state)
             rows.append(below)
         return torch.cat(rows, dim=1)
@@ -75,16 +75,17 @@ class StackStep(Step):
     def add_immediate(
         self, influence: Mapping[str, Tensor], mix: Float[Tensor, "batch rows size"] | None = None
     ) -> None:
+        # A layer's weights act on the layer's part of s_t, and through `upwards` on the parts of all layers above.
         for depth, (cell, values, x, state) in enumerate(self._layers):
             of_layer = {name: influence[f"{name}_l{depth}"] for name in values}
             upwards = self._upwards(depth)
             if mix is not None:
-                reach = mix[..., self._from(depth) : self._from(depth + 1)]
+                reach = mix[..., self._offset(depth) : self._offset(depth + 1)]
                 if upwards is not None:
-                    reach = reach + mix[..., self._from(depth + 1) :] @ upwards
+                    reach = reach + mix[..., self._offset(depth + 1) :] @ upwards
                 cell.add_immediate(values, x, state, of_layer, reach)
                 continue
-            start, size = self._from(depth), self._sizes[depth]
+            start, size = self._offset(depth), self._sizes[depth]
             cell.add_immediate(values, x, state, {n: v.narrow(1, start, size) for n, v in of_layer.items()})
             if upwards is not None:
                 above = {n: v.narrow(1, start + size, upwards.shape[1]) for n, v in of_layer.items()}
@@ -104,7 +105,7 @@ class StackStep(Step):
     def _sizes(self) -> list[int]:
         return [sum(cell.state_sizes.values()) for cell in self.cells]
 
-    def _from(self, depth: int) -> int:
+    def _offset(self, depth: int) -> int:
         """The offset of a layer's part of the state."""
         return sum(self._sizes[:depth])
 

@@ -43,7 +43,7 @@ def streaming_layers(model: nn.Module) -> dict[str, RecurrentLayer]:
         ArgumentError: where the model has none.
         UnsupportedError: for a layer with an option that a stream cannot serve.
     """
-    layers = {name: layer for name, layer in recurrent_layers(model).items() if isinstance(layer, RecurrentLayer)}
+    layers = recurrent_layers(model)
     for name, layer in layers.items():
         place = f"model's layer {name!r}" if name else "model"
         for wrong, what, way_out in (
@@ -70,12 +70,12 @@ def watched(layers: dict[str, RecurrentLayer]) -> Iterator[dict[str, Visit]]:
     visits: dict[str, Visit] = {}
     with ExitStack() as hooks:
         for name, layer in layers.items():
-            handle = layer.register_forward_hook(_recording(name, visits), with_kwargs=True)
+            handle = layer.register_forward_hook(_recorder(name, visits), with_kwargs=True)
             hooks.callback(handle.remove)
         yield visits
 
 
-def _recording(name: str, visits: dict[str, Visit]) -> Any:
+def _recorder(name: str, visits: dict[str, Visit]) -> Any:
     def record(layer: RecurrentLayer, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
         x, hx = (*args, None, None)[:2]
         x, hx = kwargs.get("input", x), kwargs.get("hx", hx)

@@ -89,7 +89,7 @@ class ModelStep(Step):
     def _rows(self, function: Any, in_dims: tuple[int | None, ...], *arguments: Any) -> Any:
         try:
             return vmap(jacrev(function), in_dims=in_dims)(*arguments)
-        except RuntimeError as error:
+        except RuntimeError as error:  # torch.func has no classes for these errors, only their texts
             if "mutate a captured Tensor" in str(error):
                 raise UnsupportedError(
                     "the model changes a buffer in its forward pass (the statistics of a normalization?), and as "

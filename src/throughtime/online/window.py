@@ -41,6 +41,7 @@ class WindowEngine(Engine):
 
     def __init__(self, model: nn.Module, loss: StepLoss, method: GradientMethod, update_every: int) -> None:
         super().__init__(model, loss, method)
+        # How many steps are kept from before the last update.
         self._before = method.horizon - 1 if isinstance(method, TruncatedBPTT) else 0
         self._update_every = update_every
         self._moments: deque[_Moment] = deque()
