@@ -274,6 +274,7 @@ def test_the_commands_serve_it_from_its_export_alone(exported, tmp_path, capsys)
     assert main(["train", "7", "--task", "regress", "--no-scaled", "--output", folder, *small, "--threads", "1"]) == 0
     out = capsys.readouterr().out
     assert "Result" in out and "A sample" not in out and "the baseline" in out
+    assert f"throughtime evaluate {folder}" in out and "throughtime sample" not in out
     assert main(["evaluate", folder, "7"]) == 0 and "MAE" in capsys.readouterr().out
     assert main(["diagnose", folder, "--steps", "9", "--rows", "2"]) == 0
     assert main(["report", folder]) == 0

@@ -51,15 +51,16 @@ def add_arguments(parser: "ArgumentParser") -> None:
     parser.add_argument(
         "--seed", type=int, default=SUPPRESS, help="With DATA: random seed of the new model's weights. (0)"
     )
+    known = _model_options()
     for title, kind in groups():
         if kind is OptimizationSettings:
             continue
         group = parser.add_argument_group(f"{title} (with DATA only)")
         for entry, hint, told in options(kind):
-            if entry.name not in _model_options():
+            if entry.name not in known:
                 continue
             shown = "" if entry.default == "" else f" ({entry.default})"
-            text = spelled(told.help, _model_options()) + shown
+            text = spelled(told.help, known) + shown
             group.add_argument(typed(entry.name), type=hint, default=SUPPRESS, help=text)
 
 
@@ -75,10 +76,11 @@ def run(arguments: "Namespace") -> int:
         raise InputFileError(
             f"RUN or DATA is {subject}, which does not exist; give a run folder, a text file, or the word pydoc."
         )
-    return _run_folder(arguments) if subject.is_dir() else _data(arguments)
+    return _diagnose_run(arguments) if subject.is_dir() else _diagnose_new_model(arguments)
 
 
-def _run_folder(arguments: "Namespace") -> int:
+def _diagnose_run(arguments: "Namespace") -> int:
+    """Diagnose the trained model of a run, and write its report again."""
     from throughtime.records import write_flows
     from throughtime.report import report_of_run
     from throughtime.runs.checkpoints import load_run
@@ -114,7 +116,8 @@ def _earlier(folder: Path) -> "list[Flow]":
         return []
 
 
-def _data(arguments: "Namespace") -> int:
+def _diagnose_new_model(arguments: "Namespace") -> int:
+    """Diagnose an untrained model on data, and write a page."""
     import torch
 
     from throughtime.report import page_of_flow
@@ -171,6 +174,7 @@ def _model_options() -> list[str]:
 
 
 def _refuse(arguments: "Namespace", names: list[str], reason: str) -> None:
+    """Refuse options that were given and do not belong to this form of the command."""
     for name in names:
         value = getattr(arguments, name, "")
         if value != "" and value is not False:

@@ -71,10 +71,10 @@ def _run(given: list[str]) -> int:
     # variable is read when torch is loaded, which no module has done yet.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "2000")
-    return _told(modules[arguments.command], arguments[arguments.command])
+    return _call(modules[arguments.command], arguments[arguments.command])
 
 
-def _told(module: ModuleType, arguments: "Namespace") -> int:
+def _call(module: ModuleType, arguments: "Namespace") -> int:
     """Run a sub-command; print an error as a sentence that names arguments as typed."""
     try:
         return module.run(arguments)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from throughtime.commands._spelling import spelled, typed
 from throughtime.commands._terminal import say
 from throughtime.errors import ArgumentError, UnsupportedError
-from throughtime.runs.choice import groups, settings_from
+from throughtime.runs.choice import groups, kind_of, settings_from
 from throughtime.runs.options import options
 from throughtime.runs.settings import RunSettings
+from throughtime.runs.tasks.base import Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,11 +21,10 @@ if TYPE_CHECKING:
     from throughtime.records import Record
     from throughtime.runs.diagnoses import Diagnose
     from throughtime.runs.model import SequenceModel
-    from throughtime.runs.tasks.base import Task
 
 HELP = "Train a recurrent network on a text file."
 
-_EXAMPLES = """\
+_MORE = """\
 The file is read as plain text, whatever its name, and cut into --batch-size parallel streams. Each update of the
 weights covers --update-every time steps; the hidden state is carried on to the next update. Ctrl-C saves and stops;
 --resume continues. The run folder holds config.yaml, model.safetensors, last.ckpt, metrics.csv, updates.csv,
@@ -36,7 +36,7 @@ def add_arguments(parser: "ArgumentParser") -> None:
     """Declare the options of `throughtime train`."""
     from jsonargparse import ActionYesNo
 
-    parser.description = f"{HELP} {_EXAMPLES}"
+    parser.description = f"{HELP} {_MORE}"
     parser.add_argument(
         "file",
         nargs="?",
@@ -106,22 +106,27 @@ def _default_folder(file: str) -> str:
 
 
 def _close(folder: Path, record: "Record", settings: RunSettings, tell: "Callable[[str], None]") -> None:
-    """Print where the run lies, and the next commands."""
+    """Print how the run ended, where it lies, and the next commands."""
     if not settings.optimization.online:
-        _tell_of_passes(folder, record, settings.optimization.epochs, tell)
+        _close_passes(folder, record, settings.optimization.epochs, tell)
+    sample = [f"  throughtime sample {folder} --length 1000"] if _draws_samples(kind_of(settings)) else []
     evaluate = [] if settings.optimization.online else [f"  throughtime evaluate {folder} FILE"]
     more = "" if settings.optimization.online else f" --epochs {settings.optimization.epochs * 2}"
     for line in (
         f"The run is in {folder}. Next:",
-        f"  throughtime sample {folder} --length 1000",
+        *sample,
         *evaluate,
         f"  throughtime train --resume {folder}{more}",
     ):
         say(line)
 
 
-def _tell_of_passes(folder: Path, record: "Record", epochs: int, tell: "Callable[[str], None]") -> None:
-    """Print the result of a run in passes and a sample, and write the report."""
+def _draws_samples(kind: type[Task]) -> bool:
+    return kind.samples is not Task.samples
+
+
+def _close_passes(folder: Path, record: "Record", epochs: int, tell: "Callable[[str], None]") -> None:
+    """Print the result of a run in passes and a sample, and write samples.json and the report."""
     from throughtime.records import read_flows, read_metrics, write_samples
     from throughtime.report.sections import as_sentence
     from throughtime.runs.checkpoints import load_run
@@ -143,7 +148,7 @@ def _tell_of_passes(folder: Path, record: "Record", epochs: int, tell: "Callable
         say(line)
 
 
-def _sample(task: "Task", model: "SequenceModel", length: int = 240) -> str:
+def _sample(task: Task, model: "SequenceModel", length: int = 240) -> str:
     """Return a sample; empty where the task draws none."""
     import torch
 
@@ -159,7 +164,7 @@ def _diagnose(settings: RunSettings) -> "Diagnose":
     return lambda task, model, chunk: diagnose_task(task, model, chunk, reach(settings.optimization))
 
 
-def _report(folder: Path, task: "Task") -> list[str]:
+def _report(folder: Path, task: Task) -> list[str]:
     """Write the report; return a line with its path, or the reason why not."""
     from throughtime.report import report_of_run
 

@@ -6,8 +6,8 @@ import math
 class Counting:
     """Predictor of bytes by counts of single bytes and of pairs.
 
-    One is added to every count, and a byte after another gets, from the single counts, one more (interpolation), so
-    that nothing ever has probability zero.
+    With n the number of bytes so far, p(b) = (count(b) + 1) / (n + 256) by single counts, and p(b | a) =
+    (count(ab) + p(b)) / (count(a) + 1) by counts of pairs (interpolation). No byte ever has probability zero.
     """
 
     def __init__(self) -> None:

@@ -1,8 +1,7 @@
 """Synthetic problems that show how far back a training method remembers.
 
-Each comes with the best loss without a memory.
-
-Pure functions of sizes and a seed. Tensors are time-major, as the layers take them.
+Each comes with the best loss without a memory, and is a pure function of sizes and a seed. Tensors are time-major, as
+the layers take them.
 """
 
 import math

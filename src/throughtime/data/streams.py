@@ -20,12 +20,8 @@ Held-out text is read in fewer streams where it is shorter, because each stream 
 HELD_OUT_STEPS = 500
 """Steps per chunk where no gradient is needed; memory grows with them."""
 
-
 _FULL_LENGTH, _LENGTH_NOISE = 0.95, 5.0
-"""Random chunk lengths: probability of the full mean length, and standard deviation.
-
-The standard deviation is in steps.
-"""
+"""Random chunk lengths: probability of the full mean length, and standard deviation in steps (Merity et al. 2017)."""
 
 
 class Chunk(NamedTuple):
@@ -57,8 +53,9 @@ class Streams:
     Column b continues where column b of the chunk before ended.
 
     Args:
-        inputs: [steps, streams] symbol numbers, or [steps, streams, features] numbers.
-        targets: [steps, streams, …], what is to be predicted after each input.
+        inputs: [steps, streams] symbol numbers, or [steps, streams, features] numbers. Whole numbers of any type reach
+            the model as int64; floating-point numbers keep their type, which must be the model's, float32.
+        targets: [steps, streams, …], what is to be predicted after each input; types as for inputs.
         mask: [steps, streams, …] which targets count and are not padding; None: all of them.
         resets: [steps, streams] True where a series begins; None: nowhere.
     """
@@ -69,7 +66,10 @@ class Streams:
     resets: Tensor | None = None
 
     def chunk(self, start: int, steps: int, burn_in: int = 0) -> Chunk:
-        """Return up to `steps` steps from step `start` on. A pass begins with the step after `burn_in`."""
+        """Return the chunk of up to `steps` steps from step `start` on.
+
+        The chunk at `start` = `burn_in` is the first of a pass, and has the steps before it as `warm_up`.
+        """
         cut = slice(start, start + steps)
         mask = None if self.mask is None or bool(self.mask[cut].all()) else self.mask[cut]
         first = start == burn_in
@@ -100,13 +100,12 @@ def training_streams(codes: NDArray[np.int32], streams: int) -> Streams:
 def held_out_streams(codes: NDArray[np.int32], streams: int = 20) -> Streams:
     """Cut a text into streams for evaluation.
 
-    Every symbol but the first is a target exactly once.
-
-    Short streams are padded and masked. There are fewer streams than asked for when the text is short.
+    Every symbol but the first is a target exactly once: the last stream is padded and masked. A short text gives fewer
+    streams, see `SHORTEST_HELD_OUT_STREAM`.
 
     Args:
         codes: symbol numbers [symbols], at least two.
-        streams: the largest number of streams.
+        streams: the largest number of streams; more are faster, and lose more at the zero states they start with.
     """
     count = len(codes) - 1
     streams = max(1, min(streams, count // SHORTEST_HELD_OUT_STREAM))
@@ -182,12 +181,12 @@ class ChunkLoader:
     """Iterator over the chunks of all passes, which can start in the middle.
 
     The last chunk of a pass is shorter when the streams do not divide into whole chunks. An iteration starts at the
-    beginning of the text, but for the first one after `load_state_dict`.
+    beginning of the data; only the first after `load_state_dict` starts at the loaded position.
 
     Args:
-        streams: the text.
+        streams: the data.
         steps: the length T of a chunk.
-        passes: how often the text is read.
+        passes: how often the data are read.
         burn_in: steps at the beginning of each pass that are in no chunk, but come with the first as its `warm_up`.
         jitter: seed of random chunk lengths, others in each pass; None: all chunks have `steps` steps.
     """
@@ -205,7 +204,7 @@ class ChunkLoader:
 
     @property
     def chunks_per_pass(self) -> int:
-        """The number of chunks in one pass through the text."""
+        """Number of chunks in one pass through the data."""
         return -(-(self._streams.inputs.shape[0] - self._burn_in) // self._steps)
 
     def __len__(self) -> int:
@@ -223,7 +222,10 @@ class ChunkLoader:
             yield self._streams.chunk(start, end - start, self._burn_in)
 
     def _bounds(self, number: int) -> list[int]:
-        """Return the bounds of a pass's chunks, which follow from the pass's number."""
+        """Return the first step of each chunk of pass `number`, and behind them the end of the last chunk.
+
+        Random lengths follow from seed and number alone, so that a resumed run has the same.
+        """
         first, end, count = self._burn_in, self._streams.inputs.shape[0], self.chunks_per_pass
         if self._jitter is None:
             return [*range(first, end, self._steps), end]
@@ -245,5 +247,5 @@ class ChunkLoader:
 
 
 def _whole(values: Tensor) -> Tensor:
-    """Convert whole numbers to int64, which torch's layers take; keep other numbers."""
+    """Convert whole numbers and truth values to int64, which torch's layers take; keep other numbers."""
     return values if values.is_floating_point() else values.long()

@@ -144,7 +144,7 @@ def split(symbols: Symbols, validation: float) -> tuple[Symbols, Symbols]:
     """Split a text into a training part and a held-out part at the end.
 
     Args:
-        symbols: the text, shape [symbols].
+        symbols: the text, code points or symbol numbers, shape [symbols].
         validation: the share of the held-out part, between 0 and 1.
 
     Raises:

@@ -19,7 +19,7 @@ Each title is also a field of `RunSettings`.
 """
 
 USUAL = {False: "text", True: "stream"}
-"""The names of the tasks that are meant where none is named: in passes over a file, and online."""
+"""The task that is meant where none is named: `online` of the run → name of the task."""
 
 
 def kinds() -> list[type[Task]]:
@@ -30,10 +30,12 @@ def kinds() -> list[type[Task]]:
 def groups() -> Iterator[tuple[str, type]]:
     """Yield the option groups of the command line: title and settings class."""
     yield from GROUPS.items()
-    seen: dict[type, str] = {}
+    names: dict[type, list[str]] = {}  # tasks with the same settings are a single group
     for kind in kinds():
-        seen[kind.settings] = ", ".join(part for part in (seen.get(kind.settings, ""), kind.name) if part)
-    yield from ((f"task {names}", settings) for settings, names in seen.items() if settings is not TaskSettings)
+        names.setdefault(kind.settings, []).append(kind.name)
+    for settings, sharing in names.items():
+        if settings is not TaskSettings:
+            yield f"task {', '.join(sharing)}", settings
 
 
 def kind_of(settings: RunSettings) -> type[Task]:
@@ -79,7 +81,7 @@ def settings_from(values: Mapping[str, Any], kind: type[Task] | None = None) -> 
     Raises:
         ArgumentError: a value that is out of range, does not fit the others, or belongs to another task.
     """
-    parts = {group: _filled(kind, values) for group, kind in GROUPS.items()}
+    parts = {group: _filled(settings, values) for group, settings in GROUPS.items()}
     file = str(values["file"])
     chosen = kind or kind_of(RunSettings(file, **parts))
     known = {entry.name for entry in fields(chosen.settings)}
@@ -96,5 +98,6 @@ def with_task_settings(settings: RunSettings, kind: type[Task]) -> RunSettings:
     return replace(settings, task=kind.settings()) if type(settings.task) is TaskSettings else settings
 
 
-def _filled(kind: type, values: Mapping[str, Any]) -> Any:
-    return kind(**{entry.name: values[entry.name] for entry in fields(kind) if entry.name in values})
+def _filled(settings: type, values: Mapping[str, Any]) -> Any:
+    """Return an instance of a settings class, filled by option name."""
+    return settings(**{entry.name: values[entry.name] for entry in fields(settings) if entry.name in values})

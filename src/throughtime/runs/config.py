@@ -21,11 +21,12 @@ def write_config(folder: Path, settings: RunSettings) -> None:
 def read_config(folder: Path, kind: type[Task] | None = None) -> RunSettings:
     """Read the settings of a run from `config.yaml`.
 
-    Raises `RunFolderError` where the file is missing or damaged.
-
     Args:
         folder: the run folder.
         kind: the task of the run; None: what the settings choose.
+
+    Raises:
+        RunFolderError: the file is missing or damaged.
     """
     path = folder / CONFIG
     try:

@@ -39,9 +39,9 @@ def diagnose_task(
     """Follow the gradient of the task's objective over a chunk, without dropout.
 
     Args:
-        task: its objective.
-        model: the model.
-        chunk: windows of data.
+        task: whose objective is followed.
+        model: the model of a run, in any mode.
+        chunk: windows of data; of it inputs, targets and mask are read.
         wanted_lag: how many steps back the gradient is wanted; no more than the chunk has.
         say: see `gradient_flow`.
     """

@@ -47,7 +47,7 @@ class Driver(ABC):
             state: the checkpoint to go on from; None: the run begins.
 
         Raises:
-            ThroughtimeError: of the kind that fits, where they cannot be trained on.
+            ThroughtimeError: of the kind that fits, where the data cannot be trained on.
         """
 
     @abstractmethod

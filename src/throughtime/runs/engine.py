@@ -57,6 +57,7 @@ def start(
     driver.read(None)
     settings = driver.settings
     torch.manual_seed(settings.optimization.seed)
+    _limit_threads(settings.optimization)
     model = _model(driver, recurrent() if recurrent else None)
     driver.check_model(model)
     record = first_record(driver.task, settings, model, folder, *driver.data_record())
@@ -103,6 +104,7 @@ def resume(
     driver.read(state)
     driver.check_data(record, folder)
     settings = driver.settings
+    _limit_threads(settings.optimization)
     model = _model(driver, None)
     write_config(folder, settings)
     return driver.train(Run(folder, settings, model, record), checkpoint, say)
@@ -132,10 +134,13 @@ def _driver(settings: RunSettings, kind: type[Task] | None, diagnose: Diagnose |
     return Passes(kind, settings, diagnose)
 
 
+def _limit_threads(settings: OptimizationSettings) -> None:
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+
+
 def _model(driver: Driver, layers: nn.Module | None) -> SequenceModel:
     settings = driver.settings
-    if settings.optimization.threads:
-        torch.set_num_threads(settings.optimization.threads)
     return SequenceModel(driver.task, settings.model, layers, gradient_method(settings.optimization))
 
 

@@ -27,7 +27,7 @@ def first_record(
 
     Args:
         task: what is predicted.
-        settings: those that `config.yaml` gets.
+        settings: the settings that `config.yaml` gets.
         model: what is trained.
         folder: the run folder.
         data: what was read.

@@ -132,9 +132,7 @@ def gradient_method(settings: GradientSettings) -> GradientMethod:
 def steps_run_again(settings: GradientSettings) -> int:
     """Return the number of steps before a chunk that run again with the chunk.
 
-    With them the first loss of the chunk reaches back the whole horizon.
-
-    Its first loss then reaches back the horizon.
+    With them the first loss of the chunk reaches back the whole horizon. Without a horizon there are none.
     """
     return max(0, settings.horizon - 1)
 

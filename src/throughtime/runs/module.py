@@ -31,16 +31,19 @@ OWN_STATE = "throughtime"
 
 
 class SequenceTraining(LightningModule):
-    """Lightning module that makes one update per chunk ([T], weights every N steps).
+    """Lightning module that makes one update per chunk ([T] in docs/mathematics.md, weights every N steps).
 
-    With a horizon the steps before a chunk, which its first losses reach back to, are run again with it, under today's
-    weights and without a loss of their own; the state before them is the one that was found when they first passed by.
+    With a horizon, the steps before a chunk that its first losses reach back to are run again together with the chunk,
+    with the current weights and without a loss of their own. The state before these steps is not computed again: it is
+    kept from their first run (`Preceding`).
+
+    Names with `tokens` count targets (`Task.count`), of any task.
 
     Args:
         task: what is predicted, and by what loss.
         model: what is trained.
-        settings: how.
-        total_updates: the length of the run, which the schedule needs.
+        settings: how it is trained.
+        total_updates: the length of the run in updates, which the schedule needs.
         lasting: the settings that no continuation may change, which a checkpoint keeps.
     """
 
@@ -159,7 +162,7 @@ class SequenceTraining(LightningModule):
     def validation_step(self, batch: Chunk) -> None:
         """Add a held-out chunk to the sums, each target with the same weight."""
         outputs, self._held_out_state = self._chunk_outputs(batch, Preceding(None, self._held_out_state))
-        loss = self.task.loss(outputs, batch)
+        loss = self.task.loss(outputs, batch)  # not the objective, so that runs can be compared
         tokens = self.task.count(batch)
         self._held_out_loss += loss.item() * tokens
         self._held_out_tokens += tokens

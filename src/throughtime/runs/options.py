@@ -52,9 +52,11 @@ def option(
 ) -> Any:
     """Declare an option as the field of a settings class.
 
+    The field's type must be bool, int, float, str or a Literal.
+
     Args:
         default: its value where none is given.
-        text: the help.
+        text: the help; names of other options stand in backticks.
         least: the smallest value that is allowed; None: every value above `above` is.
         above: where `least` is None, the largest value that is too small.
         below: the smallest value that is too large.

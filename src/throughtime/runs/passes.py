@@ -64,9 +64,9 @@ class Passes(Driver):
         """Refuse a memory limit that is too small for a segment."""
         method, layers = gradient_method(self.settings.optimization), model.recurrent
         if isinstance(method, CheckpointedBPTT) and isinstance(layers, RecurrentLayer):
-            told = self.settings.optimization
-            for depth in range(layers.num_layers):
-                method.plan(layers.cell_and_parameters(depth)[0], told.update_every, told.batch_size)
+            settings = self.settings.optimization
+            for depth in range(layers.num_layers):  # `plan` raises where the limit is too small
+                method.plan(layers.cell_and_parameters(depth)[0], settings.update_every, settings.batch_size)
 
     def data_record(self) -> tuple[DataRecord, Baselines | dict[str, float]]:
         """Return file, size, digest and targets, and the baselines of the held-out part."""

@@ -9,7 +9,10 @@ from throughtime.records import MetricsRow, Results
 
 @dataclass
 class Window:
-    """Sums over the updates since the last validation."""
+    """Sums over the updates since the last validation.
+
+    `tokens` counts targets (`Task.count`), and `loss` is the sum over these targets.
+    """
 
     updates: int = 0
     tokens: int = 0
@@ -26,10 +29,13 @@ class Progress:
     Attributes:
         updates: how often the weights were updated.
         seconds: time spent, interruptions left out.
-        best_loss: the lowest validation loss in nats, and the update it was found after.
-        stale: validations in a row without improvement; `reductions`: those in the whole run.
+        best_loss: the lowest validation loss, in the unit of the task.
+        best_update: the update after which it was measured.
+        stale: validations in a row without improvement.
+        reductions: validations without improvement in the whole run, at each of which the schedule "plateau" halves the
+            learning rate.
         window: sums since the last validation.
-        rows: one per validation.
+        rows: of metrics.csv, a row per validation.
     """
 
     updates: int = 0

@@ -16,6 +16,7 @@ from throughtime.runs.sentences import validation_line
 from throughtime.runs.tasks.base import Task
 
 _SMOOTHING = 0.05
+"""Weight of the latest loss in the running mean that the bar shows."""
 _FORMAT = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{postfix}  {remaining} left"
 
 

@@ -69,7 +69,8 @@ class Recorder(Callback):
             self._stop(trainer, Outcome.FINISHED)
         elif self._out_of_time(module):
             self._stop(trainer, Outcome.OUT_OF_TIME)
-        # Where a validation is due, the interruption waits for it: a checkpoint from between would skip it.
+        # Where a validation is due now, the interruption waits for its end: a run that is resumed from a checkpoint
+        # between update and validation would skip the validation.
         elif self._interruption.requested and module.progress.updates % self._validate_every:
             self._interrupt(trainer, module)
 

@@ -10,7 +10,10 @@ from throughtime.wording import plural
 
 
 def update_phrase(settings: OptimizationSettings, streams: int) -> str:
-    """Return the data of an update in words, such as "50 steps of 20 streams"."""
+    """Return the data of an update in words, such as "50 steps of 20 streams".
+
+    `streams` is their number.
+    """
     about = "about " if settings.chunk_jitter else ""
     reach = f", each loss reaching back {plural(settings.horizon, 'step')}" if settings.horizon else ""
     return f"{about}{plural(settings.update_every, 'step')} of {plural(streams, 'stream')}{reach}"

@@ -163,11 +163,11 @@ class RunSettings:
     """Settings that decide the result of a run.
 
     Args:
-        file: the data.
-        data: how they are divided.
-        model: what is trained.
-        optimization: how.
-        task: what the task alone can be told; a plain `TaskSettings()` stands for the defaults of the task.
+        file: the data, by path or by a word that the task knows.
+        data: the task's name, and the held-out share.
+        model: the recurrent layers and the dropout.
+        optimization: how the model is trained.
+        task: the options of the task alone; a plain `TaskSettings()` stands for the defaults of the task.
 
     Raises:
         ArgumentError: a value of the wrong type or out of range, or values that do not fit together.

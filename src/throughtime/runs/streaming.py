@@ -121,8 +121,8 @@ class Streaming(Driver):
         online = _Online(run, self.task, self._learner(run.model), say)
         if checkpoint is not None:
             online.take_up(torch.load(checkpoint, weights_only=True))
-        told = run.settings.optimization
-        for line in self.task.stream_opening_lines(run.record, str(run.folder), told.update_every):
+        update_every = run.settings.optimization.update_every
+        for line in self.task.stream_opening_lines(run.record, str(run.folder), update_every):
             say(line)
         with Interruption(stopped_at_once(run.folder)) as interruption:
             outcome = online.run(self._pieces, interruption)
@@ -132,17 +132,20 @@ class Streaming(Driver):
         return online.record
 
     def _learner(self, model: SequenceModel) -> OnlineLearner:
-        told = self.settings.optimization
-        optimizer = torch.optim.Adam(model.parameters(), lr=told.learning_rate)
-        # The layers have the method too, for the record; the learner is told of it by itself.
-        method = gradient_method(told)
+        settings = self.settings.optimization
+        optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
+        # The layers were given the method too, but only so that the record names it: the learner does not ask them.
+        method = gradient_method(settings)
         return OnlineLearner(
-            model, self.task.step_loss, optimizer, method, told.update_every, clip=told.clip_norm or None
+            model, self.task.step_loss, optimizer, method, settings.update_every, clip=settings.clip_norm or None
         )
 
 
 class _Online:
-    """A run along a stream, under way."""
+    """A run along a stream, under way.
+
+    `_whole` holds the sums over the whole run, `_recent` those since the last printed line.
+    """
 
     def __init__(self, run: Run, task: StreamTask, learner: OnlineLearner, say: Say) -> None:
         self.record = run.record
@@ -151,7 +154,7 @@ class _Online:
         self._whole, self._recent = Tally(), Tally()
 
     @property
-    def _told(self) -> OptimizationSettings:
+    def _settings(self) -> OptimizationSettings:
         return self._run.settings.optimization
 
     def run(self, pieces: Iterator[Iterable[Any]], interruption: Interruption) -> Outcome:
@@ -159,7 +162,7 @@ class _Online:
 
         A line is printed every few seconds, and a checkpoint written now and then.
         """
-        limit = self._told.max_minutes * 60 or math.inf
+        limit = self._settings.max_minutes * 60 or math.inf
         said = saved = time.monotonic()
 
         def over() -> bool:
@@ -217,7 +220,7 @@ class _Online:
                 epoch=0.0,
                 train_loss=loss,
                 validation_loss=loss,
-                learning_rate=self._told.learning_rate,
+                learning_rate=self._settings.learning_rate,
                 gradient_norm=recent.norm / updates,
                 clipped=recent.clipped / updates,
                 tokens_per_second=rate,

@@ -1,6 +1,6 @@
 """Callbacks and helpers for training any Lightning module.
 
-`GradientMonitor` watches anybody's Lightning module.
+`GradientMonitor` is the callback; `throughtime.runs` uses the other modules of this room for the command's own runs.
 """
 
 from typing import TYPE_CHECKING

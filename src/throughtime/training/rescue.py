@@ -40,13 +40,12 @@ class Rescue:
     """Policy for non-finite gradients, with clipping of the finite.
 
     Args:
-        policy: "raise" an error; "stop": the update moves nothing, and who asked ends the training; "skip": the update
-            moves nothing, neither weights nor the optimiser's state; "rescale": entries that are not finite become 0,
-            and the rest is scaled down to the norm of the last finite gradient if its own is larger; "restore": as
-            skip, with weights, buffers and the optimiser's state as they were at the latest copy. The learning rate
-            is never changed.
-        keep_every: updates between two copies for "restore", which hold one model and one optimiser state in memory.
-            A copy is taken only where the gradient of these very weights was finite.
+        policy: "raise" an error; "skip": the update changes neither weights nor the optimiser's state; "stop": as skip,
+            and the caller ends the training; "rescale": entries that are not finite become 0, and the rest is scaled
+            down to the norm of the last finite gradient if its own is larger; "restore": as skip, with weights, buffers
+            and the optimiser's state as they were at the latest copy. The learning rate is never changed.
+        keep_every: updates between two copies for "restore"; the latest copy, of a model and an optimiser state, stays
+            in memory. A copy is taken only where the gradient of these very weights was finite.
 
     A gradient that is not finite raises under every policy where nothing finite came before it that the policy needs,
     where weights that are not finite would stay, and after 10 such updates in a row.

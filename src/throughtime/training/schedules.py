@@ -4,6 +4,7 @@ import math
 from typing import Literal
 
 _LAST_SHARE = 0.01
+"""Factor that the cosine schedule ends at."""
 
 
 def learning_rate_factor(

@@ -4,11 +4,19 @@ A run knows series, time steps, chunks and losses. Only its task knows what the 
 read from a file, what is read out of the hidden states, and what a good loss is. `FileTask` trains in passes over a
 file; `StreamTask` learns from events as they come. docs/extending.md has a recipe.
 
-A `FileTask` implements seven methods: `fit`, `from_record`, `read` and `prepare` for the data, `input_size`, `readout`
-and `loss` for the model. `recorded` belongs to them wherever `from_record` needs more than a class. Everything else has
-a default. The engine calls them in this order: `prepare` (data and task), `input_size`, `entry` and `readout` (model),
-`recorded` (record.json), `loss` and `count` (every chunk). `evaluate`, `sample`, `diagnose` and `report` call
-`from_record` first, then `read`, `metrics` and `rows`, `samples`, or `figures`.
+Every task has a `name` and implements `fit`, `from_record` and `read` for the data, `input_size`, `readout` and `loss`
+for the model. `recorded` belongs to them wherever `from_record` needs more than a class. A `FileTask` adds `prepare`;
+a `StreamTask` adds `open`, `example`, `take`, `taken`, `step_loss`, `stream_state` and `load_stream_state`. Everything
+else has a default. The calls come in this order:
+
+- `train` in passes: `prepare` (data and task); `input_size`, `entry` and `readout` (model); `recorded` (record.json);
+  `Data.windows` and `objective` (diagnoses); `objective` and `count` (chunks of training); `loss` and `count` (held-out
+  chunks).
+- `train --online`: `fit`, `settled`, `load_stream_state` (to resume), `open`; `input_size`, `entry` and `readout`;
+  `example`; `recorded`; `take` and `step_loss` (events); `stream_state` (checkpoints).
+- Other commands: `from_record` and, except in `report`, the model; then `evaluate`: `read`, `metrics`; `sample`:
+  `samples`; `diagnose`: `read`, `Data.windows`, `objective`, `figures`; `report`: `figures`. `diagnose DATA` calls
+  `fit` in place of `from_record`, and no `figures`.
 
 No torch is imported at the top, as the command line reads this module.
 """
@@ -33,6 +41,7 @@ if TYPE_CHECKING:
     from throughtime.report.exhibit import Section
     from throughtime.report.run import RunRecords
 
+    # `Baselines` are the three entropies of the tasks of symbols; every other task gives a dictionary, name → loss.
     BaselinesOf = Baselines | dict[str, float]
 
 
@@ -61,7 +70,8 @@ class Data:
         bytes: the size of the file in bytes.
         streams: the series laid end to end, in which every target counts exactly once.
         windows: function (steps, rows) → chunk of rows, spread evenly over the data, for the diagnosis. Each row
-            begins with a zero state. Short data may give fewer steps.
+            begins with a zero state. Short data may give fewer steps. The diagnosis reads inputs, targets and mask, but
+            no `resets`: a row that holds several series is followed as a single series.
         baselines: the losses of naive predictions on these targets, by name, the worst first, in the unit of
             `Task.loss`. Metrics beside the loss have no baselines here.
         lines: lines for the user of `evaluate`: what was read, and the losses of naive predictions.
@@ -82,10 +92,12 @@ class Material:
 
     Attributes:
         task: the task, with its vocabulary, scales or columns of the training part.
-        settings: the settings of the run, with the choices made for these data, such as `batch_size`.
+        settings: the settings of the run, with the choices made for these data, such as `batch_size`, and with the
+            full path of the file, so that the run can be resumed from any folder. They become `config.yaml`.
         training: the series to train on; the columns are the batch.
         held_out: the series for validation, never trained on.
-        targets: number of targets of the training part and of the held-out part, in `Task.units`.
+        targets: size of the training part and of the held-out part in `Task.units`, for the record and the first lines
+            of a run.
     """
 
     task: FileTask
@@ -102,8 +114,10 @@ class Task(ABC):
     `fit`) or from the record of a run (`from_record`); both must predict the same.
 
     Attributes:
-        name: the name of the task in records and settings, such as "classify".
-        settings: the class of the task's settings; each `option` in it is an option of the command.
+        name: the name of the task in records and settings, such as "classify"; no two tasks share a name.
+        settings: the class of the task's settings, a frozen dataclass whose fields are made by `option`. Each is an
+            option of the command, so no other settings class may have a field of that name, not even by inheritance;
+            tasks with the same options share the class.
         loss_name: the name of the loss, such as "cross-entropy" or "MSE".
         loss_unit: the unit of the loss, such as "nats" or "m²"; empty for none.
         online: whether the task learns from a stream; `FileTask` and `StreamTask` set it.
@@ -134,7 +148,9 @@ class Task(ABC):
     def fit(cls, settings: RunSettings) -> Self:
         """Return the task for the data that the settings name, without training.
 
-        `diagnose DATA` calls it for a new model; `prepare` reads the same data for training, and usually calls it.
+        `diagnose DATA` and a run along a stream call it; `prepare` reads the same data for training, and usually calls
+        it. From the commands and the engine, `settings.task` is of the class `Task.settings`; from other callers it can
+        be a plain `TaskSettings()`, which stands for the defaults.
 
         Raises:
             InputFileError: the data cannot be read, or are not what the task reads.
@@ -152,7 +168,7 @@ class Task(ABC):
     def recorded(self, record: Record) -> Record:
         """Add to a new run's record all that `from_record` needs.
 
-        Such as `replace(record, facts={"classes": ["a", "b"]})`; `facts` holds plain JSON only.
+        An example is `replace(record, facts={"classes": ["a", "b"]})`; `facts` holds plain JSON only.
         """
         return record
 
@@ -163,7 +179,7 @@ class Task(ABC):
         Args:
             file: the data.
             skip_unknown: leave out symbols or classes that the model never saw, instead of refusing the file.
-            validation: read only the part that a run with this share held out; None: read all.
+            validation: read only the part that a run with this share held out, as `diagnose RUN` does; None: read all.
 
         Raises:
             InputFileError: the data cannot be read, are too short, or hold what the model never saw.
@@ -173,15 +189,18 @@ class Task(ABC):
 
     @abstractmethod
     def input_size(self, model: ModelSettings) -> int:
-        """Return the number of features that enter the recurrent layers."""
+        """Return the number of features that enter the recurrent layers: those that `entry` returns."""
 
     def entry(self, model: ModelSettings) -> tuple[str, nn.Module]:
         """Return the name and the module of the layer below the recurrent layers.
 
-        The name is the prefix of the module's weights in the model's state dict. The module maps the inputs of a chunk
-        [time, batch, …] to [time, batch, input_size]. The default passes numbers on. Inputs of numbers and symbols are
-        numbers [time, batch, columns]; the module embeds the columns of symbols. Static covariates and known future
-        covariates are further columns, repeated at every step.
+        The name is the prefix of the module's weights in the model's state dict; "recurrent", "dropout" and "readout"
+        are taken. The module maps the inputs of a chunk [time, batch, …] to [time, batch, input_size]. The default
+        passes numbers on.
+
+        Where numbers and symbols come together, the inputs are numbers [time, batch, columns], and the module embeds
+        the columns that hold symbol numbers. Covariates, static or known in advance, are further columns; a static
+        covariate has the same value at every step.
         """
         from torch import nn
 
@@ -191,7 +210,7 @@ class Task(ABC):
     def readout(self, model: ModelSettings) -> nn.Module:
         """Return the module from hidden states [time, batch, hidden_size] to outputs [time, batch, …].
 
-        It reads every step, also where a target stands at the last step of a series only: the loss picks by the mask.
+        It has outputs at every step, even where only a series' last step has a target: `loss` picks by the mask.
         """
 
     @abstractmethod
@@ -210,6 +229,7 @@ class Task(ABC):
     def objective(self, outputs: Tensor, chunk: Chunk) -> Tensor:
         """Return what training in passes minimises, a scalar like `loss`, which is the default.
 
+        The training loss that a run prints and records is the objective, and diagnoses follow the objective's gradient.
         Validations, metrics and baselines are of `loss`, so that runs with different objectives can be compared.
         """
         return self.loss(outputs, chunk)
@@ -217,8 +237,9 @@ class Task(ABC):
     def count(self, chunk: Chunk) -> int:
         """Return the number of targets that the mean of `loss` is over.
 
-        It weighs a chunk's loss and counts for the speed. Override it where a target is several numbers, such as a
-        frame of 88 keys.
+        It weighs a chunk's loss and counts for the speed, in `units` per second. The default counts every number of the
+        targets, or every true entry of the mask. Override it where a target is several numbers, such as a frame of 88
+        keys.
         """
         return chunk.targets.numel() if chunk.mask is None else int(chunk.mask.sum())
 
@@ -230,19 +251,21 @@ class Task(ABC):
         `evaluate` prints them. Validations, and the record of a run, have the loss alone.
 
         Args:
-            predicted: pairs of outputs and chunk, in order; they can be read once, and need not fit into memory.
+            predicted: pairs of outputs and chunk, in order, with at least one target that counts; they can be read
+                once, and need not fit into memory.
         """
         total, count = 0.0, 0
         for outputs, chunk in predicted:
-            here = self.count(chunk)
-            total += self.loss(outputs, chunk).item() * here
-            count += here
+            targets = self.count(chunk)
+            total += self.loss(outputs, chunk).item() * targets
+            count += targets
         return [Metric(self.loss_name, total / count, self.loss_unit)]
 
     def rows(self, outputs: Tensor, chunk: Chunk) -> Iterator[dict[str, Any]]:
         """Yield a row for each prediction of a chunk: column → value.
 
-        A chunk does not know its place in the data: steps count from the start of the chunk, batch columns from 0.
+        A chunk does not know its place in the data: steps count from the start of the chunk, batch columns from 0. No
+        command calls it; a script does, with the pairs of `throughtime.runs.evaluation.predicted`.
 
         Raises:
             UnsupportedError: the task has no rows.
@@ -254,10 +277,12 @@ class Task(ABC):
     ) -> Iterator[str]:
         """Yield a sample from the model in pieces of text, the prompt first.
 
-        A task of numbers yields a line per step.
+        A task of numbers yields a line per step. `train` draws a sample with an empty prompt at its end, and offers
+        `throughtime sample`, wherever a task overrides this method.
 
         Args:
-            model: (inputs, state) → (outputs, state), in evaluation mode, on the CPU.
+            model: (inputs [time, batch, …] as in a chunk, state) → (outputs, state), in evaluation mode, on the CPU;
+                the first state is None. The caller does not turn gradients off.
             prompt: text to continue; "" for a start from nothing.
             length: number of steps to draw.
             temperature: below 1 more cautious, above 1 bolder; 0: always the most likely.
@@ -305,7 +330,7 @@ class Task(ABC):
         return [f"Guess   {name:<52}{self.said(loss)} per {self.unit}" for name, loss in named(baselines).items()]
 
     def result_lines(self, metrics: Sequence[Metric], baselines: BaselinesOf) -> list[str]:
-        """Return lines on metrics, with the loss of naive predictions for comparison."""
+        """Return lines on metrics; the first, the mean loss, is compared with the baselines."""
         from throughtime.report.losses import verdict_parts
 
         figures, meaning = verdict_parts(metrics[0].value, baselines, self.units, self.loss_unit)
@@ -324,8 +349,8 @@ class FileTask(Task, ABC):
     def prepare(cls, settings: RunSettings) -> Material:
         """Read the data of a run, and split off the held-out part.
 
-        Scales, vocabularies and classes must come from the training part, or be known without the data. A
-        `batch_size` of 0 is for the task to choose.
+        Scales and classes must come from the training part, or be known without the data. (The vocabulary of `Text` is
+        that of the whole file: it only says which symbols there are.) A `batch_size` of 0 is for the task to choose.
 
         Raises: see `fit`; also where the data are too short for training or for a held-out part.
         """
@@ -336,7 +361,7 @@ class Event:
     """Time step of a stream, with inputs and target.
 
     Attributes:
-        inputs: [1, …], known before the target.
+        inputs: [1, …], a batch of 1, known before the target.
         target: [1, …], predicted first and learned afterwards; None: no target, and only the state is updated.
         guesses: the losses of naive predictions of this target, in the order of `StreamTask.guesses`.
         reset: whether a series begins with this step, so that the state starts from zero.
@@ -351,7 +376,10 @@ class Event:
 class StreamTask(Task, ABC):
     """Task that learns from a stream: each event is predicted, then learned.
 
-    An instance remembers its position; `stream_state` returns all that a resumed run needs.
+    `open` returns the stream in pieces, such as the bytes that came together. `take` takes the members of a piece, such
+    as single bytes, in turn, and turns each into an event or into none. An instance remembers its position;
+    `stream_state` returns all that a resumed run needs. Training learns by `step_loss` alone; `loss` and `read` serve
+    `evaluate` and `diagnose`.
 
     Attributes:
         guesses: the names of the naive predictions, the worst first.
@@ -406,7 +434,10 @@ class StreamTask(Task, ABC):
 
     @abstractmethod
     def stream_state(self) -> dict[str, Any]:
-        """Return the task's position and statistics, as plain values and tensors."""
+        """Return the task's position and statistics, as plain values and tensors.
+
+        They are saved in the run's checkpoint, beside the keys "learner", "whole" and "settings", which are taken.
+        """
 
     @abstractmethod
     def load_stream_state(self, state: dict[str, Any]) -> None:
@@ -416,7 +447,7 @@ class StreamTask(Task, ABC):
         """
 
     def tally_state(self, state: dict[str, Any]) -> dict[str, Any]:
-        """Convert the tally of a checkpoint that an earlier version of the task wrote."""
+        """Convert the tally (runs/streaming.py) of a checkpoint that an earlier version of the task wrote."""
         return state
 
     @property

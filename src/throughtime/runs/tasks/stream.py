@@ -38,8 +38,8 @@ class Stream(SymbolTask, StreamTask):
         """Return the task for all 256 bytes."""
         from throughtime.data.text import TextVocabulary
 
-        given = settings.task if isinstance(settings.task, SymbolSettings) else SymbolSettings()
-        return cls(TextVocabulary("bytes", tuple(range(ALPHABET))), replace(given, units="bytes"))
+        given = replace(cls._given_in(settings), units="bytes")
+        return cls(TextVocabulary("bytes", tuple(range(ALPHABET))), given)
 
     def settled(self, settings: RunSettings) -> RunSettings:
         """Return the settings with units of bytes and the full path of the file."""

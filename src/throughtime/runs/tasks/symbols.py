@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from throughtime.errors import InputFileError
 from throughtime.runs.options import option
-from throughtime.runs.settings import ModelSettings, TaskSettings
+from throughtime.runs.settings import ModelSettings, RunSettings, TaskSettings
 from throughtime.runs.tasks.base import Data, Metric, Task
 
 if TYPE_CHECKING:
@@ -48,6 +48,11 @@ class SymbolTask(Task, ABC):
     def __init__(self, vocabulary: TextVocabulary, given: SymbolSettings) -> None:
         self.vocabulary = vocabulary
         self.given = given
+
+    @staticmethod
+    def _given_in(settings: RunSettings) -> SymbolSettings:
+        """Return the task's settings; a plain `TaskSettings()` stands for their defaults."""
+        return settings.task if isinstance(settings.task, SymbolSettings) else SymbolSettings()
 
     @property
     def unit(self) -> str:
@@ -156,7 +161,12 @@ class SymbolTask(Task, ABC):
         return replace(data, lines=[first, *self.baseline_lines(data.baselines)])
 
     def data(self, file: TextFile, codes: NDArray[np.int32]) -> Data:
-        """Return the data of a text of at least two symbols."""
+        """Return the data of a text.
+
+        Args:
+            file: where the symbols come from.
+            codes: symbol numbers [symbols], at least two: the whole file or a part of it.
+        """
         import math
         from functools import partial
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from throughtime.runs.settings import RunSettings
 from throughtime.runs.tasks.base import FileTask, Material
-from throughtime.runs.tasks.symbols import SymbolSettings, SymbolTask
+from throughtime.runs.tasks.symbols import SymbolTask
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,24 +41,27 @@ class Text(SymbolTask, FileTask):
 
         task, file, codes = cls._of(settings)
         training, held_out = split(codes, settings.data.validation)
-        told = settings.optimization
-        batch_size = workable_batch_size(len(training), told.update_every, told.batch_size, told.burn_in)
+        optimization = settings.optimization
+        batch_size = workable_batch_size(
+            len(training), optimization.update_every, optimization.batch_size, optimization.burn_in
+        )
         # What was chosen for this text is written down, so that a later version that chooses otherwise can go on.
         chosen = replace(
             settings,
             file=settings.file if settings.file == SHIPPED_TEXT else str(Path(settings.file).resolve()),
-            optimization=replace(told, batch_size=batch_size),
+            optimization=replace(optimization, batch_size=batch_size),
         )
         streams = training_streams(training, batch_size)
         return Material(task, chosen, streams, task.data(file, held_out), (len(training), len(held_out)))
 
     @classmethod
     def _of(cls, settings: RunSettings) -> tuple[Self, TextFile, NDArray[np.int32]]:
-        """Read the text of a run and number its symbols."""
+        """Read the text of a run and number its symbols: task, file, symbol numbers [symbols]."""
         from throughtime.data.text import TextVocabulary, read_file, text_symbols
 
-        given = settings.task if isinstance(settings.task, SymbolSettings) else SymbolSettings()
+        given = cls._given_in(settings)
         file = read_file(settings.file)
         symbols = text_symbols(file, given.units, given.encoding)
+        # Of the whole file: a symbol that only the held-out part has could not be numbered otherwise.
         vocabulary = TextVocabulary.of(symbols, given.units)
         return cls(vocabulary, given), file, vocabulary.encode(symbols)
