@@ -5,13 +5,14 @@
 #   make quick   in a minute: the contracts in float64, the layout of the house, the documentation
 #   make check   format, lint and types; `make format` mends the first two
 #   make changelog VERSION=X.Y.Z   the fragments of changelog.d as a section of CHANGELOG.md
+#   make clean   removes .venv, and what builds and tests leave behind
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 FAILED := echo "The installation failed: pip's own words are above. Offline, point pip at a folder of wheels (PIP_FIND_LINKS)."; exit 1
-# Of the contracts every cell and method in float64, plain and with both masks, and torch.nn's twins; and what holds the
-# house and its documentation together.
+# The selection of `make quick`: of the contracts every cell and method in float64, without and with lengths and resets,
+# and the parity with torch.nn; then the tests of the layout, of README and docs, and of how all this is installed.
 QUICK := every_public or unrolled_loop and float64 and (plain or lengths-and-resets) or test_torch_parity and not float32 \
 	or test_layout or test_docs or test_poison or test_version or test_install_torch
 CXX_FILES := $(wildcard src/throughtime/kernels/*.cpp src/throughtime/kernels/*.hpp tests/kernels/*.cpp)

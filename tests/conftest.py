@@ -32,8 +32,9 @@ def _seeded():
 def _poisoned_memory():
     """Fill what `torch.empty` and its kin return with NaN, integers with their largest value.
 
-    What a kernel or a loop forgets to write then shows in every comparison. PyTorch does the filling itself, below
-    Python, so that torch's own functions, `torch.compile` and `torch.func` are left as they are.
+    What a kernel or a loop forgets to write then shows in every comparison. PyTorch does the filling itself, in its
+    deterministic mode and below Python, so that torch's functions, `torch.compile` and `torch.func` are left as they
+    are.
     """
     torch.use_deterministic_algorithms(True)
     torch.utils.deterministic.fill_uninitialized_memory = True  # type: ignore[attr-defined]

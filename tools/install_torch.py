@@ -14,7 +14,7 @@ from pathlib import Path
 CONSTRAINTS = Path(__file__).parent.parent / "constraints.txt"
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 PATIENCE = ("--timeout", "20", "--retries", "1")
-"""So that a network that swallows what is sent to it costs half a minute, and a slow one is not given up at once."""
+"""A network that never answers costs less than a minute (two tries of 20 s); a slow network is not given up at once."""
 
 
 def pinned(constraints: str) -> str:

@@ -11,7 +11,7 @@ from throughtime.errors import ArgumentError
 from throughtime.runs.settings import CellName
 
 CELLS: tuple[str, ...] = get_args(CellName)[::-1]
-"""Cells that a run can have, in the order of the tables; "rnn" has tanh."""
+"""Cells that a run can have, in the order of the tables: the simplest first, the default last; "rnn" has tanh."""
 
 
 @dataclass(frozen=True)
@@ -48,23 +48,21 @@ class Shape:
         return cls(*map(int, numbers.groups()))
 
 
-GRID = tuple(
-    Shape(*numbers)
-    for numbers in (
-        *((1, 32, 100), (1, 64, 1000), (1, 128, 100), (1, 512, 100), (8, 64, 100)),
-        *((16, 64, 1000), (16, 128, 1000), (32, 128, 100), (32, 256, 256), (64, 256, 150)),
-        *((16, 512, 25), (64, 512, 25), (32, 1024, 25), (20, 800, 300), (4, 32, 17984)),
-    )
-)
+def _shapes(text: str) -> tuple[Shape, ...]:
+    return tuple(map(Shape.parse, text.split()))
 
-QUICK = tuple(
-    Shape(*numbers)
-    for numbers in ((1, 32, 100), (1, 128, 100), (8, 64, 100), (16, 64, 1000), (32, 128, 100), (16, 512, 25))
-)
 
-VARIANT_SHAPES = tuple(
-    Shape(*numbers) for numbers in ((1, 32, 100), (8, 64, 100), (16, 64, 1000), (32, 128, 100), (32, 256, 256))
+GRID = _shapes(
+    "1x32x100 1x64x1000 1x128x100 1x512x100 8x64x100 "
+    "16x64x1000 16x128x1000 32x128x100 32x256x256 64x256x150 "
+    "16x512x25 64x512x25 32x1024x25 20x800x300 4x32x17984"
 )
+"""Default shapes, over which the goals for the means are set."""
+
+QUICK = _shapes("1x32x100 1x128x100 8x64x100 16x64x1000 32x128x100 16x512x25")
+"""Shapes of `--quick`."""
+
+VARIANT_SHAPES = _shapes("1x32x100 8x64x100 16x64x1000 32x128x100 32x256x256")
 """Default shapes of the variants."""
 
 
@@ -156,6 +154,7 @@ GOALS_THREADS = 2
 HIDDEN_BOUNDS = (64, 128, 256, inf)
 """Largest H of each column of the tables below."""
 
+# On a CPU torch.nn runs RNN and GRU as a loop of operations, and LSTM fused, by oneDNN.
 _AGAINST_LOOPS = ((1, (25.0, 12.0, 8.0, 5.0)), (16, (5.0, 2.5, 1.8, 1.5)), (inf, (3.0, 1.8, 1.5, 1.3)))
 _AGAINST_FUSED = ((1, (3.0, 2.0, 1.5, 1.3)), (inf, (1.5, 1.3, 1.15, 1.05)))
 
@@ -167,7 +166,6 @@ GEOMEAN_GOALS = {"rnn": 4.0, "gru": 4.0, "lstm": 1.5}
 
 SHARE_GOALS = {(16, 64): 0.60, (32, 128): 0.70, (32, 256): 0.78, (64, 512): 0.83}
 """Least share of the matrix product's rate, by (B, H)."""
-
 
 OWN_COST_OF_STATES_ABOVE_256 = 1.35
 """Largest allowed time of saved states above H = 256.

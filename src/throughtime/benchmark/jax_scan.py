@@ -40,7 +40,7 @@ class JaxScan:
         Args:
             cell: "rnn", "gru" or "lstm".
             side: the pass of the layer.
-            reference: the output in float64, then the gradients.
+            reference: the output in float64, then the gradients, in the order of `TrainingPass.names`.
 
         Returns:
             The pass in jax, which waits for its results; and the largest relative distance of its gradients from
@@ -83,7 +83,7 @@ def _distance(ours: Any, exact: Tensor) -> float:
 def _outputs(jax: Any, cell: str, parameters: Any, x: Any) -> Any:
     """Return h_1…T of a layer; the product with the input stands before the scan."""
     bias, inner_bias = parameters["bias_ih"], parameters["bias_hh"]
-    if cell != "gru":  # whose last gate needs the second bias inside the recurrence
+    if cell != "gru":  # a GRU's candidate multiplies its second bias by r, so that it stays inside the recurrence
         bias, inner_bias = bias + inner_bias, 0.0
     rows = x @ parameters["weight_ih"].T + bias
     zero = jax.numpy.zeros((x.shape[1], parameters["weight_hh"].shape[1]), x.dtype)

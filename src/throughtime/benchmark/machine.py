@@ -18,7 +18,10 @@ WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 
 
 def machine() -> dict[str, Any]:
-    """Describe the machine in plain values; the load is the last minute's mean."""
+    """Describe the machine in plain values, for `lines` and for JSON.
+
+    The load is the mean of the last minute.
+    """
     return {
         "processor": _processor(),
         "cores": _cores(),
@@ -37,7 +40,11 @@ def machine() -> dict[str, Any]:
 
 
 def lines(around: dict[str, Any]) -> list[str]:
-    """Return the lines that describe a machine for a reader."""
+    """Return the lines that describe a machine for a reader.
+
+    Args:
+        around: what `machine` returned.
+    """
     kernels, waiting = around["kernels"], around["waiting"]
     versions = ", ".join(f"{name} {version}" for name, version in around["versions"].items())
     chosen = ", ".join(f"{name}={value}" for name, value in waiting.items()) or "waiting as the OpenMP library chooses"
@@ -57,13 +64,13 @@ def lines(around: dict[str, Any]) -> list[str]:
 
 
 class OtherLoad:
-    """Measure the share of the machine that other programs take from now on."""
+    """Measure the share of the cores' time that other processes take from now on."""
 
     def __init__(self) -> None:
         self._wall, self._own, self._everybody = perf_counter(), process_time(), _busy_seconds()
 
     def share(self) -> float | None:
-        """Return the share of CPU time that other processes took; None outside Linux."""
+        """Return the share since the start, from 0 to 1; None outside Linux."""
         everybody = _busy_seconds()
         if everybody is None or self._everybody is None:
             return None
@@ -76,6 +83,7 @@ def _busy_seconds() -> float | None:
     counters = Path("/proc/stat")
     if not counters.exists():
         return None
+    # The first line sums over the cores: user nice system idle iowait irq softirq steal, in ticks of the clock.
     user, nice, system, _idle, _waiting, *rest = map(int, counters.read_text().split("\n", 1)[0].split()[1:9])
     return (user + nice + system + sum(rest)) / os.sysconf("SC_CLK_TCK")
 

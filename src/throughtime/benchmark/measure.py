@@ -4,7 +4,7 @@ import gc
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import torch
@@ -46,6 +46,7 @@ FULL = Protocol()
 BRIEF = Protocol(seconds=0.4, cap=1.5)
 
 _FEWEST = 3
+"""Least number of turns of a side, and of large products."""
 
 
 def measure(case: Case, protocol: Protocol, scan: JaxScan | None = None) -> Measurement:
@@ -58,8 +59,8 @@ def measure(case: Case, protocol: Protocol, scan: JaxScan | None = None) -> Meas
     """
     with threads(case.variant.threads):
         prepared = prepare(case)
-        away, reference = distances(prepared)
-        measurement = Measurement(case, torch.get_num_threads(), prepared.tokens, away)
+        parity, reference = distances(prepared)
+        measurement = Measurement(case, torch.get_num_threads(), prepared.tokens, parity)
         if measurement.failures:
             return measurement
         sides: dict[str, Callable[[], object]] = {"ours": prepared.ours}
@@ -73,9 +74,7 @@ def measure(case: Case, protocol: Protocol, scan: JaxScan | None = None) -> Meas
             if jax_distance <= JAX_TOLERANCE:
                 sides["jax"] = turn
         timings = _timings(sides, protocol, prepared.ours.x.dtype)
-        return Measurement(
-            case, measurement.threads, prepared.tokens, away, timings, _saved(prepared), jax_distance=jax_distance
-        )
+        return replace(measurement, timings=timings, saved=_saved(prepared), jax_distance=jax_distance)
 
 
 @contextmanager
@@ -119,6 +118,11 @@ def take_turns(
 
     Every second round runs in reverse order.
 
+    Args:
+        sides: name → what a turn of the side runs.
+        product: the large product.
+        protocol: how many turns there are.
+
     Returns:
         Seconds of each side, and FLOP/s of the median large product.
     """
@@ -126,8 +130,10 @@ def take_turns(
     products: list[float] = []
     order, spent, next_product = list(sides), 0.0, 0.0
     with _no_collection():
-        for turn in [product, *list(sides.values()) * protocol.warm_ups]:
-            turn()
+        product()
+        for _ in range(protocol.warm_ups):
+            for side in sides.values():
+                side()
         while not _enough(len(seconds[order[0]]), spent, protocol):
             if spent >= next_product:
                 products.append(_seconds(product))

@@ -29,7 +29,7 @@ EXAMPLES: dict[str, tuple[dict[str, Any], ...]] = {
     "TruncatedBPTT": ({"horizon": 10},),
     "SnAp": ({"order": 1},),
 }
-"""Arguments of the gradient methods; a missing method gets none."""
+"""Arguments of each measured variant of a gradient method; a method that is not listed is measured without any."""
 
 TOLERANCE = 1e-10
 """Largest allowed relative distance of an exact method's gradients from BPTT's. Both are computed in float64."""
@@ -126,7 +126,7 @@ def measure_method(candidate: Candidate, cell: str, shape: Shape, protocol: Prot
     label, method = candidate.label, candidate.method
     try:
         run = measured_run(method, cell, shape, torch.float32)
-        error, cosine, worst = _distances(method, cell, shape)
+        error, cosine, worst = _compared_with_bptt(method, cell, shape)
     except UnsupportedError as refusal:
         return MethodFigures(label, method.exact, str(refusal))
     figures = MethodFigures(label, method.exact, None, error, cosine, worst)
@@ -150,9 +150,10 @@ def measured_run(method: GradientMethod, cell: str, shape: Shape, dtype: torch.d
     return LayerRun(layer, x, cotangent)
 
 
-def _distances(method: GradientMethod, cell: str, shape: Shape) -> tuple[float, float, float]:
+def _compared_with_bptt(method: GradientMethod, cell: str, shape: Shape) -> tuple[float, float, float]:
     """Return error, cosine and worst; see `MethodFigures`."""
-    (ours, *others), (exact, *references) = (_in_double(compared, cell, shape) for compared in (method, BPTT()))
+    ours, *others = _in_double(method, cell, shape)
+    exact, *references = _in_double(BPTT(), cell, shape)
     error, cosine = relative(ours, exact), float(ours @ exact / (ours.norm() * exact.norm()))
     return error, cosine, max(error, *map(relative, others, references))
 
@@ -161,8 +162,9 @@ def _in_double(method: GradientMethod, cell: str, shape: Shape) -> list[Tensor]:
     """Return the gradients in float64: weights (as a vector), inputs, initial state."""
     run = measured_run(method, cell, shape, torch.float64)
     layer_cell, weights = run.layer.cell_and_parameters(0)
-    x, start = run.x.requires_grad_(), [0.5 * run.cotangent[0].clone() for _ in layer_cell.state_sizes]
-    initial = tuple(member.requires_grad_() for member in start)
+    x = run.x.requires_grad_()
+    # States that are not zero; the cotangents are at hand, and have the right shape.
+    initial = tuple((0.5 * run.cotangent[0]).requires_grad_() for _ in layer_cell.state_sizes)
     h, _ = gradients.run(method, Recurrence(layer_cell, weights, Sequence(x, initial, initial)))
     d_x, *others = torch.autograd.grad(h, [x, *initial, *weights.values()], run.cotangent)
     d_weights = [g.flatten() for g in others[len(initial) :]]

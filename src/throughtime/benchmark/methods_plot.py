@@ -31,7 +31,7 @@ def draw_methods(
     drawn = {cell: timed for cell, timed in drawn.items() if timed}
     figure = Figure(figsize=(13, 4 * max(1, len(drawn))), layout="constrained")
     grid = figure.subplots(max(1, len(drawn)), 3, squeeze=False)
-    for axes, (cell, timed) in zip(grid, drawn.items(), strict=False):
+    for row, (cell, timed) in zip(grid, drawn.items(), strict=False):
         labels = [method.label for method in timed]
         colours = ["tab:blue" if method.exact else "tab:orange" for method in timed]
         columns = (
@@ -43,13 +43,13 @@ def draw_methods(
             ),
             ("relative error (blue: exact)", [max(method.error, _LEAST) for method in timed], "%.2g"),
         )
-        for place, (title, values, form) in zip(axes, columns, strict=True):
-            place.bar_label(place.barh(labels, values, color=colours), fmt=form, padding=2, fontsize=7)
-            place.set_title(title, fontsize=9)
-            place.set_xscale("log")
-            place.margins(x=0.2)
-            place.invert_yaxis()
-            place.tick_params(labelsize=7)
-        for place in axes[1:]:
-            place.set_yticks([])
+        for axes, (title, values, form) in zip(row, columns, strict=True):
+            axes.bar_label(axes.barh(labels, values, color=colours), fmt=form, padding=2, fontsize=7)
+            axes.set_title(title, fontsize=9)
+            axes.set_xscale("log")
+            axes.margins(x=0.2)
+            axes.invert_yaxis()
+            axes.tick_params(labelsize=7)
+        for axes in row[1:]:
+            axes.set_yticks([])
     figure.savefig(file, format=kind, dpi=120)

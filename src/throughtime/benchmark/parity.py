@@ -19,9 +19,7 @@ It is relative to the norm of the reference.
 
 
 def distances(prepared: PreparedCase) -> tuple[tuple[Distance, ...], tuple[Tensor, ...]]:
-    """Measure the distances of outputs and gradients from torch.nn in float64.
-
-    Both sides are measured.
+    """Measure how far outputs and gradients of both sides are from torch.nn in float64.
 
     A case in float64 has no better reference. The rounding error of torch.nn is then taken from its float32 pass,
     scaled by the ratio of the two spacings, and throughtime may be away by the rounding errors of both sides together,
@@ -37,8 +35,8 @@ def distances(prepared: PreparedCase) -> tuple[tuple[Distance, ...], tuple[Tenso
     scale, allowed = (1.0, TIMES_TORCH) if dtype == torch.float32 else (double / single, 1 + TIMES_TORCH)
     floor = FLOOR if dtype == torch.float32 else max(FLOOR, math.sqrt(prepared.tokens) / 2)
     measured = []
-    for name, exact, torch_one, ours in zip(prepared.ours.names, reference, theirs, prepared.ours(), strict=True):
-        away = scale * relative(torch_one, exact)
+    for name, exact, of_torch, ours in zip(prepared.ours.names, reference, theirs, prepared.ours(), strict=True):
+        away = scale * relative(of_torch, exact)
         limit = max(allowed * away, floor * torch.finfo(dtype).eps)
         measured.append(Distance(name, relative(ours, exact), away, limit))
     return tuple(measured), reference

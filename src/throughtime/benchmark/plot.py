@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from throughtime.benchmark.measurement import Measurement
 
 _LARGEST_COLOUR = 8.0
+"""Ratio from which on all cases have the same colour."""
 
 
 def draw(measurements: Sequence[Measurement], file: BinaryIO | Path, kind: str) -> None:
@@ -49,11 +50,9 @@ def _ratios(axes: Any, cell: str, measurements: Sequence[Measurement]) -> None:
     ratios = [min(measurement.ratio or 0.0, _LARGEST_COLOUR) for measurement in measurements]
     axes.scatter(hidden, batch, c=ratios, s=900, cmap="RdBu", norm=norm, alpha=0.6)
     for measurement in measurements:
-        text, place = (
-            f"{measurement.ratio:.3g}\nT={measurement.case.shape.steps}",
-            (measurement.case.shape.hidden, measurement.case.shape.batch),
-        )
-        axes.annotate(text, place, ha="center", va="center", fontsize=7)
+        shape = measurement.case.shape
+        text = f"{measurement.ratio:.3g}\nT={shape.steps}"
+        axes.annotate(text, (shape.hidden, shape.batch), ha="center", va="center", fontsize=7)
 
 
 def _shares(axes: Any, measurements: Sequence[Measurement]) -> None:

@@ -22,6 +22,7 @@ TORCH: dict[str, Callable[..., nn.RNNBase]] = {name: kind.twin for name, kind in
 """The layers of torch.nn, for the cells that it has; the others are checked against a plain loop and not timed."""
 
 SHARE_OF_RESETS = 0.03
+"""Probability of a reset before a step; the title of the variant names it too."""
 
 
 @dataclass(frozen=True)
@@ -90,30 +91,30 @@ def prepare(case: Case) -> PreparedCase:
     dtype = torch.float64 if variant.double else torch.float32
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
-        options: dict[str, Any] = {"num_layers": variant.layers, "bidirectional": variant.bidirectional}
-        reference = _reference(case.cell, case.input_size, shape.hidden, {"dtype": dtype, **options})
+        options = {"num_layers": variant.layers, "bidirectional": variant.bidirectional, "dtype": dtype}
+        reference = _reference(case.cell, case.input_size, shape.hidden, options)
         x = torch.randn(shape.steps, shape.batch, case.input_size, dtype=dtype)
         cotangent = torch.randn(shape.steps, shape.batch, shape.hidden * (1 + variant.bidirectional), dtype=dtype)
         lengths = torch.randint(max(1, shape.steps // 4), shape.steps + 1, (shape.batch,))
         resets = torch.rand(shape.steps, shape.batch) < SHARE_OF_RESETS
     resets[shape.steps // 2, 0] = True  # at least one, however small the shape
-    known = case.cell in TORCH
+    tokens, torch_has_it = shape.steps * shape.batch, case.cell in TORCH
     layer = _layer(case.cell, reference)
     full = TrainingPass(layer, x.requires_grad_(), cotangent, _outputs)
     if variant.states:
         lean = _layer(case.cell, reference, BPTT(save="states"))
         theirs = TrainingPass(reference, x, cotangent, _outputs)
-        return PreparedCase(shape.steps * shape.batch, TrainingPass(lean, x, cotangent, _outputs), theirs, known, full)
-    tokens = shape.steps * shape.batch
+        return PreparedCase(tokens, TrainingPass(lean, x, cotangent, _outputs), theirs, torch_has_it, full)
     if variant.packed:
         theirs = _packed(reference, x, cotangent, lengths)
         ours = TrainingPass(layer, theirs.x, theirs.cotangent, theirs.call)
-        return PreparedCase(int(lengths.sum()), ours, theirs, known, full)
+        return PreparedCase(int(lengths.sum()), ours, theirs, torch_has_it, full)
     if variant.resets:
         ours = TrainingPass(layer, x, cotangent, lambda module, x: module(x, resets=resets)[0])
         theirs = TrainingPass(reference, x, cotangent, lambda module, x: _by_segments(module, x, resets))
-        return PreparedCase(tokens, ours, theirs, False, full)
-    return PreparedCase(tokens, full, TrainingPass(reference, x, cotangent, _outputs), known, None)
+        # Segments check the results; their time would be that of the cutting.
+        return PreparedCase(tokens, ours, theirs, torch_has_it=False, plain=full)
+    return PreparedCase(tokens, full, TrainingPass(reference, x, cotangent, _outputs), torch_has_it, None)
 
 
 def _reference(cell: str, input_size: int, hidden_size: int, options: dict[str, Any]) -> nn.Module:

@@ -5,15 +5,15 @@ from math import isfinite
 from typing import Any
 
 
-def aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
+def aligned(texts: Sequence[str], widths: Sequence[int]) -> str:
     """Return one line of a table.
 
     Args:
-        cells: the texts, from the left; there may be fewer than columns.
+        texts: the entries, from the left; there may be fewer than columns.
         widths: letters of each column; negative for a column that is flush left.
     """
-    pairs = zip(cells, widths, strict=False)
-    return "".join(cell.ljust(-width) if width < 0 else cell.rjust(width) for cell, width in pairs)
+    pairs = zip(texts, widths, strict=False)
+    return "".join(text.ljust(-width) if width < 0 else text.rjust(width) for text, width in pairs)
 
 
 def finite(value: Any) -> Any:

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from math import exp, log
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from throughtime.benchmark.goals import geomean
 from throughtime.benchmark.grid import Shape
 from throughtime.benchmark.measure import LargeProduct, Protocol, take_turns
 from throughtime.benchmark.measurement import Timing
@@ -84,7 +84,6 @@ def measure_tap(cell: str, shape: Shape, protocol: Protocol) -> TapFigures:
     """Measure one cell and shape in float32."""
     run = measured_run(BPTT(), cell, shape, torch.float32)
     update = Update(run, torch.optim.Adam(run.layer.parameters(), lr=0.0))
-
     tapping = tap(run.layer)
 
     def tapped(side: Callable[[], object]) -> object:
@@ -133,10 +132,8 @@ def tap_summary(figures: Sequence[TapFigures]) -> list[str]:
         return []
     lines = []
     for name, by_case in ratios.items():
-        mean, (case, worst) = (
-            exp(sum(map(log, by_case.values())) / len(by_case)),
-            max(by_case.items(), key=lambda item: item[1]),
-        )
+        case, worst = max(by_case.items(), key=lambda item: item[1])
+        mean = geomean(list(by_case.values()))
         lines.append(f"{name}: geometric mean {mean:.3f}, largest {worst:.3f} ({case})")
     missed, count = sum(ratio > GOAL for ratio in ratios["update"].values()), len(ratios["update"])
     return [*lines, f"An update is to take at most {GOAL:g} times as long: missed in {missed} of {count} cases."]

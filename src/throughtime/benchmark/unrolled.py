@@ -39,8 +39,8 @@ class Unrolled(nn.Module):
                 cell, parameters = self.layer.cell_and_parameters(depth, reverse)
                 state = tuple(x.new_zeros(x.shape[1], size) for size in cell.state_sizes.values())
                 steps = []
-                for row in x.flip(0) if reverse else x:
-                    state = cell.step(parameters, row, state)
+                for x_t in x.flip(0) if reverse else x:
+                    state = cell.step(parameters, x_t, state)
                     steps.append(state[0])
                 h = torch.stack(steps)
                 outputs.append(h.flip(0) if reverse else h)

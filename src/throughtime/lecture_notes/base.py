@@ -112,7 +112,21 @@ class Equation:
 
 @dataclass(frozen=True)
 class Row:
-    """Measured line of the table. Distances are relative; None where there is nothing to measure."""
+    """Measured line of the table. Distances are relative; None where there is nothing to measure.
+
+    Attributes:
+        note, number, reading, kind, statement, verdict: of the `Equation`.
+        confirmed: whether the measurement shows what the verdict says.
+        explanation: the equation's, with its figures put in.
+        source: name of the reference.
+        printed_automatic, printed_central: distances of the printed form from the two references.
+        corrected_automatic, corrected_central: the same for the corrected form.
+        references: distance of central differences from automatic differentiation.
+        meant: distance of the printed form from the quantity that it does compute.
+        mirrored: distance of minus the printed form, or of its transpose, from the reference.
+        printed_shape, reference_shape: such as "(4, 4)", or "(1, 5)·(4, 5)" for a `Misfit`.
+        numbers: results of an experiment, by name.
+    """
 
     note: str
     number: str
@@ -234,8 +248,8 @@ def _distance(value: Value | None, reference: Tensor | None) -> float | None:
 def _confirms(row: Row) -> bool:
     """Return whether the measured distances agree with the verdict."""
     if row.verdict is EquationVerdict.HOLDS:
-        return _same(row.printed_automatic, row.printed_central, row.kind)
-    if not _same(row.corrected_automatic, row.corrected_central, row.kind):
+        return _agrees(row.printed_automatic, row.printed_central, row.kind)
+    if not _agrees(row.corrected_automatic, row.corrected_central, row.kind):
         return False
     match row.verdict:
         case EquationVerdict.LEFT_TO_READER:
@@ -243,25 +257,26 @@ def _confirms(row: Row) -> bool:
         case EquationVerdict.WRONG_SHAPE:
             return row.printed_shape not in ("", row.reference_shape)
         case EquationVerdict.WRONG_SIGN:
+            # Minus the reference is twice the reference's size away from it.
             return _close(row.mirrored) and row.printed_automatic is not None and abs(row.printed_automatic - 2) < 1e-7
         case EquationVerdict.TRANSPOSED:
-            return _close(row.mirrored) and not _unclear(row.printed_automatic)
+            return _close(row.mirrored) and _differs(row.printed_automatic)
         case EquationVerdict.WRONG_LABEL:
-            labelled = row.printed_shape != row.reference_shape or not _unclear(row.printed_automatic)
-            return labelled and _close(row.meant)
+            mislabelled = row.printed_shape != row.reference_shape or _differs(row.printed_automatic)
+            return mislabelled and _close(row.meant)
         case EquationVerdict.WRONG_INDEX if row.printed_shape != row.reference_shape:
             return True
         case _:
-            return not _unclear(row.printed_automatic)
+            return _differs(row.printed_automatic)
 
 
 def _close(value: float | None) -> bool:
     return value is not None and value <= AGREEMENT
 
 
-def _same(by_automatic: float | None, by_central: float | None, kind: Kind) -> bool:
+def _agrees(by_automatic: float | None, by_central: float | None, kind: Kind) -> bool:
     return _close(by_automatic) and (kind is Kind.DEFINITION or _close(by_central))
 
 
-def _unclear(value: float | None) -> bool:
-    return value is None or not value >= DIFFERENCE
+def _differs(value: float | None) -> bool:
+    return value is not None and value >= DIFFERENCE

@@ -17,6 +17,7 @@ LONGEST = 400
 """Largest lag of the experiments; a reach of `LONGEST` means no vanishing."""
 
 UNITS = 32
+"""Hidden units of the networks whose reach is measured."""
 
 THRESHOLD = 1.0
 """Threshold of the clipping experiments, for an entry or the norm of a gradient."""

@@ -1,8 +1,7 @@
 """Equations (1) to (8) of [HSK]: forward pass, softmax, read-out.
 
-[HSK] is "RNN", April 2024.
-
-Their W, U, b, V, c are our W_hh, W_ih, b, W_ho, b_o; Ω_t is our o_t and ŷ_t our p_t.
+[HSK] is "RNN", April 2024. Their W, U, b, V, c are our W_hh, W_ih, b, W_ho, b_o; Ω_t is our o_t and ŷ_t our p_t.
+`EQUATIONS` has the double sums (9) to (14) as well, from hsk_double_sums.py.
 """
 
 from dataclasses import replace
@@ -87,10 +86,12 @@ def _squared_error_through(jacobian: Tensor, system: ElmanSystem) -> Tensor:
 
 
 def _fourth_line(system: ElmanSystem) -> Tensor:
+    """Return the fourth line of the chain in section 2.2."""
     return -(1 - _output(system)) * _label(system)
 
 
 def _seventh_line(system: ElmanSystem) -> Tensor:
+    """Return the seventh line of the chain in section 2.2."""
     return _output(system) * _output(system) - _label(system)
 
 

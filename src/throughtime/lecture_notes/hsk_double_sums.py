@@ -36,15 +36,15 @@ LEAVES: dict[str, Callable[[ElmanSystem, int], Tensor | None]] = {
     "weight_ih": lambda system, k: system.inputs[k - 1],
     "bias": lambda system, k: None,
 }
-"""Factor to the right of the error of step k: h_{k−1}ᵀ, x_kᵀ, or nothing."""
+"""Factor to the right of the error of step k in the gradient of a parameter: h_{k−1}ᵀ, x_kᵀ, or nothing."""
 
 
 def _slopes(system: ElmanSystem) -> Tensor:
     return 1 - states(system).square()
 
 
-def _error(system: ElmanSystem) -> Tensor:
-    """p_t − y_t as [time, classes]."""
+def _errors(system: ElmanSystem) -> Tensor:
+    """p_t − y_t for all steps, as [time, classes]."""
     return probabilities(system) - system.labels
 
 
@@ -53,7 +53,7 @@ def _double_sum(system: ElmanSystem, leaf: str, sign: int, order: Order) -> Tens
 
     "earliest first" puts k+1 on the left of the product and t on the right. `sign` −1 is the printed y_t − p_t.
     """
-    slopes, errors, identity = _slopes(system), _error(system), torch.eye(system.hidden_size, dtype=torch.float64)
+    slopes, errors, identity = _slopes(system), _errors(system), torch.eye(system.hidden_size, dtype=torch.float64)
     terms = []
     for t in range(1, system.steps + 1):
         for k in range(1, t + 1):
@@ -79,13 +79,13 @@ def _literal_term(system: ElmanSystem) -> Value:
     They are (y_t − p_t) W_hoᵀ W_hhᵀ D_t D_k h_{k−1}.
     """
     slopes, h = _slopes(system), states(system)
-    row = -_error(system)[-1][None]
+    row = -_errors(system)[-1][None]
     diagonals = torch.diag(slopes[-1]), torch.diag(slopes[-2])
     return literal_product([row, system.weight_ho.T, system.weight_hh.T, *diagonals, h[-3][:, None]])
 
 
 def _chain_in_symbols(system: ElmanSystem, parameter: str, order: Order, total: bool) -> Tensor:
-    rows = _error(system) @ system.weight_ho  # row t is ∂L_t/∂h_t
+    rows = _errors(system) @ system.weight_ho  # row t is ∂L_t/∂h_t
     return summed_chain(system, rows, parameter, order, "total" if total else "immediate")
 
 
@@ -142,6 +142,8 @@ def _leaf_tensor(leaf: str) -> Callable[[ElmanSystem], Tensor]:
 
 
 def _vector_times(leaf: str) -> Callable[[ElmanSystem], Value]:
+    """(1 − h²) times the right factor as printed, entry by entry."""
+
     def value(system: ElmanSystem) -> Value:
         slope, right = _slopes(system)[STEP], LEAVES[leaf](system, STEP)
         if right is None:
@@ -159,7 +161,7 @@ PARTIALS = (
     _equation(
         "2.5 ∂L_t/∂ŷ_t",
         statement="∂L_t/∂p_t = y_t − p_t (also in 2.6, 2.7)",
-        printed=lambda system: -_error(system)[STEP - 1],
+        printed=lambda system: -_errors(system)[STEP - 1],
         corrected=lambda system: -system.labels[STEP - 1] / probabilities(system)[STEP - 1],
         reference=_loss_by_output,
         meant=_negative_loss_by_logits,
@@ -293,7 +295,7 @@ LITERAL = _equation(
     "Jacobians act on columns and belong to the left of the error.",
 )
 
-LABELS = (
+REPEATED = (
     _equation(
         "(12)",
         reading="h_{k−1} for x_k",
@@ -316,17 +318,18 @@ LABELS = (
         explanation="With as many inputs as hidden units the shape fits, {printed_shape}, and no error is raised: the "
         "value is still that of another gradient.",
     ),
-    _equation(
-        "(14)",
-        reading="labelled ∂L/∂W",
-        statement="∂L/∂W_hh = Σ_t Σ_{k≤t} … (1 − h_k²), printed as ∂L/∂W",
-        printed=lambda system: _double_sum(system, "bias", -1, "earliest first"),
-        corrected=_correct("weight_hh"),
-        reference=gradient(cross_entropy, "weight_hh"),
-        meant=_negative_gradient("bias"),
-        verdict=EquationVerdict.WRONG_LABEL,
-        explanation="The value is −∂L/∂b, of shape {printed_shape}, under the name of a gradient of {reference_shape}.",
-    ),
+)
+
+RELABELLED = _equation(
+    "(14)",
+    reading="labelled ∂L/∂W",
+    statement="∂L/∂W_hh = Σ_t Σ_{k≤t} … (1 − h_k²), printed as ∂L/∂W",
+    printed=lambda system: _double_sum(system, "bias", -1, "earliest first"),
+    corrected=_correct("weight_hh"),
+    reference=gradient(cross_entropy, "weight_hh"),
+    meant=_negative_gradient("bias"),
+    verdict=EquationVerdict.WRONG_LABEL,
+    explanation="The value is −∂L/∂b, of shape {printed_shape}, under the name of a gradient of {reference_shape}.",
 )
 
 DOUBLE_SUMS: tuple[Equation, ...] = (
@@ -335,9 +338,9 @@ DOUBLE_SUMS: tuple[Equation, ...] = (
     LITERAL,
     *_put_in("(10)", "W_hh", "weight_hh"),
     *_in_symbols("(11)", "W_ih", "weight_ih"),
-    *LABELS[:2],
+    *REPEATED,
     *_put_in("(12)", "W_ih", "weight_ih"),
     *_in_symbols("(13)", "b", "bias"),
-    LABELS[2],
+    RELABELLED,
     *_put_in("(14)", "b", "bias"),
 )

@@ -29,6 +29,7 @@ STEP = 3
 
 
 def _network(system: ElmanSystem) -> ElmanSystem:
+    """Return the network of the note: without a bias in the read-out."""
     return replace(system, bias_o=torch.zeros_like(system.bias_o))
 
 
@@ -86,8 +87,7 @@ def _loss_by_all_parameters(system: ElmanSystem) -> Derivative:
 
 
 def _cost(system: ElmanSystem) -> Tensor:
-    chosen = torch.log(probabilities(_network(system)))
-    return -(system.labels * chosen).sum()  # [MR] (1)
+    return -(system.labels * torch.log(probabilities(_network(system)))).sum()  # [MR] (1)
 
 
 def _maximised(system: ElmanSystem) -> ExperimentResult:
@@ -166,6 +166,7 @@ def _state_gradients(system: ElmanSystem) -> Tensor:
 
 
 def _two_losses_only(system: ElmanSystem) -> Tensor:
+    """∇h_1 … ∇h_{T−1} through the losses of steps t and t+1 alone."""
     W_hh, W_oh = system.weight_hh.T, system.weight_ho.T
     direct = _errors(system) @ W_oh.T
     slopes = _slopes(system)

@@ -121,7 +121,14 @@ def _amplified(system: ElmanSystem) -> ExperimentResult:
     return ExperimentResult(numbers, shown=vanishing.shown and exploding.shown)
 
 
-def _claim(number: str, reading: str, statement: str, verdict: EquationVerdict, experiment: Callable, explanation: str):
+def _claim(
+    number: str,
+    reading: str,
+    statement: str,
+    verdict: EquationVerdict,
+    experiment: Callable[[ElmanSystem], ExperimentResult],
+    explanation: str,
+) -> Equation:
     return Equation(
         note=Note.Y,
         number=number,

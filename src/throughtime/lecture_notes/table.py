@@ -9,7 +9,10 @@ NARROWEST = 110
 """Least width of the table, at which the names of the equations still have room."""
 
 FIGURE = 9
+"""Width of a column of distances."""
+
 VERDICT = max(len(f"  NOT {verdict.value}") for verdict in EquationVerdict)
+"""Width of the last column."""
 
 HOLDING = frozenset({EquationVerdict.HOLDS, EquationVerdict.LEFT_TO_READER})
 CONDITIONAL = frozenset({EquationVerdict.APPROXIMATE, EquationVerdict.ASYMPTOTIC, EquationVerdict.CONDITIONAL})
@@ -17,7 +20,7 @@ CONDITIONAL = frozenset({EquationVerdict.APPROXIMATE, EquationVerdict.ASYMPTOTIC
 
 def table(rows: Sequence[Row], width: int = 120) -> str:
     """Format rows with distances, statement and explanation, at most `width` wide."""
-    name_width = width - 5 * FIGURE - VERDICT
+    name_width = width - 5 * FIGURE - VERDICT  # what five distances and the verdict leave for the name
     groups = " " * name_width + f"{'as printed':>{2 * FIGURE}}{'corrected':>{2 * FIGURE}}{'references':>{FIGURE + 3}}"
     figures = "".join(f"{name:>{FIGURE}}" for name in ("autodiff", "central", "autodiff", "central", "apart"))
     lines = [groups.rstrip(), f"{'equation':<{name_width}}{figures}  verdict"]

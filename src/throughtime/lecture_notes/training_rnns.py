@@ -154,9 +154,9 @@ def _exact_gradient(system: ElmanSystem) -> Tensor:
 
 
 def _backward(system: ElmanSystem, arriving: Tensor) -> tuple[Tensor, Tensor]:
-    """Return ∂W_hh of a window, and dE/dh at the window's start.
+    """Return ∂E/∂W_hh of a window, and dE/dh of its initial state.
 
-    dE/dh at its last step, from the windows to come, is given.
+    `arriving` is dE/dh of its last state through the windows to come.
     """
     h, outputs = states(system), probabilities(system)
     result = torch.zeros_like(system.weight_hh)

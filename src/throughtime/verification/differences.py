@@ -17,12 +17,14 @@ HALVINGS = 40
 """The most halvings of the step where the differences have not settled, down to 1e-15."""
 
 _ROUNDINGS = 32
-"""Roundings allowed in an evaluation, each of half a unit in the last place."""
+"""Allowed error of `Line.central` by rounding, in float64's spacing at the value of the function, over the step.
+
+The four evaluations weigh (8 + 8 + 1 + 1) / 12 together: these are some 40 roundings of half a spacing in each."""
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """Result of central differences: the value, its uncertainty, and the outcome of the comparison."""
+    """Result of a comparison along a line, with fields as in `Place`."""
 
     differences: float
     uncertainty: float
@@ -56,7 +58,10 @@ class Line:
         return float((8 * near - far).sum()) / (12 * h)
 
     def gap(self, h: float) -> tuple[float, float]:
-        """Return the left and right derivatives, by three points each, of error O(h²)."""
+        """Return the left and right derivatives at 0.
+
+        Each is formed from the offsets 0, h and 2h on its side, with an error of O(h²).
+        """
         left, right = (
             float((4 * (self.at(side) - self.at(0.0)) - (self.at(2 * side) - self.at(0.0))).sum()) / (2 * side)
             for side in (-h, h)
@@ -64,7 +69,10 @@ class Line:
         return left, right
 
     def noise(self, h: float) -> float:
-        """Return how much rounding may add to `central(h)`."""
+        """Return how much rounding may add to `central(h)`.
+
+        Parts that are equal in all four evaluations add nothing.
+        """
         ahead, others = self.at(h), (self.at(-h), self.at(2 * h), self.at(-2 * h))
         changed = torch.stack([ahead != other for other in others]).any(dim=0)
         size = float(ahead[changed].abs().sum())
@@ -84,15 +92,17 @@ def judge(line: Line, automatic: float, step: float, halvings: int, tolerance: f
     value, strict = line.central(step), line.noise(step)
     if abs(automatic - value) <= tolerance * _size(automatic, value) + strict:
         return Judgement(value, max(abs(automatic - value), strict), ComparisonOutcome.AGREES)
-    best = Judgement(value, math.inf, ComparisonOutcome.UNSETTLED)
+    best = Judgement(value, math.inf, ComparisonOutcome.UNSETTLED)  # the value that changed least, until one settles
     for _ in range(halvings):
         step, before = step / 2, value
         value = line.central(step)
         change, slack = abs(value - before), tolerance * _size(automatic, value)
         if change < best.uncertainty:
             best = Judgement(value, change, ComparisonOutcome.UNSETTLED)
+        # Settled: what a further halving would change is small beside the tolerance by which the value then judges.
         if change <= 0.1 * slack + line.noise(step):
             return _settled(line, automatic, value, step, slack + strict)
+    # Where nothing settled, a derivative is called wrong only if it is far outside of what is uncertain.
     apart = abs(automatic - best.differences) > 10 * best.uncertainty
     return Judgement(
         best.differences, best.uncertainty, ComparisonOutcome.DIFFERS if apart else ComparisonOutcome.UNSETTLED
@@ -106,6 +116,7 @@ def _settled(line: Line, automatic: float, value: float, step: float, allowed: f
     # Two results may be near each other by chance, where the function is rough; then smaller steps tell.
     changes = [abs(line.central(step / divisor) - value) for divisor in (2, 4, 8)]
     uncertainty = max(line.noise(step), *changes)
+    # `not >` rather than `<=`: an uncertainty that is NaN settles nothing. A derivative that is NaN is wrong.
     if not error > 2 * uncertainty and math.isfinite(automatic):
         return Judgement(value, uncertainty, ComparisonOutcome.UNSETTLED)
     kink = _at_a_kink(line, automatic, step, allowed)
@@ -119,11 +130,12 @@ def _at_a_kink(line: Line, automatic: float, step: float, allowed: float) -> boo
     """
     coarse, fine = line.gap(step), line.gap(step / 8)
     apart, slack = abs(fine[1] - fine[0]), allowed + 10 * line.noise(step / 8)
-    # Where the function is smooth they approach each other like h².
+    # Where the function is smooth they approach each other like h², by a factor of 64 here; at a kink by none.
     if not apart > max(abs(coarse[1] - coarse[0]) / 2, slack):
         return False
     return min(fine) - slack <= automatic <= max(fine) + slack
 
 
 def _size(*values: float) -> float:
+    """Return the largest finite |value|, or 0."""
     return max((abs(value) for value in values if math.isfinite(value)), default=0.0)

@@ -1,5 +1,6 @@
 """Results of a verification, by place, by tensor and in all."""
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 
@@ -45,7 +46,7 @@ class Place:
     def error(self) -> float:
         """Difference |automatic - differences|; infinite where it is NaN."""
         error = abs(self.automatic - self.differences)
-        return error if error == error else float("inf")
+        return math.inf if math.isnan(error) else error
 
     @property
     def failed(self) -> bool:
@@ -77,10 +78,7 @@ class TensorCheck:
     @property
     def elements(self) -> int:
         """Number of elements of the tensor."""
-        count = 1
-        for size in self.shape:
-            count *= size
-        return count
+        return math.prod(self.shape)
 
     @property
     def checked(self) -> int:
@@ -101,9 +99,7 @@ class TensorCheck:
     def worst(self) -> Place | None:
         """Place of the largest error; None if nothing was compared.
 
-        Failures come before other places.
-
-        An element comes before a direction, which names no element.
+        Failures come before other places, and among them an element before a direction, which names no element.
         """
         compared = self.failures or tuple(place for place in self.places if place.finding is ComparisonOutcome.AGREES)
         return max(compared, key=lambda place: (place.failed and place.index is not None, place.error), default=None)
@@ -120,7 +116,7 @@ class TensorCheck:
 
     @property
     def words(self) -> str:
-        """The result for this tensor in a few words."""
+        """The result for this tensor in a few words; WRONG counts all `failures`."""
         if self.failures:
             return f"{len(self.failures)} WRONG"
         kinks = f", {len(self.kinks)} at a kink" if self.kinks else ""
@@ -145,7 +141,7 @@ class GradientCheck:
 
     @property
     def ok(self) -> bool:
-        """Whether no derivative that was compared is wrong."""
+        """Whether every derivative that was compared is right; kinks do not count."""
         return not self.failures
 
     @property
@@ -163,8 +159,8 @@ class GradientCheck:
     def sentence(self) -> str:
         """Result in a sentence, which names the worst place."""
         checked = sum(tensor.checked for tensor in self.tensors)
-        of = sum(tensor.elements for tensor in self.tensors)
-        count = f"{checked:,} of {of:,} elements of {plural(len(self.tensors), 'tensor')} compared"
+        elements = sum(tensor.elements for tensor in self.tensors)
+        count = f"{checked:,} of {elements:,} elements of {plural(len(self.tensors), 'tensor')} compared"
         if self.ok:
             return f"{count}: they agree with central differences to {self.tolerance:g}."
         return f"{self.worst}. {count}, {plural(len(self.failures), 'comparison')} failed."

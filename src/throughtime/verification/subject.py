@@ -27,7 +27,7 @@ class Subject:
 
     Attributes:
         tensors: the tensors to differentiate with respect to, by their names in the report.
-        base: the values of `tensors` at the place of the check.
+        base: copies of the values of `tensors`, the place of the check; `put_back` restores them.
         frozen: names of the parameters that ask for no gradient.
     """
 
@@ -50,7 +50,7 @@ class Subject:
         else:
             self._take_parameters(dict(parameters or {}))
         self._inputs = map_named_tensors(self._take_input, inputs, "inputs")
-        self._keywords = map_tensors(_double, keywords)
+        self._keywords = map_tensors(_in_float64, keywords)
         if not self.tensors:
             raise ArgumentError(
                 "inputs",
@@ -70,7 +70,7 @@ class Subject:
         named = dict(module.named_parameters())
         self.frozen = tuple(name for name, value in named.items() if not value.requires_grad)
         for name, value in named.items():
-            _check(f"parameter {name}", value)
+            _check_values(f"parameter {name}", value)
             if value.requires_grad:
                 self.tensors[f"parameter {name}"] = value
         self._buffers = dict(module.named_buffers())
@@ -85,11 +85,11 @@ class Subject:
                     "it must be a float64 tensor with requires_grad, because it is changed in place",
                     "convert the function's tensors with .double()",
                 )
-            _check(f"parameter {name}", value)
+            _check_values(f"parameter {name}", value)
             self.tensors[f"parameter {name}"] = value
 
     def _take_input(self, path: str, tensor: Tensor) -> Tensor:
-        _check(path, tensor)
+        _check_values(path, tensor)
         if not tensor.is_floating_point():
             return tensor
         self.tensors[path] = tensor.detach().double().clone().requires_grad_()
@@ -111,9 +111,10 @@ class Subject:
         except RuntimeError as error:
             error.add_note("verify_gradients computes in float64: what the function or the loss reads must be, too.")
             raise
-        return self._weighted(_floating(output))
+        return self._weighted(_floating_tensors(output))
 
     def _weighted(self, outputs: list[tuple[str, Tensor]]) -> Tensor:
+        """Return all numbers of the outputs, each times its weight; the first call draws the weights."""
         if self._weights is None:
             self._weights = self._first_weights(outputs)
         if [(path, tensor.shape) for path, tensor in outputs] != [
@@ -124,17 +125,18 @@ class Subject:
         return torch.cat([part.to(parts[0].device) for part in parts])
 
     def _first_weights(self, outputs: list[tuple[str, Tensor]]) -> list[tuple[str, Tensor]]:
+        """Check the outputs, and draw a weight for every number; the only number has the weight 1."""
         for path, tensor in outputs:
             if tensor.dtype != torch.float64:
                 raise UnsupportedError(
                     f"{path} is {tensor.dtype} although the inputs are float64: rounding to {tensor.dtype} inside the "
                     "function appears as noise in the differences; compute in the dtype of the inputs."
                 )
-            if not tensor.isfinite().all():
-                where = (~tensor.isfinite()).nonzero()[0].tolist()
+            nonfinite = _first_nonfinite(tensor)
+            if nonfinite:
                 raise NonFiniteError(
-                    f"{path} holds {tensor[tuple(where)].item()} at {where}, where no derivative can be compared: give "
-                    "inputs at which the function is finite."
+                    f"{path} holds {nonfinite}, where no derivative can be compared: give inputs at which the function "
+                    "is finite."
                 )
         if sum(tensor.numel() for _, tensor in outputs) == 1:
             return [(path, torch.ones_like(tensor, requires_grad=False)) for path, tensor in outputs]
@@ -200,19 +202,28 @@ def _copied(module: nn.Module) -> nn.Module:
         ) from error
 
 
-def _double(tensor: Tensor) -> Tensor:
+def _in_float64(tensor: Tensor) -> Tensor:
     return tensor.detach().double() if tensor.is_floating_point() else tensor
 
 
-def _check(name: str, tensor: Tensor) -> None:
+def _check_values(name: str, tensor: Tensor) -> None:
     if tensor.is_complex():
         raise UnsupportedError(f"{name} is complex, and real derivatives are compared: give its torch.view_as_real")
-    if tensor.is_floating_point() and not tensor.isfinite().all():
-        where = (~tensor.isfinite()).nonzero()[0].tolist()
-        raise NonFiniteError(f"{name} holds {tensor[tuple(where)].item()} at {where}: give finite values.")
+    nonfinite = _first_nonfinite(tensor) if tensor.is_floating_point() else ""
+    if nonfinite:
+        raise NonFiniteError(f"{name} holds {nonfinite}: give finite values.")
 
 
-def _floating(output: Any) -> list[tuple[str, Tensor]]:
+def _first_nonfinite(tensor: Tensor) -> str:
+    """Return value and index of the first element that is not finite, such as "nan at [0, 2]"; "" without one."""
+    if tensor.isfinite().all():
+        return ""
+    where = (~tensor.isfinite()).nonzero()[0].tolist()
+    return f"{tensor[tuple(where)].item()} at {where}"
+
+
+def _floating_tensors(output: Any) -> list[tuple[str, Tensor]]:
+    """Return the floating tensors of an output with their paths; complex ones as pairs of real numbers."""
     tensors: list[tuple[str, Tensor]] = []
     for path, leaf in leaves_of(output, "output"):
         if isinstance(leaf, Tensor) and leaf.is_complex():

@@ -73,7 +73,7 @@ def verify_gradients(
         subject = Subject(model, inputs, dict(keywords or {}), loss, parameters, seed)
         try:
             verification = _Verification(subject, step, tolerance, samples, seed)
-            report = GradientCheck(verification.tensors(), tolerance, subject.frozen, verification.unnamed)
+            report = GradientCheck(verification.tensor_checks(), tolerance, subject.frozen, verification.unnamed)
         finally:
             subject.put_back()
     if raise_on_failure and not report.ok:
@@ -93,17 +93,25 @@ def _check_options(step: float | None, tolerance: float, samples: int | None) ->
 
 
 class _Verification:
-    """Comparisons of all tensors of a subject."""
+    """Comparisons of all tensors of a subject.
+
+    Attributes:
+        unnamed: as in `GradientCheck`.
+    """
 
     def __init__(self, subject: Subject, step: float | None, tolerance: float, samples: int | None, seed: int) -> None:
         self._subject, self._tolerance, self._samples = subject, tolerance, samples
         self._step, self._halvings = (STEP, HALVINGS) if step is None else (step, 1)
         self._relative = step is None
         self._generator = torch.Generator().manual_seed(seed)
-        self._gradients = self._automatic()
+        self._gradients, self.unnamed = self._automatic()
 
-    def _automatic(self) -> dict[str, Tensor]:
-        """Differentiate by PyTorch, after a check that two evaluations agree."""
+    def _automatic(self) -> tuple[dict[str, Tensor], int]:
+        """Differentiate by PyTorch, after a check that two evaluations agree.
+
+        Returns:
+            The gradient of each tensor, by its name; and the number of other leaves of the graph.
+        """
         # In this order: the second evaluation puts the buffers back, which the graph of the first may hold.
         before, parts = self._subject.parts().detach(), self._subject.parts()
         self._subject.check_same(before, parts.detach())
@@ -113,30 +121,32 @@ class _Verification:
                 "detach(), no_grad(), .item(), numpy or argmax in between."
             )
         tensors = self._subject.tensors
-        self.unnamed = len(_leaves(parts) - {id(tensor) for tensor in tensors.values()})
+        unnamed = len(_leaves(parts) - {id(tensor) for tensor in tensors.values()})
         gradients = torch.autograd.grad(parts.sum(), list(tensors.values()), allow_unused=True)
         # Where no path leads to a tensor its derivative is 0, which the differences will confirm or not.
-        return {
+        by_name = {
             name: torch.zeros_like(tensor) if gradient is None else gradient.detach().to_dense()
             for (name, tensor), gradient in zip(tensors.items(), gradients, strict=True)
         }
+        return by_name, unnamed
 
-    def tensors(self) -> tuple[TensorCheck, ...]:
+    def tensor_checks(self) -> tuple[TensorCheck, ...]:
         return tuple(
             TensorCheck(name, tuple(tensor.shape), self._places(name)) for name, tensor in self._subject.tensors.items()
         )
 
     def _places(self, name: str) -> tuple[Place, ...]:
+        """Compare all elements of a tensor, or a sample of them and a random direction through all."""
         count = self._subject.tensors[name].numel()
         if self._samples is None or count <= self._samples:
             return tuple(self._element(name, index) for index in range(count))
         drawn = torch.randperm(count, generator=self._generator)[: self._samples].sort().values
         places = [self._element(name, int(index)) for index in drawn]
         signs = torch.randint(2, (count,), generator=self._generator, dtype=torch.float64) * 2 - 1
-        through = self._along(name, signs)
-        if through.failed and not any(place.failed for place in places):
+        direction = self._along(name, signs)
+        if direction.failed and not any(place.failed for place in places):
             places += self._search(name, signs)
-        return (*places, through)
+        return (*places, direction)
 
     def _search(self, name: str, signs: Tensor) -> list[Place]:
         """Search by halving for the element that makes a direction fail. The list is empty where no half fails."""
@@ -165,6 +175,7 @@ class _Verification:
         direction = direction.view(base.shape).to(base.device)
         automatic = _inner(self._gradients[name], direction)
         size = max(1.0, abs(_inner(base, direction))) if self._relative else 1.0
+        # Times the largest power of 2 up to the size: STEP then stays a power of 2, which is added without rounding.
         step = self._step * 2.0 ** math.floor(math.log2(size))
         line = Line(lambda offset: self._subject.moved_parts(name, direction, offset))
         judgement = judge(line, automatic, step, self._halvings, self._tolerance)
@@ -194,4 +205,5 @@ def _leaves(output: Tensor) -> set[int]:
 
 
 def _only(signs: Tensor, indices: Tensor) -> Tensor:
+    """Return the signs at these indices, and 0 elsewhere."""
     return torch.zeros_like(signs).index_copy(0, indices, signs[indices])
