@@ -1,8 +1,8 @@
-"""Two problems that need a memory, with several gradient methods: what was learned, in what time and memory.
+"""Compare gradient methods on two problems that need a memory: loss, time and memory.
 
-Copy memory: ten symbols, a wait, then the same ten symbols are to be given again, each WAIT + 10 steps after it was
-seen. Adding: two of the numbers in a sequence are marked, and the answer at its end is their sum. A network that has
-no memory reaches the baselines 10 ln 8 / (WAIT + 20) and 1/6, and no less.
+Copy memory: ten symbols, a wait, then the network must repeat the ten symbols, each WAIT + 10 steps after it was seen.
+Adding: two of the numbers in a sequence are marked, and the answer at its end is their sum. A network without memory
+reaches the baselines 10 ln 8 / (WAIT + 20) and 1/6 at best.
 
     python examples/copy_and_adding.py
 """
@@ -27,16 +27,16 @@ WAIT, NUMBERS = 20, 50
 FORGET_BIAS, CLIP, RATE = 1.0, 1.0, 0.01
 LAYERS = {"LSTM": tt.LSTM, "GRU": tt.GRU}
 
-os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # else the profiler writes of its own starts and stops
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # else the profiler reports its starts and stops
 
 
 @dataclass(frozen=True)
 class Task:
-    """A problem, and the network for it.
+    """Problem, with the sizes of the network that learns it.
 
     Attributes:
-        draw: fresh sequences, of a number of rows, from a generator.
-        loss: of the readout's output [time, batch, outputs].
+        draw: (rows, generator) → new sequences.
+        loss: (the readout's output [time, batch, outputs], targets) → a scalar.
         inputs, outputs, units, rows: sizes.
     """
 
@@ -50,13 +50,13 @@ class Task:
 
 @dataclass(frozen=True)
 class Result:
-    """What training gave.
+    """Result of a training.
 
     Attributes:
         loss, baseline: on 1000 new sequences.
-        updates: how many there were.
-        seconds: for all of them.
-        memory: the most bytes that one forward and backward pass held at a time.
+        updates: the number of updates.
+        seconds: their time together.
+        memory: the most bytes that a forward and backward pass held at a time.
     """
 
     loss: float
@@ -93,7 +93,7 @@ RUNS: tuple[tuple[str, str, GradientMethod, int], ...] = (
     ("adding", "GRU", tt.RTRL(), 500),
     ("adding", "GRU", tt.SnAp(1), 500),
 )
-"""Problem, cell, method, how many updates."""
+"""Problem, cell, method, number of updates."""
 QUICK: tuple[tuple[str, str, GradientMethod, int], ...] = (
     ("copy", "GRU", tt.BPTT(), 1500),
     ("adding", "GRU", tt.BPTT(), 500),
@@ -102,7 +102,7 @@ QUICK: tuple[tuple[str, str, GradientMethod, int], ...] = (
 
 
 class Network(nn.Module):
-    """A layer of LSTM or GRU and a linear readout at every step."""
+    """LSTM or GRU layer with a linear readout at every step."""
 
     def __init__(self, task: Task, cell: str, method: GradientMethod) -> None:
         super().__init__()
@@ -119,7 +119,7 @@ class Network(nn.Module):
 
 
 def train(task: Task, cell: str, method: GradientMethod, updates: int) -> Result:
-    """Train on new sequences at every update, and try the result on others."""
+    """Train on new sequences at every update, and test on others."""
     torch.manual_seed(0)
     generator = torch.Generator().manual_seed(1)
     network = Network(task, cell, method)
@@ -140,7 +140,7 @@ def train(task: Task, cell: str, method: GradientMethod, updates: int) -> Result
 
 
 def main(arguments: Sequence[str] | None = None) -> list[tuple[str, str, str, Result]]:
-    """Run all and print the table."""
+    """Train every combination and print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="three of the runs, in seconds")
     runs = QUICK if parser.parse_args(arguments).quick else RUNS
@@ -160,18 +160,18 @@ def main(arguments: Sequence[str] | None = None) -> list[tuple[str, str, str, Re
 
 
 def _most_memory(network: Network, task: Task, generator: torch.Generator) -> int:
-    """The peak of what PyTorch allocated in a forward and backward pass, the parameters and inputs not counted."""
+    """Return the peak of PyTorch's allocations in a forward and backward pass, without parameters and inputs."""
     problem = task.draw(task.rows, generator)
     network.zero_grad()
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
         task.loss(network(problem.x), problem.y).backward()
     assert recorded.profiler is not None
-    events = [one for one in recorded.profiler.kineto_results.events() if one.name() == "[memory]"]
-    return max(accumulate(one.nbytes() for one in sorted(events, key=lambda one: one.start_ns())))
+    events = [event for event in recorded.profiler.kineto_results.events() if event.name() == "[memory]"]
+    return max(accumulate(event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())))
 
 
 def _short(method: GradientMethod) -> str:
-    """The method without those of its arguments that are None."""
+    """Return the method as an expression, without arguments that are None."""
     fields = (f"{name}={value!r}" for name, value in vars(method).items() if value is not None)
     return f"{type(method).__name__}({', '.join(fields)})"
 

@@ -1,8 +1,8 @@
-"""How many steps back does the gradient of a tanh network reach? The claim of "8 to 10 steps", put to the test.
+"""Measure how many steps back the gradient of a tanh network reaches, against its gain.
 
-Lecture notes give backpropagation through time a reach of 8 to 10 steps, as if that were a constant. Here networks
-whose recurrent weights have a gain g (entries of standard deviation g / √H) run over inputs, and the lag is measured
-at which the gradient of a step's loss has fallen to 1/e and to 1 %, beside what theory says of such a network.
+Lecture notes give backpropagation through time a reach of 8 to 10 steps, as if that were a constant. This script
+measures the lag at which the gradient of a step's loss has fallen to 1/e and to 1 %, in networks whose recurrent
+weights have a gain g (entries of standard deviation g / √H), and compares it with the theory of such networks.
 
     python examples/horizon_against_gain.py                 # the table, and docs/horizon_against_gain.png
 """
@@ -21,16 +21,16 @@ import throughtime as tt
 from throughtime.diagnosis import GradientFlow
 
 GAINS = (0.5, 0.577, 0.6, 0.63, 0.7, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.25, 1.5, 2.0)
-"""0.577 = 1/√3 is the gain of torch.nn.RNN's own start: uniform in ±1/√H."""
+"""0.577 = 1/√3 is the gain of torch.nn.RNN's initialisation: uniform in ±1/√H."""
 DRIVES = (0.01, 0.3, 1.0)
-"""Standard deviation of what the inputs add to a pre-activation: next to nothing, some, as much as a unit can show."""
+"""Standard deviation of what the inputs add to a pre-activation: negligible, moderate, saturating."""
 COLOURS = ("#0072B2", "#E69F00", "#009E73")
 CLAIM = (8, 10)
 PARTS = ("lags", "lyapunov", "activations")
 
 
 class Network(nn.Module):
-    """A tanh network with recurrent weights of a given gain, and a linear readout."""
+    """Tanh network with recurrent weights of a given gain, and a linear readout."""
 
     def __init__(self, units: int, gain: float, drive: float) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class Network(nn.Module):
 
 @dataclass(frozen=True)
 class Point:
-    """One network's measurement: the lags at which its gradient has fallen to 1/e and 1 %, and λ_1 with its error."""
+    """Measurement of a network: its horizons at 1/e and 1 %, and λ_1 with its error."""
 
     gain: float
     drive: float
@@ -59,9 +59,9 @@ class Point:
         return next(iter(self.flow.by_lag))
 
     def horizon(self, level: float) -> tuple[float, float, float]:
-        """The lag, and the ends of its 90 % interval."""
-        found = next(one for one in self.flow.horizon[self.layer] if math.isclose(one.level, level))
-        return found.lag, found.low, found.high
+        """Return the lag, and the ends of its 90 % interval."""
+        horizon = next(each for each in self.flow.horizon[self.layer] if math.isclose(each.level, level))
+        return horizon.lag, horizon.low, horizon.high
 
     @property
     def exponent(self) -> float:
@@ -69,7 +69,7 @@ class Point:
 
 
 def measure(gain: float, drive: float, options: argparse.Namespace) -> Point:
-    """Run one network, from its own seed, and measure its gradient."""
+    """Measure the gradient of a network with random weights and inputs."""
     torch.manual_seed(options.seed)
     model = Network(options.units, gain, drive)
     x = torch.randn(options.steps, options.rows, options.units)
@@ -78,30 +78,32 @@ def measure(gain: float, drive: float, options: argparse.Namespace) -> Point:
 
 
 def expected(gain: float, level: float) -> float:
-    """Where a network whose units are not saturated has lost so much: each step multiplies the norm by g."""
+    """Return the lag at which g^lag falls to the level: each step multiplies the norm by g, without saturation."""
     return math.log(level) / math.log(gain) if gain < 1 else math.inf
 
 
 def draw(points: list[Point], path: Path) -> None:
-    """The horizon at 1 % against the gain, for each drive, with the claim as a band."""
+    """Draw the horizon at 1 % against the gain, for each drive, with the claim as a band."""
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
     axes.axhspan(*CLAIM, color="0.85", label="the claim: 8 to 10 steps")
     gains = [0.5 + 0.005 * i for i in range(98)]
     axes.plot(gains, [expected(g, 0.01) for g in gains], ":", color="black", label="ln 0.01 / ln g")
     for drive, colour, marker in zip(DRIVES, COLOURS, "os^", strict=True):
-        own = [point for point in points if point.drive == drive]
-        seen = [(point.gain, *point.horizon(0.01)) for point in own if math.isfinite(point.horizon(0.01)[0])]
-        if seen:
-            at, lags, low, high = zip(*seen, strict=True)
+        driven = [point for point in points if point.drive == drive]
+        finite = [(point.gain, *point.horizon(0.01)) for point in driven if math.isfinite(point.horizon(0.01)[0])]
+        if finite:
+            at, lags, low, high = zip(*finite, strict=True)
             bars = [[lag - end for lag, end in zip(lags, low, strict=True)],
                     [min(end, 10 * lag) - lag for lag, end in zip(lags, high, strict=True)]]  # fmt: skip
             axes.errorbar(at, lags, bars, color=colour, marker=marker, capsize=2, label=f"measured, drive {drive:g}")
-        for point in own:
+        for point in driven:
             if not math.isfinite(point.horizon(0.01)[0]):
                 axes.annotate("›", (point.gain, 0.97), xycoords=("data", "axes fraction"), color=colour, ha="center")
     axes.axvline(1 / math.sqrt(3), color="0.5", linewidth=1)
-    axes.annotate("torch.nn.RNN's start", (1 / math.sqrt(3), 3.2), (4, 0), textcoords="offset points", fontsize=9)
+    axes.annotate(
+        "torch.nn.RNN's initialisation", (1 / math.sqrt(3), 3.2), (4, 0), textcoords="offset points", fontsize=9
+    )
     axes.set(
         yscale="log",
         xlabel="gain g",
@@ -114,7 +116,7 @@ def draw(points: list[Point], path: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> list[Point]:
-    """Measure all, print the table and draw it."""
+    """Measure every network, print the table and draw the picture."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="three gains, one drive, a small network: seconds")
     parser.add_argument("--units", type=int, default=256)

@@ -1,6 +1,6 @@
-"""Recurrences of one's own: two plain functions, trained by three gradient methods with no other code.
+"""Train two recurrences written as plain functions, with three gradient methods.
 
-A leaky rate network as neuroscience writes it and a minimal gated unit learn to recall which of two stimuli they saw
+A leaky rate network, as used in neuroscience, and a minimal gated unit learn to recall which of two stimuli they saw
 three steps ago.
 
     python examples/own_cells.py
@@ -20,29 +20,29 @@ from throughtime.gradients import GradientMethod
 
 UNITS, STIMULI, DELAY, STEPS, BATCH = 12, 2, 3, 8, 32
 BASELINE = math.log(2)
-"""The cross-entropy of answering ½ always."""
+"""Cross-entropy of a constant answer of ½."""
 TIME_STEP, TIME_CONSTANT = 10.0, 40.0
-"""Of the rate network, in milliseconds."""
+"""Constants of the rate network, in milliseconds."""
 
 Function = Callable[[Mapping[str, Tensor], Tensor, Tensor], Tensor]
 METHODS: tuple[GradientMethod, ...] = (tt.BPTT(), tt.RTRL(), tt.SnAp(order=1))
 
 
 def rate_network(p: Mapping[str, Tensor], x: Tensor, h: Tensor) -> Tensor:
-    """τ dh/dt = -h + W tanh(h) + W_in x + b, by Euler's method."""
+    """Return an Euler step of the rate network τ dh/dt = -h + W tanh(h) + W_in x + b."""
     drive = torch.tanh(h) @ p["w"].T + x @ p["w_in"].T + p["b"]
     return h + TIME_STEP / TIME_CONSTANT * (drive - h)
 
 
 def minimal_gated_unit(p: Mapping[str, Tensor], x: Tensor, h: Tensor) -> Tensor:
-    """One gate, which both forgets and lets in (Zhou et al. 2016)."""
+    """Return a step of the minimal gated unit, whose gate forgets and admits (Zhou et al. 2016)."""
     f = torch.sigmoid(x @ p["w_f"].T + h @ p["u_f"].T + p["b_f"])
     n = torch.tanh(x @ p["w_n"].T + (f * h) @ p["u_n"].T + p["b_n"])
     return (1 - f) * h + f * n
 
 
 def initial_values(function: Function) -> dict[str, Tensor]:
-    """Normal weights, of variance 1 / (what a unit sums over); biases zero."""
+    """Draw normal weights of variance 1 / fan-in; biases are zero."""
     square, wide, bias = (UNITS, UNITS), (UNITS, STIMULI), (UNITS,)
     shapes: dict[str, tuple[int, ...]]
     if function is rate_network:
@@ -56,7 +56,7 @@ def initial_values(function: Function) -> dict[str, Tensor]:
 
 
 def train(function: Function, method: GradientMethod, updates: int) -> float:
-    """The cross-entropy on new sequences after that many updates."""
+    """Return the cross-entropy on new sequences after that many updates."""
     torch.manual_seed(0)
     values = initial_values(function)
     layer = tt.Recurrent(function, parameters=values, hidden_size=UNITS, input_size=STIMULI, gradient=method)
@@ -74,14 +74,14 @@ def train(function: Function, method: GradientMethod, updates: int) -> float:
 
 
 def recall_loss(layer: nn.Module, readout: nn.Module, batch: int) -> Tensor:
-    """Of naming, at each step, the stimulus of `DELAY` steps before."""
+    """Return the cross-entropy of naming, at each step, the stimulus of `DELAY` steps before."""
     shown = torch.randint(2, (STEPS, batch))
     h, _ = layer(nn.functional.one_hot(shown, STIMULI).float())
     return cross_entropy(readout(h[DELAY:]).squeeze(-1), shown[:-DELAY].float())
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[tuple[str, str], float]:
-    """Train each cell with each method and print what was learned."""
+    """Train each cell with each method and print the losses."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer updates, in seconds")
     updates = 50 if parser.parse_args(arguments).quick else 300

@@ -1,8 +1,8 @@
-"""What a gradient method remembers: the two-dependency stream, learned while it goes by.
+"""Compare what gradient methods remember, on a stream with two dependencies, learned online.
 
 At each step of a stream of coins X the target is 1 with probability 0.5 + 0.5 X_{t-3} - 0.25 X_{t-8}. The best
-cross-entropy is 0.661563 nats without a memory, 0.519167 with lag 3, 0.454454 with both. The same tanh network learns
-the same stream with one method after the other.
+cross-entropy is 0.661563 nats without a memory, 0.519167 with lag 3, 0.454454 with both. With each method the same tanh
+network learns the same stream.
 
     python examples/two_dependencies.py                     # the table, and docs/two_dependencies.png
 """
@@ -29,11 +29,11 @@ from throughtime.gradients import GradientMethod
 LEARNING_RATE, CLIP = 0.005, 1.0
 DRAWN_EVERY = 10
 COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#D55E00", "#0072B2", "#CC79A7")
-"""Okabe and Ito's, told apart by every kind of eye."""
+"""Colours of Okabe and Ito, which colour-blind readers can tell apart."""
 
 
 class Predictor(nn.Module):
-    """A tanh network that predicts the logit of each target."""
+    """Tanh network that predicts the logit of each target."""
 
     def __init__(self, hidden_size: int) -> None:
         super().__init__()
@@ -47,14 +47,14 @@ class Predictor(nn.Module):
 
 @dataclass(frozen=True)
 class Result:
-    """One network's way through the stream.
+    """Result of a method on the stream.
 
     Attributes:
-        name: how it learned.
+        name: the method.
         losses: the mean cross-entropy of the rows at each step, before learning from it.
-        final: the cross-entropy on another stream, with the weights as they were at the end.
-        seconds: for the whole stream.
-        carried: bytes that are kept from one step to the next beside the state.
+        final: the cross-entropy of the last weights on another stream.
+        seconds: the time for the whole stream.
+        carried: bytes that are kept from step to step beside the state.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Result:
 
 
 def learn_online(method: GradientMethod, stream: Problem, model: Predictor) -> tuple[Tensor, int]:
-    """The losses step by step of a learner that updates at each of them, and the bytes it carries along."""
+    """Learn with an update at each step; return the loss of each step, and the bytes carried along."""
     optimizer, schedule = _optimizer(model, len(stream.x))
     learner = tt.OnlineLearner(model, cross_entropy, optimizer, method, clip=CLIP)
     losses = []
@@ -76,7 +76,7 @@ def learn_online(method: GradientMethod, stream: Problem, model: Predictor) -> t
 
 
 def learn_from_windows(steps: int, stream: Problem, model: Predictor) -> tuple[Tensor, int]:
-    """The same, but each prediction is made from the latest steps alone, by a network that starts from zero there."""
+    """Learn from the latest steps alone, with a network that starts each window from zero."""
     optimizer, schedule = _optimizer(model, len(stream.x))
     losses = []
     for t in range(steps - 1, len(stream.x)):
@@ -93,7 +93,7 @@ def learn_from_windows(steps: int, stream: Problem, model: Predictor) -> tuple[T
 
 @torch.no_grad()
 def evaluate(model: Predictor, stream: Problem, window: int | None) -> float:
-    """The cross-entropy of a model that learns no more, after the first 50 steps."""
+    """Return the cross-entropy of a trained model, after the first 50 steps."""
     if window is None:
         return float(cross_entropy(model(stream.x)[0][50:], stream.y[50:]))
     windows = stream.x.unfold(0, window, 1).flatten(0, 1).permute(2, 0, 1)  # [window, (steps - window + 1) · batch, 1]
@@ -101,7 +101,7 @@ def evaluate(model: Predictor, stream: Problem, window: int | None) -> float:
 
 
 def run(name: str, method: GradientMethod | int, options: argparse.Namespace) -> Result:
-    """One method, or a window of that many steps, from the same first weights on the same stream."""
+    """Run a method, or a window of that many steps, with the same initial weights and stream."""
     stream = two_dependency_stream(options.steps, options.batch, seed=options.seed + 1)
     torch.manual_seed(options.seed)
     model = Predictor(options.hidden)
@@ -117,7 +117,7 @@ def run(name: str, method: GradientMethod | int, options: argparse.Namespace) ->
 
 
 def panels(quick: bool) -> dict[str, dict[str, GradientMethod | int]]:
-    """What is compared with what."""
+    """Return the methods of each panel of the picture."""
     windows, horizons = ((5, 9), (4, 9)) if quick else ((5, 8, 9), (1, 3, 4, 5, 8, 9, 20))
     forward: dict[str, GradientMethod | int] = {"RTRL": tt.RTRL()}
     if not quick:
@@ -130,7 +130,7 @@ def panels(quick: bool) -> dict[str, dict[str, GradientMethod | int]]:
 
 
 def draw(results: dict[str, list[Result]], path: Path, smoothing: int) -> None:
-    """The losses along the stream, averaged over `smoothing` steps, and the three levels."""
+    """Draw the losses along the stream, averaged over `smoothing` steps, and the three levels."""
     figure = Figure(figsize=(8, 10), layout="constrained")
     rows = figure.subplots(len(results), sharex=True, sharey=True)
     for axes, (title, panel) in zip(rows, results.items(), strict=True):
@@ -142,7 +142,7 @@ def draw(results: dict[str, list[Result]], path: Path, smoothing: int) -> None:
         for index, (result, colour) in enumerate(zip(panel, COLOURS, strict=False)):
             steps = torch.arange(smoothing, len(result.losses) + 1)[::DRAWN_EVERY]
             means = result.losses.unfold(0, smoothing, 1).mean(dim=-1)[::DRAWN_EVERY]
-            dashed = index % 2 == 1  # and on top, so that a line under it is seen
+            dashed = index % 2 == 1  # and on top, so that the line under it stays visible
             axes.plot(steps, means, "--" if dashed else "-", color=colour, zorder=2 + dashed, label=result.name)
         axes.set_title(title, fontsize=11, loc="left", pad=22)
         axes.set_ylabel("cross-entropy, nats")
@@ -157,7 +157,7 @@ def draw(results: dict[str, list[Result]], path: Path, smoothing: int) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, Result]:
-    """Run all methods, print the table, write the picture."""
+    """Run every method, print the table and write the picture."""
     options = _options(arguments)
     torch.set_num_threads(options.threads)
     levels = two_dependency_entropies()
@@ -190,13 +190,13 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _optimizer(model: nn.Module, steps: int) -> tuple[torch.optim.Optimizer, LambdaLR]:
-    """Adam, whose rate falls to zero over the second half."""
+    """Return Adam, and a schedule that falls to zero over the second half."""
     optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
     return optimizer, LambdaLR(optimizer, lambda step: min(1.0, 2 - 2 * step / steps))
 
 
 def _bytes(memory: Any) -> int:
-    """Of all tensors in a nest of containers."""
+    """Return the bytes of all tensors in nested containers."""
     if isinstance(memory, Tensor):
         return memory.nbytes
     if isinstance(memory, dict):

@@ -1,11 +1,11 @@
-"""Where the gradient of an RNN, a GRU and an LSTM dies, before and after training on a task with a long lag.
+"""Measure where the gradients of RNN, GRU and LSTM die, before and after training.
 
 Adding: two of the numbers in a sequence are marked, the first of them in its first half, and the answer at the end is
-their sum. Whoever answers with the mean has an error of 1/6. The gradient must reach back to the marks; how far it
-does is measured before and after, together with what was learned.
+their sum. A network that always answers with the mean has an error of 1/6. The gradient must reach back to the marks;
+the script measures how far it does before and after training, and the error.
 
     python examples/where_gradients_die.py                  # the table, and docs/where_gradients_die.png
-    python examples/where_gradients_die.py --pages docs/reports     # and each network's own report
+    python examples/where_gradients_die.py --pages docs/reports     # and a report on each network
 """
 
 import argparse
@@ -30,7 +30,7 @@ BASELINE = 1 / 6
 
 
 class Network(nn.Module):
-    """A recurrent layer and a linear readout of its last output."""
+    """Recurrent layer with a linear readout of its last output."""
 
     def __init__(self, recurrent: RecurrentLayer, units: int) -> None:
         super().__init__()
@@ -42,29 +42,29 @@ class Network(nn.Module):
 
 
 def rnn(units: int, steps: int) -> RecurrentLayer:
-    """As torch.nn starts it."""
+    """Return an RNN, initialised as in torch.nn."""
     return tt.RNN(2, units)
 
 
 def orthogonal_rnn(units: int, steps: int) -> RecurrentLayer:
-    """Every eigenvalue on the unit circle: only the slope of tanh shrinks the gradient."""
+    """Return an RNN with orthogonal weights: only the slope of tanh shrinks its gradient."""
     layer = tt.RNN(2, units)
     nn.init.orthogonal_(layer.weight_hh_l0)
     return layer
 
 
 def gru(units: int, steps: int) -> RecurrentLayer:
-    """As torch.nn starts it."""
+    """Return a GRU, initialised as in torch.nn."""
     return tt.GRU(2, units)
 
 
 def lstm(units: int, steps: int) -> RecurrentLayer:
-    """As torch.nn starts it: forget gates near one half."""
+    """Return an LSTM, initialised as in torch.nn: forget gates near one half."""
     return tt.LSTM(2, units)
 
 
 def chrono_lstm(units: int, steps: int) -> RecurrentLayer:
-    """Forget gates that keep for up to T steps, drawn as Tallec and Ollivier (2018) do: b_f = ln u, b_i = -b_f."""
+    """Return an LSTM with chrono initialisation (Tallec & Ollivier 2018): b_f = ln u, b_i = -b_f, u up to T - 1."""
     layer = tt.LSTM(2, units)
     bias = torch.empty(units).uniform_(1, steps - 1).log()
     with torch.no_grad():
@@ -85,7 +85,7 @@ KINDS: dict[str, Callable[[int, int], RecurrentLayer]] = {
 
 @dataclass(frozen=True)
 class Result:
-    """What one network did: its gradient before and after training, and its error on new sequences."""
+    """Result of a network: its gradient before and after training, and its error on new sequences."""
 
     name: str
     before: GradientFlow
@@ -94,7 +94,7 @@ class Result:
 
 
 def run(name: str, options: argparse.Namespace) -> Result:
-    """Measure, train, measure again."""
+    """Measure a network, train it, and measure it again."""
     torch.manual_seed(options.seed)
     model = Network(KINDS[name](options.units, options.steps), options.units)
     generator = torch.Generator().manual_seed(options.seed + 1)
@@ -113,12 +113,12 @@ def run(name: str, options: argparse.Namespace) -> Result:
 
 
 def measure(model: Network, x: Tensor, y: Tensor) -> GradientFlow:
-    """The flow of the gradient on sixty-four of the sequences; the marks lie up to T - 1 steps back."""
+    """Measure the flow of the gradient on 64 of the sequences; the marks lie up to T - 1 steps back."""
     return tt.gradient_flow(model, nn.functional.mse_loss, x[:, :64], y[:64], wanted_lag=len(x) // 2)
 
 
 def draw(results: list[Result], path: Path) -> None:
-    """The gradient of the loss at the end by lag: before training on the left, after it on the right."""
+    """Draw the gradient of the final loss by lag: before training on the left, after it on the right."""
     figure = Figure(figsize=(10, 4.6), layout="constrained")
     panels = figure.subplots(1, 2, sharex=True, sharey=True)
     for axes, when, title in zip(panels, ("before", "after"), ("Before training", "After training"), strict=True):
@@ -136,14 +136,14 @@ def draw(results: list[Result], path: Path) -> None:
 
 
 def write_page(result: Result, updates: int, folder: Path) -> None:
-    """The report of one network: its gradient before and after training."""
+    """Write the report of a network: its gradient before and after training."""
     flows = [replace(result.before.record, update=0), replace(result.after.record, update=updates)]
     name = result.name.lower().replace(", ", "_")
     page_of_flow(flows, folder / f"adding_{name}.html", f"{result.name} on the adding problem")
 
 
 def main(arguments: Sequence[str] | None = None) -> list[Result]:
-    """Run all, print the table and draw it."""
+    """Run every network, print the table and draw the picture."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="short sequences and few updates: seconds")
     parser.add_argument("--units", type=int, default=32)

@@ -1,7 +1,7 @@
-"""Training recurrent neural networks: exact gradients through time, and a look at where they vanish or explode.
+"""Train recurrent networks with exact gradients, and see where gradients vanish or explode.
 
-The public names stand in `throughtime.api`; they are imported on first use, so that `throughtime --help` does not
-wait for torch.
+`throughtime.api` lists the public names. Each is imported on first use, so that `throughtime --help` does not wait for
+torch.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""The public names, served by the package itself: `import throughtime as tt; tt.LSTM`."""
+"""Public names, which the package itself serves: `import throughtime as tt; tt.LSTM`."""
 
 from throughtime import diagnosis as diagnosis
 from throughtime import losses as losses

@@ -93,7 +93,7 @@ def clip_gradients(
     _check_options(norm, value, nonfinite)
     gradients = _collect(parameters)
     entries = [gradient.entries for gradient in gradients]
-    unit, norm_in_units = _global_norm(entries)
+    unit, norm_in_units = _global_norm(entries, scales=norm is not None)
     total = unit * norm_in_units
     if not math.isfinite(norm_in_units):
         return _guard(gradients, total, nonfinite, tap)
@@ -198,11 +198,16 @@ def _opened(name: str, parameter: Tensor, gradient: Tensor) -> _Gradient:
     return _Gradient(name, [parameter], tensor, tensor.values())
 
 
-def _global_norm(entries: list[Tensor]) -> tuple[float, float]:
-    """Return the 2-norm of all entries as (unit, norm / unit). The unit is 1 unless squares overflow or underflow."""
+def _global_norm(entries: list[Tensor], scales: bool) -> tuple[float, float]:
+    """Return the 2-norm of all entries as (unit, norm / unit). The unit is 1 unless squares overflow or underflow.
+
+    A norm that `scales` gradients is taken in float64, to the last bit as version 0.1.0 took it: a run that was begun
+    with that version goes on bit for bit. A norm that is only reported takes a third of the time.
+    """
     if not entries:
         return 1.0, 0.0
-    for norms, (least, most) in ((_row_norms, _SAFE_IN_FLOAT32), (_norm_in_float64, _SAFE_IN_FLOAT64)):
+    ways = ((_row_norms, _SAFE_IN_FLOAT32), (_norm_in_float64, _SAFE_IN_FLOAT64))
+    for norms, (least, most) in ways[scales:]:
         total = _joint_norm([norms(tensor) for tensor in entries])
         if least < total < most:
             return 1.0, total

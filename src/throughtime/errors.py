@@ -1,27 +1,30 @@
-"""What throughtime raises. Every message names the argument, what came, what is allowed and the way out."""
+"""Errors that throughtime raises.
+
+A message names the argument, the value that was passed in, the allowed values and a cure.
+"""
 
 
 class ThroughtimeError(Exception):
-    """The base of every error that throughtime raises on purpose."""
+    """Base of all errors that throughtime raises on purpose."""
 
 
 class ArgumentError(ThroughtimeError, ValueError, RuntimeError):
-    """An argument of the wrong shape, dtype, range or combination, found before any work.
+    """Error for an argument of the wrong shape, dtype, range or combination.
 
-    It is a `ValueError` and a `RuntimeError` at once because torch.nn raises now the one, now the other, and code
-    written around torch.nn catches either.
+    The error is raised before any work. The class is both a `ValueError` and a `RuntimeError`, because torch.nn raises
+    sometimes the first and sometimes the second, and code written for torch.nn may catch either.
 
-    The message is "ARGUMENT CAME; ALLOWED: CURE". The library speaks of arguments; a command replaces `argument` by
-    its own word for it, such as an option.
+    The message is "ARGUMENT CAME; ALLOWED: CURE". The library uses the names of arguments; a command replaces
+    `argument` by the name of its option.
 
     Args:
-        argument: the name of the argument, as a caller of the library writes it.
-        came: what came, with its verb: "is -1", "has the shape (3, 4)".
-        allowed: what is allowed: "it must be at least 1".
-        cure: the way out, where `allowed` does not say it: "leave it out".
+        argument: name of the argument, as a caller of the library writes it.
+        came: description of the value that was passed in, with a verb: "is -1", "has the shape (3, 4)".
+        allowed: the values that are allowed: "it must be at least 1".
+        cure: what to do instead, if `allowed` does not say so: "leave it out".
     """
 
-    def __init__(self, argument: str, came: str = "", allowed: str = "", cure: str = "") -> None:
+    def __init__(self, argument: str, came: str, allowed: str = "", cure: str = "") -> None:
         super().__init__(argument, came, allowed, cure)
         self.argument, self.came, self.allowed, self.cure = argument, came, allowed, cure
 
@@ -29,27 +32,38 @@ class ArgumentError(ThroughtimeError, ValueError, RuntimeError):
         return self.of(self.argument)
 
     def of(self, name: str) -> str:
-        """Return the message with another name for the argument."""
-        sentence = f"{name} {self.came}" if self.came else name
-        sentence = f"{sentence}; {self.allowed}" if self.allowed else sentence
+        """Return the message with `name` in place of the argument's name."""
+        sentence = f"{name} {self.came}; {self.allowed}" if self.allowed else f"{name} {self.came}"
         return f"{sentence}: {self.cure}" if self.cure else sentence
 
 
 class UnsupportedError(ThroughtimeError, NotImplementedError):
-    """A combination that is legal but that the chosen method, cell or device cannot serve; raised before any work."""
+    """Error for a legal combination that a method, cell or device cannot serve.
+
+    The error is raised before any work.
+    """
 
 
 class NonFiniteError(ThroughtimeError, ArithmeticError):
-    """A NaN or an infinity where a number is needed; the message names where it was met first."""
+    """Error for a NaN or an infinity where a finite number is needed.
+
+    The message names the first place of such a value.
+    """
 
 
 class WrongGradientError(ThroughtimeError, AssertionError):
-    """A derivative that differs from central differences; the message names the element and both values."""
+    """Error for a derivative that differs from central differences.
+
+    The message names the element and both values.
+    """
 
 
 class InputFileError(ThroughtimeError):
-    """A file of data that is missing, empty, too short or not what its name promises."""
+    """Error for a missing, empty, too short or malformed data file."""
 
 
 class RunFolderError(ThroughtimeError):
-    """A run folder that is missing, incomplete, in the way, or written by another version."""
+    """Error for a run folder that cannot be used.
+
+    The folder is missing, incomplete, in the way, or written by another version.
+    """

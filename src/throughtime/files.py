@@ -5,21 +5,21 @@ from contextlib import suppress
 from pathlib import Path
 
 ASIDE = ".partial"
-"""Suffix of a file that is not complete yet."""
+"""Suffix of the name of an incomplete file."""
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write a file so that a reader finds the old content or the new, never a part.
+    """Write a file atomically.
 
-    The content is written to a file beside `path`, flushed to the disk, and moved to `path`. On failure the old file
-    stays, and the incomplete file is removed.
+    A reader sees the old content or the new content, never a part. The content is written to a file beside `path`,
+    flushed to the disk, and moved to `path`. On failure the old file stays, and the incomplete file is removed.
 
     Args:
         path: the file; its folder exists.
         content: all bytes of the file.
 
     Raises:
-        OSError: the system refused.
+        OSError: the system refused to write.
     """
     aside = path.with_name(path.name + ASIDE)
     try:

@@ -15,11 +15,11 @@ from torch import Tensor
 def leaves_of(nest: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """Iterate over the leaves of a nest with their paths, in order.
 
-    A leaf is everything that is no container, a tensor or something else.
+    A leaf is any object that is no container, a tensor or something else.
 
     Args:
-        nest: anything.
-        path: the name of the nest; the path of a member is then `path[1]`, `path['name']` or `path.name`.
+        nest: any object.
+        path: name of the nest; the path of a member is then `path[1]`, `path['name']` or `path.name`.
     """
     members = _members(nest)
     if members is None:
@@ -69,17 +69,17 @@ def _refill(nest: Any, leaves: Iterator[Any]) -> Any:
         return next(leaves)
     filled = [_refill(member, leaves) for _, member in members]
     if isinstance(nest, dict):
-        changed = copy.copy(nest)  # which keeps its class, such as OrderedDict
+        changed = copy.copy(nest)  # a copy keeps its class, such as OrderedDict
         for key, member in zip(nest, filled, strict=True):
             changed[key] = member
         return changed
     if isinstance(nest, Mapping):
         return dict(zip(nest, filled, strict=True))
     if isinstance(nest, tuple | list):
-        return getattr(type(nest), "_make", type(nest))(filled)  # a named tuple takes its members one by one
+        return getattr(type(nest), "_make", type(nest))(filled)  # a named tuple takes its members as separate arguments
     return replace(nest, **dict(zip(_names(nest), filled, strict=True)))
 
 
 def _names(nest: Any) -> list[str]:
-    """The fields of a dataclass that its __init__ takes."""
+    """Return the names of the fields that a dataclass takes in its __init__."""
     return [entry.name for entry in fields(nest) if entry.init]

@@ -1,7 +1,7 @@
 """Private names of torch that throughtime uses, each with the reason.
 
-No other module uses a private name of torch. `tests/test_torch_internals.py` checks what we rely on for every name
-here, so that a new version of torch that changes one fails by that name.
+No other module uses a private name of torch. `tests/test_torch_internals.py` checks the behaviour that we rely on for
+every name here, so that a change in a new version of torch fails a test with that name.
 """
 
 import torch
@@ -11,10 +11,10 @@ from torch.utils._python_dispatch import TorchDispatchMode as TorchDispatchMode 
 
 
 def transforms_active() -> bool:
-    """Return whether a transform of torch.func, such as vmap or grad, is at work.
+    """Return whether a transform of torch.func, such as vmap or grad, is active.
 
-    Inside of one, tensors have no values to look at, and an autograd.Function needs rules that ours lack. torch has
-    no public question for it.
+    Inside of a transform tensors have no values to look at, and an autograd.Function needs rules that ours lack. torch
+    has no public function for this.
     """
     return torch._C._are_functorch_transforms_active()
 
@@ -22,22 +22,22 @@ def transforms_active() -> bool:
 def forward_mode_active() -> bool:
     """Return whether a level of forward-mode differentiation is open.
 
-    An autograd.Function without a rule for forward mode raises there. torch has no public question for it.
+    An autograd.Function without a rule for forward mode raises inside. torch has no public function for this.
     """
     return forward_ad._current_level >= 0
 
 
 def assert_later(condition: Tensor, message: str) -> None:
-    """Check a condition that is not known yet, such as one in a graph that is being traced.
+    """Check a condition that has no value yet, as in a traced graph.
 
     A plain `assert` would look at the value, which breaks the graph. The public `torch._check` takes no tensors.
 
     Args:
-        condition: one boolean.
-        message: what the error says.
+        condition: a tensor of a single boolean.
+        message: message of the error.
 
     Raises:
-        RuntimeError: the condition is false; on a CUDA device at a later operation.
+        RuntimeError: the condition is false; on a CUDA device a later operation raises.
     """
     torch._assert_async(condition, message)  # pyright: ignore[reportPrivateImportUsage]
 
@@ -45,6 +45,6 @@ def assert_later(condition: Tensor, message: str) -> None:
 def times_changed(tensor: Tensor) -> int:
     """Return how often a tensor was changed in place, by itself or through a view.
 
-    Autograd compares this number to refuse a saved tensor that was changed. torch has no public name for it.
+    Autograd compares this number to refuse a saved tensor that was changed. torch has no public name for this number.
     """
     return tensor._version

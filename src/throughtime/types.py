@@ -1,4 +1,4 @@
-"""The vocabulary every room shares: what a state is, what parameters are, what gradients are."""
+"""Types that all modules share: states, parameters and gradients."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,25 +7,31 @@ from typing import Literal, TypeAlias
 from torch import Tensor
 
 State: TypeAlias = tuple[Tensor, ...]
-"""A state in the order of the cell's `state_sizes`: (h,) or (h, c). At one step each is [batch, size]."""
+"""State in the order of the cell's `state_sizes`: (h,) or (h, c).
+
+At a single step each member is [batch, size].
+"""
 
 Parameters: TypeAlias = Mapping[str, Tensor]
-"""A cell's parameters by name, for example `weight_hh` of shape [gates * hidden, hidden]."""
+"""Parameters of a cell by name, such as `weight_hh` of shape [gates * hidden, hidden]."""
 
 
 Save: TypeAlias = Literal["gates", "states"]
-"""What a forward pass keeps for the backward pass: all that it needs, or the states, from which the rest follows."""
+"""Tensors that a forward pass keeps for the backward pass.
+
+"gates" stands for all that the backward pass needs, "states" for the states, from which the rest is computed again.
+"""
 
 
 @dataclass(frozen=True)
 class Gradients:
-    """The derivatives of L: what a gradient method, and a kernel's backward pass, return.
+    """Derivatives of L, as gradient methods and runners return them.
 
     Attributes:
         parameters: ∂L/∂θ by name.
-        x: ∂L/∂x [T, B, I], zero in padding; None where it was not asked for.
+        x: ∂L/∂x [T, B, I], zero in padding; None where nobody asked for ∂L/∂x.
         initial: ∂L/∂(initial state), each member [B, size].
-        reset_state: ∂L/∂(the state that resets return to), likewise; None where no step was reset.
+        reset_state: ∂L/∂(the state that resets return to), each member [B, size]; None where no step was reset.
     """
 
     parameters: dict[str, Tensor]

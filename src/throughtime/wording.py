@@ -26,7 +26,7 @@ def percent(share: float, digits: int = 2) -> str:
 
     Args:
         share: the share; 1 is the whole.
-        digits: significant digits; a share that needs more before the decimal point keeps them all.
+        digits: number of significant digits; a share with more digits before the decimal point keeps all of those.
     """
     value = 100 * share
     # From here on, the format "g" rounds to digits + 1 figures before the point, and writes an exponent.

@@ -1,9 +1,12 @@
 import pytest
 import torch
 
+from throughtime.benchmark import sides
 from throughtime.benchmark.grid import GRID_ITSELF, VARIANTS, Case, Shape
 from throughtime.benchmark.parity import relative
 from throughtime.benchmark.sides import prepare
+from throughtime.benchmark.unrolled import Unrolled
+from throughtime.gradients import BPTT
 
 SHAPE = Shape(3, 7, 11)
 
@@ -18,6 +21,24 @@ def test_both_sides_compute_the_same(cell, variant):
     for name, one, other in zip(prepared.ours.names, ours, theirs, strict=True):
         assert other.any(), name
         assert relative(one, other) < 1e-13, name
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+@pytest.mark.parametrize("variant", [GRID_ITSELF, *VARIANTS.values()], ids=lambda variant: variant.name or "grid")
+def test_a_cell_that_torch_does_not_have_is_checked_against_a_plain_loop(cell, variant, monkeypatch):
+    known = prepare(Case(cell, SHAPE, variant))
+    monkeypatch.delitem(sides.TORCH, cell)
+    prepared = prepare(Case(cell, SHAPE, variant))
+    assert isinstance(prepared.torch.module, Unrolled) and not prepared.torch_has_it
+    assert prepared.tokens == known.tokens and (prepared.plain is None) == (known.plain is None)
+    method = prepared.ours.module.gradient
+    assert method == (BPTT(save="states") if variant.states else BPTT())
+    ours, theirs = prepared.ours.in_dtype(torch.float64)(), prepared.torch.in_dtype(torch.float64)()
+    for name, one, other, expected in zip(
+        prepared.ours.names, ours, theirs, known.ours.in_dtype(torch.float64)(), strict=True
+    ):
+        assert other.any() and relative(one, other) < 1e-13, name
+        assert torch.equal(one, expected), name  # the same parameters are drawn as torch.nn draws
 
 
 def test_a_problem_is_the_same_every_time_and_leaves_the_generator_alone():

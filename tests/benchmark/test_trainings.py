@@ -3,6 +3,7 @@ import random
 
 import pytest
 
+from throughtime.benchmark.sides import TORCH
 from throughtime.benchmark.trainings import TrainingPair, TrainingTask, train_text
 from throughtime.errors import ArgumentError, InputFileError
 
@@ -41,3 +42,9 @@ def test_what_cannot_be_trained_is_refused(tmp_path):
         TrainingTask("x", hidden_size=-1).settings()
     with pytest.raises(InputFileError, match=r"absent\.txt"):
         train_text(TrainingTask(str(tmp_path / "absent.txt")), with_torch=True)
+
+
+def test_a_cell_that_torch_does_not_have_cannot_be_trained_beside_it(monkeypatch):
+    monkeypatch.delitem(TORCH, "gru")
+    with pytest.raises(ArgumentError, match=r"cells has 'gru'; torch\.nn must have the cell too: give some of"):
+        TrainingTask("x", "gru").settings()

@@ -38,7 +38,7 @@ def test_what_is_no_run_is_refused(refused, trained, tmp_path):
 
 def test_where_no_page_can_lie_is_refused(refused, trained, tmp_path):
     assert refused("report", trained, "--output", tmp_path, code=2).startswith(
-        f"--output is {tmp_path}; it is a folder"
+        f"--output is {tmp_path}, which is a folder; it must be the path of a file"
     )
     assert "there is no folder" in refused("report", trained, "--output", tmp_path / "a" / "b.html", code=2)
     (tmp_path / "page.html.partial").mkdir()

@@ -20,7 +20,7 @@ def test_only_arguments_of_the_command_are_spelled_as_they_are_typed():
     [
         (ArgumentError("hidden_size", "is 0", "it must be at least 1"), "--hidden-size is 0; it must be at least 1."),
         (ArgumentError("h_0", "is 0", "", "give `epochs`"), "h_0 is 0: give --epochs."),
-        (ArgumentError("memory is 9 B; too little."), "memory is 9 B; too little."),
+        (ArgumentError("memory", "is 9 B; too little."), "memory is 9 B; too little."),
         (RunFolderError("`file` is gone; mind `epochs`"), "FILE is gone; mind --epochs."),
     ],
 )

@@ -34,6 +34,8 @@ static const cell_type CELLS[] = {
     CELL(lstm, 4, true, false),        CELL(gru, 3, false, true),
 };
 enum { CELL_COUNT = sizeof CELLS / sizeof *CELLS };
+#define ONE_MORE(cell) +1
+_Static_assert(CELL_COUNT == 0 TT_CELLS(ONE_MORE), "every cell of throughtime.h must be called from here");
 
 /* a thread pool: its threads give body the whole of [begin, end), at the same time */
 

@@ -1,7 +1,9 @@
 """The fused recurrence against the loop that it replaces: every cell and dtype, lengths, resets, clipping, the tap."""
 
 import itertools
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +17,7 @@ from throughtime.sequences import Cotangents, LayerTap, Sequence, StepNorms
 
 pytestmark = pytest.mark.skipif(native.library() is None, reason="the compiled kernels are not installed")
 
+HEADER = Path(native.__file__).with_name("throughtime.h")
 TOLERANCE = {torch.float64: 1e-13, torch.float32: 2e-6}
 KINDS = {
     "Elman-tanh": lambda i, h: ElmanCell(i, h),
@@ -31,6 +34,12 @@ SHAPES = [(5, 3, 2, 1), (1, 1, 3, 7), (6, 5, 3, 16), (4, 1, 5, 33), (3, 29, 4, 1
 # More rows and steps than the kernel takes at once: several chunks of steps, of which the first and the last are odd.
 LONG = [(70, 13, 3, 19), (1000, 1, 3, 33), (300, 3, 20, 7), (4, 150, 2, 40)]
 MASKS = ["plain", "lengths", "resets", "lengths-and-resets"]
+
+
+def test_every_cell_of_the_library_is_among_these():
+    listed = re.search(r"^#define TT_CELLS\(X\) (.*)$", HEADER.read_text(), re.MULTILINE)
+    assert listed is not None
+    assert {make(3, 6).kernel.name for make in KINDS.values()} == set(re.findall(r"X\((\w+)\)", listed[1]))
 
 
 def _sequence(cell, shape, masks, dtype):

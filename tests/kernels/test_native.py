@@ -8,15 +8,17 @@ import subprocess
 import sys
 import warnings
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from examples_of import parameters_of, states_of
+from kernels.test_fused import KINDS
 from oracles import relative
 
 import throughtime as tt
-from throughtime.cells import ElmanCell, GRUCell, Loop, LSTMCell
+from throughtime.cells import Loop
 from throughtime.errors import ArgumentError
 from throughtime.kernels import native
 from throughtime.sequences import Cotangents, Sequence, StepNorms
@@ -26,12 +28,7 @@ HEADER = ROOT / "src" / "throughtime" / "kernels" / "throughtime.h"
 INSTALLED = pytest.mark.skipif(native.library() is None, reason="the compiled kernels are not installed")
 SETS = ("avx512", "avx2", "baseline")
 TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-13}
-CELLS = {
-    "Elman": lambda: ElmanCell(3, 19),
-    "LSTM": lambda: LSTMCell(3, 19),
-    "LSTM-proj": lambda: LSTMCell(3, 19, proj_size=7),
-    "GRU": lambda: GRUCell(3, 19),
-}
+CELLS = {kind: partial(make, 3, 19) for kind, make in KINDS.items()}
 
 
 @pytest.fixture
@@ -141,7 +138,7 @@ def test_a_forced_instruction_set_agrees_with_the_loop(kind, name, dtype, instru
 def test_an_instruction_set_that_is_not_there_is_refused_by_name():
     before = native.describe()
     for name in ("sse9", "", "AVX2"):
-        with pytest.raises(ArgumentError, match=f"instruction set is '{name}'.*{before['instruction_sets']}"):
+        with pytest.raises(ArgumentError, match=f"instruction_set is '{name}'.*{before['instruction_sets']}"):
             native.use_instruction_set(name)
     assert native.describe() == before
 
@@ -220,9 +217,15 @@ def test_without_the_library_that_is_described_and_no_instruction_set_can_be_use
         native.use_instruction_set("baseline")
 
 
-@pytest.mark.parametrize(("status", "error"), [(1, MemoryError), (2, ArgumentError)])
-def test_a_status_that_is_not_ok_is_an_error(status, error):
-    with pytest.raises(error):
+@pytest.mark.parametrize(
+    ("status", "error", "message"),
+    [
+        (1, MemoryError, "out of memory"),
+        (2, ArgumentError, "^arguments hold a value that is out of range; sizes must be"),
+    ],
+)
+def test_a_status_that_is_not_ok_is_an_error(status, error, message):
+    with pytest.raises(error, match=message):
         native.call(lambda *_: status, native.ForwardArguments())
     native.call(lambda *_: 0, native.ForwardArguments())
 

@@ -111,3 +111,15 @@ def test_an_input_size_that_is_none_is_refused(layer, size):
 def test_a_number_of_layers_that_is_none_is_refused(layer, count):
     with pytest.raises(ArgumentError, match=r"num_layers is .*; it must be a whole number, at least 1"):
         layer(INPUT, 5, count)
+
+
+class Twinless(tt.GRU):
+    """A layer that torch.nn does not have."""
+
+    twin = None
+
+
+def test_a_layer_without_a_twin_says_so_both_ways():
+    for way in (Twinless(INPUT, 5).to_torch, lambda: Twinless.from_torch(nn.GRU(INPUT, 5))):
+        with pytest.raises(UnsupportedError, match=r"Twinless has no counterpart in torch\.nn"):
+            way()

@@ -103,14 +103,14 @@ def test_a_state_that_does_not_fit_is_refused_by_name(case: str):
 
 
 def test_the_second_member_is_checked_too():
-    with pytest.raises(ArgumentError, match=r"hx: c is \(2, 5, 4\); it must be a tensor \(2, 5, 5\)"):
+    with pytest.raises(ArgumentError, match=r"hx has \(2, 5, 4\) for c; it must be a tensor \(2, 5, 5\)"):
         model("LSTM")(normal(1, T, B, INPUT), (state(2, B, HIDDEN), state(2, B, 4)))
-    with pytest.raises(ArgumentError, match=r"hx: c is torch.float32 on cpu"):
+    with pytest.raises(ArgumentError, match=r"hx has c in torch.float32 on cpu; .*float64 on cpu: convert c"):
         model("LSTM")(normal(1, T, B, INPUT), (state(2, B, HIDDEN), state(2, B, HIDDEN, dtype=torch.float32)))
 
 
 def test_an_unbatched_state_is_checked_as_such():
-    with pytest.raises(ArgumentError, match=r"hx: h is \(4, 1, 5\); it must be a tensor \(4, 5\), \[layers · dir"):
+    with pytest.raises(ArgumentError, match=r"hx has \(4, 1, 5\) for h; it must be a tensor \(4, 5\), \[layers · dir"):
         model("GRU")(normal(1, T, INPUT), state(4, 1, HIDDEN))
 
 

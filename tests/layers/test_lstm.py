@@ -68,5 +68,5 @@ def test_h_and_c_are_not_confused():
     swapped = evaluate(lstm, x, (c, h))
     assert not torch.allclose(results["outputs"], swapped["outputs"])
     assert torch.equal(results["outputs"][-1], results["final state 0"][0])
-    with pytest.raises(ArgumentError, match=r"hx: c is \(1, 5, 9\); it must be a tensor \(1, 5, 10\)"):
+    with pytest.raises(ArgumentError, match=r"hx has \(1, 5, 9\) for c; it must be a tensor \(1, 5, 10\)"):
         tt.LSTM(INPUT, 10, proj_size=HIDDEN)(x.float(), (h.float(), c.float()))

@@ -235,7 +235,7 @@ BUILD_REFUSED = {
     "nothing": (lambda: tt.Recurrent([]), ("cells is empty", "at least one")),
     "a number": (lambda: tt.Recurrent(5), ("cell", "int", "function f(parameters, x, h)")),
     "none": (lambda: tt.Recurrent(None), ("cell", "NoneType", "function f(parameters, x, h)")),
-    "a list of numbers": (lambda: stack(5, 7), ("cell", "a list of them")),
+    "a list of numbers": (lambda: stack(5, 7), ("cell", "a list with a int at index 0", "a list of them")),
     "widths": (lambda: stack(GRUCell(3, 5), GRUCell(3, 5)), ("cells[1]", "input_size 3", "layer below, 5")),
     "widths of both directions": (
         lambda: stack(GRUCell(3, 5), GRUCell(5, 5), bidirectional=True),
@@ -245,19 +245,22 @@ BUILD_REFUSED = {
     "state sizes": (lambda: stack(GRUCell(3, 5), GRUCell(5, 7)), ("cells[1]", "{'h': 7}", "{'h': 5}")),
     "cell with sizes": (
         lambda: tt.Recurrent(GRUCell(3, 5), hidden_size=5, input_size=3),
-        ("hidden_size and input_size came with a Cell", "leave them out"),
+        ("hidden_size came with a Cell, and so did input_size", "leave it out"),
     ),
     "cell with a claim": (
         lambda: tt.Recurrent(GRUCell(3, 5), diagonal=True),
-        ("diagonal came with a Cell", "leave them out"),
+        ("diagonal came with a Cell; ", "leave it out"),
     ),
     "function alone": (
         lambda: tt.Recurrent(elman),
-        ("cell is a function", "parameters and hidden_size and input_size", "all three"),
+        (
+            "cell is a function without parameters, hidden_size and input_size",
+            "it needs parameters, hidden_size and inp",
+        ),
     ),
     "function without a size": (
         lambda: function(elman, hidden_size=None),
-        ("cell is a function", "hidden_size did not come"),
+        ("cell is a function without hidden_size; ", "it needs parameters, hidden_size and input_size"),
     ),
     "method": (lambda: tt.Recurrent(GRUCell(3, 5), gradient="bptt"), ("gradient is 'bptt'", "throughtime.BPTT()")),
     "method class": (lambda: tt.Recurrent(GRUCell(3, 5), gradient=tt.BPTT), ("gradient is <class", "BPTT()")),

@@ -13,10 +13,10 @@ from torch import nn
 from throughtime.commands.main import main
 from throughtime.data.streams import Chunk, Streams
 from throughtime.errors import ArgumentError, UnsupportedError
-from throughtime.records import read_metrics, read_record
+from throughtime.records import UPDATES, UpdateRow, read_metrics, read_record, read_table
 from throughtime.report import report_of_run
 from throughtime.report.exhibit import Section
-from throughtime.runs import tasks
+from throughtime.runs import choice, tasks
 from throughtime.runs.checkpoints import load_run
 from throughtime.runs.choice import groups, kind_of, settings_from
 from throughtime.runs.config import read_config
@@ -182,6 +182,26 @@ def test_a_series_is_predicted_as_if_it_were_alone(settings, tmp_path):
         assert row == pytest.approx(_rows(task, model, [one])[0], rel=1e-5, abs=1e-6)
 
 
+class Tripled(Regress):
+    """Trains on three times its loss."""
+
+    def objective(self, outputs, chunk):
+        return 3 * self.loss(outputs, chunk)
+
+
+def test_training_minimises_the_objective_and_validations_report_the_loss(settings, tmp_path):
+    _untouched(settings, tmp_path / "plain")
+    record = start(settings, tmp_path / "tripled", False, silent, kind=Tripled)
+    plain, tripled = (read_table(tmp_path / name, UPDATES, UpdateRow) for name in ("plain", "tripled"))
+    assert tripled[0].loss == pytest.approx(3 * plain[0].loss, rel=1e-5) and plain[0].loss > 0
+    task, model, _ = load_run(tmp_path / "tripled", Tripled)
+    streams = Tripled.prepare(settings).held_out.streams
+    assert record.results.best_validation_loss == pytest.approx(evaluate(task, model, streams)[0].value, rel=1e-5)
+    chunk = task._window(streams, 5, 2)
+    flows = [diagnose_task(Tripled(task.scale), model, chunk, 3), diagnose_task(Regress(task.scale), model, chunk, 3)]
+    assert flows[0].loss == pytest.approx(3 * flows[1].loss, rel=1e-5) and flows[1].loss > 0
+
+
 def _rows(task, model, series):
     return [
         list(row.values())
@@ -238,6 +258,13 @@ def test_an_export_makes_its_settings_options_and_its_name_a_choice(exported):
         settings_from({"file": "7", "task": "regress", "embedding_size": 3})
     with pytest.raises(ArgumentError, match="task is regress; a run that learns online has the task stream"):
         settings_from({"file": "7", "task": "regress", "online": True})
+
+
+def test_without_a_name_the_usual_task_is_meant_wherever_the_others_are_exported(monkeypatch):
+    monkeypatch.setattr(choice, "kinds", lambda: [Regress, tasks.Stream, tasks.Text])
+    assert kind_of(RunSettings("7")) is tasks.Text
+    assert kind_of(RunSettings("7", task=RegressSettings())) is Regress
+    assert kind_of(RunSettings("7", optimization=OptimizationSettings(online=True))) is tasks.Stream
 
 
 def test_the_commands_serve_it_from_its_export_alone(exported, tmp_path, capsys):

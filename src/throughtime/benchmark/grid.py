@@ -1,13 +1,17 @@
 """Cases that `throughtime bench` measures, and the goals for their figures."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from math import inf
+from typing import Any, cast, get_args
 
 from throughtime.errors import ArgumentError
+from throughtime.runs.settings import CellName
 
-GATES = {"rnn": 1, "gru": 3, "lstm": 4}
-"""Number of gates by cell: the blocks of H rows in the weights. The cell "rnn" has tanh."""
+CELLS: tuple[str, ...] = get_args(CellName)[::-1]
+"""Cells that a run can have, in the order of the tables; "rnn" has tanh."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,15 @@ VARIANTS = {
 }
 
 
+@cache
+def gates_of(cell: str) -> int:
+    """Return the number of gates: the blocks of H rows in the weights."""
+    from throughtime.layers.named import LAYERS  # imports torch, which the command's options need not wait for
+
+    make = cast(Callable[..., Any], LAYERS[cell])
+    return len(make(1, 1, device="meta").weight_hh_l0)  # where no random number is drawn
+
+
 @dataclass(frozen=True)
 class Case:
     """Case of the benchmark: a cell, a shape and a variant."""
@@ -131,7 +144,7 @@ class Case:
         directions = 1 + self.variant.bidirectional
         widths = [self.input_size] + [directions * self.shape.hidden] * (self.variant.layers - 1)
         inputs_and_states = directions * sum(width + self.shape.hidden for width in widths)
-        return 6.0 * GATES[self.cell] * tokens * self.shape.hidden * inputs_and_states
+        return 6.0 * gates_of(self.cell) * tokens * self.shape.hidden * inputs_and_states
 
     def __str__(self) -> str:
         return f"{self.cell} {self.shape}" + (f" {self.variant.name}" if self.variant.name else "")
@@ -147,7 +160,7 @@ _AGAINST_LOOPS = ((1, (25.0, 12.0, 8.0, 5.0)), (16, (5.0, 2.5, 1.8, 1.5)), (inf,
 _AGAINST_FUSED = ((1, (3.0, 2.0, 1.5, 1.3)), (inf, (1.5, 1.3, 1.15, 1.05)))
 
 RATIO_GOALS = {"rnn": _AGAINST_LOOPS, "gru": _AGAINST_LOOPS, "lstm": _AGAINST_FUSED}
-"""Least ratio of the times, torch.nn over throughtime. Rows are (largest B, goals by column of H)."""
+"""Least ratio of the times, torch.nn over throughtime, for its cells. Rows are (largest B, goals by column of H)."""
 
 GEOMEAN_GOALS = {"rnn": 4.0, "gru": 4.0, "lstm": 1.5}
 """Least geometric mean of the ratios over the whole grid."""
@@ -176,12 +189,12 @@ def saved_goal(case: Case) -> float | None:
 
     An Elman cell has no goal, because it saves only its states anyway.
     """
-    return SAVED_GOAL if case.variant.states and GATES[case.cell] > 1 else None
+    return SAVED_GOAL if case.variant.states and gates_of(case.cell) > 1 else None
 
 
 def ratio_goal(case: Case, threads: int) -> float:
     """Return the least ratio of the times, torch.nn over throughtime. Without another goal it is 1: never slower."""
-    if case.variant.name or threads != GOALS_THREADS:
+    if case.variant.name or threads != GOALS_THREADS or case.cell not in RATIO_GOALS:
         return 1.0
     column = next(i for i, largest in enumerate(HIDDEN_BOUNDS) if case.shape.hidden <= largest)
     return next(goals[column] for largest, goals in RATIO_GOALS[case.cell] if case.shape.batch <= largest)

@@ -54,7 +54,7 @@ def measure(case: Case, protocol: Protocol, scan: JaxScan | None = None) -> Meas
     Args:
         case: the case.
         protocol: how long it is measured.
-        scan: jax, which is measured in the grid itself only; None without jax.
+        scan: jax, which is measured in the grid itself only, on torch.nn's cells; None without jax.
     """
     with threads(case.variant.threads):
         prepared = prepare(case)
@@ -68,7 +68,7 @@ def measure(case: Case, protocol: Protocol, scan: JaxScan | None = None) -> Meas
         if prepared.plain:
             sides["plain"] = prepared.plain
         jax_distance = None
-        if scan and not case.variant.name:
+        if scan and prepared.torch_has_it and not case.variant.name:
             turn, jax_distance = scan.prepare(case.cell, prepared.ours, reference)
             if jax_distance <= JAX_TOLERANCE:
                 sides["jax"] = turn

@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pack_sequence, unpack_sequence
 
 from throughtime.benchmark.grid import Case
-from throughtime.gradients import BPTT
-from throughtime.layers import GRU, LSTM, RNN
+from throughtime.benchmark.unrolled import Unrolled
+from throughtime.gradients import BPTT, GradientMethod
 from throughtime.layers.affine import AffineLayer
+from throughtime.layers.named import LAYERS
 
-TORCH: dict[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
-OURS: dict[str, type[AffineLayer[Any]]] = {"rnn": RNN, "gru": GRU, "lstm": LSTM}
+OURS: dict[str, type[AffineLayer[Any]]] = dict(LAYERS)
+TORCH: dict[str, Callable[..., nn.RNNBase]] = {name: kind.twin for name, kind in LAYERS.items() if kind.twin}
+"""The layers of torch.nn, for the cells that it has; the others are checked against a plain loop and not timed."""
 
 SHARE_OF_RESETS = 0.03
 
@@ -70,7 +72,7 @@ class PreparedCase:
     Attributes:
         tokens: valid steps of all rows.
         ours: the pass of throughtime.
-        torch: the pass of torch.nn.
+        torch: the pass of torch.nn, or of a plain loop for a cell that it does not have.
         torch_has_it: whether torch.nn can be timed on the case; if not, `torch` only checks the results.
         plain: throughtime on full sequences without resets, where the variant is compared with it.
     """
@@ -89,28 +91,46 @@ def prepare(case: Case) -> PreparedCase:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
         options: dict[str, Any] = {"num_layers": variant.layers, "bidirectional": variant.bidirectional}
-        reference = TORCH[case.cell](case.input_size, shape.hidden, dtype=dtype, **options)
+        reference = _reference(case.cell, case.input_size, shape.hidden, {"dtype": dtype, **options})
         x = torch.randn(shape.steps, shape.batch, case.input_size, dtype=dtype)
         cotangent = torch.randn(shape.steps, shape.batch, shape.hidden * (1 + variant.bidirectional), dtype=dtype)
         lengths = torch.randint(max(1, shape.steps // 4), shape.steps + 1, (shape.batch,))
         resets = torch.rand(shape.steps, shape.batch) < SHARE_OF_RESETS
     resets[shape.steps // 2, 0] = True  # at least one, however small the shape
-    layer = OURS[case.cell].from_torch(reference)
+    known = case.cell in TORCH
+    layer = _layer(case.cell, reference)
     full = TrainingPass(layer, x.requires_grad_(), cotangent, _outputs)
     if variant.states:
-        lean = OURS[case.cell].from_torch(reference, gradient=BPTT(save="states"))
+        lean = _layer(case.cell, reference, BPTT(save="states"))
         theirs = TrainingPass(reference, x, cotangent, _outputs)
-        return PreparedCase(shape.steps * shape.batch, TrainingPass(lean, x, cotangent, _outputs), theirs, True, full)
+        return PreparedCase(shape.steps * shape.batch, TrainingPass(lean, x, cotangent, _outputs), theirs, known, full)
     tokens = shape.steps * shape.batch
     if variant.packed:
         theirs = _packed(reference, x, cotangent, lengths)
         ours = TrainingPass(layer, theirs.x, theirs.cotangent, theirs.call)
-        return PreparedCase(int(lengths.sum()), ours, theirs, True, full)
+        return PreparedCase(int(lengths.sum()), ours, theirs, known, full)
     if variant.resets:
         ours = TrainingPass(layer, x, cotangent, lambda module, x: module(x, resets=resets)[0])
         theirs = TrainingPass(reference, x, cotangent, lambda module, x: _by_segments(module, x, resets))
         return PreparedCase(tokens, ours, theirs, False, full)
-    return PreparedCase(tokens, full, TrainingPass(reference, x, cotangent, _outputs), True, None)
+    return PreparedCase(tokens, full, TrainingPass(reference, x, cotangent, _outputs), known, None)
+
+
+def _reference(cell: str, input_size: int, hidden_size: int, options: dict[str, Any]) -> nn.Module:
+    """Return torch.nn's layer, or a plain loop where it has none; either draws the same parameters as ours."""
+    if cell in TORCH:
+        return TORCH[cell](input_size, hidden_size, **options)
+    make = cast(Callable[..., AffineLayer[Any]], OURS[cell])
+    return Unrolled(make(input_size, hidden_size, **options))
+
+
+def _layer(cell: str, reference: Any, gradient: GradientMethod | None = None) -> AffineLayer[Any]:
+    """Return throughtime's layer with the parameters of a reference."""
+    if cell in TORCH:
+        return OURS[cell].from_torch(reference, gradient=gradient)
+    layer = deepcopy(reference.layer)
+    layer.gradient = layer.gradient if gradient is None else gradient
+    return layer
 
 
 def _outputs(module: Any, x: Tensor) -> Tensor:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, cast
 from torch import nn
 
 from throughtime.benchmark.sides import TORCH
+from throughtime.errors import ArgumentError
+from throughtime.wording import listed
 
 if TYPE_CHECKING:
     from throughtime.runs.settings import RunSettings
@@ -22,7 +24,7 @@ class TrainingTask:
 
     Attributes:
         file: a file of text, or "pydoc".
-        cell: "lstm", "gru" or "rnn".
+        cell: one that torch.nn has too, such as "lstm".
         hidden_size, num_layers, epochs: 0 for the default of `throughtime train`.
         threads: of torch; 0 for its own choice.
     """
@@ -38,8 +40,12 @@ class TrainingTask:
         """Return the settings of the run, on the CPU.
 
         Raises:
-            ArgumentError: a value is out of range.
+            ArgumentError: a value is out of range, or torch.nn has no such cell.
         """
+        if self.cell not in TORCH:
+            raise ArgumentError(
+                "cells", f"has {self.cell!r}", "torch.nn must have the cell too", f"give some of {listed(TORCH)}"
+            )
         # Imported here because the training needs lightning, which the rest of the benchmark does not.
         from throughtime.runs.choice import settings_from
 

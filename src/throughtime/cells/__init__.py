@@ -1,4 +1,4 @@
-"""One step of a recurrence and its derivatives, one file per cell."""
+"""Cells: a step of a recurrence and its derivatives, in a file per cell."""
 
 from throughtime.cells.affine import AffineCell as AffineCell
 from throughtime.cells.base import ActivationValues as ActivationValues

@@ -1,4 +1,7 @@
-"""The form every gated cell has: two affine maps and a pointwise part. All derivatives follow from it, once."""
+"""Base of the gated cells: two affine maps and a pointwise part.
+
+All derivatives of these cells follow from this form.
+"""
 
 import math
 from abc import abstractmethod
@@ -19,15 +22,17 @@ from throughtime.types import Parameters, State
 
 @dataclass(frozen=True)
 class AffineCell(Cell):
-    """a^x_t = W_ih x_t + b_ih,  a^h_t = W_hh h_{t-1} + b_hh,  s_t = update(a^x_t, a^h_t, s_{t-1}).
+    """Cell with two affine maps and a pointwise update.
+
+    a^x_t = W_ih x_t + b_ih,  a^h_t = W_hh h_{t-1} + b_hh,  s_t = update(a^x_t, a^h_t, s_{t-1}).
 
     A subclass gives the number of `gates` (blocks of `hidden_size` in a^x and a^h) and the pointwise pair `update`,
     `update_vjp`; "pointwise" means that unit j of the new state depends on unit j of each gate and of the old state
     only. With `proj_size` > 0 the first member of the state is W_hr u_t, where u_t is the pointwise part's output.
 
     Args:
-        input_size: features I of x_t.
-        hidden_size: units H.
+        input_size: number of features I of x_t.
+        hidden_size: number of units H.
         bias: whether b_ih and b_hh exist.
     """
 
@@ -39,7 +44,7 @@ class AffineCell(Cell):
     gates: ClassVar[int]
 
     def __init_subclass__(cls) -> None:
-        """Check, when a cell is defined, that its `keep_bias` names its own gates."""
+        """Check that the `keep_bias` of a new cell class names gates of that class."""
         super().__init_subclass__()
         keep = cls.keep_bias
         for field_name, gate in () if keep is None else (("gate", keep.gate), ("writes", keep.writes)):
@@ -54,15 +59,24 @@ class AffineCell(Cell):
 
     @abstractmethod
     def update(self, a_x: Tensor, a_h: Tensor, state: State) -> tuple[State, tuple[Tensor, ...]]:
-        """The pointwise part: the new state (its first member before any projection), and residuals."""
+        """Apply the pointwise part.
+
+        Returns:
+            The new state (its first member before any projection), and residuals for `update_vjp`.
+        """
 
     @abstractmethod
     def update_vjp(self, residuals: tuple[Tensor, ...], cotangent: State) -> tuple[Tensor, Tensor, tuple]:
-        """(∂L/∂a^x, ∂L/∂a^h, ∂L/∂s_{t-1} past the affine maps); None in the last for a member not used pointwise."""
+        """Compute the vector-Jacobian product of `update`.
+
+        Returns:
+            (∂L/∂a^x, ∂L/∂a^h, ∂L/∂s_{t-1} past the affine maps). In the last, None stands for a member that `update`
+            does not use.
+        """
 
     @property
     def output_size(self) -> int:
-        """The size of h_t: `proj_size`, or `hidden_size` where nothing is projected."""
+        """Size of h_t: `proj_size`, or `hidden_size` without a projection."""
         return self.proj_size or self.hidden_size
 
     @property
@@ -71,7 +85,7 @@ class AffineCell(Cell):
 
     @property
     def sizes(self) -> Sizes:
-        """All that a kernel has to know."""
+        """Sizes of the cell, as kernels need them."""
         has_c = len(self.state_sizes) > 1
         return Sizes(self.input_size, self.hidden_size, self.output_size, self.gates, has_c, self.bias)
 
@@ -87,7 +101,7 @@ class AffineCell(Cell):
         return dict(zip(names, weight.split(self.hidden_size), strict=True))
 
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
-        """The parameters' shapes by name, in torch.nn's order."""
+        """Return the shapes of the parameters by name, in torch.nn's order."""
         rows = self.gates * self.hidden_size
         shapes: dict[str, tuple[int, ...]] = {
             "weight_ih": (rows, self.input_size),
@@ -102,7 +116,10 @@ class AffineCell(Cell):
     def initial_parameters(
         self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
     ) -> dict[str, Tensor]:
-        """Uniform in ±1/√H, drawn in torch.nn's order: one seed gives torch.nn's layers and ours the same weights."""
+        """Draw all parameters uniformly from ±1/√H, in torch.nn's order.
+
+        The same seed gives torch.nn's layers and ours the same weights.
+        """
         bound = 1 / math.sqrt(self.hidden_size)  # not ** -0.5, which differs from torch.nn in the last bit
         return {
             name: torch.empty(shape, device=device, dtype=dtype).uniform_(-bound, bound)
@@ -115,7 +132,7 @@ class AffineCell(Cell):
     def affine(
         self, parameters: Parameters, x: Float[Tensor, "batch input"], state: State
     ) -> tuple[Float[Tensor, "batch gates"], Float[Tensor, "batch gates"]]:
-        """a^x_t and a^h_t."""
+        """Compute a^x_t and a^h_t."""
         a_h = linear(state[0], parameters["weight_hh"], parameters.get("bias_hh"))
         return self.project(parameters, x), a_h
 
@@ -156,7 +173,7 @@ class AffineCell(Cell):
         d_parameters = {"weight_ih": e_x.T @ x, "weight_hh": e_h.T @ entering[0]}
         if self.bias:
             d_bias = e_x.sum(0)
-            # Never one tensor twice: whoever scales gradients in place would scale it twice.
+            # A copy: code that scales gradients in place would scale a shared tensor twice.
             d_parameters |= {"bias_ih": d_bias, "bias_hh": d_bias.clone() if e_h is e_x else e_h.sum(0)}
         if projection:
             d_h, unprojected = projection
@@ -164,9 +181,10 @@ class AffineCell(Cell):
         return d_parameters, e_x @ parameters["weight_ih"] if needs_x else None
 
     def _local_derivatives(self, parameters: Parameters, x: Tensor, state: State) -> list[tuple[Tensor, Tensor, tuple]]:
-        """For each member of the new state its derivatives by a^x, a^h and the old state, as diagonals.
+        """Differentiate each member of the new state by a^x, a^h and the old state.
 
-        A cotangent of ones on one member reads off all diagonals at once, because the update is pointwise.
+        Derivatives are returned as diagonals. A cotangent of ones on a member reads off all diagonals at once, because
+        the update is pointwise.
         """
         new, residuals = self.update(*self.affine(parameters, x, state), state)
         zeros = tuple(torch.zeros_like(member) for member in new)
@@ -176,7 +194,10 @@ class AffineCell(Cell):
         ]
 
     def _mix(self, parameters: Parameters, member: int, rows: Tensor) -> Tensor:
-        """Rows [batch, H, …] of the pointwise output → rows of the state: W_hr acts on the first member only."""
+        """Project rows [batch, H, …] of the pointwise output to rows of the state.
+
+        W_hr acts on the first member only.
+        """
         if member == 0 and self.proj_size:
             return torch.einsum("pj,bj...->bp...", parameters["weight_hr"], rows)
         return rows
@@ -184,7 +205,10 @@ class AffineCell(Cell):
     def state_jacobian(
         self, parameters: Parameters, x: Float[Tensor, "batch input"], state: State
     ) -> Float[Tensor, "batch size size"]:
-        """D^h W_hh + D^s, for Elman diag(φ'(a_t)) W_hh: [MR] (7) transposed, [HSK] between (9) and (10)."""
+        """Compute J_t = D^h W_hh + D^s.
+
+        For Elman this is diag(φ'(a_t)) W_hh: [MR] (7) transposed, [HSK] between (9) and (10).
+        """
         weight = parameters["weight_hh"].unflatten(0, (self.gates, self.hidden_size))
         rows = []
         for i, (_, d_a_h, d_state) in enumerate(self._local_derivatives(parameters, x, state)):
@@ -199,10 +223,18 @@ class AffineCell(Cell):
     def unit_jacobian(
         self, parameters: Parameters, x: Float[Tensor, "batch input"], state: State, recurrent: bool
     ) -> Float[Tensor, "batch members members hidden"]:
-        """What each unit's new state owes to its own old one: entry [b, m, n, j] is ∂s^m_t[j]/∂s^n_{t-1}[j].
+        """Differentiate each unit's new state by the same unit's old state.
 
-        These are the diagonals of the blocks of J_t; without `recurrent` only what does not pass through W_hh. A cell
-        with a projection has no such units.
+        The derivatives are the diagonals of the blocks of J_t. A cell with a projection has no such units.
+
+        Args:
+            parameters: θ by name.
+            x: x_t [batch, I].
+            state: s_{t-1}, each member [batch, H].
+            recurrent: whether paths through W_hh count.
+
+        Returns:
+            Entry [b, m, n, j] is ∂s^m_t[j]/∂s^n_{t-1}[j].
         """
         weight = parameters["weight_hh"].unflatten(0, (self.gates, self.hidden_size)).diagonal(dim1=1, dim2=2)
         rows = []
@@ -216,9 +248,13 @@ class AffineCell(Cell):
     def unit_immediate(
         self, parameters: Parameters, x: Float[Tensor, "batch input"], state: State
     ) -> dict[str, Tensor]:
-        """∂s^m_t[j]/∂W_ih[g·H+j, i] = D^x_{g,j} x_i and likewise W_hh: name → [batch, members, *shape].
+        """Compute B_t at the units that the weights lead into; elsewhere B_t is zero.
 
-        B_t is nonzero only here, at the weights' own unit; taken before a projection, whose weights are left out.
+        ∂s^m_t[j]/∂W_ih[g·H+j, i] = D^x_{g,j} x_i, and for W_hh with D^h and h_{t-1}. The state is taken before a
+        projection, whose weights are left out.
+
+        Returns:
+            Name → [batch, members, *shape].
         """
         derivatives = self._local_derivatives(parameters, x, state)
         by_a_x, by_a_h = (torch.stack(members, dim=1) for members in list(zip(*derivatives, strict=True))[:2])
@@ -241,8 +277,8 @@ class AffineCell(Cell):
             for name, unit in units.items():
                 for member in range(unit.shape[1]):
                     rows = influence[name].narrow(1, member * self.hidden_size, self.hidden_size)
-                    own = rows.unflatten(2, (self.gates, self.hidden_size)).diagonal(dim1=1, dim2=3)
-                    own.add_(unit[:, member].unflatten(1, (self.gates, self.hidden_size)).movedim(2, -1))
+                    diagonal = rows.unflatten(2, (self.gates, self.hidden_size)).diagonal(dim1=1, dim2=3)
+                    diagonal.add_(unit[:, member].unflatten(1, (self.gates, self.hidden_size)).movedim(2, -1))
             return
         if mix is None:
             mix = torch.eye(sum(self.state_sizes.values()), dtype=x.dtype, device=x.device).expand(x.shape[0], -1, -1)
@@ -255,7 +291,7 @@ class AffineCell(Cell):
             influence[name].add_(torch.einsum("brmj,bmgj...->brgj...", by_unit, value).flatten(2, 3))
 
     def _unprojected(self, parameters: Parameters, x: Tensor, state: State) -> Tensor:
-        """u_t, for a product with rows of the state and columns of W_hr: [batch, 1, 1, H]."""
+        """Return u_t as [batch, 1, 1, H], to be multiplied with rows of the state."""
         return self.update(*self.affine(parameters, x, state), state)[0][0][:, None, None, :]
 
     def input_jacobian(

@@ -1,4 +1,4 @@
-"""What a cell is: one step of a recurrence, and the derivatives of that step."""
+"""Interface of a cell: a step of a recurrence with its derivatives."""
 
 import math
 from abc import ABC, abstractmethod
@@ -17,14 +17,15 @@ from throughtime.types import Parameters, State
 
 @dataclass(frozen=True)
 class ActivationValues:
-    """The values of one kind of activation of a cell ("forget gate", "h", …), for rows of a batch.
+    """Values of an activation of a cell, such as its forget gate.
 
     Args:
-        role: "content", what is written; "keep", the share of the old state that is kept; "gate", what lets something
-            in or out.
-        low, high: the ends of its range; infinite where it has none.
+        name: the activation's name: "forget gate", "h", …
+        role: "content" for values that are written, "keep" for the share of the old state that is kept, "gate" for
+            factors that let something in or out.
+        low, high: the ends of the activation's range; infinite where the range is not bounded.
         values: [batch, units].
-        preactivation: what the activation was applied to, likewise; None where the cell does not say.
+        preactivation: [batch, units], the argument of the activation function; None where the cell does not say.
     """
 
     name: str
@@ -37,15 +38,16 @@ class ActivationValues:
 
 @dataclass(frozen=True)
 class KeepBias:
-    """The bias that sets how long a gate keeps the state; a cell names it so that advice can give a value for it.
+    """Bias that sets how long a gate keeps the state.
 
-    With the other pre-activations at 0, the gate keeps the share σ(`sign` · bias) of the old state at every step.
+    A cell names this bias so that advice can give a value for it. With the other pre-activations at 0, the gate keeps
+    the share σ(`sign` · bias) of the old state at every step.
 
     Args:
         gate: the gate's name among the cell's `gate_names`.
         sign: 1 where a larger bias keeps more of the state, -1 where it keeps less.
         writes: the gate that lets new content in, whose bias is set to the opposite (chrono initialisation, Tallec &
-            Ollivier 2018); None where `gate` decides that too.
+            Ollivier 2018); None where `gate` decides about new content too.
     """
 
     gate: str
@@ -54,11 +56,12 @@ class KeepBias:
 
 
 class Cell(ABC):
-    """One step h_t = f(x_t, h_{t-1}; θ) ([Y], first display) with its derivatives. Rows of the batch are independent.
+    """Step of a recurrence, h_t = f(x_t, h_{t-1}; θ) ([Y], first display), with its derivatives.
 
-    The step is cut where time allows: `project` and `accumulate` work on all T·B rows at once, before and after the
-    recurrence; only `advance` and `pull_back` run step by step. The step itself, its vector-Jacobian product and
-    everything the gradient methods do follow from these four.
+    Rows of the batch are independent. A step is divided so that little work is left inside the loop over time:
+    `project` and `accumulate` work on all T·B rows at once, before and after the recurrence; only `advance` and
+    `pull_back` run step by step. The whole step, its vector-Jacobian product and all gradient methods follow from these
+    four.
 
     Shapes: x [batch, input]; a state is a tuple in the order of `state_sizes`, each [batch, size], and its first
     member is the cell's output h. Jacobians stand in numerator layout over the state laid side by side (h, then c):
@@ -67,70 +70,89 @@ class Cell(ABC):
 
     @property
     def kernel(self) -> Runner | None:
-        """A fused recurrence that computes the same thing faster; None unless a cell's class defines it.
+        """Fused recurrence that computes the same results faster; None if the cell has no kernel.
 
-        It counts for that class alone: a subclass may have another step.
+        A kernel serves only the class that defines this property: a subclass may have another step.
         """
         return None
 
     gate_names: ClassVar[tuple[str, ...]] = ()
-    """The names of the blocks of the recurrent weights, in their order; empty where they have none."""
+    """Names of the recurrent weights' blocks, in order; empty where the blocks have no names."""
     keep_bias: ClassVar[KeepBias | None] = None
-    """The bias that sets how long the state is kept; None without such a gate."""
+    """Bias that sets how long the state is kept; None without such a gate."""
 
     input_size: int
-    """Features of x_t."""
+    """Number of features of x_t."""
 
     @property
     @abstractmethod
     def state_sizes(self) -> Mapping[str, int]:
-        """The state's members by name with their sizes, output first: {"h": 128} or {"h": 128, "c": 128}."""
+        """Sizes of the state's members by name, output first.
+
+        For example {"h": 128} or {"h": 128, "c": 128}.
+        """
 
     @property
     def linear(self) -> bool:
-        """Whether s_t is an affine function of s_{t-1} for a given x_t, so that J_t does not depend on the state."""
+        """Whether s_t is an affine function of s_{t-1} for a given x_t.
+
+        J_t then does not depend on the state.
+        """
         return False
 
     @property
     def diagonal(self) -> bool:
-        """Whether entry i of s_t, with the members laid side by side, depends on no entry of s_{t-1} but the i-th."""
+        """Whether entry i of s_t depends on no entry of s_{t-1} but the i-th.
+
+        The members of the state are laid side by side.
+        """
         return False
 
     @property
     def is_affine(self) -> bool:
-        """Whether x_t and h_{t-1} enter by affine maps, with torch.nn's names for their weights and biases."""
+        """Whether x_t and h_{t-1} enter by affine maps.
+
+        The weights and biases of these maps then have torch.nn's names.
+        """
         return False
 
     @property
     def slope_bound(self) -> float | None:
-        """γ where J_t = diag(φ'(a_t)) W_hh with |φ'| ≤ γ, or φ' = γ in a linear cell; None for other forms of step."""
+        """Bound γ on the slope, if J_t = diag(φ'(a_t)) W_hh with |φ'| ≤ γ.
+
+        In a linear cell φ' = γ. None for steps of another form.
+        """
         return None
 
     def recurrent_blocks(self, parameters: Parameters) -> dict[str, Float[Tensor, "hidden output"]]:
-        """Return the blocks of W_hh by the names of their gates; {} unless the cell is affine."""
+        """Return the blocks of W_hh by gate name; {} unless the cell is affine."""
         return {}
 
     @abstractmethod
     def initial_parameters(
         self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
     ) -> dict[str, Tensor]:
-        """Freshly drawn parameters by name, from torch's generator of that device."""
+        """Draw new parameters from torch's generator of the device, by name."""
 
     @abstractmethod
     def project(self, parameters: Parameters, x: Float[Tensor, "*rows input"]) -> Float[Tensor, "*rows projected"]:
-        """What the step needs of x, for all steps at once."""
+        """Compute the part of all steps that depends on x alone."""
 
     @abstractmethod
     def advance(
         self, parameters: Parameters, projected: Float[Tensor, "batch projected"], state: State
     ) -> tuple[State, tuple[Tensor, ...]]:
-        """One step: the next state, and the residuals that `pull_back` needs."""
+        """Advance by one step: return the next state, and residuals for `pull_back`."""
 
     @abstractmethod
     def pull_back(
         self, parameters: Parameters, residuals: tuple[Tensor, ...], cotangent: State
     ) -> tuple[tuple[Tensor, ...], State]:
-        """One step back: from ∂L/∂s_t the errors that `accumulate` needs, and J_tᵀ ∂L/∂s_t."""
+        """Go back by one step: from ∂L/∂s_t to J_tᵀ ∂L/∂s_t.
+
+        Returns:
+            The errors that `accumulate` needs, and J_tᵀ ∂L/∂s_t.
+        """
 
     @abstractmethod
     def accumulate(
@@ -141,22 +163,30 @@ class Cell(ABC):
         errors: tuple[Tensor, ...],
         needs_x: bool,
     ) -> tuple[dict[str, Tensor], Float[Tensor, "rows input"] | None]:
-        """∂L/∂θ summed over all rows (steps times batch), and ∂L/∂x for each row if asked for.
+        """Compute ∂L/∂θ, and ∂L/∂x where `needs_x`.
 
-        `entering` is the state that entered each row's step, `errors` are what `pull_back` returned, both stacked.
+        Args:
+            parameters: θ by name.
+            x: inputs of all rows (steps times batch).
+            entering: the states that entered the rows' steps, stacked.
+            errors: the errors that `pull_back` returned, stacked.
+            needs_x: whether ∂L/∂x is computed.
+
+        Returns:
+            ∂L/∂θ by name, summed over all rows, and ∂L/∂x of each row or None.
         """
 
     @abstractmethod
     def state_jacobian(
         self, parameters: Parameters, x: Float[Tensor, "batch input"], state: State
     ) -> Float[Tensor, "batch size size"]:
-        """J_t = ∂s_t/∂s_{t-1} for each row. Cost O(B·S²)."""
+        """Compute J_t = ∂s_t/∂s_{t-1} of each row. Cost: O(B·S²)."""
 
     @abstractmethod
     def input_jacobian(
         self, parameters: Parameters, x: Float[Tensor, "batch input"], state: State
     ) -> Float[Tensor, "batch size input"]:
-        """∂s_t/∂x_t for each row."""
+        """Compute ∂s_t/∂x_t of each row."""
 
     @abstractmethod
     def add_immediate(
@@ -167,18 +197,26 @@ class Cell(ABC):
         influence: Mapping[str, Tensor],
         mix: Float[Tensor, "batch rows size"] | None = None,
     ) -> None:
-        """Add B_t to `influence` in place: name → [batch, S, *shape]; with `mix`, the product of that matrix and B_t.
+        """Add B_t, or `mix` times B_t, to `influence` in place.
 
-        B_t = ∂f(x_t, h_{t-1}; θ)/∂θ with h_{t-1} held fixed ([Y] (1), first term). Where few of its entries are not
+        B_t = ∂f(x_t, h_{t-1}; θ)/∂θ with h_{t-1} held fixed ([Y] (1), first term). Where few entries of B_t are not
         zero, only those are touched.
+
+        Args:
+            parameters: θ by name.
+            x: x_t [batch, I].
+            state: s_{t-1}, each member [batch, size].
+            influence: name → [batch, S, *shape], or [batch, rows, *shape] with `mix`.
+            mix: a matrix for each row of the batch; None: the identity.
         """
 
     def activations(
         self, parameters: Parameters, x: Float[Tensor, "batch input"], state: State
     ) -> list[ActivationValues]:
-        """All activations in the step from `state`, by name; unless a cell knows better, the new state's members.
+        """Return all activations of the step from `state`.
 
-        For looking at them only: no gradient is asked for.
+        Unless a cell overrides this method, they are the new state's members. Activations are for inspection only:
+        nobody asks for their gradients.
         """
         new = self.step(parameters, x, state)
         members = zip(self.state_sizes, new, strict=True)
@@ -187,20 +225,27 @@ class Cell(ABC):
     def immediate_derivative(
         self, parameters: Parameters, x: Float[Tensor, "batch input"], state: State
     ) -> dict[str, Tensor]:
-        """B_t written out, name → [batch, S, *shape]: O(B·S·P) memory, for teaching, oracles and small cells."""
+        """Write B_t out: name → [batch, S, *shape].
+
+        Cost: O(B·S·P) memory, so only for teaching, oracles and small cells.
+        """
         size = sum(self.state_sizes.values())
         dense = {name: value.new_zeros(x.shape[0], size, *value.shape) for name, value in parameters.items()}
         self.add_immediate(parameters, x, state, dense)
         return dense
 
     def step(self, parameters: Parameters, x: Float[Tensor, "batch input"], state: State) -> State:
-        """The next state."""
+        """Return the next state."""
         return self.advance(parameters, self.project(parameters, x), state)[0]
 
     def step_vjp(
         self, parameters: Parameters, x: Float[Tensor, "batch input"], state: State, cotangent: State
     ) -> tuple[dict[str, Tensor], Float[Tensor, "batch input"], State]:
-        """The vector-Jacobian product of one step: (∂L/∂θ, ∂L/∂x_t, ∂L/∂s_{t-1}) from ∂L/∂s_t."""
+        """Compute the vector-Jacobian product of a step.
+
+        Returns:
+            (∂L/∂θ, ∂L/∂x_t, ∂L/∂s_{t-1}) from the cotangent ∂L/∂s_t.
+        """
         _, residuals = self.advance(parameters, self.project(parameters, x), state)
         errors, d_state = self.pull_back(parameters, residuals, cotangent)
         d_parameters, d_x = self.accumulate(parameters, x, state, errors, needs_x=True)
@@ -210,4 +255,4 @@ class Cell(ABC):
 def check_size(name: str, value: object, least: int) -> None:
     """Raise `ArgumentError` unless `value` is a whole number of at least `least`."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ArgumentError(f"{name} is {value!r}; it must be a whole number, at least {least}")
+        raise ArgumentError(name, f"is {value!r}", f"it must be a whole number, at least {least}")

@@ -1,4 +1,4 @@
-"""The Elman cell: tanh, ReLU, or the identity (the linear RNN)."""
+"""Elman cell with tanh, ReLU or the identity (the linear RNN)."""
 
 import math
 from dataclasses import dataclass
@@ -20,7 +20,10 @@ _RANGES = {"tanh": (-1.0, 1.0), "relu": (0.0, math.inf), "identity": (-math.inf,
 
 @dataclass(frozen=True)
 class ElmanCell(AffineCell):
-    """h_t = φ(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh): [MR] (4), [HSK] (1), [T] first display, [Y] for the identity."""
+    """Elman cell, h_t = φ(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh).
+
+    Sources: [MR] (4), [HSK] (1), [T] first display, [Y] for the identity.
+    """
 
     nonlinearity: Nonlinearity = "tanh"
 
@@ -30,8 +33,10 @@ class ElmanCell(AffineCell):
         super().__post_init__()
         if self.nonlinearity not in get_args(Nonlinearity):
             raise ArgumentError(
-                f"nonlinearity is {self.nonlinearity!r}; it must be 'tanh', 'relu' or 'identity'. "
-                "Any other function fits in a function cell (throughtime.Recurrent)"
+                "nonlinearity",
+                f"is {self.nonlinearity!r}",
+                "it must be 'tanh', 'relu' or 'identity'",
+                "for any other function write a function cell (throughtime.Recurrent)",
             )
 
     @property
@@ -44,7 +49,7 @@ class ElmanCell(AffineCell):
 
     @property
     def slope_bound(self) -> float | None:
-        return 1.0  # max |φ'| of all three, γ of Pascanu, Mikolov & Bengio 2013
+        return 1.0  # the largest |φ'| of all three; γ in Pascanu, Mikolov & Bengio 2013
 
     def update(self, a_x: Tensor, a_h: Tensor, state: State) -> tuple[State, tuple[Tensor, ...]]:
         a = a_x + a_h

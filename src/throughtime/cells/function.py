@@ -1,4 +1,4 @@
-"""A cell made from any function f(parameters, x, h)."""
+"""Cell made from any function f(parameters, x, h)."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,23 +13,27 @@ from throughtime.cells.base import Cell, check_size
 from throughtime.errors import ArgumentError
 from throughtime.torch_internals import transforms_active
 from throughtime.types import Parameters, State
+from throughtime.wording import plural
 
 
 @dataclass(frozen=True, eq=False)
 class FunctionCell(Cell):
-    """Any recurrence written as a plain function; its derivatives come from `torch.func`.
+    """Cell from a plain function, differentiated by `torch.func`.
 
     Args:
-        function: f(parameters, x, h) -> h, on a batch of rows: x [batch, input], h [batch, hidden]. It must treat
-            every row for itself (no mean over the batch: the gradient would be wrong, and nothing would say so) and
-            must draw no random numbers, because it is run again in the backward pass. With several state members h is
-            a tuple in the order of `hidden_size`'s keys, and a tuple is returned.
-        parameters: the initial value of each parameter, by name. Whatever is to be trained must be here: a tensor
-            that requires a gradient and is captured by the function instead is refused.
+        function: f(parameters, x, h) -> h, on a batch of rows: x [batch, input], h [batch, hidden]. The function must
+            treat rows independently (a mean over the batch would make the gradient wrong without any error) and must
+            draw no random numbers, because it is run again in the backward pass. With several state members h is a
+            tuple in the order of `hidden_size`'s keys, and the function returns a tuple.
+        parameters: the initial value of each trainable parameter, by name. A function that captures a tensor that
+            requires a gradient is refused.
         hidden_size: the state's size, or name → size for several members, the output first.
-        input_size: features of x_t.
+        input_size: number of features of x_t.
         linear, diagonal: whether the function has these properties, see `Cell`; `ParallelScan` makes use of them. A
             claim that does not hold is refused when the function is first run.
+
+    Raises:
+        ArgumentError: an argument is of the wrong kind; at the first run, the function breaks a rule above.
 
     Examples:
         >>> leaky = FunctionCell(lambda p, x, h: 0.9 * h + x @ p["w"].T, {"w": torch.randn(5, 3)}, 5, input_size=3)
@@ -48,20 +52,20 @@ class FunctionCell(Cell):
         check_size("input_size", self.input_size, least=0)
         if not isinstance(self.hidden_size, int | Mapping) or not self.state_sizes:
             raise ArgumentError(
-                f"hidden_size is {self.hidden_size!r}; it must be a size, or name → size for each member"
+                "hidden_size", f"is {self.hidden_size!r}", "it must be a size, or name → size for each member"
             )
         for name, size in self.state_sizes.items():
             check_size("hidden_size" if isinstance(self.hidden_size, int) else f"hidden_size[{name!r}]", size, least=1)
         if not isinstance(self.parameters, Mapping):
             raise ArgumentError(
-                f"parameters is a {type(self.parameters).__name__}; it must be a mapping, name → tensor"
+                "parameters", f"is a {type(self.parameters).__name__}", "it must be a mapping, name → tensor"
             )
         for name, value in self.parameters.items():
             floating = isinstance(value, Tensor) and value.is_floating_point()
             if not floating or not isinstance(name, str) or not name.isidentifier():
                 came = value.dtype if isinstance(value, Tensor) else type(value).__name__
                 raise ArgumentError(
-                    f"parameters[{name!r}] is a {came}; each must be a floating-point tensor under a plain name"
+                    f"parameters[{name!r}]", f"is a {came}", "each must be a floating-point tensor under a plain name"
                 )
 
     @property
@@ -71,7 +75,7 @@ class FunctionCell(Cell):
     def initial_parameters(
         self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
     ) -> dict[str, Tensor]:
-        """Copies of the values given."""
+        """Copy the initial values that were given."""
         return {name: value.detach().clone().to(device, dtype) for name, value in self.parameters.items()}
 
     def project(self, parameters: Parameters, x: Float[Tensor, "*rows input"]) -> Float[Tensor, "*rows projected"]:
@@ -130,12 +134,15 @@ class FunctionCell(Cell):
         return (new,) if single or not isinstance(new, tuple | list) else tuple(new)
 
     def _row(self, parameters: Parameters, x: Tensor, flat_state: Tensor) -> Tensor:
-        """One row's step on the flattened state: [input], [S] → [S]."""
+        """Run the step of a single row on the flattened state: [input], [S] → [S]."""
         state = flat_state.split(list(self.state_sizes.values()), dim=-1)
         return torch.cat(self._call(parameters, x[None], tuple(member[None] for member in state)), dim=-1)[0]
 
     def _check(self, parameters: Parameters, x: Tensor) -> None:
-        """A step on one row and on two, before any work: the shapes must close, and no trainable tensor be captured."""
+        """Check the function by a step on one row and on two, before work.
+
+        The new state must have the old state's shapes, no trainable tensor may be captured, and no random number drawn.
+        """
         values, random = {name: value.detach() for name, value in parameters.items()}, torch.get_rng_state()
         for rows in (1, 2):
             state = tuple(x.new_zeros(rows, size) for size in self.state_sizes.values())
@@ -145,25 +152,31 @@ class FunctionCell(Cell):
             allowed = [tuple(member.shape) for member in state]
             if came != allowed:
                 raise ArgumentError(
-                    f"function returned {came} for {rows} row{'s' * (rows - 1)} with the state "
-                    f"{dict(self.state_sizes)}; the new state must have the old one's shapes, {allowed}"
+                    "function",
+                    f"returned {came} for {plural(rows, 'row')} with the state {dict(self.state_sizes)}",
+                    f"the new state must have the old state's shapes, {allowed}",
                 )
             if any(member.requires_grad for member in new):
                 raise ArgumentError(
-                    "function uses a tensor that requires a gradient and is not among its parameters; its gradient "
-                    "would be lost: pass it in `parameters`"
+                    "function",
+                    "uses a tensor that requires a gradient and is not among its parameters",
+                    "the tensor's gradient would be lost",
+                    "pass it in `parameters`",
                 )
         if not torch.equal(random, torch.get_rng_state()):
             raise ArgumentError(
-                "function draws random numbers; it is run again in the backward pass, where they would differ and make "
-                "the gradient wrong: draw them outside and pass them in as features of x"
+                "function",
+                "draws random numbers",
+                "it is run again in the backward pass, where they would differ and make the gradient wrong",
+                "draw them outside and pass them in as features of x",
             )
         self._check_claims(values, x)
 
     def _check_claims(self, parameters: Parameters, x: Tensor) -> None:
-        """J_tᵀ at two irregular states: the same where the cell is linear, no mixing of entries where it is diagonal.
+        """Check the claims `linear` and `diagonal` by J_tᵀ at two irregular states.
 
-        Without values nothing is checked: see `sequence.check_indices`.
+        J_tᵀ must be the same at both where the cell is linear, and must not mix entries where the cell is diagonal.
+        Tensors without values are not checked, as in `check_indices`.
         """
         tracing = torch.compiler.is_compiling() or transforms_active()
         if not (self.linear or self.diagonal) or x.is_meta or tracing:
@@ -180,26 +193,31 @@ class FunctionCell(Cell):
         )
         if self.linear and not _equal(pulled, elsewhere):
             raise ArgumentError(
-                "linear=True, but the function's derivative by the state depends on the state: leave linear out"
+                "linear", "is True", "the function's derivative by the state depends on the state", "leave linear out"
             )
         if self.diagonal and not _equal(pulled, diagonals * torch.cat(cotangent, dim=-1)):
             raise ArgumentError(
-                "diagonal=True, but some entry of the new state depends on another entry of the old one: leave "
-                "diagonal out"
+                "diagonal",
+                "is True",
+                "some entry of the new state depends on another entry of the old state",
+                "leave diagonal out",
             )
 
 
 def _anew(state: State) -> State:
-    """The same values as new tensors: `torch.func` loses track of an input that a function returns as it came."""
+    """Return the same values as new tensors.
+
+    `torch.func` loses track of an input that a function returns unchanged.
+    """
     return tuple(member.view_as(member) for member in state)
 
 
 def _irregular(like: Tensor, seed: int, size: int) -> Tensor:
-    """Two rows of numbers between -2 and 2 without a pattern, and without torch's generator."""
+    """Make two rows of irregular numbers between -2 and 2, without torch's generator."""
     at = torch.arange(2 * size, device=like.device).view(2, size)
     return (2 * torch.sin(12.9898 * at + 78.233 * seed + 1)).to(like.dtype)
 
 
 def _equal(a: Tensor, b: Tensor) -> bool:
-    """Up to rounding."""
+    """Return whether two tensors are equal up to rounding."""
     return torch.allclose(a, b, rtol=torch.finfo(a.dtype).eps ** 0.5, atol=torch.finfo(a.dtype).eps ** 0.5)

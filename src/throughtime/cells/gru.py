@@ -1,4 +1,4 @@
-"""The GRU cell, in torch.nn's (cuDNN's) form: the reset gate acts after the recurrent product."""
+"""GRU cell in torch.nn's (cuDNN's) form: the reset gate acts after the recurrent product."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -14,7 +14,7 @@ from throughtime.types import Parameters, State
 
 @dataclass(frozen=True)
 class GRUCell(AffineCell):
-    """The gated recurrent unit.
+    """Gated recurrent unit.
 
     (1) r = σ(a^x_r + a^h_r)  (2) z = σ(a^x_z + a^h_z)  (3) n = tanh(a^x_n + r ⊙ a^h_n), in that order of blocks
     (4) h_t = (1 - z) ⊙ n + z ⊙ h_{t-1}
@@ -35,7 +35,7 @@ class GRUCell(AffineCell):
         a_h_r_z, a_h_n = a_h.split([2 * self.hidden_size, self.hidden_size], dim=-1)
         r, z = torch.sigmoid(a_x_r_z + a_h_r_z).chunk(2, dim=-1)  # (1) (2)
         n = torch.tanh(torch.addcmul(a_x_n, r, a_h_n))  # (3)
-        h = torch.addcmul(n, z, state[0] - n)  # (4), with one product less
+        h = torch.addcmul(n, z, state[0] - n)  # (4) with a product less
         return (h,), (r, z, n, a_h_n, state[0])
 
     def update_vjp(self, residuals: tuple[Tensor, ...], cotangent: State) -> tuple[Tensor, Tensor, tuple]:

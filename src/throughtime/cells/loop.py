@@ -1,4 +1,4 @@
-"""The recurrence step by step, in PyTorch's operations: for every cell, dtype and device."""
+"""Loop over time in PyTorch's operations, for every cell, dtype and device."""
 
 from dataclasses import dataclass
 
@@ -14,10 +14,11 @@ from throughtime.types import Gradients, Parameters, Save, State
 
 @dataclass(frozen=True)
 class Loop(Runner):
-    """The recurrence written out; what the kernels are tested against. It takes plain sequences.
+    """Runner that loops over the steps of a plain sequence.
 
-    `forward` is differentiable by PyTorch itself, forward and backward, and any transform of torch.func applies to it.
-    The trace is, step by step, the state that entered, and with `save="gates"` the residuals.
+    Kernels are tested against the loop. PyTorch itself can differentiate `forward`, in forward and in reverse mode, and
+    any transform of torch.func applies to `forward`. The trace holds, step by step, the state that entered, and with
+    `save="gates"` the residuals.
     """
 
     cell: Cell
@@ -27,6 +28,7 @@ class Loop(Runner):
 
     def forward(self, parameters: Parameters, sequence: Sequence, save: Save | None) -> Pass:
         cell = self.cell
+        # Copied where no step follows: the final state must not be the caller's tensor.
         state = tuple(member.clone() for member in sequence.initial) if not len(sequence.x) else sequence.initial
         outputs: list[Tensor] = []
         kept: list[Tensor] = []
@@ -48,6 +50,7 @@ class Loop(Runner):
             return no_steps(parameters, sequence, d_final)
         by_step = split_by_step(trace, steps)
         if trace.save == "states":
+            # Run each step again from the state that entered, and append the residuals that were not kept.
             projected = cell.project(parameters, sequence.x)
             by_step = [(*s, *cell.advance(parameters, a, s)[1]) for a, s in zip(projected, by_step, strict=True)]
         errors: list[tuple[Tensor, ...]] = []
@@ -83,13 +86,16 @@ class Loop(Runner):
 
 
 def split_by_step(trace: Trace, steps: int) -> list[tuple[Tensor, ...]]:
-    """Cut the loop's trace: for each step the state that entered, then the residuals."""
+    """Split the loop's trace into steps: the state that entered, then the residuals."""
     width = len(trace.tensors) // steps
     return [trace.tensors[t * width : (t + 1) * width] for t in range(steps)]
 
 
 def _stacked_rows(sequence: Sequence, steps: list[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
-    """Stack each member's rows [N, …]; the same tensors (∂L/∂a^x and ∂L/∂a^h, often) are stacked once."""
+    """Stack each member's rows [N, …].
+
+    Equal columns, often ∂L/∂a^x and ∂L/∂a^h, are stacked once.
+    """
     rows: dict[tuple[int, ...], Tensor] = {}
     columns = list(zip(*steps, strict=True))
     keys = [tuple(map(id, column)) for column in columns]
@@ -100,6 +106,6 @@ def _stacked_rows(sequence: Sequence, steps: list[tuple[Tensor, ...]]) -> tuple[
 
 
 def no_steps(parameters: Parameters, sequence: Sequence, d_final: State) -> Gradients:
-    """Return the gradients of no steps at all: the final state is the initial one."""
+    """Return the gradients of an empty sequence, whose final state is its initial state."""
     zeros = {name: torch.zeros_like(value) for name, value in parameters.items()}
     return Gradients(zeros, torch.zeros_like(sequence.x), d_final, None)

@@ -1,4 +1,4 @@
-"""The LSTM cell, with torch.nn's gate order and optional projection."""
+"""LSTM cell with torch.nn's gate order and optional projection."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from throughtime.types import Parameters, State
 
 @dataclass(frozen=True)
 class LSTMCell(AffineCell):
-    """Long short-term memory with forget gates, [T]'s answer to the vanishing gradient.
+    """Long short-term memory with forget gates: [T]'s answer to vanishing gradients.
 
     (1) i = σ(a_i)  (2) f = σ(a_f)  (3) g = tanh(a_g)  (4) o = σ(a_o), with a = a^x + a^h in that order of blocks
     (5) c_t = f ⊙ c_{t-1} + i ⊙ g
@@ -37,7 +37,9 @@ class LSTMCell(AffineCell):
         whole = isinstance(self.proj_size, int) and not isinstance(self.proj_size, bool)
         if not whole or not 0 <= self.proj_size < self.hidden_size:
             raise ArgumentError(
-                f"proj_size is {self.proj_size!r}; it must be 0 (none) or smaller than hidden_size = {self.hidden_size}"
+                "proj_size",
+                f"is {self.proj_size!r}",
+                f"it must be 0 (none) or smaller than hidden_size = {self.hidden_size}",
             )
 
     @property

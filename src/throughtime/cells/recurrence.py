@@ -1,4 +1,4 @@
-"""A recurrence as a value: a cell with its parameters, over a sequence, and what runs it."""
+"""Recurrence: a cell with its parameters, a sequence, and a runner."""
 
 from dataclasses import InitVar, dataclass, field
 
@@ -14,16 +14,16 @@ from throughtime.types import Gradients, Parameters, Save, State
 
 @dataclass(frozen=True)
 class Recurrence:
-    """s_t = f(x_t, s_{t-1}; θ) over a whole sequence ([Y], first display).
+    """Recurrence s_t = f(x_t, s_{t-1}; θ) over a whole sequence ([Y], first display).
 
     Args:
         cell: f.
         parameters: θ by the cell's names.
-        sequence: x, the states that rows start from, and which steps count.
-        given: what runs it. None, the default: the cell's kernel where it serves the sequence, else the loop.
+        sequence: inputs x, initial states, lengths and resets.
+        given: the runner. None, the default: the cell's kernel where the kernel serves the sequence, else the loop.
 
     Attributes:
-        runner: what runs it, chosen when the recurrence is made.
+        runner: the runner, chosen when the recurrence is made.
     """
 
     cell: Cell
@@ -38,42 +38,53 @@ class Recurrence:
 
     @property
     def is_fused(self) -> bool:
-        """Whether a kernel runs it."""
+        """Whether a kernel runs the recurrence."""
         return not isinstance(self.runner, Loop)
 
     def plain(self) -> "Recurrence":
-        """Return the same over the plain form of the sequence."""
+        """Return the recurrence over the plain form of the sequence."""
         if self.sequence.is_plain:
             return self
-        # A kernel that did not serve the sequence as it came may serve its plain form.
+        # A kernel that did not serve the given form of the sequence may serve the plain form.
         return Recurrence(self.cell, self.parameters, self.sequence.plain(), self.runner if self.is_fused else None)
 
     def looped(self) -> "Recurrence":
-        """Return the same over the plain form of the sequence, by operations that PyTorch can differentiate."""
+        """Return the recurrence over the plain form of the sequence, run by the loop.
+
+        PyTorch can differentiate the operations of the loop.
+        """
         return Recurrence(self.cell, self.parameters, self.sequence.plain(), Loop(self.cell))
 
     def part(self, start: int, stop: int, entering: State) -> "Recurrence":
-        """Return the steps start … stop - 1 as a recurrence, from the state that left step start - 1."""
+        """Return the recurrence over the steps start … stop - 1.
+
+        Args:
+            start, stop: steps, counted from 0.
+            entering: the state that left step start - 1, each member [B, size].
+        """
         return self.over(self.sequence.part(start, stop, entering))
 
     def over(self, sequence: Sequence) -> "Recurrence":
-        """Return the same over another sequence, which the same runner must serve."""
+        """Return the recurrence over another sequence, which the same runner must serve."""
         return Recurrence(self.cell, self.parameters, sequence, self.runner)
 
     def forward(self, save: Save | None) -> Pass:
-        """Run over time, keeping as much as `save` says."""
+        """Run over time and keep as much as `save` says."""
         return self.runner.forward(self.parameters, self.sequence, save)
 
     def backward(self, trace: Trace, cotangents: Cotangents, norms: StepNorms) -> Gradients:
-        """Differentiate, given what `forward` kept."""
+        """Compute the gradients from the trace that `forward` kept."""
         return self.runner.backward(self.parameters, self.sequence, trace, cotangents, norms)
 
     def entering(self, trace: Trace) -> State:
-        """Return the state that entered each step, each member [T, B, size], from what `forward("states")` kept."""
+        """Return the state that entered each step, each member [T, B, size].
+
+        `trace` is the trace of `forward("states")`.
+        """
         return self.runner.entering(self.sequence, trace)
 
     def taken_apart(self) -> tuple["Form", tuple[Tensor, ...], tuple[Tensor, ...]]:
-        """Return what remains without the tensors, those that may need a gradient, and the masks."""
+        """Split into a form without tensors, the differentiable tensors, and the masks."""
         sequence = self.sequence
         reset_state = () if sequence.resets is None else sequence.reset_state
         masks = (sequence.lengths, sequence.resets, sequence.batch_sizes)
@@ -92,7 +103,7 @@ class Recurrence:
 
 @dataclass(frozen=True)
 class Form:
-    """A recurrence without its tensors, which autograd looks after between the two passes."""
+    """Recurrence without its tensors, which autograd holds between the two passes."""
 
     cell: Cell
     runner: Runner
@@ -104,14 +115,15 @@ class Form:
 
     @property
     def counts(self) -> tuple[int, int]:
-        """How many tensors and how many masks `Recurrence.taken_apart` returns."""
+        """Number of tensors and number of masks that `Recurrence.taken_apart` returns."""
         members = len(self.cell.state_sizes)
         return 1 + members * (1 + self.has_masks[1]) + len(self.names), sum(self.has_masks)
 
     def put_together(self, tensors: tuple[Tensor, ...], masks: tuple[Tensor, ...]) -> Recurrence:
-        """Return the recurrence, made of what `Recurrence.taken_apart` returned."""
+        """Rebuild the recurrence from the parts that `Recurrence.taken_apart` returned."""
         members, given = len(self.cell.state_sizes), iter(masks)
-        lengths, resets, batch_sizes = (next(given) if there else None for there in self.has_masks)
+        # Only the masks that exist were saved, in this order.
+        lengths, resets, batch_sizes = (next(given) if has_mask else None for has_mask in self.has_masks)
         at = 1 + members * (1 + self.has_masks[1])
         initial, reset_state = tensors[1 : 1 + members], tensors[1 + members : at]
         marks = (lengths, resets, batch_sizes, self.reverse, self.one_hot, self.inert)
@@ -120,10 +132,10 @@ class Form:
 
 
 def kernel_of(cell: Cell) -> Runner | None:
-    """Return the kernel that a cell's class defines, if it defines one."""
+    """Return the kernel that a cell's class itself defines, or None."""
     return cell.kernel if "kernel" in vars(type(cell)) else None
 
 
 def runner_for(cell: Cell, kernel: Runner | None, sequence: Sequence) -> Runner:
-    """Choose the kernel where it serves the sequence, else the loop."""
+    """Choose the kernel where the kernel serves the sequence, else the loop."""
     return kernel if kernel is not None and kernel.serves(sequence) else Loop(cell)

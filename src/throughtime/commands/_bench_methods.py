@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from throughtime.benchmark.grid import GATES, Shape
+from throughtime.benchmark.grid import CELLS, Shape
 from throughtime.commands._bench_options import (
     can_plot,
     checked_targets,
@@ -30,7 +30,7 @@ def run_methods(arguments: "Namespace") -> int:
         raise ArgumentError("variants", "came with `methods`", "it is for the grid", "leave it out")
     if "," in arguments.shapes:
         raise ArgumentError("shapes", f"is {arguments.shapes!r}", "with `methods` it must be one shape")
-    cells = choice("cells", arguments.cells or "rnn", list(GATES))
+    cells = choice("cells", arguments.cells or "rnn", list(CELLS))
     given = Shape.parse(arguments.shapes) if arguments.shapes else None
     targets = checked_targets(arguments)
     from throughtime.benchmark import methods

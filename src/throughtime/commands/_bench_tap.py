@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from throughtime.benchmark.grid import GATES, QUICK, Shape
+from throughtime.benchmark.grid import CELLS, QUICK, Shape
 from throughtime.commands._bench_options import checked_targets, choice, chosen_instruction_set, write_json
 from throughtime.commands._terminal import progress, say
 from throughtime.errors import ArgumentError
@@ -23,7 +23,7 @@ def run_tap(arguments: "Namespace") -> int:
     for name in ("variants", "plot", "methods"):
         if getattr(arguments, name):
             raise ArgumentError(name, "came with `tap`", "it is not for the tap", "leave it out")
-    cells = choice("cells", arguments.cells or ",".join(GATES), list(GATES))
+    cells = choice("cells", arguments.cells or ",".join(CELLS), list(CELLS))
     shapes = [Shape.parse(text) for text in arguments.shapes.split(",")] if arguments.shapes else list(QUICK)
     target = checked_targets(arguments)["json"]
     from throughtime.benchmark import tapping

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from throughtime.benchmark.grid import GATES
+from throughtime.benchmark.grid import CELLS
 from throughtime.commands._bench_options import checked_targets, choice, chosen_instruction_set, write_json
 from throughtime.commands._terminal import progress, say
 from throughtime.errors import ArgumentError
@@ -25,7 +25,7 @@ def run_train(arguments: "Namespace") -> int:
             raise ArgumentError(name, "came with `train`", "it is not for trainings", "leave it out")
     if arguments.repeat < 1:
         raise ArgumentError("repeat", f"is {arguments.repeat}", "it must be at least 1")
-    cells = choice("cells", arguments.cells or "lstm", list(GATES))
+    cells = choice("cells", arguments.cells or "lstm", list(CELLS))
     target = checked_targets(arguments)["json"]
     from throughtime.benchmark.machine import lines, machine
     from throughtime.benchmark.measure import threads

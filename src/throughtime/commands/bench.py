@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from throughtime.benchmark.grid import GATES, GRID, GRID_ITSELF, QUICK, VARIANT_SHAPES, VARIANTS, Case, Shape
+from throughtime.benchmark.grid import CELLS, GRID, GRID_ITSELF, QUICK, VARIANT_SHAPES, VARIANTS, Case, Shape
 from throughtime.commands._bench_options import (
     can_plot,
     checked_targets,
@@ -60,7 +60,7 @@ def add_arguments(parser: "ArgumentParser") -> None:
         "--cells",
         type=str,
         default="",
-        help=f"Comma-separated cells of {', '.join(GATES)}. Default: all; rnn with --methods; lstm with --train.",
+        help=f"Comma-separated cells of {', '.join(CELLS)}. Default: all; rnn with --methods; lstm with --train.",
     )
     parser.add_argument(
         "--shapes",
@@ -157,7 +157,7 @@ def _refuse_training_options(arguments: "Namespace") -> None:
 
 
 def _cases(arguments: "Namespace") -> list[Case]:
-    cells = choice("cells", arguments.cells or ",".join(GATES), list(GATES))
+    cells = choice("cells", arguments.cells or ",".join(CELLS), list(CELLS))
     given = [Shape.parse(text) for text in arguments.shapes.split(",")] if arguments.shapes else []
     wanted = arguments.variants or ("none" if arguments.quick or given else "all")
     names = {"all": list(VARIANTS), "none": []}.get(wanted)

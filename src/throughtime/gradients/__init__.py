@@ -1,4 +1,4 @@
-"""How ∂L/∂θ, ∂L/∂x and ∂L/∂h_0 of a recurrence are obtained, one file per method."""
+"""Gradient methods: they compute ∂L/∂θ, ∂L/∂x and ∂L/∂h_0, in a file per method."""
 
 from throughtime.gradients.base import GradientMethod as GradientMethod
 from throughtime.gradients.base import run as run

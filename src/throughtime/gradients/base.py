@@ -1,4 +1,4 @@
-"""The contract of a gradient method, and how a method becomes part of PyTorch's graph."""
+"""Interface of the gradient methods, and their node in PyTorch's graph."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
@@ -21,42 +21,48 @@ from throughtime.types import Gradients, State
 
 @dataclass(frozen=True)
 class GradientMethod(ABC):
-    """How ∂L/∂θ, ∂L/∂x and ∂L/∂h_0 of a recurrence are obtained from ∂L/∂h_1…T.
+    """Method that computes ∂L/∂θ, ∂L/∂x and ∂L/∂h_0 of a recurrence from ∂L/∂h_1…T.
+
+    A method that cannot serve a cell, or an argument, refuses in `check`, before any work.
 
     Args:
         clip_step: per-step clipping ([T], "at each timestep"): wherever the total ∂L/∂s_t of a row has a norm (over
-            h, and c for an LSTM, together) above this, it is scaled down to it before it goes into the weights and
-            further back in time. Rows are clipped each for itself, so a sequence's gradient does not depend on
-            what else is in the batch. The result is then no longer the exact gradient. None: never.
+            h, and c for an LSTM, together) above `clip_step`, the total is scaled down to that norm before it goes into
+            the weights and further back in time. Rows are clipped independently, so a sequence's gradient does not
+            depend on the other rows of the batch. The result is then no longer the exact gradient. None: no clipping.
 
-    A method that cannot serve a cell, or one of the arguments, refuses in `check`, before any work.
+    Raises:
+        ArgumentError: `clip_step` is no positive finite number.
     """
 
     clip_step: float | None = field(default=None, kw_only=True)
 
     taps: ClassVar[bool] = True
-    """Whether the total ∂L/∂h_t is formed, of which a tap records the norms."""
+    """Whether the method forms the total ∂L/∂h_t, whose norms a tap records."""
 
     def __post_init__(self) -> None:
         if self.clip_step is not None and not 0 < self.clip_step < float("inf"):
             raise ArgumentError(
-                f"clip_step is {self.clip_step!r}; it must be a positive finite norm, or None for no clipping"
+                "clip_step", f"is {self.clip_step!r}", "it must be a positive finite norm, or None for no clipping"
             )
 
     @abstractmethod
     def check(self, cell: Cell) -> None:
-        """Raise `UnsupportedError` naming what this method cannot do with this cell."""
+        """Raise `UnsupportedError` if the method cannot serve a cell."""
 
     @abstractmethod
     def forward(self, recurrence: Recurrence, keep: bool) -> Pass:
-        """Run over time; without `keep` no trace is kept."""
+        """Run over time; keep a trace for `backward` only if `keep`."""
 
     @abstractmethod
     def backward(self, recurrence: Recurrence, trace: Trace, cotangents: Cotangents, norms: StepNorms) -> Gradients:
-        """Return the gradients, given what `forward` kept."""
+        """Compute the gradients from the trace that `forward` kept."""
 
     def takes(self, recurrence: Recurrence) -> bool:
-        """Whether `forward` and `backward` take this sequence as it is; else they are given its plain form."""
+        """Return whether `forward` and `backward` take the given form of the sequence.
+
+        If not, they are called with the plain form.
+        """
         return recurrence.sequence.is_plain
 
     @property
@@ -65,27 +71,27 @@ class GradientMethod(ABC):
         return self.clip_step is None
 
     def differentiable(self) -> "GradientMethod":
-        """Return the method that runs where the backward pass is itself differentiated (create_graph).
+        """Return the method to use where the backward pass is differentiated (create_graph).
 
-        It must give the same gradient, by operations that PyTorch can differentiate; `self` unless overridden.
+        That method must give the same gradient, by operations that PyTorch can differentiate; `self` unless overridden.
 
         Raises:
-            UnsupportedError: by a method for which there is none.
+            UnsupportedError: no method gives the same gradient.
         """
         return self
 
     def traced(self, recurrence: Recurrence, keep: bool) -> tuple[Float[Tensor, "time batch hidden"], State]:
-        """Run by operations that torch.compile and torch.export can trace; `in_torch` unless overridden.
+        """Run by operations that torch.compile and torch.export can trace.
 
-        `keep` says whether the result will be differentiated.
+        By default these are the operations of `in_torch`. `keep` says whether the result will be differentiated.
         """
         return self.in_torch(recurrence)
 
     def in_torch(self, recurrence: Recurrence) -> tuple[Float[Tensor, "time batch hidden"], State]:
-        """Run as a loop of PyTorch's operations, which PyTorch differentiates in any of its ways.
+        """Run as a loop of PyTorch's operations, which PyTorch itself differentiates.
 
         Raises:
-            UnsupportedError: by a method whose result is not the gradient that PyTorch would compute.
+            UnsupportedError: the method's gradient is not the gradient that PyTorch would compute.
         """
         if not self.exact:
             raise UnsupportedError(
@@ -103,7 +109,17 @@ class GradientMethod(ABC):
 def run(
     method: GradientMethod, recurrence: Recurrence, tap: LayerTap | None = None
 ) -> tuple[Float[Tensor, "*steps hidden"], State]:
-    """Run a recurrence; the result is differentiable, any number of times, in the way of `method`.
+    """Run a recurrence so that `method` differentiates the result.
+
+    The result can be differentiated any number of times.
+
+    Args:
+        method: the gradient method.
+        recurrence: the cell, its parameters and the sequence.
+        tap: record of the norms ‖∂L/∂h_t‖; None: no recording.
+
+    Raises:
+        UnsupportedError: the method cannot serve the cell or the tap.
 
     Returns:
         h_1…T, laid out like the inputs and zero in padding, and the final state.
@@ -155,7 +171,7 @@ def _run_in_torch(
 
 
 class _Node(torch.autograd.Function):
-    """A gradient method as one node of PyTorch's graph."""
+    """Node of PyTorch's graph that calls a gradient method."""
 
     @staticmethod
     def forward(
@@ -169,7 +185,7 @@ class _Node(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         result = method.forward(recurrence, keep=True)
         ctx.method, ctx.form, ctx.tap, ctx.trace = method, form, tap, replace(result.trace, tensors=())
-        # Lengths and resets too: saved, they are known to be unchanged when the backward pass reads them.
+        # Lengths and resets too: autograd checks that saved tensors are unchanged when the backward pass reads them.
         ctx.save_for_backward(*tensors, *masks, *result.trace.tensors)
         return result.outputs, *result.final
 
@@ -195,7 +211,7 @@ def _differentiate(
         tap.begin(*recurrence.sequence.shape, recurrence.sequence.initial[0])
     if not torch.is_grad_enabled():
         return method.backward(recurrence, trace, cotangents, StepNorms(method.clip_step, tap))
-    # create_graph: the gradient will be differentiated, so what it is made of must hang on the inputs.
+    # create_graph: the gradient will be differentiated, so the trace is made again with a graph back to the inputs.
     method, sequence, looped = method.differentiable(), recurrence.sequence, recurrence.looped()
     cotangents = replace(cotangents, outputs=sequence.to_plain(cotangents.outputs))
     again = method.forward(looped, keep=True).trace
@@ -204,9 +220,9 @@ def _differentiate(
 
 
 def _transformed() -> bool:
-    """Whether a transform of torch.func, or forward-mode differentiation, is at work."""
+    """Return whether a transform of torch.func or forward-mode differentiation is active."""
     return forward_mode_active() or transforms_active()
 
 
 def _any_requires_grad(tensors: tuple[Tensor, ...]) -> bool:
-    return any([tensor.requires_grad for tensor in tensors])  # a list: quicker than a generator for so few
+    return any([tensor.requires_grad for tensor in tensors])  # a list is faster than a generator for so few

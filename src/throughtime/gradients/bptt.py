@@ -1,4 +1,4 @@
-"""Backpropagation through time: the exact gradient by the backward recursion."""
+"""Backpropagation through time: exact gradients by the backward recursion."""
 
 from dataclasses import dataclass
 from typing import get_args
@@ -19,14 +19,15 @@ from throughtime.types import Gradients, Save, State
 
 @dataclass(frozen=True)
 class BPTT(GradientMethod):
-    """Backpropagation through time ([MR] (2) and (8)), the default: exact, and the fastest where memory allows.
+    """Backpropagation through time ([MR] (2) and (8)): exact, and the default.
 
-    G_T = g_T,  G_t = g_t + J_{t+1}ᵀ G_{t+1};  the weights' gradients are one product over all T·B rows at the end.
+    G_T = g_T,  G_t = g_t + J_{t+1}ᵀ G_{t+1}; a single product over all T·B rows at the end gives each weight's
+    gradient. No other method is faster where memory allows this one.
 
     Args:
-        save: what the forward pass keeps. "gates", the default: everything that the backward pass needs, the fastest;
-            per step and row H numbers (Elman), 5 H (GRU), 6 H (LSTM) where the cell's kernel runs. "states": h only,
-            and c; the gates are computed again, in large products, with H (GRU) and 2 H (LSTM) kept.
+        save: tensors that the forward pass keeps. "gates", the default and the fastest: everything that the backward
+            pass needs; per step and row H numbers (Elman), 5 H (GRU), 6 H (LSTM) where the cell's kernel runs.
+            "states": only h, and c; the gates are computed again, in large products, with H (GRU) and 2 H (LSTM) kept.
 
     Cost: about twice the forward pass in time, and for "states" a third of it more; O(T·B·H) in memory.
     """
@@ -36,10 +37,10 @@ class BPTT(GradientMethod):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.save not in get_args(Save):
-            raise ArgumentError(f"save is {self.save!r}; it must be 'gates' (fastest) or 'states' (least memory)")
+            raise ArgumentError("save", f"is {self.save!r}", "it must be 'gates' (fastest) or 'states' (least memory)")
 
     def check(self, cell: Cell) -> None:
-        """Every cell is served."""
+        """Accept every cell."""
 
     def forward(self, recurrence: Recurrence, keep: bool) -> Pass:
         return recurrence.forward(self.save if keep else None)

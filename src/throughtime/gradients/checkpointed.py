@@ -1,4 +1,7 @@
-"""Backpropagation through time in a memory budget: a few states are kept, the steps between them run again."""
+"""Backpropagation through time in a memory budget.
+
+A few states are kept, and the steps between the kept states run again.
+"""
 
 from dataclasses import dataclass, replace
 from typing import cast
@@ -21,42 +24,50 @@ from throughtime.types import Gradients, State
 
 
 def check_division(segments: int | None, memory: int | str | None) -> None:
-    """Raise `ArgumentError` unless one of them, or neither, says how the steps are to be divided."""
+    """Check the arguments that divide the steps; at most one may be given.
+
+    Raises:
+        ArgumentError: both are given, or either is no valid number.
+    """
     if segments is not None and memory is not None:
         raise ArgumentError(
-            f"segments is {segments!r} and memory is {memory!r}; one follows from the other: leave one of them out"
+            "segments",
+            f"is {segments!r} and memory is {memory!r}",
+            "each follows from the other",
+            "leave one of them out",
         )
     if memory is not None:
         bytes_of(memory)
     whole = isinstance(segments, int) and not isinstance(segments, bool)
     if segments is not None and (not whole or segments < 1):
-        raise ArgumentError(f"segments is {segments!r}; it must be a whole number, at least 1, or None")
+        raise ArgumentError("segments", f"is {segments!r}", "it must be a whole number, at least 1, or None")
 
 
 @dataclass(frozen=True)
 class CheckpointedBPTT(GradientMethod):
-    """Backpropagation through time in the memory there is: exact, in segments that are run twice or more.
+    """Backpropagation through time in little memory: exact, in segments that run again.
 
     The forward pass keeps the states between some of the segments and nothing else. The backward pass meets the
-    segments from the last to the first, runs each again from its state, now keeping everything, and goes back through
-    it: ∂L/∂(initial state) of one is ∂L/∂(final state) of the one before. `plan` says beforehand what that will take;
-    the schedule is that of `gradients.schedule`.
+    segments from the last to the first, runs each segment again from its state, now keeping everything, and goes back
+    through the segment: ∂L/∂(initial state) of a segment is ∂L/∂(final state) of the segment before. `plan` predicts
+    memory and work; `gradients.schedule` has the schedule.
 
     Args:
-        segments: into how many of ⌈T/segments⌉ steps T is divided, the last one shorter (there are fewer where that
-            many steps use T up early, and never more than T). All states between them are kept.
-        memory: bytes, or a number with a unit, "256MB", for the states that are kept and the segment that is gone back
-            through. Of all plans within it the one that runs the fewest steps is chosen; where all fits, that is BPTT.
-            Neither: as few segments as take no more than three times the least memory that one level needs.
+        segments: number of segments of ⌈T/segments⌉ steps, the last segment shorter (they are fewer where segments of
+            that length use T up early, and never more than T). All states between segments are kept.
+        memory: bytes, or a number with a unit, "256MB", for the kept states and the segment of the backward pass. Of
+            all plans within the budget the plan that runs the fewest steps is chosen; where everything fits, BPTT runs.
+            Without `segments` and `memory`: as few segments as need no more than three times the least memory of a
+            plan that runs each step again only once.
 
-    The outputs, the inputs, their gradients and a kernel's workspace for one segment are not counted.
+    The outputs, the inputs, their gradients and a kernel's workspace for a segment are not counted.
 
     Raises:
-        ArgumentError: for both arguments, or bad ones; by the forward pass, before any work, for a memory that is too
-            small for every plan.
+        ArgumentError: both arguments are given, or either is no valid number; in the forward pass, before any work:
+            the memory is too small for every plan.
 
     Cost: one forward pass more than BPTT, or what `plan` says of more levels; O(√T·B·H) in memory, or the budget.
-    Do not use it where BPTT fits. Under torch.compile it is BPTT(save="states"): a graph has no segments.
+    Do not use the method where BPTT fits. Under torch.compile BPTT(save="states") runs: a graph has no segments.
     """
 
     segments: int | None = None
@@ -67,7 +78,7 @@ class CheckpointedBPTT(GradientMethod):
         check_division(self.segments, self.memory)
 
     def check(self, cell: Cell) -> None:
-        """Every cell is served."""
+        """Accept every cell."""
 
     def takes(self, recurrence: Recurrence) -> bool:
         padded = recurrence.sequence.batch_sizes is None and not recurrence.sequence.reverse
@@ -80,7 +91,13 @@ class CheckpointedBPTT(GradientMethod):
         return BPTT("states", clip_step=self.clip_step).traced(recurrence, keep)
 
     def plan(self, cell: Cell, steps: int, batch: int, dtype: torch.dtype | None = None) -> Plan:
-        """What a pass of `cell` over `steps` steps of `batch` rows will take, on the CPU.
+        """Predict the memory and work of a pass of a cell on the CPU.
+
+        Args:
+            cell: the cell.
+            steps: T.
+            batch: number of rows B.
+            dtype: of the parameters and states; None for torch's default.
 
         Examples:
             >>> print(CheckpointedBPTT(segments=40).plan(tt.cells.LSTMCell(64, 128), 1000, 16))
@@ -128,13 +145,19 @@ class CheckpointedBPTT(GradientMethod):
 
 @dataclass(frozen=True)
 class PlannedTrace(Trace):
-    """What one segment keeps, or the states between some of several, and the plan that they follow."""
+    """Trace of a forward pass that follows a plan.
+
+    A single segment keeps its own trace, several segments the states between some of them.
+    """
 
     plan: Plan = Plan(0, 1, 0, 0, 0)
 
 
 def _bytes_of_a_step(recurrence: Recurrence) -> int:
-    """Measure what the backward pass needs of each step of one row beside its inputs: it is up to the cell."""
+    """Measure the bytes that the backward pass needs of each step of a row.
+
+    Inputs are not counted; the size depends on the cell.
+    """
     cell, like = recurrence.cell, recurrence.sequence.initial[0]
 
     def kept(steps: int) -> int:
@@ -151,7 +174,7 @@ def _bytes_of_a_step(recurrence: Recurrence) -> int:
 
 @dataclass(frozen=True)
 class _Segments:
-    """A recurrence cut into segments of `length` steps."""
+    """Recurrence cut into segments of `length` steps."""
 
     recurrence: Recurrence
     length: int
@@ -168,13 +191,17 @@ class _Segments:
         return self.recurrence.part(*self.bounds(segment), entering)
 
     def advance(self, segment: int, entering: State) -> State:
-        """The state that leaves a segment, in memory of its own."""
+        """Return the state that leaves a segment, as a copy."""
         return tuple(member.clone() for member in self.part(segment, entering).forward(None).final)
 
     def one_by_one(self, segments: int, kept: list[int]) -> tuple[Tensor, State, list[State]]:
-        """The outputs, the final state, and the states before the segments in `kept`."""
+        """Run segment after segment.
+
+        Returns:
+            The outputs, the final state, and the states before the segments in `kept`.
+        """
         state, outputs = self.recurrence.sequence.initial, None
-        # Taken at once, or they would lie scattered between the segments' outputs and tear the free memory to pieces.
+        # Allocated together and first: between the segments' outputs these states would fragment the free memory.
         states = [tuple(map(torch.empty_like, state)) for _ in kept]
         for segment in range(segments):
             if segment in kept:
@@ -191,19 +218,19 @@ class _Segments:
 
     @property
     def can_run_at_once(self) -> bool:
-        """Whether the outputs hold every state, and a whole pass keeps no more than these."""
+        """Whether the outputs hold every state, and a whole pass keeps nothing else."""
         return self.recurrence.is_fused and len(self.recurrence.sequence.initial) == 1
 
     def at_once(self, kept: list[int]) -> tuple[Tensor, State, list[State]]:
-        """The same as `one_by_one`, in a single call."""
+        """Run all segments in a single call; the results are those of `one_by_one`."""
         result = self.recurrence.forward(None)
-        # A row that has ended shows zero there in place of its state, which no step reads any more.
+        # The outputs of a row that has ended are zero instead of its state, but no later step reads that state.
         states = [(result.outputs[segment * self.length - 1].clone(),) for segment in kept]
         return result.outputs, result.final, states
 
 
 class _WayBack:
-    """The backward pass, segment by segment, and what it has found so far."""
+    """Backward pass, segment by segment, with the sums of the gradients so far."""
 
     def __init__(self, run: _Segments, cotangents: Cotangents, norms: StepNorms) -> None:
         self.run, self.cotangents, self.norms, self.d_state = run, cotangents, norms, cotangents.final
@@ -212,7 +239,7 @@ class _WayBack:
         self.d_x: Tensor | None = None
 
     def pull(self, segment: int, entering: State) -> None:
-        """Run a segment again, go back through it, and add what it gives."""
+        """Run a segment again, go back through the segment, and add its gradients."""
         run, (start, stop) = self.run, self.run.bounds(segment)
         part = run.part(segment, entering)
         arriving = replace(self.cotangents, outputs=self.cotangents.outputs[start:stop], final=self.d_state)
@@ -235,5 +262,5 @@ class _WayBack:
             self.d_parameters[name].add_(value)
 
     def gradients(self) -> Gradients:
-        """What all segments gave."""
+        """Return the gradients of all segments together."""
         return Gradients(self.d_parameters, self.d_x, self.d_state, self.d_reset)

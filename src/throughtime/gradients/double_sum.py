@@ -1,4 +1,4 @@
-"""The gradient as the notes write it: an explicit sum over every pair of steps."""
+"""Gradient as an explicit sum over pairs of steps, as in the lecture notes."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -22,16 +22,19 @@ Order = Literal["backward", "forward"]
 
 @dataclass(frozen=True)
 class DoubleSum(GradientMethod):
-    """The double sum over the loss's step t and the weight's step k, every path on its own: exact.
+    """Double sum over the loss's step t and the weight's step k: exact.
 
-    For teaching and as an oracle. Do not train with it: O(T²·B·S²) time instead of O(T·B·S²), and the dense Jacobians
-    of every step in memory, O(T·B·S·P).
+    Every path from k to t is computed separately. The method is for teaching and an oracle for tests. Do not train with
+    it: O(T²·B·S²) time instead of O(T·B·S²), and the dense Jacobians of every step in memory, O(T·B·S·P).
 
     Args:
-        order: which sum is inside. "backward", [HSK] (9) (10) (12) (14), corrected:
+        order: the order of the two sums. "backward", [HSK] (9) (10) (12) (14), corrected:
             ∂θ = Σ_k (Σ_{t≥k} J_{k+1}ᵀ … J_tᵀ g_t) B_k, the product ordered with k+1 leftmost.
             "forward", [Y]'s solved recursion: ∂θ = Σ_t g_tᵀ A_t with A_t = B_t + Σ_{i<t} (J_t … J_{i+1}) B_i.
-        clip_step: as in every method; only in the order "backward", because the other never forms ∂L/∂h_t.
+        clip_step: see `GradientMethod`; only in the order "backward", because "forward" never forms ∂L/∂h_t.
+
+    Raises:
+        ArgumentError: `order` is neither, or `clip_step` came with the order "forward".
     """
 
     order: Order = "backward"
@@ -39,15 +42,17 @@ class DoubleSum(GradientMethod):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.order not in get_args(Order):
-            raise ArgumentError(f"order is {self.order!r}; it must be 'backward' ([HSK]) or 'forward' ([Y])")
+            raise ArgumentError("order", f"is {self.order!r}", "it must be 'backward' ([HSK]) or 'forward' ([Y])")
         if self.order == "forward" and self.clip_step is not None:
             raise ArgumentError(
-                f"clip_step is {self.clip_step} with order='forward'; that sum never forms ∂L/∂h_t, which clip_step "
-                "clips: use order='backward'"
+                "clip_step",
+                f"is {self.clip_step} with order='forward'",
+                "that sum never forms ∂L/∂h_t, which clip_step clips",
+                "use order='backward'",
             )
 
     def check(self, cell: Cell) -> None:
-        """Every cell is served."""
+        """Accept every cell."""
 
     def forward(self, recurrence: Recurrence, keep: bool) -> Pass:
         return recurrence.looped().forward("states" if keep else None)  # an oracle shares nothing with the kernels
@@ -67,13 +72,17 @@ class DoubleSum(GradientMethod):
 
 
 class _Steps:
-    """The Jacobians and direct gradients of every step, with the state laid side by side: S = Σ sizes."""
+    """Jacobians and direct gradients of every step.
+
+    The members of the state are laid side by side: S = Σ sizes.
+    """
 
     def __init__(self, recurrence: Recurrence, entering: State, cotangents: Cotangents) -> None:
         self.cell, self.parameters = recurrence.cell, recurrence.parameters
         self.sequence, d_final = recurrence.sequence, cotangents.final
         self.entering = list(zip(*entering, strict=True))
         rest = torch.zeros_like(torch.cat(d_final[1:], dim=-1)) if len(d_final) > 1 else None
+        # g_t reaches the first member of the state, h, alone; the final state's gradient joins at the last step.
         self.direct = [
             g if rest is None else torch.cat((g, rest), dim=-1)
             for g in (blank(self.sequence.padding_at(t), g) for t, g in enumerate(cotangents.outputs))
@@ -84,19 +93,23 @@ class _Steps:
         return flat.split(list(self.cell.state_sizes.values()), dim=-1)
 
     def jacobian(self, t: int) -> Float[Tensor, "batch size size"]:
-        """∂s_t/∂(the state that entered step t): J_t, or the identity in padding."""
+        """Compute ∂s_t/∂(the state that entered step t): J_t, or the identity in padding."""
         jacobian = self.cell.state_jacobian(self.parameters, self.sequence.x[t], self.entering[t])
         padding = self.sequence.padding_at(t)
         identity = torch.eye(jacobian.shape[-1], dtype=jacobian.dtype, device=jacobian.device).expand_as(jacobian)
         return jacobian if padding is None else choose(padding[..., None], (identity,), (jacobian,))[0]
 
     def immediate(self, t: int) -> dict[str, Tensor]:
-        """B_t, zero in padding."""
+        """Compute B_t, zero in padding."""
         derivative = self.cell.immediate_derivative(self.parameters, self.sequence.x[t], self.entering[t])
         return {name: blank(self.sequence.padding_at(t), value) for name, value in derivative.items()}
 
     def sum_of_paths(self, norms: StepNorms) -> tuple[list[Tensor], Tensor, Tensor]:
-        """∂L/∂s_k = Σ_{t≥k} J_{k+1}ᵀ … J_tᵀ g_t for every k, and what arrives at the initial and the reset state."""
+        """Compute ∂L/∂s_k = Σ_{t≥k} J_{k+1}ᵀ … J_tᵀ g_t for every k.
+
+        Returns:
+            ∂L/∂s_k by step, ∂L/∂(initial state), ∂L/∂(reset state).
+        """
         totals: list[Tensor] = []
         paths: list[Tensor] = []
         d_reset = torch.zeros_like(self.direct[0])
@@ -115,15 +128,16 @@ class _Steps:
         return totals[::-1], torch.stack(paths).sum(dim=0), d_reset
 
     def backward_order(self, totals: list[Tensor]) -> dict[str, Tensor]:
-        """Σ_k (Σ_{t≥k} …) B_k: [HSK] (10) (12) (14)."""
+        """Compute Σ_k (Σ_{t≥k} …) B_k: [HSK] (10) (12) (14)."""
         return self._contract([(total, self.immediate(k)) for k, total in enumerate(totals)])
 
     def forward_order(self) -> dict[str, Tensor]:
-        """Σ_t g_tᵀ (B_t + Σ_{i<t} (J_t … J_{i+1}) B_i): [Y], the display after (1)."""
+        """Compute Σ_t g_tᵀ (B_t + Σ_{i<t} (J_t … J_{i+1}) B_i): [Y], the display after (1)."""
         terms: list[dict[str, Tensor]] = []
         pairs = []
         for t, direct in enumerate(self.direct):
             jacobian = blank(self.sequence.resets_at(t), self.jacobian(t))
+            # Each earlier term (J_{t-1} … J_{i+1}) B_i is multiplied by J_t; then B_t joins them.
             terms = [
                 {name: torch.einsum("bij,bj...->bi...", jacobian, b) for name, b in term.items()} for term in terms
             ]
@@ -132,13 +146,14 @@ class _Steps:
         return self._contract(pairs)
 
     def _contract(self, pairs: list[tuple[Tensor, dict[str, Tensor]]]) -> dict[str, Tensor]:
+        """Sum gᵀ A over pairs of g [B, S] and A, name → [B, S, *shape]."""
         return {
             name: torch.stack([torch.einsum("bs,bs...->...", g, by_name[name]) for g, by_name in pairs]).sum(dim=0)
             for name in self.parameters
         }
 
     def d_x(self, totals: list[Tensor]) -> Float[Tensor, "time batch input"]:
-        """∂L/∂x_t from ∂L/∂s_t through the step itself."""
+        """Compute ∂L/∂x_t from ∂L/∂s_t, through step t."""
         by_step = []
         for t, total in enumerate(totals):
             padding = self.sequence.padding_at(t)

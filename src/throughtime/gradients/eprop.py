@@ -1,4 +1,4 @@
-"""e-prop: eligibility traces that stay within a unit."""
+"""Eligibility propagation (e-prop): traces that stay within a unit."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -18,14 +18,16 @@ from throughtime.gradients.systems import CellStep, CellSystem, Step, System
 
 @dataclass(frozen=True)
 class EProp(ForwardMethod):
-    """e-prop: what reaches a unit's state through its own old state, past the recurrent weights, and no more. Biased.
+    """Eligibility propagation (e-prop): traces past the recurrent weights. Biased.
 
-    For the affine cells A_t = B_t + D^s_t A_{t-1}, where D^s is J_t without the paths through W_hh: nothing for Elman,
-    z for the GRU, the LSTM's c through its forget gate. For a function cell with one member D^s is the diagonal of J_t.
-    The learning signal is the exact ∂L_t/∂h_t ("symmetric e-prop"); for a fixed random one put a
+    Only the influence that reaches a unit's state through the unit's own old state, without the recurrent weights, is
+    kept. For the affine cells A_t = B_t + D^s_t A_{t-1}, where D^s is J_t without the paths through W_hh: nothing for
+    Elman, z for the GRU, the LSTM's c through its forget gate. For a function cell with one member D^s is the diagonal
+    of J_t.
+    The learning signal is the exact ∂L_t/∂h_t ("symmetric e-prop"); for a fixed random signal put a
     `throughtime.FeedbackLinear` on top.
 
-    Bias: every path from unit to unit in time is missing. Exact where there is none: W_hh = 0, or T = 1.
+    Bias: every path from unit to unit in time is missing. Exact without such paths: W_hh = 0, or T = 1.
 
     Cost: O(T·B·P) time and O(B·P) memory for RNN, LSTM, GRU; B·S·P for a function cell. Not with a projection.
 

@@ -1,4 +1,4 @@
-"""What the forward methods share: they carry the influence of the weights along with the state."""
+"""Base of the forward methods, which carry the weights' influence along with the state."""
 
 from abc import abstractmethod
 from dataclasses import dataclass, replace
@@ -24,23 +24,28 @@ from throughtime.types import Gradients, State
 
 @dataclass(frozen=True)
 class ForwardMethod(GradientMethod):
-    """∂θ = Σ_t (B_tᵀ g_t + A_{t-1}ᵀ J_tᵀ g_t), with A_t carried forwards ([Y] (1)): memory does not grow with T.
+    """Gradient method whose memory does not grow with T.
 
-    A subclass says what A_t is. In a layer the method is handed ∂L/∂h_1…T after the forward pass, runs over the
-    sequence once more, and gives ∂θ and ∂h_0 from what has been seen so far at each step, as an online learner does
-    (`throughtime.OnlineLearner`). The step of the loss itself is an ordinary backward pass through one step, and exact;
-    where `local` its J_t too is what the method makes of it, so that ∂θ = Σ_t A_tᵀ g_t.
+    ∂θ = Σ_t (B_tᵀ g_t + A_{t-1}ᵀ J_tᵀ g_t), with A_t carried forwards ([Y] (1)).
+
+    A subclass defines A_t. In a layer the method receives ∂L/∂h_1…T after the forward pass, runs over the sequence once
+    more, and computes ∂θ and ∂h_0 at each step from that step and the steps before, as an online learner does
+    (`throughtime.OnlineLearner`). The loss of step t takes an ordinary, exact backward pass through step t; where
+    `local`, J_t of that step is the method's approximation too, so that ∂θ = Σ_t A_tᵀ g_t.
 
     ∂L/∂x_t depends on all later steps, which nothing carried forwards can know. Where `local`, ∂x_t is the part of
-    step t alone, (∂s_t/∂x_t)ᵀ g_t, which is what an online learner passes to the layer below; otherwise it is exact,
-    by the backward recursion in O(T·B·S) memory, if the inputs need a gradient at all.
+    step t alone, (∂s_t/∂x_t)ᵀ g_t, which an online learner passes to the layer below; otherwise ∂x_t is exact, by the
+    backward recursion in O(T·B·S) memory, if the inputs need a gradient at all.
 
     Raises:
-        ArgumentError: for `clip_step`, which clips the recursion for the total ∂L/∂s_t; here there is none.
+        ArgumentError: `clip_step` is given; it clips the recursion for the total ∂L/∂s_t, which is not run here.
     """
 
     local: ClassVar[bool] = False
-    """Whether nothing crosses from unit to unit in time; then every layer of a stack keeps to its own weights too."""
+    """Whether nothing crosses from unit to unit in time.
+
+    Every layer of a stack then keeps to the influence of its own weights too.
+    """
 
     taps: ClassVar[bool] = False
 
@@ -48,31 +53,41 @@ class ForwardMethod(GradientMethod):
         super().__post_init__()
         if self.clip_step is not None:
             raise ArgumentError(
-                f"clip_step is {self.clip_step} in {type(self).__name__}, which never forms the total ∂L/∂h_t that "
-                "clip_step clips: leave it out and clip the whole gradient (throughtime.clip_gradients), or use "
-                "BPTT(clip_step=…)"
+                "clip_step",
+                f"is {self.clip_step} in {type(self).__name__}",
+                "the method never forms the total ∂L/∂h_t that clip_step clips",
+                "leave it out and clip the whole gradient (throughtime.clip_gradients), or use BPTT(clip_step=…)",
             )
 
     @abstractmethod
     def dense(self, system: System) -> bool:
-        """Whether all of A_t is held, O(B·S·P)."""
+        """Return whether all of A_t is held, O(B·S·P)."""
 
     @abstractmethod
     def influence(self, system: System, batch: int) -> Influence:
-        """A_0 = 0 of a batch of rows."""
+        """Make A_0 = 0 for a batch of rows."""
 
     @abstractmethod
     def start_influence(self, system: CellSystem, like: Float[Tensor, "batch member"]) -> StartInfluence:
-        """Likewise for the states that rows start from; `like` is a member of one."""
+        """Make the influence of the states that rows start from.
+
+        `like` is a member of such a state.
+        """
 
     def before(
         self, step: Step, direct: Float[Tensor, "batch size"], exact: Float[Tensor, "batch size"]
     ) -> Float[Tensor, "batch size"]:
-        """What of g_t = ∂L_t/∂s_t, `direct`, reaches A_{t-1}: `exact`, which is J_tᵀ g_t, unless overridden."""
+        """Return the gradient of the loss of step t that meets A_{t-1}.
+
+        Args:
+            step: step t.
+            direct: g_t = ∂L_t/∂s_t.
+            exact: J_tᵀ g_t, returned unless a subclass overrides the method.
+        """
         return exact
 
     def check(self, cell: Cell) -> None:
-        """Every cell is served, unless a subclass says otherwise."""
+        """Accept every cell, unless a subclass overrides the check."""
 
     def differentiable(self) -> GradientMethod:
         if self.exact:
@@ -100,7 +115,7 @@ class ForwardMethod(GradientMethod):
 
 
 class _Sweep:
-    """One pass over a sequence, forwards, with the gradient summed up on the way."""
+    """Forward pass over a sequence that sums up the gradient on the way."""
 
     def __init__(self, method: ForwardMethod, recurrence: Recurrence) -> None:
         self._method, self._cell, self._sequence = method, recurrence.cell, recurrence.sequence
@@ -119,7 +134,7 @@ class _Sweep:
         sequence, state = self._sequence, self._sequence.initial
         d_outputs, d_final, needs_x = cotangents.outputs, cotangents.final, cotangents.needs_x
         d_x = torch.zeros_like(sequence.x) if needs_x else None
-        if sequence.lengths is not None:  # the final state of a row without steps is its initial one
+        if sequence.lengths is not None:  # the final state of a row without steps is its initial state
             self._d_initial += blank((sequence.lengths > 0)[:, None], torch.cat(d_final, dim=-1))
         for t, x in enumerate(sequence.x):
             ended, entering = sequence.padding_at(t), sequence.entering(t, state)
@@ -145,7 +160,7 @@ class _Sweep:
         self._reset.start(resets)
 
     def _direct(self, t: int, d_output: Tensor, d_final: State) -> State:
-        """g_t; the final state is that of a row's last step, so that padding changes nothing."""
+        """Compute g_t; the gradient of the final state joins at each row's last valid step."""
         sequence = self._sequence
         if sequence.lengths is None:
             ending = t == len(sequence.x) - 1
@@ -155,7 +170,11 @@ class _Sweep:
         return (blank(sequence.padding_at(t), d_output) + final[0], *final[1:])
 
     def _one_step(self, step: CellStep, direct: State, needs_x: bool) -> tuple[State, Tensor | None]:
-        """What g_t gives is added to the sums; the state after the step and (∂s_t/∂x_t)ᵀ g_t."""
+        """Add the contributions of g_t to the sums.
+
+        Returns:
+            The state after the step, and (∂s_t/∂x_t)ᵀ g_t or None.
+        """
         cell, parameters = self._cell, self._system.values
         advanced, residuals = cell.advance(parameters, cell.project(parameters, step.x), step.entering)
         errors, d_entering = cell.pull_back(parameters, residuals, direct)

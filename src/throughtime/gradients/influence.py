@@ -1,4 +1,4 @@
-"""The influence A_t = ∂s_t/∂θ, or an approximation of it, as it is carried forwards in time."""
+"""Influence A_t = ∂s_t/∂θ, exact or approximate, carried forwards in time."""
 
 import math
 import os
@@ -16,71 +16,84 @@ from throughtime.sequences.sequence import blank
 
 
 class Influence(ABC):
-    """A_{t-1}, before step t; at first zero.
+    """Influence A_{t-1} of the weights before step t; zero at first.
 
     A forward method gets the gradient of the loss at step t in two parts ([Y] (1)): ∂θ = B_tᵀ g_t + A_{t-1}ᵀ J_tᵀ g_t.
-    The first is an ordinary backward pass through one step, which also gives d = J_tᵀ g_t = ∂L_t/∂s_{t-1}; the second
-    is `contract(d)`. Then `advance` takes A_{t-1} to A_t. Rows of the batch never meet but in `contract`'s sum.
+    The first part is an ordinary backward pass through a step, which also gives d = J_tᵀ g_t = ∂L_t/∂s_{t-1}; the
+    second part is `contract(d)`. Then `advance` takes A_{t-1} to A_t. Rows of the batch meet only in `contract`'s sum.
     """
 
     @abstractmethod
     def contract(self, d_state: Float[Tensor, "batch size"]) -> dict[str, Tensor]:
-        """Σ_b A_{t-1}ᵀ d by parameter."""
+        """Compute Σ_b A_{t-1}ᵀ d by parameter."""
 
     @abstractmethod
     def advance(self, step: Step, ended: Bool[Tensor, "batch 1"] | None = None) -> None:
-        """A_t = B_t + J_t A_{t-1}, or what the method makes of it; rows in `ended` take no step."""
+        """Advance to A_t = B_t + J_t A_{t-1}, or the method's approximation.
+
+        Rows in `ended` take no step.
+        """
 
     @abstractmethod
     def forget(self, rows: Bool[Tensor, "batch 1"]) -> None:
-        """Zero for these rows: their state starts anew."""
+        """Set the influence to zero for rows whose state starts anew."""
 
     @abstractmethod
     def tensors(self) -> dict[str, Tensor]:
-        """What there is to remember, by name, for `restore`."""
+        """Return the tensors to save for `restore`, by name."""
 
     @abstractmethod
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Go on from what `tensors` gave, of an influence of the same system and batch."""
+        """Restore the tensors of an influence of the same system and batch."""
 
 
 class StartInfluence(ABC):
-    """∂s_{t-1}/∂(the state that a row started from), carried forwards by the same rule as the weights' influence."""
+    """Influence ∂s_{t-1}/∂(the state that a row started from).
+
+    The influence is carried forwards by the same rule as that of the weights.
+    """
 
     @abstractmethod
     def contract(self, d_state: Float[Tensor, "batch size"]) -> Float[Tensor, "batch size"]:
-        """∂L_t/∂(the start) from ∂L_t/∂s_{t-1}, row by row."""
+        """Compute ∂L_t/∂(the start) from ∂L_t/∂s_{t-1}, row by row."""
 
     @abstractmethod
     def advance(self, step: Step, ended: Bool[Tensor, "batch 1"] | None = None) -> None:
-        """One step on."""
+        """Advance by step t; rows in `ended` take no step."""
 
     @abstractmethod
     def start(self, rows: Bool[Tensor, "batch 1"]) -> None:
-        """These rows start here."""
+        """Make the present state the start of rows."""
 
     @abstractmethod
     def forget(self, rows: Bool[Tensor, "batch 1"]) -> None:
-        """These rows have left that start behind."""
+        """Set the influence to zero for rows that were reset since their start."""
 
 
 Action = Callable[[Step], Tensor]
-"""What carries an influence over a step: matrices [batch, S, S], or diagonals [batch, S]."""
+"""Function that gives the factor of an influence in a step.
+
+Factors are matrices [batch, S, S], or diagonals [batch, S].
+"""
 
 
 def whole_jacobian(step: Step) -> Float[Tensor, "batch size size"]:
-    """The action that is exact."""
+    """Return the exact factor J_t."""
     return step.jacobian()
 
 
 class DenseInfluence(Influence):
-    """All of A: [batch, S, P].
+    """Influence with all entries: [batch, S, P].
 
     Args:
         system: the recurrence.
-        batch: its rows B.
-        action: what stands for J_t.
-        mask: 1 for the entries [S, P] that are kept, 0 for those that are set to zero after each step; None: all.
+        batch: number of rows B.
+        action: gives the factor in place of J_t.
+        mask: 1 for the entries [S, P] that are kept, 0 for entries that are set to zero after each step; None: all are
+            kept.
+
+    Raises:
+        UnsupportedError: the influence does not fit in memory.
     """
 
     def __init__(self, system: System, batch: int, action: Action, mask: Float[Tensor, "size p"] | None = None) -> None:
@@ -111,7 +124,7 @@ class DenseInfluence(Influence):
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         self._now.copy_(tensors["influence"])
-        self._mask = tensors.get("mask")  # made of the weights of when it began
+        self._mask = tensors.get("mask")  # made from the weights at the beginning of the sequence
 
     def _by_name(self, columns: Tensor) -> dict[str, Tensor]:
         parts = columns.split([math.prod(shape) for shape in self._shapes.values()], dim=-1)
@@ -120,7 +133,7 @@ class DenseInfluence(Influence):
 
 
 class DenseStart(StartInfluence):
-    """∂s_{t-1}/∂(the start) in full: [batch, S, S]."""
+    """Influence of the start with all entries: [batch, S, S]."""
 
     def __init__(self, system: System, like: Float[Tensor, "batch member"], action: Action) -> None:
         size = sum(system.sizes)
@@ -144,7 +157,7 @@ class DenseStart(StartInfluence):
 
 
 def carry(action: Tensor, before: Float[Tensor, "batch size p"], after: Float[Tensor, "batch size p"]) -> None:
-    """after = J before, for matrices J [batch, S, S] or diagonals [batch, S]."""
+    """Write J `before` to `after`, for matrices J [batch, S, S] or diagonals [batch, S]."""
     if action.dim() == 2:
         torch.mul(action[..., None], before, out=after)
     else:
@@ -152,26 +165,32 @@ def carry(action: Tensor, before: Float[Tensor, "batch size p"], after: Float[Te
 
 
 def keep_ended(ended: Bool[Tensor, "batch 1"] | None, before: Tensor, after: Tensor) -> None:
-    """Rows that took no step have in `after` what they had before."""
+    """Copy `before` to `after` in the rows that took no step."""
     if ended is not None:
         torch.where(ended.view(-1, *[1] * (after.dim() - 1)), before, after, out=after)
 
 
 def check_room(system: System, batch: int) -> None:
-    """Twice all of A is held; where that cannot fit, refuse instead of being killed half-way."""
+    """Refuse a dense influence that does not fit in memory.
+
+    Two copies of A are held. Without this check the process could be killed half-way.
+
+    Raises:
+        UnsupportedError: two copies need more than the memory of the device.
+    """
     values = list(system.parameters.values())
-    size, parameters, there = sum(system.sizes), sum(value.numel() for value in values), _memory(values[0].device)
+    size, parameters, memory = sum(system.sizes), sum(value.numel() for value in values), _memory(values[0].device)
     needed = 2 * batch * size * parameters * values[0].element_size()
-    if needed > there:
+    if needed > memory:
         raise UnsupportedError(
             f"the influence ∂s/∂θ of {batch} rows, {size} state variables and {parameters} parameters needs "
-            f"{needed / 1e9:.1f} GB, and there are {there / 1e9:.1f} in all: use fewer rows, a smaller layer, or "
-            "SnAp(1), UORO or TruncatedBPTT"
+            f"{needed / 1e9:.1f} GB, and the device has {memory / 1e9:.1f} GB in all: use fewer rows, a smaller layer, "
+            "or SnAp(1), UORO or TruncatedBPTT"
         )
 
 
 def _memory(device: torch.device) -> float:
-    """Bytes of it; infinite where that cannot be asked."""
+    """Return the bytes of a device's memory; infinite where they are not known."""
     if device.type == "cuda":
         return float(torch.cuda.get_device_properties(device).total_memory)
     if device.type == "cpu" and sys.platform != "win32":

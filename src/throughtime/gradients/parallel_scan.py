@@ -1,4 +1,4 @@
-"""The recursion backward through time, and a linear one forward, as associative scans."""
+"""Exact gradients by an associative scan instead of a loop over time."""
 
 import warnings
 from dataclasses import dataclass
@@ -23,26 +23,31 @@ from throughtime.types import Gradients, State
 
 STATES = BPTT(save="states")
 ROOM = 4
-"""How many times the Jacobians are held at once: made, masked, and in the scan two and a half times."""
+"""Number of copies of the Jacobians in memory at once.
+
+They are made, masked, and held two and a half times in the scan.
+"""
 
 
 @dataclass(frozen=True)
 class ParallelScan(GradientMethod):
-    """The exact gradient by a scan: G_t = g_t + J_{t+1}ᵀ G_{t+1} ([MR] (8)) is affine in G, so steps can be joined.
+    """Exact gradients by an associative scan over the backward recursion.
 
-    Every J_t is formed, all at once; then about 2 log2 T products follow one another instead of T steps. A cell that is
-    `linear` also runs forward by a scan, h_t = J_t h_{t-1} + f(x_t, 0) ([Y]); any other needs its states first, by its
-    kernel or loop. A `diagonal` cell (see `Cell`) has vectors in place of matrices.
+    G_t = g_t + J_{t+1}ᵀ G_{t+1} ([MR] (8)) is affine in G, so steps can be joined. Every J_t is formed, all at once;
+    then about 2 log2 T products follow one another instead of T steps. A cell that is `linear` also runs forward by a
+    scan, h_t = J_t h_{t-1} + f(x_t, 0) ([Y]); any other cell needs its states first, by its kernel or loop. A
+    `diagonal` cell (see `Cell`) has vectors in place of matrices.
 
     Args:
-        limit: the most bytes that the Jacobians of one layer may take, as a number or such as "1GB".
+        limit: the most bytes that the Jacobians of a layer may take, as a number or with a unit, "1GB".
 
     Raises:
-        ArgumentError: for `clip_step`: clipping is not affine, so clipped steps cannot be joined.
-        UnsupportedError: where more memory than `limit` would be needed.
+        ArgumentError: `limit` is no size, or `clip_step` is given: clipping is not affine, so clipped steps cannot be
+            joined.
+        UnsupportedError: the Jacobians would need more memory than `limit`.
 
-    Cost: dense O(T·B·S³) time and O(T·B·S²) memory; diagonal O(T·B·S), both. Dense it takes about S + 2 times the
-    operations of `BPTT`'s recursion, so it pays only where a device has that many times more units than one step can
+    Cost: dense O(T·B·S³) time and O(T·B·S²) memory; diagonal O(T·B·S), both. A dense scan takes about S + 2 times the
+    operations of `BPTT`'s recursion, so it pays only where a device has that many times more units than a step can
     keep busy, and never on a CPU, where it warns once. Measured on one core, T = 1000, B = 1 and 8: dense, H = 16, 9
     and 7 times the time of BPTT's kernel (linear forward by scan too: 12 and 15); a diagonal function, H = 256, 0.18
     and 0.61 of its loop's, and 0.12 and 0.54 if it is linear.
@@ -55,13 +60,14 @@ class ParallelScan(GradientMethod):
         bytes_of(self.limit, "limit")
         if self.clip_step is not None:
             raise ArgumentError(
-                f"clip_step is {self.clip_step} in ParallelScan; clipping is not affine, so steps that clip cannot be "
-                "joined: leave it out and clip the whole gradient (throughtime.clip_gradients), or use "
-                "BPTT(clip_step=…)"
+                "clip_step",
+                f"is {self.clip_step} in ParallelScan",
+                "clipping is not affine, so steps that clip cannot be joined",
+                "leave it out and clip the whole gradient (throughtime.clip_gradients), or use BPTT(clip_step=…)",
             )
 
     def check(self, cell: Cell) -> None:
-        """Every cell is served; `forward` knows how much memory the steps at hand need."""
+        """Accept every cell; `forward` checks the memory that the steps need."""
 
     def differentiable(self) -> GradientMethod:
         return BPTT()
@@ -89,7 +95,7 @@ class ParallelScan(GradientMethod):
         return steps.gradients(_members(cell, totals), unstepped, cotangents.needs_x, norms)
 
     def _check_size(self, recurrence: Recurrence) -> None:
-        """Refuse what does not fit; say once where it fits and does not pay."""
+        """Refuse Jacobians above the limit; warn once on a CPU, where scans are slow."""
         sequence = recurrence.sequence
         (steps, rows), size = sequence.shape, sum(recurrence.cell.state_sizes.values())
         needed = ROOM * steps * rows * size * size * sequence.x.element_size()
@@ -104,18 +110,21 @@ class ParallelScan(GradientMethod):
 
 
 def _scan_forward(recurrence: Recurrence) -> State:
-    """Return the states that left the steps, each member [T, B, size]: J_t h_{t-1} + f(x_t, 0), but for padding."""
+    """Compute the states J_t h_{t-1} + f(x_t, 0) that leave the steps, by a scan.
+
+    Padded steps keep the state. Each member is [T, B, size].
+    """
     cell, sequence = recurrence.cell, recurrence.sequence
     steps, rows = sequence.shape
     nothing = tuple(member.new_zeros(steps, rows, member.shape[-1]) for member in sequence.initial)
-    # Where a step's state is known it is given to the step itself, so that nothing has to be carried to there.
+    # The first step and steps after a reset know the state that enters, so nothing has to be carried to them.
     known = sequence.entered_by(nothing)
     x, entering = sequence.x.flatten(0, 1), tuple(member.flatten(0, 1) for member in known)
     terms = torch.cat(cell.step(recurrence.parameters, x, entering), dim=-1).unflatten(0, (steps, rows))
     factors = _jacobians(recurrence, known, latest_first=False)
     padding = sequence.padding
     if padding is not None:
-        at_once = torch.cat(known, dim=-1)  # a row without steps leaves the first one as it came
+        at_once = torch.cat(known, dim=-1)  # a row without steps keeps its initial state
         terms = torch.where(padding[..., None], at_once, terms)
         ones = torch.ones_like(factors[0]) if cell.diagonal else torch.eye(factors.shape[-1]).to(factors)
         stand_still = padding[1:, :, None] if cell.diagonal else padding[1:, :, None, None]
@@ -124,11 +133,15 @@ def _scan_forward(recurrence: Recurrence) -> State:
 
 
 def _jacobians(recurrence: Recurrence, entering: State, latest_first: bool) -> Float[Tensor, "links batch *size"]:
-    """Return J_t of all steps but the first, [T - 1, B, S, S] or diagonals [T - 1, B, S]; 0 at resets, in padding."""
+    """Compute J_t of all steps but the first; zero at resets and in padding.
+
+    Returns:
+        [T - 1, B, S, S], or diagonals [T - 1, B, S].
+    """
     cell, sequence = recurrence.cell, recurrence.sequence
     x, entering, masks = sequence.x[1:], tuple(member[1:] for member in entering), [sequence.resets, sequence.padding]
     masks = [mask[1:] for mask in masks if mask is not None]
-    if latest_first:  # turned here, where they are small
+    if latest_first:  # reversed here, where the tensors are small
         x, entering = x.flip(0), tuple(member.flip(0) for member in entering)
         masks = [mask.flip(0) for mask in masks]
     shape, x, entering = x.shape[:2], x.flatten(0, 1), tuple(member.flatten(0, 1) for member in entering)
@@ -142,7 +155,7 @@ def _jacobians(recurrence: Recurrence, entering: State, latest_first: bool) -> F
 
 
 def _diagonals(recurrence: Recurrence, x: Tensor, entering: State) -> Float[Tensor, "rows size"]:
-    """Return Jᵀ times ones, which is the diagonal of a diagonal matrix."""
+    """Compute Jᵀ times ones, which is the diagonal of a diagonal matrix."""
     cell, parameters = recurrence.cell, recurrence.parameters
     new, residuals = cell.advance(parameters, cell.project(parameters, x), entering)
     return torch.cat(cell.pull_back(parameters, residuals, tuple(map(torch.ones_like, new)))[1], dim=-1)

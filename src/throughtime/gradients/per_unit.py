@@ -1,4 +1,4 @@
-"""The part of the influence that stays within a unit: unit j's state by the weights that lead into unit j."""
+"""Influence within a unit: unit j's state by the weights that lead into unit j."""
 
 from collections.abc import Callable, Mapping
 from typing import cast
@@ -12,16 +12,21 @@ from throughtime.gradients.influence import Influence, StartInfluence, keep_ende
 from throughtime.gradients.systems import CellStep, CellSystem, Step, System
 
 UnitAction = Callable[[AffineCell, CellStep], Tensor]
-"""What carries a unit's traces over a step: [batch, members, members, H], [b, m, n, j] to member m from member n."""
+"""Function that gives the factor of the units' traces in a step.
+
+Factors are [batch, members, members, H], with [b, m, n, j] to member m from member n.
+"""
 
 
 class UnitInfluence(Influence):
-    """[batch, members, *shape] for each parameter: O(B·P) memory and time, where all of A would be S times that.
+    """Influence of each weight on its own unit: [batch, members, *shape] per parameter.
+
+    Cost: O(B·P) memory and time, where all of A would cost S times as much.
 
     Args:
-        system: one that has units (`System.has_units`).
-        batch: its rows B.
-        action: what stands for the units' own part of J_t.
+        system: a system that has units (`System.has_units`).
+        batch: number of rows B.
+        action: gives the factor in place of the units' own part of J_t.
     """
 
     def __init__(self, system: System, batch: int, action: UnitAction) -> None:
@@ -30,6 +35,7 @@ class UnitInfluence(Influence):
 
     def contract(self, d_state: Float[Tensor, "batch size"]) -> dict[str, Tensor]:
         by_unit = d_state.unflatten(-1, (-1, 1, self._cell.hidden_size))
+        # The members' errors are the same for all gates g of a unit j; the gates' rows are then laid side by side.
         return {
             name: torch.einsum("bmgj,bmgj...->gj...", by_unit.expand(-1, -1, self._cell.gates, -1), self._split(value))
             .flatten(0, 1)
@@ -57,12 +63,12 @@ class UnitInfluence(Influence):
             value.copy_(tensors[name])
 
     def _split(self, value: Tensor) -> Tensor:
-        """[batch, members, G·H, …] → [batch, members, G, H, …]."""
+        """Split the rows by gate: [batch, members, G·H, …] → [batch, members, G, H, …]."""
         return value.unflatten(2, (self._cell.gates, self._cell.hidden_size))
 
 
 class UnitStart(StartInfluence):
-    """∂s^m_{t-1}[j]/∂(the start)^n[j]: [batch, members m, members n, H]."""
+    """Influence ∂s^m_{t-1}[j]/∂(the start)^n[j]: [batch, members m, members n, H]."""
 
     def __init__(self, system: System, like: Float[Tensor, "batch member"], action: UnitAction) -> None:
         self._cell, self._action, members = _cell_of(system), action, len(system.sizes)
@@ -90,7 +96,7 @@ def _cell_of(system: System) -> AffineCell:
 
 
 def carry_units(action: Tensor, before: Tensor) -> Tensor:
-    """Σ_n action[b, m, n, j] before[b, n, g, j, …]."""
+    """Compute Σ_n action[b, m, n, j] before[b, n, g, j, …]."""
     spread = action[:, :, :, None].reshape(*action.shape[:3], 1, action.shape[3], *[1] * (before.dim() - 4))
     if action.shape[1] == 1:
         return spread[:, 0] * before

@@ -1,4 +1,4 @@
-"""Random feedback local online learning: traces that leak at a fixed rate."""
+"""Random feedback local online learning (RFLO): traces that leak at a fixed rate."""
 
 import math
 from dataclasses import dataclass
@@ -20,16 +20,17 @@ from throughtime.gradients.systems import CellStep, CellSystem, Step, System
 
 @dataclass(frozen=True)
 class RFLO(ForwardMethod):
-    """A_t = B_t + leak · A_{t-1}: the recurrent weights are left out of J_t, only the leak of the units stays. Biased.
+    """Random feedback local online learning (RFLO). Biased.
 
-    It is meant for rate networks h_t = leak · h_{t-1} + (1 - leak) φ(…), for which `leak` is 1 - 1/τ. In the paper
+    A_t = B_t + leak · A_{t-1}: of J_t only the leak of the units stays, the recurrent weights are left out. RFLO is
+    meant for rate networks h_t = leak · h_{t-1} + (1 - leak) φ(…), for which `leak` is 1 - 1/τ. In the paper
     the errors also come back through fixed random weights: put a `throughtime.FeedbackLinear` on top for that.
 
     Args:
-        leak: the share of its state that a unit keeps; 0, the default, for RNN, which keeps none.
+        leak: share of its state that a unit keeps; 0, the default, for RNN, whose units keep nothing.
 
     Bias: every path through a recurrent weight is missing; with leak 0 that leaves TruncatedBPTT(1). Exact where each
-    unit's only path through time is that leak, or T = 1.
+    unit's only path through time is its leak, or T = 1.
 
     Cost: O(T·B·P) time and O(B·P) memory for RNN; B·S·P for a function cell. Cells with one member of the state, and
     no gates: EProp is the same idea for those.
@@ -45,7 +46,9 @@ class RFLO(ForwardMethod):
         super().__post_init__()
         real = isinstance(self.leak, int | float) and not isinstance(self.leak, bool)
         if not real or not math.isfinite(self.leak):
-            raise ArgumentError(f"leak is {self.leak!r}; it must be the finite share of its state that a unit keeps")
+            raise ArgumentError(
+                "leak", f"is {self.leak!r}", "it must be the finite share of its state that a unit keeps"
+            )
 
     @property
     def exact(self) -> bool:

@@ -1,4 +1,4 @@
-"""Real-time recurrent learning: the exact gradient by the forward recursion."""
+"""Real-time recurrent learning: exact gradients by the forward recursion."""
 
 from dataclasses import dataclass
 
@@ -14,11 +14,11 @@ from throughtime.gradients.systems import CellSystem, System
 class RTRL(ForwardMethod):
     """Real-time recurrent learning ([Y] (1)): exact, and known at every step without looking back.
 
-    A_t = B_t + J_t A_{t-1} with A_t = ∂s_t/∂θ in full. B_t is nonzero only at the weights' own units, so it is added
-    there and never written out; the product is one matrix product a row.
+    A_t = B_t + J_t A_{t-1} with A_t = ∂s_t/∂θ in full. B_t is nonzero only at the weights' own units, so B_t is added
+    to these entries and never written out; the product is a matrix product for each row.
 
-    Cost: O(T·B·S²·P) time and O(B·S·P) memory, twice held, whatever T is: about S² / 3 times BPTT's time. For
-    small layers that learn online. Not for training from files: BPTT, CheckpointedBPTT where memory is short.
+    Cost: O(T·B·S²·P) time and O(B·S·P) memory, held twice, whatever T is: about S² / 3 times BPTT's time. For small
+    layers that learn online. To train from files use BPTT, or CheckpointedBPTT where memory is short.
 
     Williams & Zipser 1989; here for any cell.
     """

@@ -1,21 +1,25 @@
-"""An affine recurrence as an associative scan: logarithmic depth instead of a loop over time."""
+"""Associative scan: an affine recurrence in logarithmic depth."""
 
 import torch
 from torch import Tensor
 
 
 def scan(factors: Tensor, terms: Tensor) -> Tensor:
-    """x_0 = terms[0], x_i = factors[i - 1] x_{i-1} + terms[i], for all i, by odd-even reduction.
+    """Run an affine recurrence by odd-even reduction.
 
-    Two neighbouring steps are one step of the same form, (A_2, b_2) ∘ (A_1, b_1) = (A_2 A_1, A_2 b_1 + b_2): the odd
-    places are half as long a recurrence, and each even place is one step away from an odd one. Blelloch 1990.
+    x_0 = terms[0], x_i = factors[i - 1] x_{i-1} + terms[i], for all i. Two neighbouring steps are together a step of
+    the same form, (A_2, b_2) ∘ (A_1, b_1) = (A_2 A_1, A_2 b_1 + b_2): the odd places are half as long a recurrence, and
+    each even place is a step away from an odd place. Blelloch 1990.
 
     Args:
         factors: [n - 1, batch, size, size], or [n - 1, batch, size] for diagonal matrices.
         terms: [n, batch, size].
 
-    Cost: n products of matrices, about log2 n of them one after the other, and as many of a matrix and a vector again
-    as the loop has; room for two and a half times the factors.
+    Returns:
+        x_i of all i, [n, batch, size].
+
+    Cost: n products of matrices, about log2 n of them one after the other, and as many products of a matrix and a
+    vector again as the loop has; memory of two and a half times the factors.
     """
     count = len(terms)
     if count < 2:

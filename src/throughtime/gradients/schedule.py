@@ -1,9 +1,9 @@
-"""Which states a backward pass keeps when its memory is short, and what that costs: checkpointing, in numbers alone.
+"""Checkpointing schedules: the states that a backward pass keeps, and the cost.
 
-T steps are cut into segments. Of the states between segments some are kept; the others are computed again from the
-last one kept before them when the backward pass, which meets the segments from the last to the first, needs them.
-With all of them kept every step is run once more ("one level"). With fewer the schedule is "revolve", Griewank &
-Walther 2000, ACM Trans. Math. Softw. 26 (1), algorithm 799: no other makes do with less.
+T steps are cut into segments. Some of the states between segments are kept. The backward pass meets the segments from
+the last to the first, and computes the other states again, each from the last state kept before. With all states kept
+every step is run once more ("one level"). With fewer the schedule is "revolve", Griewank & Walther 2000, ACM Trans.
+Math. Softw. 26 (1), algorithm 799: no other schedule runs fewer steps. This module computes with numbers alone.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,19 +18,23 @@ from throughtime.gradients.budget import in_words
 State = TypeVar("State")
 
 GENEROUS = 3
-"""Without a budget: this many times the least bytes that one level can do with, for longer and so fewer segments."""
+"""Limit on a plan without a budget.
+
+The plan may take this multiple of the least bytes that a plan of one level needs; more bytes allow longer and so fewer
+segments.
+"""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A backward pass in little memory, as it will be.
+    """Plan of a backward pass in little memory.
 
     Attributes:
         steps: T.
-        segment_steps: steps of a segment; the last one may have fewer.
-        slots: how many states between segments are kept at once, beside the initial one, which is the caller's.
-        state_bytes: of one such state.
-        step_bytes: of what the backward pass needs of one step, while it is in that step's segment.
+        segment_steps: steps of a segment; the last segment may have fewer.
+        slots: number of states between segments that are kept at once, beside the initial state, which is the caller's.
+        state_bytes: bytes of a kept state.
+        step_bytes: bytes that the backward pass needs of a step, while it is in that step's segment.
         runs_on: whether the forward pass goes on to the end of the last segment before the backward pass begins.
     """
 
@@ -43,35 +47,39 @@ class Plan:
 
     @property
     def segments(self) -> int:
-        """How many segments there are; with a single one nothing is run again."""
+        """Number of segments; with a single segment nothing is run again."""
         return max(1, -(-self.steps // self.segment_steps))
 
     @property
     def levels(self) -> int:
-        """How often a step is run again at most: 1 where all states between segments are kept."""
+        """Largest number of times that a step is run again.
+
+        It is 1 where all states between segments are kept.
+        """
         return repetitions(self.segments, self.slots)
 
     @property
     def bytes(self) -> int:
-        """At most this much is held at once: the states that are kept, and the segment that is gone back through.
+        """Largest number of bytes held at once, by the kept states and a segment.
 
-        The state that enters that segment is one more, unless it is among those that are kept.
+        The segment is the segment that the backward pass is in; the state that enters it counts too, unless it is among
+        the kept states.
         """
         states = min(self.slots + 1, self.segments - 1)
         return states * self.state_bytes + min(self.steps, self.segment_steps) * self.step_bytes
 
     @property
     def bytes_without(self) -> int:
-        """What plain backpropagation through time holds."""
+        """Bytes that plain backpropagation through time holds."""
         return self.steps * self.step_bytes
 
     @property
     def evaluations(self) -> int:
-        """How many steps are run forwards in all, from the first pass to the last segment's second run."""
+        """Number of steps that run forwards, the first pass and all repetitions together."""
         if self.segments == 1:
             return self.steps
         last = self.steps - (self.segments - 1) * self.segment_steps
-        # No advance goes through the last segment: that is the one that the backward pass begins with.
+        # No advance goes through the last segment, because the backward pass begins with that segment.
         return self.segment_steps * advances(self.segments, self.slots) + self.steps + (last if self.runs_on else 0)
 
     def __str__(self) -> str:
@@ -86,7 +94,10 @@ class Plan:
 
 
 def repetitions(segments: int, slots: int) -> int:
-    """How often any of l segments is run again, with s = slots + 1 states: the least r for which C(s + r, s) ≥ l."""
+    """Return how often any of l segments is run again.
+
+    With s = slots + 1 states it is the least r for which C(s + r, s) ≥ l.
+    """
     if slots == 0:
         return segments - 1
     r = reach = 1
@@ -96,17 +107,17 @@ def repetitions(segments: int, slots: int) -> int:
 
 
 def advances(segments: int, slots: int) -> int:
-    """How many segments are run through, keeping states only, to go back through all of them: r l - C(s + r, s + 1).
+    """Count the runs of segments that keep only states, on the whole way back.
 
-    The last run of a segment, which is gone back through at once, is not counted. `slots` states are kept at once,
-    beside the first: s = slots + 1.
+    There are r l - C(s + r, s + 1) such runs, with s = slots + 1. The last run of a segment is not counted: the
+    backward pass goes back through that run at once.
     """
     r = repetitions(segments, slots)
     return r * segments - comb(slots + 1 + r, slots + 2)
 
 
 def kept_states(segments: int, slots: int) -> list[int]:
-    """Before which segments the state is to be kept, on the way from the first of them to the last."""
+    """List the segments whose entering state is kept on the way to the last."""
     kept, at = [], 0
     while slots and segments - at > 1:
         r, left = repetitions(segments - at, slots), segments - at
@@ -117,7 +128,10 @@ def kept_states(segments: int, slots: int) -> list[int]:
 
 
 def kept_to_the_end(segments: int, slots: int) -> list[int]:
-    """The same after a pass that ran to the end: with the state that enters the last segment, which is needed first."""
+    """List the segments whose entering state is kept by a complete pass.
+
+    The last segment is among these, because its entering state is needed first.
+    """
     kept = kept_states(segments, slots)
     return kept if segments - 1 in kept else [*kept, segments - 1]
 
@@ -129,18 +143,20 @@ def go_back(
     advance: Callable[[int, State], State],
     pull: Callable[[int, State], None],
 ) -> None:
-    """Meet all segments from the last to the first, each with the state that enters it.
+    """Visit all segments from the last to the first, each with its entering state.
 
     Args:
         segments, slots: as in `Plan`.
-        states: the states that are there already, by the segment that they enter; at least that of segment 0. Used up.
-        advance: (segment, the state that enters it) → the state that leaves it.
-        pull: called with each segment and the state that enters it.
+        states: the states that are kept already, by the segment that they enter, at least the state of segment 0. The
+            function empties this dict.
+        advance: (segment, the state that enters the segment) → the state that leaves the segment.
+        pull: called with each segment and the state that enters the segment.
     """
     for segment in reversed(range(segments)):
         at = max(states)
         free = slots - (len(states) - 1)
-        keep = {at + index for index in kept_states(segment + 1 - at, free)} - {segment}  # its own is used at once
+        # The state that enters `segment` itself is not kept: it is used at once.
+        keep = {at + index for index in kept_states(segment + 1 - at, free)} - {segment}
         state = states[at] if at < segment else states.pop(at)
         for passed in range(at, segment):
             state = advance(passed, state)
@@ -150,7 +166,10 @@ def go_back(
 
 
 def _segment_lengths(steps: int) -> Iterator[int]:
-    """The lengths to choose from, longest first: of those that give one number of segments the shortest."""
+    """Iterate over the lengths of segments to choose from, longest first.
+
+    Of all lengths that give the same number of segments only the shortest is worth trying.
+    """
     length = max(1, steps)
     while length:
         yield length
@@ -159,31 +178,40 @@ def _segment_lengths(steps: int) -> Iterator[int]:
 
 @lru_cache(maxsize=256)
 def plan_for(steps: int, state_bytes: int, step_bytes: int, budget: int | None, runs_on: bool = True) -> Plan:
-    """The plan that runs the fewest steps within `budget` bytes; without one, that of a few segments in few bytes.
+    """Choose the plan that runs the fewest steps within a budget.
+
+    Args:
+        steps: T.
+        state_bytes, step_bytes, runs_on: see `Plan`.
+        budget: the most bytes; None for a plan with few segments in few bytes, see `GENEROUS`.
 
     Raises:
-        ArgumentError: where no plan keeps within the budget; it says which budget is the least, and which is the
-            least that one level can do with.
+        ArgumentError: no plan keeps within the budget; the message has the least budget, and the least budget for a
+            plan of one level.
     """
 
     def plan(length: int, slots: int) -> Plan:
         return Plan(steps, length, slots, state_bytes, step_bytes, runs_on)
 
     one_level = [plan(length, max(1, -(-steps // length)) - 1) for length in _segment_lengths(steps)]
-    least = min(one.bytes for one in one_level)
+    least = min(candidate.bytes for candidate in one_level)
     if budget is None:
-        return next(one for one in one_level if one.bytes <= GENEROUS * least)
-    slots_left = [(budget - one.segment_steps * step_bytes) // max(1, state_bytes) - 1 for one in one_level]
-    fitting = [
-        one if one.bytes <= budget else plan(one.segment_steps, slots)
-        for one, slots in zip(one_level, slots_left, strict=True)
-        if slots >= 0 or one.bytes <= budget
-    ]
+        return next(candidate for candidate in one_level if candidate.bytes <= GENEROUS * least)
+    fitting = []
+    for candidate in one_level:
+        # Where not all states between segments fit, keep as many as the budget leaves beside a segment.
+        slots = (budget - candidate.segment_steps * step_bytes) // max(1, state_bytes) - 1
+        if candidate.bytes <= budget:
+            fitting.append(candidate)
+        elif slots >= 0:
+            fitting.append(plan(candidate.segment_steps, slots))
     if not fitting:
         fewest = min(plan(1, 0).bytes, least)
         raise ArgumentError(
-            f"memory is {in_words(budget)}; the least that works is {fewest} bytes ({in_words(fewest)}), one step at a "
-            f"time and all before it run again for each; with {in_words(least)} or more every step is run only once "
-            "more"
+            "memory",
+            f"is {in_words(budget)}",
+            f"the least that works is {fewest} bytes ({in_words(fewest)}), one step at a time and all before it run "
+            "again for each",
+            f"with {in_words(least)} or more every step is run only once more",
         )
-    return min(fitting, key=lambda one: one.evaluations)
+    return min(fitting, key=lambda candidate: candidate.evaluations)

@@ -1,4 +1,4 @@
-"""All steps of a sequence as the rows of one batch, for the methods that need no loop over time."""
+"""Steps of a sequence as a batch of rows, without a loop over time."""
 
 from dataclasses import dataclass
 
@@ -14,11 +14,13 @@ from throughtime.types import Gradients, State
 
 @dataclass(frozen=True)
 class Steps:
-    """The steps of a plain sequence that count, as rows [N, …]: see `Sequence.rows`.
+    """Valid steps of a plain sequence, as rows [N, …] of `Sequence.rows`.
 
     Args:
-        x, entering: what each row's step was given: its input [N, I], and its state, each member [N, size].
-        residuals: what `Cell.pull_back` needs.
+        recurrence: the recurrence over the sequence.
+        x: the inputs of the steps [N, I].
+        entering: the states that entered the steps, each member [N, size].
+        residuals: the residuals for `Cell.pull_back`.
     """
 
     recurrence: Recurrence
@@ -28,21 +30,31 @@ class Steps:
 
     @classmethod
     def of(cls, recurrence: Recurrence, entering: State) -> "Steps":
-        """Advance all steps at once from the states that entered them, each member [T, B, size]."""
+        """Advance all steps at once from the states that entered the steps.
+
+        Each member of `entering` is [T, B, size].
+        """
         cell, parameters, sequence = recurrence.cell, recurrence.parameters, recurrence.sequence
         x, entering = sequence.rows(sequence.x), tuple(map(sequence.rows, entering))
         _, residuals = cell.advance(parameters, cell.project(parameters, x), entering)
         return cls(recurrence, x, entering, residuals)
 
     def pull_back(self, cotangents: State) -> tuple[tuple[Tensor, ...], State]:
-        """Every step back at once: the errors [N, …], and J_tᵀ times the cotangents, each member [T, B, size]."""
+        """Go back by one step from all steps at once.
+
+        Returns:
+            The errors [N, …], and J_tᵀ times the cotangents, each member [T, B, size].
+        """
         cell, sequence = self.recurrence.cell, self.recurrence.sequence
         rows = tuple(map(sequence.rows, cotangents))
         errors, d_entering = cell.pull_back(self.recurrence.parameters, self.residuals, rows)
         return errors, tuple(map(sequence.from_rows, d_entering))
 
     def one_step_earlier(self, cotangents: State) -> State:
-        """What the cotangents of the steps, each member [T, B, size], become at the steps before; resets cut."""
+        """Carry the cotangents of all steps to the steps before; resets cut.
+
+        Each member is [T, B, size].
+        """
         earlier, resets = [], self.recurrence.sequence.resets
         for member in self.pull_back(cotangents)[1]:
             passing = member if resets is None else member.masked_fill(resets[..., None], 0)
@@ -50,7 +62,14 @@ class Steps:
         return tuple(earlier)
 
     def gradients(self, totals: State, unstepped: State, needs_x: bool, norms: StepNorms) -> Gradients:
-        """All that follows from the total ∂L/∂s_t, each member [T, B, size]; `unstepped` is added to the initial."""
+        """Compute all gradients from the totals ∂L/∂s_t.
+
+        Args:
+            totals: ∂L/∂s_t, each member [T, B, size].
+            unstepped: the part of ∂L/∂(initial state) that passes through no step, each member [B, size].
+            needs_x: whether ∂L/∂x is computed.
+            norms: records the norms of the totals.
+        """
         norms.note(totals)
         errors, d_entering = self.pull_back(totals)
         cell, sequence = self.recurrence.cell, self.recurrence.sequence
@@ -64,9 +83,12 @@ class Steps:
 
 
 def direct(sequence: Sequence, cotangents: Cotangents) -> tuple[State, State]:
-    """Return ∂L/∂s_t not by way of later steps, each member [T, B, size], and what of ∂L/∂(final) has no step.
+    """Compute the parts of ∂L/∂s_t that do not pass through later steps.
 
-    The final state is that of a row's last step that is no padding; a row of length 0 has none.
+    The gradient of the final state enters at a row's last valid step; a row of length 0 has no such step.
+
+    Returns:
+        The parts, each member [T, B, size], and ∂L/∂(final state) of the rows of length 0, each member [B, size].
     """
     (steps, rows), d_outputs, d_final = sequence.shape, cotangents.outputs, cotangents.final
     lengths = d_outputs.new_full((rows,), steps, dtype=torch.int64) if sequence.lengths is None else sequence.lengths

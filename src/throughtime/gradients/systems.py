@@ -1,4 +1,4 @@
-"""A recurrence that can be linearised at a point: what the forward methods need to know of it."""
+"""Recurrences as systems that forward methods can linearise at a point."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -15,55 +15,69 @@ from throughtime.types import Parameters, State
 
 
 class Step(ABC):
-    """One step of a system, at one input and one state, with the whole state laid side by side: S = Σ sizes."""
+    """Step of a system at an input and a state.
+
+    The members of the state are laid side by side: S = Σ sizes.
+    """
 
     entering: State
-    """s_{t-1}."""
+    """State s_{t-1} before the step, each member [batch, size]."""
 
     @abstractmethod
     def jacobian(self) -> Float[Tensor, "batch size size"]:
-        """J_t = ∂s_t/∂s_{t-1} for each row, numerator layout."""
+        """Compute J_t = ∂s_t/∂s_{t-1} of each row, in numerator layout."""
 
     @abstractmethod
     def add_immediate(
         self, influence: Mapping[str, Tensor], mix: Float[Tensor, "batch rows size"] | None = None
     ) -> None:
-        """Add B_t, or `mix` times B_t, in place: see `Cell.add_immediate`."""
+        """Add B_t, or `mix` times B_t, in place; see `Cell.add_immediate`."""
 
 
 class System(ABC):
-    """s_t = F(x_t, s_{t-1}; θ) ([Y], first display): one cell, or several that are one recurrence together."""
+    """System s_t = F(x_t, s_{t-1}; θ) ([Y], first display).
+
+    A system is a cell, or several cells that form a recurrence together.
+    """
 
     @property
     @abstractmethod
     def parameters(self) -> Parameters:
-        """θ by name."""
+        """Parameters θ by name."""
 
     @property
     @abstractmethod
     def sizes(self) -> tuple[int, ...]:
-        """The sizes of the state's members, in their order; S is their sum."""
+        """Sizes of the state's members, in order; S is the sum."""
 
     @property
     def has_units(self) -> bool:
-        """Whether every member of the state has the same units, and every weight belongs to one of them."""
+        """Whether all members of the state have the same units.
+
+        Every weight then leads into a single unit.
+        """
         return False
 
     @abstractmethod
     def at(self, x: Float[Tensor, "batch input"], entering: State) -> Step:
-        """The step that reads x_t in the state s_{t-1}."""
+        """Return the step that reads x_t in the state s_{t-1}."""
 
     @abstractmethod
     def probe(self, rows: int, generator: torch.Generator) -> Step:
-        """A step at that many random inputs and states, and under random weights but for those that are zero.
+        """Make a step at random inputs, states and weights.
 
-        At several of them no derivative is zero by chance: a ReLU whose bias is far below zero wakes up.
+        Weights that are zero stay zero. At several such steps no derivative is zero by chance: a ReLU whose bias is far
+        below zero wakes up.
+
+        Args:
+            rows: number of random inputs and states.
+            generator: source of the random numbers.
         """
 
 
 @dataclass(frozen=True)
 class CellStep(Step):
-    """One step of one cell."""
+    """Step of a cell."""
 
     cell: Cell
     values: Parameters
@@ -85,7 +99,7 @@ class CellStep(Step):
 
 @dataclass(frozen=True)
 class CellSystem(System):
-    """One cell by itself."""
+    """System of a single cell."""
 
     cell: Cell
     values: Parameters
@@ -113,12 +127,18 @@ class CellSystem(System):
 
 
 def random_like(value: Tensor, generator: torch.Generator) -> Tensor:
-    """Normal numbers of that shape, dtype and device; drawn on the CPU, so that they are the same everywhere."""
+    """Draw normal numbers with the shape, dtype and device of `value`.
+
+    The numbers are drawn on the CPU, so that they are the same on every device.
+    """
     return torch.randn(value.shape, generator=generator).to(value)
 
 
 def redrawn(value: Tensor, generator: torch.Generator) -> Tensor:
-    """Random numbers in the places of those that are not zero, or in all where all are; too small to saturate a sum."""
+    """Replace nonzero numbers by random numbers, or all where all are zero.
+
+    The random numbers are too small to saturate a sum.
+    """
     drawn = random_like(value, generator)
     drawn = drawn / value.shape[-1] ** 0.5 if value.dim() > 1 else drawn
     return torch.where(value == 0, value, drawn) if value.any() else drawn

@@ -1,4 +1,4 @@
-"""Truncated backpropagation through time: every loss reaches back through a fixed number of steps."""
+"""Truncated backpropagation: every loss reaches back through a fixed number of steps."""
 
 from dataclasses import dataclass
 
@@ -19,27 +19,28 @@ WHOLE, STATES = BPTT(), BPTT(save="states")
 
 @dataclass(frozen=True)
 class TruncatedBPTT(GradientMethod):
-    """Truncated backpropagation through time: the loss of step t reaches back through `horizon` steps. Biased.
+    """Truncated backpropagation through time. Biased.
 
-    The steps t - horizon + 1 … t see the loss of step t, with all that enters them: weights, inputs, an initial state.
-    What links them to the step before is cut. With a horizon of at least T nothing is, and `BPTT` itself runs. The bias
-    is the sum of all terms whose weight acts `horizon` steps or more before the loss; `throughtime.gradient_bias`
-    measures it.
+    The loss of step t reaches the steps t - horizon + 1 … t, with all that enters these steps: weights, inputs, an
+    initial state. The link to the step before is cut. With a horizon of at least T nothing is cut, and `BPTT` itself
+    runs. The bias is the sum of all terms whose weight acts `horizon` steps or more before the loss;
+    `throughtime.gradient_bias` measures the bias.
 
     With W⁰_t = g_t and W^j_t = J_{t+1}ᵀ W^{j-1}_{t+1} the total is Ĝ_t = Σ_{j<horizon} W^j_t: [HSK] (10) with its inner
-    sum cut off. All t are taken at once, so there are `horizon` large products and no loop over time.
+    sum cut off. All t are computed at once, by `horizon` large products and no loop over time.
 
     Args:
-        horizon: steps, at least 1; with 1 no gradient passes from one step to the one before.
+        horizon: steps, at least 1; with 1 no gradient passes from a step to the step before.
 
     Raises:
-        ArgumentError: for a horizon that is none, and for `clip_step`, which clips the recursion for the total
-            ∂L/∂s_t; here there is none.
+        ArgumentError: `horizon` is no such number; or `clip_step` is given, which clips the recursion for the total
+            ∂L/∂s_t that is not run here.
 
-    Cost: the forward pass, and O(horizon·T·B·S²); O(T·B·S) in memory. Not for speed: `BPTT` is one sweep for all
-    losses together, while here every loss has its own; measured (CPU, T = 200, B = 16, H = 128) 2 to 3 times BPTT's
-    time at horizon 1, and 0.4 (Elman) to 0.6 (LSTM, GRU) times more for each further step. It shows what a truncation
-    does to learning; to learn from a stream whose end is not known, carry the state from chunk to chunk.
+    Cost: the forward pass, and O(horizon·T·B·S²); O(T·B·S) in memory. Not for speed: `BPTT` is a single sweep for all
+    losses together, while here every loss has its own sweep; measured (CPU, T = 200, B = 16, H = 128) 2 to 3 times
+    BPTT's time at horizon 1, and 0.4 (Elman) to 0.6 (LSTM, GRU) times more for each further step. Use the method to see
+    what a truncation does to learning; to learn from a stream whose end is not known, carry the state from chunk to
+    chunk.
     """
 
     horizon: int
@@ -49,13 +50,14 @@ class TruncatedBPTT(GradientMethod):
         check_size("horizon", self.horizon, least=1)
         if self.clip_step is not None:
             raise ArgumentError(
-                f"clip_step is {self.clip_step} in TruncatedBPTT; it clips the total ∂L/∂h_t on its way back through "
-                "time, a recursion that is not run here: leave it out and clip the whole gradient "
-                "(throughtime.clip_gradients), or use BPTT(clip_step=…)"
+                "clip_step",
+                f"is {self.clip_step} in TruncatedBPTT",
+                "it clips the total ∂L/∂h_t on its way back through time, a recursion that is not run here",
+                "leave it out and clip the whole gradient (throughtime.clip_gradients), or use BPTT(clip_step=…)",
             )
 
     def check(self, cell: Cell) -> None:
-        """Every cell is served."""
+        """Accept every cell."""
 
     @property
     def exact(self) -> bool:
@@ -76,5 +78,5 @@ class TruncatedBPTT(GradientMethod):
         return steps.gradients(totals, unstepped, cotangents.needs_x, norms)
 
     def _method(self, recurrence: Recurrence) -> BPTT:
-        """Choose what runs forward: nothing is cut where every loss reaches the first step."""
+        """Choose the forward pass: nothing is cut where every loss reaches the first step."""
         return WHOLE if self.horizon >= recurrence.sequence.shape[0] else STATES

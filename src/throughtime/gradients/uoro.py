@@ -1,4 +1,4 @@
-"""Unbiased online recurrent optimization: the influence as a random product of two vectors."""
+"""Unbiased online recurrent optimization: influence as a random product of vectors."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,17 +16,19 @@ from throughtime.sequences.sequence import blank
 
 @dataclass(frozen=True)
 class UORO(ForwardMethod):
-    """UORO: A_t is replaced by a random matrix of rank one, s̃_t θ̃_tᵀ, whose mean is A_t. Unbiased, and noisy.
+    """Unbiased online recurrent optimization (UORO). Unbiased, and noisy.
+
+    A_t is replaced by a random matrix of rank one, s̃_t θ̃_tᵀ, whose mean is A_t:
 
     (1) s̃_t = ρ_0 J_t s̃_{t-1} + ρ_1 ν_t, with a sign ν drawn for each state variable and row
     (2) θ̃_t = θ̃_{t-1} / ρ_0 + B_tᵀ ν_t / ρ_1
     (3) ρ_0² = ‖θ̃_{t-1}‖ / ‖J_t s̃_{t-1}‖,  ρ_1² = ‖B_tᵀ ν_t‖ / ‖ν_t‖: the least variance of such a product
 
-    The mean over many draws converges to the gradient; one draw may be far from it, the farther the longer the
-    memory, the more units there are and the fewer rows.
+    The mean over many draws converges to the gradient; a single draw may be far from the gradient, the farther the
+    longer the memory, the more units and the fewer rows.
 
     Args:
-        seed: of the signs. A sequence always gets the same ones, so that a gradient can be had again: vary the seed
+        seed: of the signs. A sequence always gets the same signs, so that a gradient can be reproduced: vary the seed
             for independent draws. An online learner goes on drawing.
 
     Cost: O(T·B·P) time and O(B·P) memory; S times that time for a function cell, whose J_t is written out.
@@ -55,7 +57,10 @@ class UORO(ForwardMethod):
 
 
 class RankOneInfluence(Influence):
-    """s̃ [batch, S] and θ̃, name → [batch, 1, *shape]: A ≈ s̃ θ̃ᵀ, for each row with signs of its own."""
+    """Influence of rank one, A ≈ s̃ θ̃ᵀ, with separate signs for each row.
+
+    s̃ is [batch, S], and θ̃ name → [batch, 1, *shape].
+    """
 
     def __init__(self, system: System, batch: int, seed: int) -> None:
         like = next(iter(system.parameters.values()))
@@ -73,15 +78,15 @@ class RankOneInfluence(Influence):
         step.add_immediate(immediate, signs[:, None])  # B_tᵀ ν_t
         state = torch.einsum("bij,bj->bi", step.jacobian(), self._state)
         tiny = torch.finfo(state.dtype).tiny ** 0.5
-        # (3); where one of the two is zero their product is too, and the ratio does not matter
+        # (3); where either norm is zero the product is zero too, and the ratio does not matter
         rho_0 = _balance(_norm(self._weights), state.norm(dim=-1), tiny)
         rho_1 = _balance(_norm(immediate), signs.norm(dim=-1), tiny)
         state = rho_0[:, None] * state + rho_1[:, None] * signs  # (1)
         keep_ended(ended, self._state, state)
         self._state = state
         for name, before in self._weights.items():
-            one = [-1] + [1] * (before.dim() - 1)
-            after = before / rho_0.view(one) + immediate[name] / rho_1.view(one)  # (2)
+            per_row = [-1] + [1] * (before.dim() - 1)
+            after = before / rho_0.view(per_row) + immediate[name] / rho_1.view(per_row)  # (2)
             keep_ended(ended, before, after)
             self._weights[name] = after
 
@@ -100,7 +105,10 @@ class RankOneInfluence(Influence):
 
 
 class RankOneStart(StartInfluence):
-    """(J_{t-1} … J_1 ν) νᵀ, whose mean is ∂s_{t-1}/∂(the start), as both factors: [batch, S] each."""
+    """Influence of the start of rank one, (J_{t-1} … J_1 ν) νᵀ.
+
+    Its mean is ∂s_{t-1}/∂(the start). Both factors are [batch, S].
+    """
 
     def __init__(self, system: CellSystem, like: Float[Tensor, "batch member"], seed: int) -> None:
         self._state = like.new_zeros(len(like), sum(system.sizes))
@@ -124,7 +132,10 @@ class RankOneStart(StartInfluence):
 
 
 def draw_signs(like: Float[Tensor, "batch size"], generator: torch.Generator) -> Float[Tensor, "batch size"]:
-    """-1 or 1, each with probability 1/2; drawn on the CPU, so that they are the same everywhere."""
+    """Draw signs -1 or 1, each with probability 1/2.
+
+    The signs are drawn on the CPU, so that they are the same on every device.
+    """
     return (torch.randint(0, 2, like.shape, generator=generator) * 2 - 1).to(like)
 
 

@@ -1,4 +1,7 @@
-"""Fused recurrences in compiled code, which cells name. `describe()` says what is in use."""
+"""Fused recurrences in compiled code.
+
+A cell names its kernel, and `describe()` says which library and instruction set are in use.
+"""
 
 from throughtime.kernels.fused import FusedKernel as FusedKernel
 from throughtime.kernels.fused import Sizes as Sizes

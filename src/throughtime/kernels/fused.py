@@ -1,4 +1,4 @@
-"""The fused recurrence of an affine cell: the compiled library does a whole pass in one call."""
+"""Runner of affine cells that calls the compiled library once per pass."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,22 +14,22 @@ from throughtime.sequences.sequence import Sequence
 from throughtime.types import Gradients, Parameters, Save, State
 
 PLAIN_TENSORS = (Tensor, nn.Parameter, nn.Buffer)
-"""The classes whose tensors have memory that may be looked into; a subclass may have none."""
+"""Classes of tensors whose memory can be read; tensors of a subclass may have no memory."""
 
 
 INITIAL, RESET, FINAL = ("initial_h", "initial_c"), ("reset_h", "reset_c"), ("final_h", "final_c")
 D_FINAL, D_INITIAL, D_RESET = ("d_final_h", "d_final_c"), ("d_initial_h", "d_initial_c"), ("d_reset_h", "d_reset_c")
 NORM = ("norm_h", "norm_c")
-"""The fields of throughtime.h for the members of a state, h and c."""
+"""Fields of throughtime.h for the members h and c of a state."""
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """All that a kernel has to know of its cell.
+    """Sizes of a cell, as its kernel needs them.
 
     Attributes:
         input, hidden, output: I, H, and the size P of h, which is H without a projection.
-        gates: blocks of H rows in the weights.
+        gates: number of blocks of H rows in the weights.
         has_c: whether the state has a second member c [B, H].
         bias: whether b_ih and b_hh are among the weights.
     """
@@ -43,7 +43,10 @@ class Sizes:
 
     @classmethod
     def of_weights(cls, initial: list[Tensor], weights: list[Tensor]) -> "Sizes":
-        """Read the sizes off an initial state, and weights in the order of the layer's parameters."""
+        """Infer the sizes from an initial state and weights.
+
+        The weights are in the order of the layer's parameters.
+        """
         weight_ih, weight_hh = weights[:2]
         output = weight_hh.shape[1]
         hidden = initial[-1].shape[1]  # h without a projection, or c
@@ -52,20 +55,20 @@ class Sizes:
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        """The names of the weights in the order of the layer's parameters."""
+        """Names of the weights in the order of the layer's parameters."""
         biases = ("bias_ih", "bias_hh") if self.bias else ()
         return ("weight_ih", "weight_hh", *biases, *(("weight_hr",) if self.output != self.hidden else ()))
 
 
 @dataclass(frozen=True)
 class FusedKernel(Runner):
-    """A recurrence in the compiled library, on the CPU, in float32 and float64.
+    """Recurrence in the compiled library, on the CPU, in float32 and float64.
 
-    The trace is h, then c where the cell has one, the gates and what else is kept, as throughtime.h has them.
+    The trace holds h, then c where the cell has c, the gates and extra tensors, as throughtime.h describes them.
 
     Args:
         name: the cell's name in throughtime.h.
-        sizes: those of the cell.
+        sizes: the sizes of the cell.
     """
 
     name: str
@@ -73,12 +76,12 @@ class FusedKernel(Runner):
 
     def serves(self, sequence: Sequence) -> bool:
         like = sequence.initial[0]
-        # A graph that is traced has the operator in it, which will be called with memory.
+        # Tensors of a traced graph have no memory yet, but the operator in the graph will be called with memory.
         plain = torch.compiler.is_compiling() or type(sequence.x) in PLAIN_TENSORS and type(like) in PLAIN_TENSORS
         return plain and like.device.type == "cpu" and like.dtype in native.SUFFIXES and native.is_built()
 
     def kept_sizes(self, save: Save | None) -> tuple[int, ...]:
-        """Return what is kept of each step and row beside h: the sizes of c, gates, extra."""
+        """Return the sizes of the kept tensors c, gates and extra, per step and row."""
         sizes = self.sizes
         c = (sizes.hidden,) if save is not None and sizes.has_c else ()
         if save != "gates" or sizes.gates == 1:
@@ -121,7 +124,7 @@ class FusedKernel(Runner):
         _point(arguments, D_RESET, d_reset)
         self._call("backward", arguments, inputs.like.dtype)
         if self.sizes.bias and not native.biases_differ(self.name):
-            # Equal, but not one tensor: whoever scales gradients in place would scale it twice.
+            # A copy: code that scales gradients in place would scale a shared tensor twice.
             d_parameters["bias_hh"].copy_(d_parameters["bias_ih"])
         if norms.tap is not None:
             norms.tap.fill([sequence.to_plain(norm) for norm in measured], norms.clip_step)
@@ -135,7 +138,10 @@ class FusedKernel(Runner):
 
 
 class _Inputs:
-    """`tt_problem`, and the tensors that its addresses point into: of a temporary only the address would be left."""
+    """Struct `tt_problem`, with references to the tensors that its addresses point into.
+
+    Without the references, temporary tensors would be freed before the call.
+    """
 
     def __init__(self, sizes: Sizes, parameters: Parameters, sequence: Sequence) -> None:
         self.sequence, self.like, self.shape = sequence, sequence.initial[0], sequence.shape
@@ -164,7 +170,7 @@ class _Inputs:
             self._mask()
 
     def _mask(self) -> None:
-        """Point at the lengths and resets, and at the state that resets return to."""
+        """Set the addresses of lengths and resets, and of the state that resets return to."""
         sequence, fields = self.sequence, self.fields
         if sequence.lengths is not None:
             lengths = sequence.lengths.to(torch.int64).contiguous()
@@ -178,38 +184,50 @@ class _Inputs:
             self._held += [resets, reset_state]
 
     def room(self, *size: int) -> Tensor:
-        """Make room for [T, B, *size] or [N, *size]; zeros where a kernel writes nothing, after a row's end."""
+        """Allocate [T, B, *size], or [N, *size] for packed rows.
+
+        Where rows have ends the tensor starts as zeros, because kernels write nothing after a row's end.
+        """
         if self.sequence.batch_sizes is not None:
             return self.like.new_empty(len(self.sequence.x), *size)
         shape = (*self.shape, *size)
         return self.like.new_empty(shape) if self.sequence.lengths is None else self.like.new_zeros(shape)
 
     def hold(self, kept: tuple[Tensor, ...], has_c: bool) -> None:
-        """Point at what a forward pass keeps: h, then c if it `has_c`, gates and extra as far as they are there."""
+        """Set the addresses of the tensors that a forward pass keeps.
+
+        The order is h, c if `has_c`, gates, extra; the last tensors may be missing.
+        """
         _point(self.fields, ("h", "c", "gates", "extra") if has_c else ("h", "gates", "extra"), kept)
 
 
 def _in_rows(steps: Tensor) -> Tensor:
-    """Lay each row's numbers side by side, whatever the other strides: no copy of a transposed batch."""
+    """Make each row's numbers adjacent in memory.
+
+    The other strides stay, so a transposed batch is not copied.
+    """
     return (steps if steps.stride(-1) == 1 or steps.shape[-1] == 1 else steps.contiguous()).resolve_neg()
 
 
 def _strides(steps: Tensor) -> tuple[int, int]:
-    """Return the strides from step to step and from row to row; packed rows have no steps."""
+    """Return the strides of steps and rows; packed rows have no steps."""
     return (0, steps.stride(0)) if steps.dim() == 2 else (steps.stride(0), steps.stride(1))
 
 
 def _room_for(tensor: Tensor) -> Tensor:
-    """Make room for something of that shape, dense whatever the tensor's strides."""
+    """Allocate a dense tensor of the same shape, whatever the strides."""
     return torch.empty_like(tensor, memory_format=torch.contiguous_format)
 
 
 def _dense(tensor: Tensor) -> Tensor:
-    """Lay a tensor side by side in memory, with its signs: a view of a conjugate has its sign elsewhere."""
+    """Make a tensor dense in memory, with its signs.
+
+    A view of a conjugate keeps its sign outside of the memory.
+    """
     return tensor.contiguous().resolve_neg()
 
 
 def _point(fields: Any, names: tuple[str, ...], tensors: Iterable[Tensor]) -> None:
-    """Set fields of these names to the addresses of so many tensors."""
+    """Set the fields `names` to the addresses of tensors, up to the last tensor."""
     for name, tensor in zip(names, tensors, strict=False):
         setattr(fields, name, tensor.data_ptr())

@@ -1,4 +1,4 @@
-"""The compiled library: its C structures, and how it is found, loaded and called."""
+"""Compiled library: its C structures, and functions to load and call the library."""
 
 import ctypes
 import os
@@ -15,21 +15,27 @@ from throughtime.errors import ArgumentError
 
 FILE = "libthroughtime.dylib" if sys.platform == "darwin" else "libthroughtime.so"
 OUT_OF_MEMORY, BAD_LENGTHS = 1, 3
-"""What an entry point of throughtime.h returns, if neither 0 nor for an argument that is out of range."""
+"""Status codes of the entry points of throughtime.h.
+
+0 is success; any other code stands for an argument that is out of range.
+"""
 
 SUFFIXES = {torch.float32: "float", torch.float64: "double"}
-"""The dtypes that the library knows, and what the names of their entry points end with."""
+"""Dtypes that the library knows, with the suffixes of their entry points."""
 
 WEIGHTS = ("weight_ih", "bias_ih", "weight_hh", "bias_hh", "weight_hr")
-"""The parameters of an affine cell in the order in which throughtime.h has them."""
+"""Parameters of an affine cell in the order of throughtime.h."""
 
 
 class Arguments(ctypes.Structure):
-    """The argument of an entry point."""
+    """Argument of an entry point."""
 
 
 class Inputs(ctypes.Structure):
-    """`tt_problem` of throughtime.h; always filled by keyword, a swap of two addresses would corrupt memory."""
+    """Struct `tt_problem` of throughtime.h.
+
+    Always fill the fields by keyword: a swap of two addresses would corrupt memory.
+    """
 
     _fields_ = [
         *((name, ctypes.c_int64) for name in ("steps", "batch", "input", "hidden", "output", "reverse", "packed")),
@@ -43,13 +49,13 @@ class Inputs(ctypes.Structure):
 
 
 class ForwardArguments(Arguments):
-    """`tt_forward_arguments` of throughtime.h."""
+    """Struct `tt_forward_arguments` of throughtime.h."""
 
     _fields_ = [("problem", Inputs), ("final_h", ctypes.c_void_p), ("final_c", ctypes.c_void_p)]
 
 
 class BackwardArguments(Arguments):
-    """`tt_backward_arguments` of throughtime.h."""
+    """Struct `tt_backward_arguments` of throughtime.h."""
 
     _fields_ = [
         ("problem", Inputs),
@@ -65,17 +71,17 @@ class BackwardArguments(Arguments):
 
 @cache
 def library() -> ctypes.CDLL | None:
-    """Load the library once; None, with one warning, where it was not built."""
+    """Load the library once; None, with a single warning, where it was not built."""
     folders = [Path(folder) for folder in sys.modules["throughtime.kernels"].__path__]
-    found = [folder / FILE for folder in folders if (folder / FILE).exists()]
-    if not found:
+    files = [folder / FILE for folder in folders if (folder / FILE).exists()]
+    if not files:
         warnings.warn(
             f"throughtime was installed without its compiled kernels ({FILE}), so every layer runs on the slower "
             "reference path; with a C++ compiler present, install it again",
             stacklevel=2,
         )
         return None
-    loaded = ctypes.CDLL(str(found[0]))
+    loaded = ctypes.CDLL(str(files[0]))
     loaded.tt_instruction_set.restype = loaded.tt_instruction_sets.restype = ctypes.c_char_p
     loaded.tt_use_threads(_torch_parallel_for())
     wanted = os.environ.get("THROUGHTIME_INSTRUCTION_SET")
@@ -86,24 +92,30 @@ def library() -> ctypes.CDLL | None:
 
 @torch.compiler.assume_constant_result
 def is_built() -> bool:
-    """Whether the library is there; a graph of torch.compile takes the answer as a constant."""
+    """Return whether the library was built; torch.compile takes the answer as a constant."""
     return library() is not None
 
 
 @cache
 def entry_point(cell: str, what: str, dtype: torch.dtype) -> Callable[..., int]:
-    """Return `tt_CELL_WHAT_TYPE` of the library, with `what` "forward" or "backward"."""
+    """Return the library's `tt_CELL_WHAT_TYPE`, with `what` "forward" or "backward"."""
     return getattr(library(), f"tt_{cell}_{what}_{SUFFIXES[dtype]}")
 
 
 @cache
 def biases_differ(cell: str) -> bool:
-    """Whether the two biases of a cell have different gradients, see `tt_CELL_biases_differ` of throughtime.h."""
+    """Return whether the two biases of a cell have different gradients.
+
+    See `tt_CELL_biases_differ` of throughtime.h.
+    """
     return bool(getattr(library(), f"tt_{cell}_biases_differ")())
 
 
 def _torch_parallel_for() -> ctypes.c_void_p | None:
-    """Find torch's thread pool, which torch 2.10 and later export; only OpenMP really runs all parts at once."""
+    """Find torch's thread pool, which torch 2.10 and later export.
+
+    Only the pool of OpenMP really runs all parts at the same time.
+    """
     if "OpenMP" not in torch.__config__.parallel_info():
         return None
     try:
@@ -113,20 +125,20 @@ def _torch_parallel_for() -> ctypes.c_void_p | None:
         return None
 
 
-def use_instruction_set(name: str, loaded: ctypes.CDLL | None = None) -> None:
+def use_instruction_set(instruction_set: str, loaded: ctypes.CDLL | None = None) -> None:
     """Run the kernels with "avx512", "avx2" or "baseline" from now on.
 
     Raises:
-        ArgumentError: if the library or the machine does not have it.
+        ArgumentError: the library or the machine lacks the instruction set.
     """
     loaded = loaded or library()
-    if loaded is None or loaded.tt_use_instruction_set(name.encode()) != 0:
+    if loaded is None or loaded.tt_use_instruction_set(instruction_set.encode()) != 0:
         have = "none, the kernels are not built" if loaded is None else loaded.tt_instruction_sets().decode()
-        raise ArgumentError("instruction set", f"is {name!r}", f"this machine and library have: {have}")
+        raise ArgumentError("instruction_set", f"is {instruction_set!r}", f"this machine and library have: {have}")
 
 
 def call(function: Callable[..., int], arguments: Any) -> None:
-    """Call an entry point of the library on torch's number of threads."""
+    """Call an entry point of the library with torch's number of threads."""
     status = function(ctypes.byref(arguments), ctypes.c_int64(torch.get_num_threads()))
     if status == OUT_OF_MEMORY:
         raise MemoryError("the kernel ran out of memory")
@@ -136,7 +148,7 @@ def call(function: Callable[..., int], arguments: Any) -> None:
         came = f"lie in {min(lengths)} … {max(lengths)}"
         raise ArgumentError("lengths", came, f"they must lie in 0 … {problem.steps}")
     if status:
-        raise ArgumentError("an argument of the kernel", "is out of range", "sizes must be those of the weights")
+        raise ArgumentError("arguments", "hold a value that is out of range", "sizes must be those of the weights")
 
 
 def describe() -> dict[str, str | int]:

@@ -1,6 +1,6 @@
-"""The kernels as operators of PyTorch, for torch.compile and torch.export: each pass is one node of the graph.
+"""PyTorch operators of the kernels, for torch.compile and torch.export.
 
-Elsewhere the kernels are called directly, which costs less.
+Each pass is a single node of the graph. Outside of a graph the kernels are called directly, which costs less.
 """
 
 import torch
@@ -16,7 +16,7 @@ from throughtime.types import Parameters, Save, State
 def recurrence_of(
     kernel: FusedKernel, parameters: Parameters, sequence: Sequence, save: Save | None, clip_step: float | None
 ) -> tuple[Tensor, State]:
-    """Return the outputs and the final state, by way of the operator."""
+    """Run a recurrence by the operator; return the outputs and the final state."""
     members = len(sequence.initial)
     results = recurrence(
         kernel.name,
@@ -45,7 +45,10 @@ def _taken_apart(
     batch_sizes: Tensor | None,
     reverse: bool,
 ) -> tuple[FusedKernel, Parameters, Sequence]:
-    """Return the kernel and its arguments from those of an operator: an exported graph has nothing else."""
+    """Rebuild the kernel and its arguments from the arguments of an operator.
+
+    An exported graph has nothing else.
+    """
     sizes = Sizes.of_weights(initial, weights)
     parameters = dict(zip(sizes.parameters, weights, strict=True))
     one_hot = 0 if x.is_floating_point() else sizes.input
@@ -67,7 +70,11 @@ def recurrence(
     save: str,
     clip_step: float,
 ) -> list[Tensor]:
-    """Run forward: the outputs, the final state, and what `recurrence_backward` needs beside the outputs."""
+    """Run forward over time.
+
+    Returns:
+        The outputs, the members of the final state, and the rest of the trace for `recurrence_backward`.
+    """
     kernel, parameters, sequence = _taken_apart(
         name, x, initial, reset_state, weights, lengths, resets, batch_sizes, reverse
     )
@@ -105,7 +112,12 @@ def recurrence_backward(
     d_outputs: Tensor,
     d_final: list[Tensor],
 ) -> list[Tensor]:
-    """Differentiate: ∂L/∂x (not of indices), of the initial state, with resets of the reset state, of the weights."""
+    """Run backward over time.
+
+    Returns:
+        ∂L/∂x unless x holds indices, then the derivatives by the initial state, by the reset state if there are resets,
+        and by the weights.
+    """
     kernel, parameters, sequence = _taken_apart(
         name, x, initial, reset_state, weights, lengths, resets, batch_sizes, reverse
     )
@@ -136,9 +148,8 @@ def _(
 ):
     contiguous = torch.contiguous_format
     differentiable = [x] if x.is_floating_point() else []
-    return [
-        torch.empty_like(one, memory_format=contiguous) for one in (*differentiable, *initial, *reset_state, *weights)
-    ]
+    tensors = (*differentiable, *initial, *reset_state, *weights)
+    return [torch.empty_like(tensor, memory_format=contiguous) for tensor in tensors]
 
 
 def _save(ctx, inputs, output) -> None:
@@ -160,7 +171,8 @@ def _backward(ctx, d_results: list[Tensor]) -> tuple:
         return taken
 
     x, initial, reset_state, parameters = take(1)[0], take(members), take(resetting), take(weights)
-    lengths, resets, batch_sizes = (take(1)[0] if there else None for there in ctx.masks)
+    # Only the masks that exist were saved, in this order.
+    lengths, resets, batch_sizes = (take(1)[0] if has_mask else None for has_mask in ctx.masks)
     name, *options = ctx.options
     d_outputs, *rest = d_results
     tensors = (x, initial, reset_state, parameters, lengths, resets, batch_sizes)

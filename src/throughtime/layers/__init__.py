@@ -1,4 +1,4 @@
-"""torch.nn's recurrent layers over any cell and any gradient method."""
+"""Recurrent layers with torch.nn's interface, over any cell and any gradient method."""
 
 from throughtime.layers.base import RecurrentLayer as RecurrentLayer
 from throughtime.layers.feedback import FeedbackLinear as FeedbackLinear

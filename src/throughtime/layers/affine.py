@@ -1,4 +1,4 @@
-"""What RNN, LSTM and GRU share: stacks of one affine cell, and the way from and to torch.nn."""
+"""Base of RNN, LSTM and GRU: stacks of affine cells, convertible to torch.nn."""
 
 from abc import ABC
 from collections.abc import Callable
@@ -18,19 +18,22 @@ SHARED = ("input_size", "hidden_size", "num_layers", "bias", "batch_first", "dro
 
 
 class AffineLayer(RecurrentLayer, Generic[Twin], ABC):
-    """A stack of one kind of affine cell with torch.nn's arguments.
+    """Stack of affine cells of the same kind, with torch.nn's arguments.
+
+    A subclass takes the arguments of torch.nn.GRU, in order.
 
     Args:
         make_cell: input_size → cell.
-        num_layers: how many are stacked.
+        input_size: number of features I of x_t.
+        num_layers: number of layers, at least 1.
         (others): see `RecurrentLayer`.
     """
 
-    twin: ClassVar[type[nn.RNNBase]]
-    """The class of torch.nn with the same parameters."""
+    twin: ClassVar[type[nn.RNNBase] | None] = None
+    """Class of torch.nn with the same parameters; None where torch.nn has none."""
 
-    own: ClassVar[tuple[str, ...]] = ()
-    """The arguments that only this layer and its twin have."""
+    extra_arguments: ClassVar[tuple[str, ...]] = ()
+    """Arguments that only the layer and its twin have, beside `SHARED`."""
 
     def __init__(
         self,
@@ -47,7 +50,7 @@ class AffineLayer(RecurrentLayer, Generic[Twin], ABC):
         dtype: torch.dtype | None,
     ) -> None:
         if isinstance(num_layers, bool) or not isinstance(num_layers, int) or num_layers < 1:
-            raise ArgumentError(f"num_layers is {num_layers!r}; it must be a whole number, at least 1")
+            raise ArgumentError("num_layers", f"is {num_layers!r}", "it must be a whole number, at least 1")
         first = make_cell(input_size)
         above = make_cell(first.output_size * (2 if bidirectional else 1))
         super().__init__(
@@ -65,36 +68,55 @@ class AffineLayer(RecurrentLayer, Generic[Twin], ABC):
 
     @classmethod
     def from_torch(cls, module: Twin, *, gradient: GradientMethod | None = None) -> Self:
-        """A layer with a copy of the weights of torch.nn's `module`, on its device, in its dtype and mode."""
-        if not isinstance(module, cls.twin):
-            raise ArgumentError(f"module is a {type(module).__name__}; it must be a torch.nn.{cls.twin.__name__}")
-        arguments = {name: getattr(module, name) for name in SHARED + cls.own}
+        """Make a layer with a copy of a torch.nn module's weights.
+
+        Args:
+            module: the torch.nn layer; the new layer has its device, dtype and mode (training or evaluation).
+            gradient: see `RecurrentLayer`.
+
+        Raises:
+            ArgumentError: `module` is of another class than the layer's counterpart in torch.nn.
+        """
+        twin = cls._twin()
+        if not isinstance(module, twin):
+            raise ArgumentError("module", f"is a {type(module).__name__}", f"it must be a torch.nn.{twin.__name__}")
+        arguments = {name: getattr(module, name) for name in SHARED + cls.extra_arguments}
         return _filled(cls(**arguments, gradient=gradient, device="meta"), module)
 
     def to_torch(self) -> Twin:
-        """torch.nn's module with a copy of these weights.
+        """Make the torch.nn module with a copy of the layer's weights.
 
         Raises:
-            UnsupportedError: for what torch.nn does not have: a learned initial state, the identity nonlinearity.
+            UnsupportedError: torch.nn lacks the layer, or a feature: a learned initial state, the identity.
         """
+        twin = self._twin()
         if self.learn_initial_state:
             raise UnsupportedError(
-                f"learn_initial_state=True has no counterpart in torch.nn.{self.twin.__name__}; build the layer "
+                f"learn_initial_state=True has no counterpart in torch.nn.{twin.__name__}; build the layer "
                 "without it and pass h_0 as hx"
             )
         self._refuse_twin()
-        arguments = {name: getattr(self, name) for name in SHARED + self.own}
-        return _filled(self.twin(**arguments, device="meta"), self)  # type: ignore[return-value]
+        arguments = {name: getattr(self, name) for name in SHARED + self.extra_arguments}
+        return _filled(twin(**arguments, device="meta"), self)  # type: ignore[return-value]
+
+    @classmethod
+    def _twin(cls) -> type[nn.RNNBase]:
+        if cls.twin is None:
+            raise UnsupportedError(f"{cls.__name__} has no counterpart in torch.nn: copy the weights by their names")
+        return cls.twin
 
     def _refuse_twin(self) -> None:
-        """Raise `UnsupportedError` for a layer that torch.nn cannot express; the default refuses nothing."""
+        """Raise `UnsupportedError` for a layer that torch.nn lacks; by default for none."""
 
 
 Filled = TypeVar("Filled", bound=nn.Module)
 
 
 def _filled(empty: Filled, source: nn.Module) -> Filled:
-    """`empty`, made on the meta device so that no random number is drawn, with copies of the parameters of `source`."""
+    """Fill a module with copies of the parameters of `source`.
+
+    The empty module was made on the meta device, so that no random number is drawn.
+    """
     empty.load_state_dict({name: value.detach().clone() for name, value in source.state_dict().items()}, assign=True)
     for name, parameter in source.named_parameters():
         empty.get_parameter(name).requires_grad_(parameter.requires_grad)

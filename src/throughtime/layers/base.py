@@ -1,4 +1,4 @@
-"""torch.nn's interface over a cell and a gradient method: stacking, directions and states."""
+"""Base of all recurrent layers: torch.nn's interface, stacking, directions and states."""
 
 import inspect
 import warnings
@@ -27,7 +27,10 @@ from throughtime.types import Parameters, State
 
 
 class StackPlace(NamedTuple):
-    """Where a recurrence stands in a stack: its layer, counted from 0 at the input, and its direction."""
+    """Place of a recurrence in a stack: layer and direction.
+
+    Layers are counted from 0 at the input.
+    """
 
     depth: int
     reverse: bool
@@ -35,15 +38,15 @@ class StackPlace(NamedTuple):
 
 @dataclass(frozen=True)
 class Direction:
-    """One direction of one layer of a stack.
+    """Direction of a layer of a stack.
 
     Attributes:
-        index: its place among all, layer by layer, which is also that of its states.
-        cell: the step.
-        kernel: the cell's, if it has one.
-        place: its layer, and whether it runs from the last step to the first.
-        suffix: what its parameters' names end with: "l0", "l0_reverse", "l1", …
-        names: the cell's name of each parameter, and the layer's.
+        index: number of the direction among all, counted layer by layer; also the index of its states.
+        cell: the cell.
+        kernel: the cell's kernel, if the cell has a kernel.
+        place: the layer, and whether the direction runs from the last step to the first.
+        suffix: end of the parameters' names: "l0", "l0_reverse", "l1", …
+        names: the name of each parameter in the cell, and its name in the layer.
     """
 
     index: int
@@ -54,27 +57,35 @@ class Direction:
     names: tuple[tuple[str, str], ...]
 
     def parameters(self, owner: nn.Module) -> dict[str, Tensor]:
-        """Gather the parameters by the cell's names."""
+        """Gather the direction's parameters by the cell's names."""
         held = owner._parameters
-        # Past nn.Module.__getattr__, which takes longer; it knows parametrized weights and those of replicas.
+        # Reading `_parameters` is faster than nn.Module.__getattr__, which is only needed for parametrized weights and
+        # for the weights of replicas.
         return {name: held[full] if full in held else getattr(owner, full) for name, full in self.names}  # type: ignore[misc]
 
 
 class RecurrentLayer(nn.Module, ABC):
-    """Layers of cells, run over time in one or two directions. Subclasses say which cells.
+    """Stack of recurrent layers that run over time in one direction or both.
+
+    Subclasses choose the cells.
 
     Args:
-        cells: the cell of each layer; both directions of a layer use it, with parameters of their own.
-        batch_first: inputs and outputs are [batch, time, …] instead of [time, batch, …]; states never are.
-        dropout: the share of each layer's outputs that is zeroed, but for the last, in training.
-        bidirectional: run every layer in both directions and lay their outputs side by side.
-        learn_initial_state: keep a trainable initial state (parameters `h_0`, `c_0`, [layers · directions, size],
-            zero at first) that is used where no state is passed in and that resets return to. Otherwise that is zero.
-        gradient: how the gradient is obtained; BPTT() if None.
+        cells: the cell of each layer. Both directions of a layer use the same cell, each with separate parameters.
+        batch_first: whether inputs and outputs are [batch, time, …] instead of [time, batch, …]; states never are.
+        dropout: share of each layer's outputs that is set to zero in training; the last layer's outputs stay.
+        bidirectional: whether every layer runs in both directions, with the outputs side by side.
+        learn_initial_state: whether a trainable initial state (parameters `h_0`, `c_0`, [layers · directions, size],
+            zero at first) takes the place of zero where no state is passed in, and where resets return to.
+        gradient: the gradient method; None for BPTT().
+        device, dtype: of the parameters.
+
+    Raises:
+        ArgumentError: an argument is out of range, or the cells do not fit on one another.
+        UnsupportedError: the gradient method cannot serve a cell.
     """
 
     tapped: tuple[Tap, str] | None = None
-    """The tap that is open, and what the names of this layer's records begin with."""
+    """The open tap, and the prefix of the names of the layer's records."""
 
     def __init__(
         self,
@@ -91,7 +102,9 @@ class RecurrentLayer(nn.Module, ABC):
         super().__init__()
         self.gradient = BPTT() if gradient is None else gradient
         if not isinstance(self.gradient, GradientMethod):
-            raise ArgumentError(f"gradient is {gradient!r}; it must be a gradient method such as throughtime.BPTT()")
+            raise ArgumentError(
+                "gradient", f"is {gradient!r}", "it must be a gradient method such as throughtime.BPTT()"
+            )
         self.num_layers = len(cells)
         self.batch_first, self.bidirectional = bool(batch_first), bool(bidirectional)
         self.dropout = _checked_dropout(dropout, self.num_layers)
@@ -124,11 +137,14 @@ class RecurrentLayer(nn.Module, ABC):
 
     @property
     def tap(self) -> Tap | None:
-        """The tap that is open."""
+        """Tap that is open, or None."""
         return self.tapped and self.tapped[0]
 
     def reset_parameters(self) -> None:
-        """Draw all parameters anew from torch's generator, as torch.nn does; a learned initial state returns to 0."""
+        """Draw all parameters anew from torch's generator, as torch.nn does.
+
+        A learned initial state returns to zero.
+        """
         with torch.no_grad():
             for direction in self._directions:
                 parameters = direction.parameters(self)
@@ -140,21 +156,29 @@ class RecurrentLayer(nn.Module, ABC):
                 getattr(self, f"{name}_0").zero_()
 
     def flatten_parameters(self) -> None:
-        """Nothing to do; here because code written for torch.nn calls it."""
+        """Do nothing; code written for torch.nn calls this method."""
 
     @property
     def all_weights(self) -> list[list[Tensor]]:
-        """The parameters of each layer and direction, as torch.nn has them."""
+        """Parameters of each layer and direction, in torch.nn's order."""
         return [list(direction.parameters(self).values()) for direction in self._directions]
 
     @property
     def places(self) -> list[StackPlace]:
-        """The places of the recurrences, in the order in which they run and a tap records them."""
+        """Places of the recurrences, in the order in which they run.
+
+        A tap records them in the same order.
+        """
         return [direction.place for direction in self._directions]
 
-    def cell_and_parameters(self, depth: int) -> tuple[Cell, Parameters]:
-        """Return the cell of a layer, counted from 0 at the input, and its parameters by the cell's names."""
-        direction = self._stack[depth][0]
+    def cell_and_parameters(self, depth: int, reverse: bool = False) -> tuple[Cell, Parameters]:
+        """Return the cell of a layer and its parameters by the cell's names.
+
+        Args:
+            depth: the layer, counted from 0 at the input.
+            reverse: whether to return those of the second direction.
+        """
+        direction = self._stack[depth][reverse]
         return direction.cell, direction.parameters(self)
 
     def forward(
@@ -168,23 +192,23 @@ class RecurrentLayer(nn.Module, ABC):
         """Run over time.
 
         Args:
-            input: [T, B, I], [B, T, I] with `batch_first`, [T, I] for one sequence, or a PackedSequence. Or the same
-                without the last dimension and of whole numbers 0 … I - 1: at each step that input is 1, all others are
-                0. It costs less than the one-hot vectors, of which no product is formed.
-            hx: the state before the first step, [layers · directions, B, size] (without B for one sequence), a tuple
-                (h, c) for an LSTM; None for the learned initial state, or zero.
-            lengths: valid steps of each row [B], in any order, 0 allowed. Outputs after a row's end are zero, its
-                final state is that of its last valid step, and what stands in the padding has no effect at all.
-            resets: bool [T, B] ([B, T] with `batch_first`, [T] for one sequence). Before a step where it is True the
-                row's state returns to the learned initial state, or zero, never to `hx`; no gradient passes.
-                In the second direction of a bidirectional layer the same boundaries hold, met from the other side.
+            input: [T, B, I], [B, T, I] with `batch_first`, [T, I] for a single sequence, or a PackedSequence. Whole
+                numbers 0 … I - 1 without the last dimension stand for one-hot vectors: at each step the input of that
+                index is 1, all others are 0. Indices cost less than the vectors, because no product is formed.
+            hx: the state before the first step, [layers · directions, B, size] (without B for a single sequence), a
+                tuple (h, c) for an LSTM; None for the learned initial state, or zero.
+            lengths: valid steps of each row [B], in any order, 0 allowed. Outputs after a row's end are zero, the row's
+                final state is the state after its last valid step, and values in the padding have no effect at all.
+            resets: bool [T, B] ([B, T] with `batch_first`, [T] for a single sequence). Before a step where `resets` is
+                True the row's state returns to the learned initial state, or zero, never to `hx`; no gradient passes.
+                The second direction of a bidirectional layer has the same boundaries, met from the other side.
 
         Returns:
             The outputs [T, B, directions · H] in the form of the input, and the final state in the form of `hx`. The
-            final state of the second direction is the one at the first step.
+            final state of the second direction is its state at the first step.
 
         Raises:
-            ArgumentError: where a shape, dtype or device does not fit.
+            ArgumentError: a shape, dtype or device does not fit.
         """
         batch, weights, initial, at_rest = self._read(input, hx, lengths, resets)
         y, finals = self._run(batch, weights, initial, at_rest, self.num_layers)
@@ -200,9 +224,13 @@ class RecurrentLayer(nn.Module, ABC):
         lengths: Tensor | Ordered[int] | None = None,
         resets: Tensor | None = None,
     ) -> Sequence:
-        """What the cell of a layer, counted from 0 at the input, runs over in its forward direction, in plain form.
+        """Return the sequence that a layer's forward direction runs over, in plain form.
 
-        The arguments are those of `forward`. The layers below are run as they are: dropout acts in training mode.
+        The layers below run as in `forward`: dropout acts in training mode.
+
+        Args:
+            depth: the layer, counted from 0 at the input.
+            input, hx, lengths, resets: see `forward`.
         """
         batch, weights, initial, at_rest = self._read(input, hx, lengths, resets)
         y = self._between(depth, self._run(batch, weights, initial, at_rest, depth)[0])
@@ -212,7 +240,11 @@ class RecurrentLayer(nn.Module, ABC):
     def _read(
         self, input: Any, hx: Any, lengths: Any, resets: Any
     ) -> tuple[Batch, list[dict[str, Tensor]], list[State], list[State]]:
-        """Return the input; and by direction the weights, the initial state, and the state that resets return to."""
+        """Check and convert the arguments of `forward`.
+
+        Returns:
+            The batch; and by direction the weights, the initial state, and the state that resets return to.
+        """
         weights = [direction.parameters(self) for direction in self._directions]
         like = next(iter(weights[0].values()), None)
         batch = read_batch(input, lengths, resets, self.batch_first, self._directions[0].cell.input_size, like)
@@ -222,7 +254,7 @@ class RecurrentLayer(nn.Module, ABC):
     def _run(
         self, batch: Batch, weights: list[dict[str, Tensor]], initial: list[State], at_rest: list[State], layers: int
     ) -> tuple[Tensor, list[State]]:
-        """Run so many layers, from the first on; return the last one's output, and all final states."""
+        """Run the first `layers` layers; return the output and all final states."""
         y, finals = batch.x, []
         for depth, directions in enumerate(self._stack[:layers]):
             y, outputs = self._between(depth, y), []
@@ -236,7 +268,7 @@ class RecurrentLayer(nn.Module, ABC):
         return y, finals
 
     def _between(self, depth: int, y: Tensor) -> Tensor:
-        """Apply dropout to what enters any layer but the first."""
+        """Apply dropout to the input of any layer but the first."""
         return zero_some(y, self.dropout, self.training) if depth and self.dropout else y
 
     def _run_direction(self, direction: Direction, weights: Parameters, sequence: Sequence) -> tuple[Tensor, State]:
@@ -245,34 +277,35 @@ class RecurrentLayer(nn.Module, ABC):
         return run(self.gradient, Recurrence(direction.cell, weights, sequence, runner), record)
 
     def _states_at_rest(self, batch: Batch) -> list[State]:
-        """Return by direction the initial state where none is passed in, each member [B, size]."""
+        """Return each direction's default initial state, each member [B, size]."""
         if self.learn_initial_state:
             learned = [getattr(self, f"{name}_0") for name in self._state_sizes]
             return [tuple(row.expand(batch.rows, -1) for row in rows) for rows in zip(*learned, strict=True)]
-        # All share the same zeros, in which nobody writes.
+        # All directions share the same zeros, which are never written to.
         zeros = tuple(batch.x.new_zeros(batch.rows, size, dtype=batch.dtype) for size in self._state_sizes.values())
         return [zeros] * len(self._directions)
 
     def _read_states(self, batch: Batch, hx: Any) -> list[State]:
-        """Check the state passed in and return it by direction, each member [B, size]."""
+        """Check `hx` and split it by direction, each member [B, size]."""
         names = list(self._state_sizes)
         members = (hx,) if len(names) == 1 else hx
         if not isinstance(members, tuple | list) or len(members) != len(names):
-            raise ArgumentError(f"hx is a {type(hx).__name__}; it must be a tuple of tensors ({', '.join(names)})")
+            allowed = f"it must be a tuple of tensors ({', '.join(names)})"
+            raise ArgumentError("hx", f"is a {type(hx).__name__}", allowed)
         count, rows = len(self._directions), batch.rows
         for (name, size), member in zip(self._state_sizes.items(), members, strict=True):
             allowed = (count, size) if batch.unbatched else (count, rows, size)
             came = tuple(member.shape) if isinstance(member, Tensor) else type(member).__name__
             if came != allowed:
-                raise ArgumentError(
-                    f"hx: {name} is {came}; it must be a tensor {allowed}, "
-                    f"[layers · directions, {'' if batch.unbatched else 'batch, '}size]"
-                )
+                layout = f"[layers · directions, {'' if batch.unbatched else 'batch, '}size]"
+                raise ArgumentError("hx", f"has {came} for {name}", f"it must be a tensor {allowed}, {layout}")
             wrong_dtype = member.dtype != batch.dtype and not autocasts(batch.x.device)
             if wrong_dtype or member.device != batch.x.device:
                 raise ArgumentError(
-                    f"hx: {name} is {member.dtype} on {member.device}; the layer computes in {batch.dtype} on "
-                    f"{batch.x.device}: convert it with .to(…)"
+                    "hx",
+                    f"has {name} in {member.dtype} on {member.device}",
+                    f"the layer computes in {batch.dtype} on {batch.x.device}",
+                    f"convert {name} with .to(…)",
                 )
         rows_of = (batch.state_in(member.to(batch.dtype)).unbind(0) for member in members)
         return list(zip(*rows_of, strict=True))
@@ -300,24 +333,27 @@ def _stacked(members: tuple[Tensor, ...]) -> Tensor:
 
 def _check_stack(cells: Ordered[Cell], directions: int) -> None:
     if not cells:
-        raise ArgumentError("cells is empty; at least one is needed")
+        raise ArgumentError("cells", "is empty", "at least one cell is needed")
     sizes = dict(cells[0].state_sizes)
     below = next(iter(sizes.values())) * directions
     for layer, cell in enumerate(cells[1:], start=1):
         if dict(cell.state_sizes) != sizes:
             raise ArgumentError(
-                f"cells[{layer}] has the state {dict(cell.state_sizes)}, cells[0] has {sizes}; the layers' final "
-                "states are returned as one tensor, so they must be equal"
+                f"cells[{layer}]",
+                f"has the state {dict(cell.state_sizes)}, cells[0] has {sizes}",
+                "they must be equal, because the layers' final states are returned as one tensor",
             )
         if cell.input_size != below:
             raise ArgumentError(
-                f"cells[{layer}] has input_size {cell.input_size}; it must be the width of the layer below, {below}"
+                f"cells[{layer}]",
+                f"has input_size {cell.input_size}",
+                f"it must be the width of the layer below, {below}",
             )
 
 
 def _checked_dropout(dropout: float, num_layers: int) -> float:
     if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout <= 1:
-        raise ArgumentError(f"dropout is {dropout!r}; it must be a share between 0 and 1")
+        raise ArgumentError("dropout", f"is {dropout!r}", "it must be a share between 0 and 1")
     if dropout and num_layers == 1:
         warnings.warn(
             f"dropout={dropout} with one layer does nothing: it acts between layers. Use num_layers > 1, or a "
@@ -328,7 +364,7 @@ def _checked_dropout(dropout: float, num_layers: int) -> float:
 
 
 def _frames_of_ours() -> int:
-    """Find the `stacklevel` that makes a warning point at the first line outside this package."""
+    """Find the `stacklevel` for a warning about the first line outside of the package."""
     package = str(Path(__file__).parent.parent)
     files = [frame.filename for frame in inspect.stack(context=0)]
     return next((level for level, file in enumerate(files) if level and not file.startswith(package)), 1)

@@ -1,4 +1,4 @@
-"""A linear layer whose errors come back through fixed random weights."""
+"""Linear layer that sends errors back through fixed random weights."""
 
 from typing import Any
 
@@ -9,7 +9,10 @@ from torch.nn.functional import linear
 
 
 class _Backwards(torch.autograd.Function):
-    """W x + b, whose derivative by x is said to be `feedback`; by W and b it is what it is."""
+    """Function W x + b with `feedback` in place of its derivative by x.
+
+    The derivatives by W and b are the true derivatives.
+    """
 
     generate_vmap_rule = True
 
@@ -32,20 +35,21 @@ class _Backwards(torch.autograd.Function):
 
 
 class FeedbackLinear(nn.Linear):
-    """torch.nn.Linear that hands errors back through a fixed random matrix instead of its weight's transpose.
+    """Linear layer with a fixed random matrix in place of the transposed weight.
 
-    y = W x + b and the gradients of W and b are nn.Linear's; what goes on to x is ∂L/∂y · F instead of ∂L/∂y · W. It is
-    the readout of random-feedback learning: on top of a recurrent layer with `RFLO` or `EProp` it gives what those
-    papers use, so that no error needs the weights that it corrects. W comes to align with F while it is learned.
+    y = W x + b and the gradients of W and b are nn.Linear's; x receives ∂L/∂y · F instead of ∂L/∂y · W. The layer is
+    the readout of random-feedback learning: use it on top of a recurrent layer with `RFLO` or `EProp`, as their papers
+    do, so that no error needs the weights that it corrects. W comes to align with F while W is learned.
 
     Args:
         in_features, out_features, bias, device, dtype: as in torch.nn.Linear.
 
     Attributes:
-        feedback: F [out_features, in_features], a buffer in `state_dict`, drawn once in the way of the weight; never
-            learned. Set it to the weight's value for nn.Linear's gradients.
+        feedback: F [out_features, in_features], a buffer in `state_dict`, drawn from the weight's distribution and
+            never learned. Set `feedback` to the weight's value for nn.Linear's gradients.
 
-    The gradient of x is no derivative of y on purpose: keep it out of gradient checks, and do not differentiate twice.
+    The gradient of x is no derivative of y on purpose: keep the layer out of gradient checks, and do not differentiate
+    twice.
 
     Lillicrap et al. 2016, "Random synaptic feedback weights support error backpropagation for deep learning".
 
@@ -71,14 +75,14 @@ class FeedbackLinear(nn.Linear):
         self._draw_feedback()
 
     def reset_parameters(self) -> None:
-        """Draw weight and bias anew, as torch.nn.Linear does, and with them the feedback."""
+        """Draw weight, bias and feedback anew, with torch.nn.Linear's distribution."""
         super().reset_parameters()
         if "feedback" in self._buffers:  # not yet there while nn.Linear is being built
             self._draw_feedback()
 
     def _draw_feedback(self) -> None:
         bound = self.in_features**-0.5 if self.in_features else 0.0
-        nn.init.uniform_(self.feedback, -bound, bound)  # the law of nn.Linear's weight
+        nn.init.uniform_(self.feedback, -bound, bound)  # the distribution of nn.Linear's weight
 
     def forward(self, input: Float[Tensor, "*rows in_features"]) -> Float[Tensor, "*rows out_features"]:
         return _Backwards.apply(input, self.weight, self.bias, self.feedback)

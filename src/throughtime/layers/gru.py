@@ -1,4 +1,4 @@
-"""The GRU layer."""
+"""GRU layer."""
 
 import torch
 from torch import nn
@@ -9,7 +9,9 @@ from throughtime.layers.affine import AffineLayer
 
 
 class GRU(AffineLayer[nn.GRU]):
-    """torch.nn.GRU; the equations stand in `GRUCell`.
+    """GRU with the interface of torch.nn.GRU.
+
+    `GRUCell` has the equations.
 
     Args:
         learn_initial_state, gradient: see `RecurrentLayer`; all others are torch.nn.GRU's.

@@ -1,4 +1,4 @@
-"""The LSTM layer."""
+"""LSTM layer."""
 
 import torch
 from torch import nn
@@ -9,7 +9,9 @@ from throughtime.layers.affine import AffineLayer
 
 
 class LSTM(AffineLayer[nn.LSTM]):
-    """torch.nn.LSTM, projections included; the equations stand in `LSTMCell`.
+    """LSTM with the interface of torch.nn.LSTM, projections included.
+
+    `LSTMCell` has the equations.
 
     Args:
         learn_initial_state, gradient: see `RecurrentLayer`; all others are torch.nn.LSTM's.
@@ -22,7 +24,7 @@ class LSTM(AffineLayer[nn.LSTM]):
     """
 
     twin = nn.LSTM
-    own = ("proj_size",)
+    extra_arguments = ("proj_size",)
 
     def __init__(
         self,

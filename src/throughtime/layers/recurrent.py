@@ -1,4 +1,4 @@
-"""A layer over any cell, or over any function that is one step of a recurrence."""
+"""Layer over any cell, or over a function that is a step of a recurrence."""
 
 from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Ordered
@@ -12,15 +12,18 @@ from throughtime.cells.function import FunctionCell
 from throughtime.errors import ArgumentError
 from throughtime.gradients.base import GradientMethod
 from throughtime.layers.base import RecurrentLayer
+from throughtime.wording import listed
+
+ALLOWED = "it must be a Cell, a list of them, or a function f(parameters, x, h) -> h"
 
 
 class Recurrent(RecurrentLayer):
-    """Any recurrence as a layer: a cell, a list of cells stacked on one another, or a plain function.
+    """Layer over any cell, a list of cells, or a plain function.
 
     Args:
-        cell: a `Cell`; several, each reading the outputs of the one before; or f(parameters, x, h) -> h, see
-            `FunctionCell`.
-        parameters, hidden_size, input_size, linear, diagonal: for a function, and only for one, see `FunctionCell`.
+        cell: a `Cell`; a list of cells, each reading the outputs of the cell before; or a function
+            f(parameters, x, h) -> h, see `FunctionCell`.
+        parameters, hidden_size, input_size, linear, diagonal: for a function only, see `FunctionCell`.
         (others): see `RecurrentLayer`.
 
     Examples:
@@ -73,18 +76,18 @@ def _cells(
     if callable(cell):
         missing = [name for name, value in given.items() if value is None]
         if parameters is None or hidden_size is None or input_size is None:
-            raise ArgumentError(f"cell is a function, and {' and '.join(missing)} did not come; it needs all three")
+            raise ArgumentError("cell", f"is a function without {listed(missing)}", f"it needs {listed(given)}")
         return [FunctionCell(cell, parameters, hidden_size, input_size, **claims)]
     if not isinstance(cell, Cell | Ordered):
-        raise ArgumentError(
-            f"cell is a {type(cell).__name__}; it must be a Cell, a list of them, or a function "
-            "f(parameters, x, h) -> h"
-        )
+        raise ArgumentError("cell", f"is a {type(cell).__name__}", ALLOWED)
     cells = [cell] if isinstance(cell, Cell) else list(cell)
-    if not all(isinstance(one, Cell) for one in cells):
-        raise ArgumentError("cell must be a Cell, a list of them, or a function f(parameters, x, h) -> h")
+    for index, entry in enumerate(cells):
+        if not isinstance(entry, Cell):
+            raise ArgumentError("cell", f"is a list with a {type(entry).__name__} at index {index}", ALLOWED)
     superfluous = [name for name, value in given.items() if value is not None]
     superfluous += [name for name, value in claims.items() if value]
     if superfluous:
-        raise ArgumentError(f"{' and '.join(superfluous)} came with a Cell, which has its own; leave them out")
+        first, *others = superfluous
+        came = f"came with a Cell, and so did {listed(others)}" if others else "came with a Cell"
+        raise ArgumentError(first, came, "only a function takes it, because a Cell has it already", "leave it out")
     return cells

@@ -1,4 +1,4 @@
-"""The Elman layer."""
+"""Elman layer."""
 
 import torch
 from torch import nn
@@ -10,7 +10,9 @@ from throughtime.layers.affine import AffineLayer
 
 
 class RNN(AffineLayer[nn.RNN]):
-    """torch.nn.RNN: h_t = φ(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh), with φ tanh, ReLU or the identity.
+    """Elman layer with the interface of torch.nn.RNN.
+
+    h_t = φ(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh), where φ is tanh, ReLU or the identity.
 
     Args:
         nonlinearity: "tanh", "relu", or "identity" for the linear RNN of [Y].
@@ -24,7 +26,7 @@ class RNN(AffineLayer[nn.RNN]):
     """
 
     twin = nn.RNN
-    own = ("nonlinearity",)
+    extra_arguments = ("nonlinearity",)
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""The tap: recording ‖∂L/∂h_t‖ in the layers of a model."""
+"""Tap: a recording of ‖∂L/∂h_t‖ in the layers of a model."""
 
 from contextlib import AbstractContextManager
 
@@ -9,7 +9,10 @@ from throughtime.sequences.tap import Tap
 
 
 class Tapping(AbstractContextManager[Tap]):
-    """What `tap` returns: each time it is entered, the layers of the model record in a new `Tap`."""
+    """Context manager that makes the layers of a model record in a `Tap`.
+
+    Each time the context is entered, a new `Tap` is made.
+    """
 
     def __init__(self, model: nn.Module) -> None:
         named = [(name, module) for name, module in model.named_modules() if isinstance(module, RecurrentLayer)]
@@ -18,8 +21,8 @@ class Tapping(AbstractContextManager[Tap]):
 
     def __enter__(self) -> Tap:
         record = Tap()
-        # Past nn.Module's own way to set an attribute, which asks of each whether it is a parameter: a tap is entered
-        # for every update.
+        # Written past nn.Module.__setattr__, which is slow because it checks for parameters: a tap is entered for every
+        # update.
         for module, prefix in self._layers:
             self._outer.append(module.tapped)
             vars(module)["tapped"] = record, prefix
@@ -31,12 +34,14 @@ class Tapping(AbstractContextManager[Tap]):
 
 
 def tap(model: nn.Module) -> Tapping:
-    """Record ‖∂L/∂h_t‖ of every throughtime layer in `model`, for every forward pass made inside the block.
+    """Record ‖∂L/∂h_t‖ of every throughtime layer in a model.
 
-    The records are filled by the backward pass of such a forward pass, wherever that happens, and hold the latest.
-    Inside the block of another tap the inner one records. What this returns can be entered again, for every update a
-    new record: the layers are looked for once, when `tap` is called.
-    Cost: O(T·B·H) per layer, and 4 bytes per step, row and member of the state; `throughtime bench --tap` measures it.
+    Every forward pass inside of the block is recorded. Its backward pass fills the record, inside of the block or
+    later; the latest backward pass counts. Inside of the block of another tap the inner tap records. The context can be
+    entered again, for a new record in every update: `tap` looks for the layers only once.
+
+    Cost: O(T·B·H) per layer, and 4 bytes per step, row and member of the state; `throughtime bench --tap` measures the
+    cost.
 
     Examples:
         >>> import throughtime as tt

@@ -90,7 +90,7 @@ def _fourth_line(system: ElmanSystem) -> Tensor:
     return -(1 - _output(system)) * _label(system)
 
 
-def _sixth_line(system: ElmanSystem) -> Tensor:
+def _seventh_line(system: ElmanSystem) -> Tensor:
     return _output(system) * _output(system) - _label(system)
 
 
@@ -219,9 +219,9 @@ SOFTMAX = (
     ),
     _equation(
         "2.2 chain",
-        reading="sixth line",
+        reading="seventh line",
         statement="∂L_t/∂o_j = p_j p_j − y_j, then with (?)",
-        printed=_sixth_line,
+        printed=_seventh_line,
         corrected=_logit_gradient,
         reference=_loss_by_logits,
         verdict=EquationVerdict.WRONG_FACTOR,

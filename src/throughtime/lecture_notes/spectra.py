@@ -163,7 +163,7 @@ EIGENVALUE_CLAIMS: tuple[Equation, ...] = (
         EquationVerdict.CONDITIONAL,
         _unbalanced,
         "For the linear network only: 2·[[1, −1], [1, −1]] has ρ = {radius:.0f} and power {linear:.0f} at lag 50, but "
-        "with one unit half saturated diag(φ') W_hh has ρ = {slope:.1f} and its power the norm {tanh:.0e}.",
+        "with φ' = 0.2 at one unit diag(φ') W_hh has ρ = {slope:.1f} and its power the norm {tanh:.0e}.",
     ),
     _claim(
         "|λ| > 1",

@@ -11,7 +11,7 @@ from throughtime.nests import map_tensors, tensors_of
 
 @dataclass(frozen=True)
 class Boundary:
-    """What a segment starts from.
+    """Start of a segment: a state, and the states of torch's generators.
 
     Attributes:
         state: the state of the model, a nest of tensors.

@@ -16,7 +16,7 @@ from throughtime.errors import ArgumentError
 
 @dataclass(frozen=True)
 class Pieces:
-    """Pieces of x and y; piece i begins at step bounds[i] and ends before bounds[i + 1]."""
+    """Pieces of x and y. Piece i begins at step bounds[i] and ends before bounds[i + 1]."""
 
     bounds: list[int]
     x: Callable[[int], Tensor]

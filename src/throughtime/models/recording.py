@@ -90,6 +90,6 @@ class Recording(GradientMethod):
 
 
 def entering_states(recurrence: Recurrence) -> tuple[State, State]:
-    """Return the state that entered each step, each member [T, B, size], and the final state."""
+    """Return the state that entered each step, [T, B, size] each, and the final state."""
     result = recurrence.forward("states")
     return recurrence.entering(result.trace), result.final

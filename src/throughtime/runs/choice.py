@@ -18,6 +18,9 @@ GROUPS: dict[str, type] = {"data": DataSettings, "model": ModelSettings, "optimi
 Each title is also a field of `RunSettings`.
 """
 
+USUAL = {False: "text", True: "stream"}
+"""The names of the tasks that are meant where none is named: in passes over a file, and online."""
+
 
 def kinds() -> list[type[Task]]:
     """Return every task that `throughtime.runs.tasks` exports."""
@@ -34,17 +37,21 @@ def groups() -> Iterator[tuple[str, type]]:
 
 
 def kind_of(settings: RunSettings) -> type[Task]:
-    """Return the task that the settings name, or the first task that fits.
+    """Return the task that the settings name.
+
+    Without a name that is the usual task, or else the first that fits.
 
     Raises:
         ArgumentError: no task has that name, or it learns in another way.
     """
     wanted, given, online = settings.data.task, type(settings.task), settings.optimization.online
     way = "online" if online else "in passes over a file"
-    for kind in kinds():
-        named, told = kind.name == wanted, given in (kind.settings, TaskSettings)
-        if kind.online == online and told and (named or not wanted):
-            return kind
+    fitting = {kind.name: kind for kind in kinds() if kind.online == online and given in (kind.settings, TaskSettings)}
+    chosen = fitting.get(wanted or USUAL[online])
+    if chosen is None and not wanted:
+        chosen = next(iter(fitting.values()), None)
+    if chosen is not None:
+        return chosen
     names = [kind.name for kind in kinds() if kind.online == online]
     if wanted and wanted not in names:
         raise ArgumentError("task", f"is {wanted}", f"a run that learns {way} has the task {listed(names, 'or')}")

@@ -36,10 +36,10 @@ def reach(settings: OptimizationSettings) -> int:
 def diagnose_task(
     task: Task, model: SequenceModel, chunk: Chunk, wanted_lag: int, say: Callable[[str], None] | None = None
 ) -> Flow:
-    """Follow the gradient of the task's loss over a chunk, without dropout.
+    """Follow the gradient of the task's objective over a chunk, without dropout.
 
     Args:
-        task: its loss.
+        task: its objective.
         model: the model.
         chunk: windows of data.
         wanted_lag: how many steps back the gradient is wanted; no more than the chunk has.
@@ -47,7 +47,7 @@ def diagnose_task(
     """
 
     def loss(outputs: Tensor, targets: Tensor) -> Tensor:
-        return task.loss(outputs, chunk._replace(targets=targets))
+        return task.objective(outputs, chunk._replace(targets=targets))
 
     return diagnose(model, loss, chunk.inputs, chunk.targets, wanted_lag, say)
 

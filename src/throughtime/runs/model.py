@@ -1,11 +1,13 @@
 """Model of a run: entry of the task, recurrent layers, dropout, readout of the task."""
 
-from typing import TypeAlias
+from collections.abc import Callable
+from typing import Any, TypeAlias, cast
 
 from torch import Tensor, nn
 
 from throughtime.gradients import GradientMethod
-from throughtime.layers import GRU, LSTM, RNN
+from throughtime.layers.affine import AffineLayer
+from throughtime.layers.named import LAYERS
 from throughtime.runs.settings import ModelSettings
 from throughtime.runs.tasks.base import Task
 from throughtime.types import State
@@ -63,18 +65,15 @@ class SequenceModel(nn.Module):
 
 def build_recurrent(
     input_size: int, settings: ModelSettings, gradient: GradientMethod | None = None
-) -> RNN | LSTM | GRU:
+) -> AffineLayer[Any]:
     """Return throughtime's recurrent layers for these settings."""
     sizes = (input_size, settings.hidden_size, settings.num_layers)
     # Above the last layer the model drops by itself, as torch.nn's layers do not.
     dropout = settings.dropout if settings.num_layers > 1 else 0.0
-    match settings.cell:
-        case "lstm":
-            return LSTM(*sizes, dropout=dropout, gradient=gradient)
-        case "gru":
-            return GRU(*sizes, dropout=dropout, gradient=gradient)
-        case "rnn":
-            return RNN(*sizes, nonlinearity=settings.nonlinearity, dropout=dropout, gradient=gradient)
+    kind = LAYERS[settings.cell]
+    make = cast(Callable[..., AffineLayer[Any]], kind)
+    extra = {"nonlinearity": settings.nonlinearity} if "nonlinearity" in kind.extra_arguments else {}
+    return make(*sizes, dropout=dropout, gradient=gradient, **extra)
 
 
 def detached(state: CarriedState) -> CarriedState:

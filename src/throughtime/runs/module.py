@@ -79,13 +79,14 @@ class SequenceTraining(LightningModule):
         return self._held_out_loss / self._held_out_tokens if self._held_out_tokens else math.nan
 
     def training_step(self, batch: Chunk) -> Tensor:
-        """Return the mean loss of a chunk, and carry the detached state on."""
+        """Return the objective on a chunk, and carry the detached state on."""
         again = steps_run_again(self.settings)
         before = Preceding() if batch.first else self._preceding
         if batch.warm_up is not None:
             before = advanced(self.model, before, batch.warm_up, again, batch.warm_up_resets)
         with self._tapping as self._tap:
-            loss, state = self._chunk_loss(batch, before)
+            outputs, state = self._chunk_outputs(batch, before)
+            loss = self.task.objective(outputs, batch)
         self._preceding = Preceding(None, state)
         if again:
             self._preceding = advanced(self.model, before, batch.inputs, again, batch.resets)
@@ -95,10 +96,10 @@ class SequenceTraining(LightningModule):
             raise NonFiniteError(self._at_update(_name_culprit(self.model)))
         return loss
 
-    def _chunk_loss(self, chunk: Chunk, before: Preceding) -> tuple[Tensor, CarriedState]:
+    def _chunk_outputs(self, chunk: Chunk, before: Preceding) -> tuple[Tensor, CarriedState]:
         inputs, resets = before.before(chunk.inputs, chunk.resets)
         outputs, state = self.model(inputs, before.state, skip=before.steps, resets=resets)
-        return self.task.loss(outputs, chunk), detached(state)
+        return outputs, detached(state)
 
     def configure_gradient_clipping(
         self,
@@ -157,7 +158,8 @@ class SequenceTraining(LightningModule):
 
     def validation_step(self, batch: Chunk) -> None:
         """Add a held-out chunk to the sums, each target with the same weight."""
-        loss, self._held_out_state = self._chunk_loss(batch, Preceding(None, self._held_out_state))
+        outputs, self._held_out_state = self._chunk_outputs(batch, Preceding(None, self._held_out_state))
+        loss = self.task.loss(outputs, batch)
         tokens = self.task.count(batch)
         self._held_out_loss += loss.item() * tokens
         self._held_out_tokens += tokens

@@ -8,6 +8,9 @@ from throughtime.errors import ArgumentError
 from throughtime.runs.gradient import METHODS, check_choice
 from throughtime.runs.options import check_options, option, options
 
+CellName = Literal["lstm", "gru", "rnn"]
+"""The layers that a run can be made of, by their class names in lower case; `throughtime bench` measures the same."""
+
 
 @dataclass(frozen=True)
 class DataSettings:
@@ -23,7 +26,7 @@ class DataSettings:
 class ModelSettings:
     """Options of the model: the recurrent layers and dropout. The task adds the modules below and above them."""
 
-    cell: Literal["lstm", "gru", "rnn"] = option("lstm", "Recurrent cell.")
+    cell: CellName = option("lstm", "Recurrent cell.")
     nonlinearity: Literal["tanh", "relu", "identity"] = option("tanh", "Nonlinearity of `cell` rnn.")
     hidden_size: int = option(128, "Hidden units per layer.", least=1)
     num_layers: int = option(2, "Number of recurrent layers.", least=1)

@@ -1,4 +1,4 @@
-"""What a recurrence runs over, and the contract of whatever runs it."""
+"""Sequences that recurrences run over, and the interface of the runners."""
 
 from throughtime.sequences.norms import StepNorms as StepNorms
 from throughtime.sequences.runner import Cotangents as Cotangents

@@ -1,4 +1,7 @@
-"""Running a sequence backwards: the second direction of a bidirectional layer is the first one on turned inputs."""
+"""Reverse sequences in time.
+
+The second direction of a bidirectional layer is its first direction on reversed inputs.
+"""
 
 import torch
 from jaxtyping import Bool
@@ -6,7 +9,14 @@ from torch import Tensor
 
 
 def reversed_in_time(steps: Tensor, lengths: Tensor | None) -> Tensor:
-    """[T, B, …] with each row's valid steps in the opposite order; padding stays where it is. Its own inverse."""
+    """Reverse each row's valid steps and leave its padding in place.
+
+    The function is its own inverse.
+
+    Args:
+        steps: [T, B, …].
+        lengths: valid steps of each row [B]; None where all rows are full.
+    """
     if lengths is None:
         return steps.flip(0)
     t = torch.arange(len(steps), device=steps.device)[:, None]
@@ -15,6 +25,6 @@ def reversed_in_time(steps: Tensor, lengths: Tensor | None) -> Tensor:
 
 
 def reversed_resets(resets: Bool[Tensor, "time batch"], lengths: Tensor | None) -> Bool[Tensor, "time batch"]:
-    """The same boundaries seen from the other end: "before step t" becomes "after step t"."""
+    """Return the resets for the reversed sequence: "before step t" becomes "after step t"."""
     after = torch.cat((resets[1:], torch.zeros_like(resets[:1])))
     return reversed_in_time(after, lengths)

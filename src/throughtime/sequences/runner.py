@@ -1,4 +1,4 @@
-"""The contract of whatever runs a recurrence over a whole sequence: a fused kernel, or the loop."""
+"""Interface of the runners of a recurrence: the fused kernels and the loop."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ from throughtime.types import Gradients, Parameters, Save, State
 class Trace:
     """Tensors that a forward pass keeps for the backward pass.
 
-    Autograd holds the tensors in between: `replace(trace, tensors=())` is what remains beside them.
+    Autograd holds the tensors between the two passes; `replace(trace, tensors=())` is the rest of the trace.
 
     Attributes:
-        tensors: in an order that whoever made the trace knows.
-        save: how much was kept.
+        tensors: the tensors, in an order that only the runner or method that made the trace knows.
+        save: how much the forward pass kept.
     """
 
     tensors: tuple[Tensor, ...] = ()
@@ -31,12 +31,12 @@ NOTHING = Trace()
 
 @dataclass(frozen=True)
 class Pass:
-    """The result of a forward pass.
+    """Result of a forward pass.
 
     Attributes:
         outputs: h_1…T, laid out like the inputs of the sequence, zero in padding.
         final: the state after each row's last valid step, each member [B, size].
-        trace: what the backward pass needs; without tensors where nothing was kept.
+        trace: tensors for the backward pass; none where nothing was kept.
     """
 
     outputs: Float[Tensor, "*steps hidden"]
@@ -46,10 +46,10 @@ class Pass:
 
 @dataclass(frozen=True)
 class Cotangents:
-    """The derivatives that a backward pass starts from.
+    """Derivatives that a backward pass starts from.
 
     Attributes:
-        outputs: g_t = ∂L/∂h_t through the outputs alone, laid out like them.
+        outputs: g_t = ∂L/∂h_t through the outputs alone, laid out like the outputs.
         final: ∂L/∂(final state), each member [B, size].
         needs_x: whether ∂L/∂x is to be computed.
     """
@@ -60,28 +60,33 @@ class Cotangents:
 
 
 class Runner(ABC):
-    """A recurrence of a certain cell, forward and backward over time.
+    """Interface to run a cell's recurrence forward and backward over time.
 
-    A runner is bound to its cell when it is made. All runners of a cell give the same results up to rounding.
+    A runner is bound to its cell when the runner is made. All runners of a cell give the same results up to rounding.
     """
 
     @abstractmethod
     def serves(self, sequence: Sequence) -> bool:
-        """Whether this runner takes tensors of this dtype, device and layout."""
+        """Return whether the runner takes the dtype, device and layout of a sequence."""
 
     @abstractmethod
     def forward(self, parameters: Parameters, sequence: Sequence, save: Save | None) -> Pass:
-        """Run over time; for `save=None` nothing is kept."""
+        """Run over time and keep as much as `save` says; with `save=None` nothing."""
 
     @abstractmethod
     def backward(
         self, parameters: Parameters, sequence: Sequence, trace: Trace, cotangents: Cotangents, norms: StepNorms
     ) -> Gradients:
-        """Differentiate, given what `forward` kept."""
+        """Compute the gradients from the trace that `forward` kept."""
 
     @abstractmethod
     def entering(self, sequence: Sequence, trace: Trace) -> State:
-        """Return the state that entered each step, after any reset, each member [T, B, size]; anything in padding.
+        """Return the state that entered each step, after any reset.
 
-        `sequence` is plain, and `trace` is what `forward` kept of it for `save="states"`.
+        Args:
+            sequence: a plain sequence.
+            trace: the trace of a `forward` over it with `save="states"`.
+
+        Returns:
+            Each member [T, B, size]; padded steps may hold anything.
         """

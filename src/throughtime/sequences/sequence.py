@@ -1,4 +1,4 @@
-"""What a recurrence runs over: inputs, the states it starts from, and which steps count."""
+"""Input sequences of a recurrence: inputs, initial states, lengths and resets."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,24 +15,25 @@ from throughtime.types import State
 
 @dataclass(frozen=True)
 class Sequence:
-    """A batch of sequences, time-major, with the rule for lengths and resets.
+    """Batch of sequences, time-major, with lengths and resets.
 
-    At step t a row's state is, in this order: returned to `reset_state` where `resets[t]`, advanced by the cell, or
-    kept as it is once the row has ended (there `resets` must be False). Outputs after a row's end are zero.
+    At step t a row's state first returns to `reset_state` where `resets[t]` is True; then the cell advances the state.
+    Once a row has ended its state stays as it is (`resets` must be False there), and its outputs are zero.
 
     A sequence is plain if it is padded, runs forwards in time, and its inputs are vectors, zero in the padding. Kernels
-    take any; whoever else runs one asks for its plain form first.
+    take any sequence; all other code asks for the plain form first.
 
     Args:
         x: inputs [T, B, I]; with `batch_sizes` [N, I], the valid steps only, as in a PackedSequence.
         initial: the state before the first step, each member [B, size].
-        reset_state: the state that resets return to, likewise.
+        reset_state: the state that resets return to, each member [B, size].
         lengths: valid steps of each row; None where all rows are full. With `batch_sizes` they must not increase.
-        resets: True at the steps before which a row's state starts anew; None for none.
-        batch_sizes: how many rows each step has, where only those are there.
-        reverse: each row is run from its last valid step to its first; its outputs stay where its inputs are.
-        one_hot: 0, or how many inputs there are, of which `x` [T, B] (or [N]) says which one is 1 at each step.
-        inert: `x` is known to be zero in the padding.
+        resets: True at the steps before which a row's state starts anew; None for no resets.
+        batch_sizes: number of rows of each step, where `x` holds the valid steps only; else None.
+        reverse: whether each row is run from its last valid step to its first; outputs stay at their inputs' steps.
+        one_hot: 0 for inputs that are vectors. Otherwise the number of inputs I, and `x` [T, B] (or [N]) holds the
+            index of the input that is 1 at each step.
+        inert: whether `x` is known to be zero in the padding.
     """
 
     x: Float[Tensor, "*steps input"] | Int[Tensor, "*steps"]
@@ -47,17 +48,20 @@ class Sequence:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Steps T and rows B."""
+        """Number of steps T and of rows B."""
         steps = self.x if self.batch_sizes is None else self.batch_sizes
         return steps.shape[0], self.initial[0].shape[0]
 
     @property
     def is_plain(self) -> bool:
-        """Whether `plain` has nothing to do."""
+        """Whether the sequence is in its plain form already."""
         return (self.lengths is None or self.inert) and not self.reverse and not self.one_hot
 
     def plain(self) -> "Sequence":
-        """The same, padded, forwards in time, and with zeros in the padding: a NaN there reaches nothing."""
+        """Return the plain form of the sequence: padded, and forwards in time.
+
+        Inputs in the padding are zero: a NaN in the padding reaches nothing.
+        """
         if self.is_plain:
             return self
         x = self.to_plain(self.x)
@@ -72,16 +76,18 @@ class Sequence:
         return Sequence(x, self.initial, self.reset_state, self.lengths, resets, inert=True)
 
     def part(self, start: int, stop: int, entering: State) -> "Sequence":
-        """The steps start … stop - 1 as a sequence of their own, of a padded one that runs forwards in time.
+        """Cut out the steps start … stop - 1 of a padded sequence that runs forwards.
 
-        `entering` is the state that left step start - 1.
+        Args:
+            start, stop: steps, counted from 0.
+            entering: the state that left step start - 1, each member [B, size].
         """
         lengths = None if self.lengths is None else (self.lengths - start).clamp(0, stop - start)
         resets = None if self.resets is None else self.resets[start:stop]
         return replace(self, x=self.x[start:stop], initial=entering, lengths=lengths, resets=resets)
 
     def assert_valid(self) -> None:
-        """Have a compiled graph check what could not be looked at while it was traced."""
+        """Make a compiled graph check the lengths and indices, which had no values while tracing."""
         if self.lengths is not None:
             inside = (self.lengths >= 0) & (self.lengths <= self.shape[0])
             assert_later(inside.all(), f"lengths must lie in 0 … {self.shape[0]}")
@@ -91,40 +97,40 @@ class Sequence:
             assert_later(inside.all(), f"whole numbers as inputs must lie in 0 … {self.one_hot - 1}")
 
     def to_plain(self, steps: Tensor) -> Tensor:
-        """[T, B, …] of the plain form from something laid out like `x`."""
+        """Convert a tensor that is laid out like `x` to the plain form's [T, B, …]."""
         if self.batch_sizes is not None:
             room = steps.new_zeros(self.shape[0] * self.shape[1], *steps.shape[1:])
             steps = room.index_copy(0, self._valid, steps).unflatten(0, self.shape)
         return reversed_in_time(steps, self.lengths) if self.reverse else steps
 
     def from_plain(self, steps: Tensor) -> Tensor:
-        """The reverse of `to_plain`."""
+        """Convert [T, B, …] of the plain form to the layout of `x`: undo `to_plain`."""
         return self.from_padded(reversed_in_time(steps, self.lengths) if self.reverse else steps)
 
     def from_padded(self, steps: Tensor) -> Tensor:
-        """Laid out like `x`, from [T, B, …]."""
+        """Convert padded steps [T, B, …] to the layout of `x`, without reversing time."""
         return steps if self.batch_sizes is None else steps.flatten(0, 1).index_select(0, self._valid)
 
     @property
     def _valid(self) -> Tensor:
-        """Where the steps that count lie among all T·B."""
+        """Indices of the valid steps among all T·B."""
         assert self.padding is not None
         return (~self.padding).flatten().nonzero()[:, 0]
 
     @property
     def padding(self) -> Bool[Tensor, "time batch"] | None:
-        """True after each row's end; None where all rows are full."""
+        """Mask that is True after each row's end; None where all rows are full."""
         return None if self.lengths is None else ~valid_steps(self.shape[0], self.lengths)
 
     def padding_at(self, t: int) -> Bool[Tensor, "batch 1"] | None:
-        """Step t's column of `padding`, or None where it is False throughout."""
+        """Return the padding mask of step t; None where no row is padded."""
         return None if self.lengths is None else self._padding_columns[t]
 
     def resets_at(self, t: int) -> Bool[Tensor, "batch 1"] | None:
-        """Likewise for `resets`."""
+        """Return the reset mask of step t; None where no row is reset."""
         return None if self.resets is None else self._reset_columns[t]
 
-    # Cached where there are masks only: torch.compile cannot trace a cached property.
+    # Read only where a mask exists: torch.compile cannot trace a cached property.
 
     @cached_property
     def _padding_columns(self) -> list[Tensor | None]:
@@ -135,29 +141,35 @@ class Sequence:
         return _columns(self.resets)
 
     def entering(self, t: int, state: State) -> State:
-        """The state that enters step t, from the one that left step t - 1."""
+        """Return the state that enters step t, from the state that left step t - 1."""
         return choose(self.resets_at(t), self.reset_state, state)
 
     def entered_by(self, left: State) -> State:
-        """`entering` for all steps at once, each member [T, B, size], from the states that left them, likewise."""
+        """Return the states that enter all steps, from the states that left the steps.
+
+        Both have members [T, B, size].
+        """
         members = zip(self.initial, left, strict=True)
         before = tuple(torch.cat((initial[None], member))[:-1] for initial, member in members)
         return choose(None if self.resets is None else self.resets[..., None], self.reset_state, before)
 
     def leaving(self, t: int, advanced: State, entered: State) -> State:
-        """The state that leaves step t."""
+        """Return the state that leaves step t: in padding the state that entered."""
         return choose(self.padding_at(t), entered, advanced)
 
     def output(self, t: int, state: State) -> Tensor:
-        """h_t, zero at padded steps."""
+        """Return h_t, zero in the rows that are padded at step t."""
         return blank(self.padding_at(t), state[0])
 
     def rows(self, steps: Tensor) -> Tensor:
-        """The rows [N, …] of the steps [T, B, …] that count; what stands in padding takes no part in any sum."""
+        """Select the valid steps [N, …] of [T, B, …].
+
+        Values in the padding so take no part in any sum.
+        """
         return steps.flatten(0, 1) if self.padding is None else steps[~self.padding]
 
     def from_rows(self, rows: Tensor) -> Tensor:
-        """The reverse of `rows`, zero in padding."""
+        """Put rows [N, …] back into [T, B, …], zero in padding; the inverse of `rows`."""
         time_batch = self.x.shape[:2]
         if self.padding is None:
             return rows.unflatten(0, time_batch)
@@ -166,15 +178,23 @@ class Sequence:
 
 
 def valid_steps(steps: int, lengths: Int[Tensor, " batch"]) -> Bool[Tensor, "time batch"]:
-    """True at the steps of each row before its end."""
+    """Make a mask that is True at each row's valid steps."""
     return torch.arange(steps, device=lengths.device)[:, None] < lengths
 
 
 def check_indices(x: Int[Tensor, "*steps"], inputs: int, lengths: Tensor | None = None) -> None:
-    """Raise `ArgumentError` where an index of a one-hot input [T, B] or [N] is none of 0 … inputs - 1.
+    """Check that the indices of a one-hot input lie in 0 … inputs - 1.
 
-    What stands after a row's end may be anything. Without values nothing is checked: on the meta
-    device, under vmap, and while a graph is traced, where the operator does it when it has them.
+    Indices after a row's end may be anything. Tensors without values are not checked: on the meta device, under vmap,
+    and while a graph is traced, where the operator checks the indices once they have values.
+
+    Args:
+        x: indices [T, B] or [N].
+        inputs: number of inputs I.
+        lengths: valid steps of each row [B] of an x [T, B]; None where all are valid.
+
+    Raises:
+        ArgumentError: an index lies outside.
     """
     if x.is_meta or torch.compiler.is_compiling() or transforms_active():
         return
@@ -183,29 +203,34 @@ def check_indices(x: Int[Tensor, "*steps"], inputs: int, lengths: Tensor | None 
     low, high = (0, 0) if not x.numel() else (int(x.min()), int(x.max()))
     if low < 0 or high >= inputs:
         raise ArgumentError(
-            f"input holds {low if low < 0 else high}; whole numbers say which input is 1, so they must lie in 0 … "
-            f"{inputs - 1} for input_size = {inputs}"
+            "input",
+            f"holds {low if low < 0 else high}",
+            f"whole numbers say which input is 1, so they must lie in 0 … {inputs - 1} for input_size = {inputs}",
         )
 
 
 def _columns(mask: Tensor | None) -> list[Tensor | None]:
+    """Split a mask [T, B] into columns [B, 1]; None where no row is True."""
     assert mask is not None
     any_row = mask.any(dim=1).tolist()
     return [column[:, None] if some else None for column, some in zip(mask, any_row, strict=True)]
 
 
 def choose(mask: Tensor | None, where_true: State, where_false: State) -> State:
-    """Member by member, `where_true` at the rows of `mask` [B, 1], `where_false` at the others."""
+    """Choose between two states row by row.
+
+    Each member is that of `where_true` at the rows of `mask` [B, 1], and that of `where_false` at all others.
+    """
     if mask is None:
         return where_false
     return tuple(torch.where(mask, true, false) for true, false in zip(where_true, where_false, strict=True))
 
 
 def blank(mask: Tensor | None, value: Tensor) -> Tensor:
-    """`value` [B, …] with zeros at the rows of `mask` [B, 1]; a NaN there is gone too."""
+    """Set `value` [B, …] to zero at the rows of `mask` [B, 1], NaNs included."""
     return value if mask is None else value.masked_fill(mask.view(-1, *[1] * (value.dim() - 1)), 0)
 
 
 def stack_steps(steps: list[Tensor], like: Tensor, size: int) -> Tensor:
-    """[T, B, size] from T tensors [B, size]; T = 0 is legal."""
+    """Stack T tensors [B, size] to [T, B, size]; T = 0 is legal."""
     return torch.stack(steps) if steps else like.new_empty(0, like.shape[1], size)

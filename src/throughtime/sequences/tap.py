@@ -1,4 +1,4 @@
-"""Records of ‖∂L/∂h_t‖ that a backward pass fills, step by step."""
+"""Records of ‖∂L/∂h_t‖ that a backward pass fills step by step."""
 
 from dataclasses import dataclass, field
 
@@ -10,11 +10,11 @@ from throughtime.types import State
 
 
 class LayerTap:
-    """The record of one direction of one layer in the latest backward pass.
+    """Record of a direction of a layer in the latest backward pass.
 
     Args:
         names: the members of the state, in order: "h" and, for an LSTM, "c".
-        norms, clipped: where to note; None makes room when there is something to note.
+        norms, clipped: tensors to write into; None allocates them when the first norm is recorded.
     """
 
     def __init__(
@@ -29,9 +29,10 @@ class LayerTap:
 
     @property
     def norms(self) -> dict[str, Float[Tensor, "time batch"]]:
-        """Member of the state → ‖∂L/∂h_t‖ of each step and row, total (own loss and all later steps), before clipping.
+        """Norms ‖∂L/∂h_t‖ [T, B] by member of the state, before clipping.
 
-        Empty before the first backward pass.
+        ∂L/∂h_t is the total: through the loss of step t and through all later steps. Empty before the first backward
+        pass.
         """
         if not self._norms and self._form is not None:
             shape, dtype, device = self._form
@@ -40,30 +41,41 @@ class LayerTap:
 
     @property
     def clipped(self) -> Bool[Tensor, "time batch"] | None:
-        """Where per-step clipping took hold; None before the first backward pass."""
+        """Mask [T, B] of the steps that were clipped; None before the first backward pass."""
         if self._clipped is None and self._form is not None:
             self._clipped = torch.zeros(self._form[0], dtype=torch.bool, device=self._form[2])
         return self._clipped
 
     def begin(self, steps: int, batch: int, like: Tensor) -> None:
-        """Forget; what comes is of a backward pass over `steps` steps of `batch` rows, of the kind of `like`."""
+        """Clear, and prepare for a backward pass of [steps, batch].
+
+        The norms get the dtype and device of `like`.
+        """
         self._norms, self._clipped, self._form = {}, None, ((steps, batch), like.dtype, like.device)
 
     def part(self, start: int, stop: int) -> "LayerTap":
-        """The record of the steps start … stop - 1, for who goes back through these alone; it notes them here."""
+        """Return a view of the steps start … stop - 1, which records into this record.
+
+        A backward pass through these steps alone needs it.
+        """
         clipped = None if self.clipped is None else self.clipped[start:stop]
         return LayerTap(self.names, {name: norms[start:stop] for name, norms in self.norms.items()}, clipped)
 
     def record(self, t: int, total: State, norm: Float[Tensor, " batch"], clip_step: float | None) -> None:
-        """Note step t: `total` is ∂L/∂s_t, `norm` its rows' norms over all members."""
+        """Record step t: `total` is ∂L/∂s_t, `norm` the rows' norms over all members."""
         for name, member in zip(self.names, total, strict=True):
-            own = norm if len(total) == 1 else torch.linalg.vector_norm(member, dim=-1)
-            self.norms[name][t] = own.detach()
+            member_norm = norm if len(total) == 1 else torch.linalg.vector_norm(member, dim=-1)
+            self.norms[name][t] = member_norm.detach()
         if clip_step is not None and self.clipped is not None:
             self.clipped[t] = norm.detach() > clip_step
 
     def fill(self, members: list[Float[Tensor, "time batch"]], clip_step: float | None) -> None:
-        """Note all steps at once: the norms of each member of the state, in order; they become the record's own."""
+        """Record all steps at once.
+
+        Args:
+            members: norms [T, B] of each member of the state, in order. The record keeps these tensors.
+            clip_step: largest norm over all members together; None: no clipping.
+        """
         if self._norms:
             for name, member in zip(self.names, members, strict=True):
                 self._norms[name].copy_(member)
@@ -75,23 +87,26 @@ class LayerTap:
 
 @dataclass
 class Tap:
-    """The records of every recurrent layer of a model, by name: "rnn.l0", "rnn.l0_reverse", "rnn.l1", …"""
+    """Records of a model's recurrent layers by name: "rnn.l0", "rnn.l0_reverse", "rnn.l1", …"""
 
     layers: dict[str, LayerTap] = field(default_factory=dict)
 
     def layer(self, name: str, names: tuple[str, ...]) -> LayerTap:
-        """The record of that name, made on first use."""
+        """Return the record of a name, made on first use."""
         record = self.layers.get(name)
         if record is None:
             record = self.layers[name] = LayerTap(names)
         return record
 
     def first_nonfinite(self) -> tuple[str, int, int] | None:
-        """(layer, step counted from 0, row) where the backward pass first met a NaN or an infinity; None if nowhere.
+        """Find where the backward pass first met a NaN or an infinity.
 
         The backward pass runs from the last layer to the first and from the last step to the first, so the place
-        that it met first is where to look; what lies before it is only contaminated. In a `_reverse` direction the
-        step counts in that direction's own order.
+        that it met first is where to look; all earlier layers and steps are only contaminated.
+
+        Returns:
+            (layer, step counted from 0, row); None if all norms are finite. In a `_reverse` direction steps count in
+            the order in which that direction runs.
         """
         for name, layer in reversed(self.layers.items()):
             bad = [~torch.isfinite(norms) for norms in layer.norms.values()]

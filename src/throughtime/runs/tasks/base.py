@@ -207,6 +207,13 @@ class Task(ABC):
                 [time, batch, H]. The mask is None where all targets of the chunk count.
         """
 
+    def objective(self, outputs: Tensor, chunk: Chunk) -> Tensor:
+        """Return what training in passes minimises, a scalar like `loss`, which is the default.
+
+        Validations, metrics and baselines are of `loss`, so that runs with different objectives can be compared.
+        """
+        return self.loss(outputs, chunk)
+
     def count(self, chunk: Chunk) -> int:
         """Return the number of targets that the mean of `loss` is over.
 
