@@ -373,7 +373,10 @@ def test_pydoc_is_trained_on_by_default(command, monkeypatch):
         (["--train", "x", "--shapes", "1x2x3"], "--shapes came with --"),
         (["--train", "x", "--plot", "x.png"], "--plot came with --"),
         (["--train", "x", "--repeat", "0"], "repeat is 0; it must be at least 1"),
-        (["--train", "x", "--cells", "elman"], "cells has 'elman'; it must be a comma-separated choice of rnn, gru and lstm"),
+        (
+            ["--train", "x", "--cells", "elman"],
+            "cells has 'elman'; it must be a comma-separated choice of rnn, gru and lstm",
+        ),
         (["--train", "x", "--threads", "-1"], "threads is -1; it must be at least 1"),
         (["--train", "x", "--hidden-size", "-3"], "-3; it must be at least 1"),
         (["--hidden-size", "3"], " came without --"),
