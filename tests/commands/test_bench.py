@@ -38,7 +38,7 @@ def test_one_shape_of_every_cell(command):
     assert [row[:4] for row in rows] == [[cell, "3", "7", "11"] for cell in ("rnn", "gru", "lstm")]
     for said in ("Machine ", "Versions ", "Threads   1", "Kernels ", "No jax here.", "products alone", "goals"):
         assert said in out, said
-    assert "over 1 shapes" in out and out.endswith("Parity: failed in 0 of 3 cases.\n")
+    assert "over 1 shape" in out and out.endswith("Parity: failed in 0 of 3 cases.\n")
 
 
 def test_variants_json_and_plot(command, tmp_path):
@@ -92,7 +92,7 @@ def test_the_instruction_set_is_chosen_and_put_back(command, monkeypatch):
     [
         (["--cells", "rnn,lsmt"], "cells has 'lsmt'; it must be a comma-separated choice of rnn, gru and lstm"),
         (["--shapes", "3x7"], "shapes has '3x7'; a shape is rows x hidden units x steps, such as 32x128x100: separate"),
-        (["--variants", "packed,al"], "variants has 'al'; it must be some of layers, "),
+        (["--variants", "packed,al"], "variants has 'al'; it must be a comma-separated choice of layers, "),
         (["--threads", "-1"], "threads is -1; it must be at least 1, or 0 for torch's choice"),
         (["--threads", "two"], "--threads is two; it must be a whole number."),
         (["--json", "missing/folder.json"], "json is missing/folder.json; it must be a file in a folder that exists"),
@@ -373,7 +373,10 @@ def test_pydoc_is_trained_on_by_default(command, monkeypatch):
         (["--train", "x", "--shapes", "1x2x3"], "--shapes came with --"),
         (["--train", "x", "--plot", "x.png"], "--plot came with --"),
         (["--train", "x", "--repeat", "0"], "repeat is 0; it must be at least 1"),
-        (["--train", "x", "--cells", "elman"], "cells has 'elman'; it must be some of rnn, gru and lstm"),
+        (
+            ["--train", "x", "--cells", "elman"],
+            "cells has 'elman'; it must be a comma-separated choice of rnn, gru and lstm",
+        ),
         (["--train", "x", "--threads", "-1"], "threads is -1; it must be at least 1"),
         (["--train", "x", "--hidden-size", "-3"], "-3; it must be at least 1"),
         (["--hidden-size", "3"], " came without --"),

@@ -83,7 +83,7 @@ def test_a_text_that_has_changed_is_refused(command, trained, text_file):
         (("--output", "x.html"), "--output is for a new model"),
         (("--steps", "0"), "--steps is 0; it must be at least 1."),
         (("--seed", "3"), "--seed is for a new model"),
-        (("--lag", "31"), "--lag is 31; it must be at most --steps, 30, or 0."),
+        (("--lag", "31"), "--lag is 31; it must be from 0 to --steps, 30."),
     ],
 )
 def test_what_a_run_cannot_be_told_is_refused(command, trained, words, said):

@@ -26,6 +26,7 @@ def test_every_equation_is_printed_and_confirmed(capsys):
     for note, numbers in (("MR", 8), ("HSK", 14)):
         assert all(f"[{note}] ({number})" in printed for number in range(1, numbers + 1))
     assert "[Y] (1)" in printed and "[T] 8–10 steps" in printed
+    assert printed.startswith("Figures are relative distances")
     assert "wrong as printed" in printed.splitlines()[-1]
     assert max(map(len, printed.splitlines()[:-1])) <= 120
 
@@ -70,7 +71,7 @@ def test_json_over_a_folder_leaves_nothing_behind(tmp_path, capsys):
 def test_verify_is_another_name_of_the_command(command):
     assert (verify.run, verify.add_arguments) == (equations.run, equations.add_arguments)
     assert command("verify", "--note", "t") == command("equations", "--note", "t")
-    helps = [command(name, "--help")[1].partition("Measure every equation") for name in ("verify", "equations")]
+    helps = [command(name, "--help")[1].partition("Measure the equations") for name in ("verify", "equations")]
     assert helps[0][1:] == helps[1][1:] and "--note" in helps[0][2]
 
 

@@ -26,8 +26,10 @@ def test_the_output_says_what_was_read_what_guessing_costs_and_what_was_learned(
     assert (code, err) == (0, "")
     record = read_record(folder)
     lines = out.splitlines()
-    assert lines[0].startswith(f"Text    {text_file}: {text_file.stat().st_size:,} bytes, vocabulary of ")
-    assert lines[0].endswith("characters; 2,160 to train on, 240 held out")
+    size = f"{text_file.stat().st_size:,} bytes"
+    assert lines.pop(0) == f"Text    {text_file}: {size}, read as text, character by character"
+    assert lines[0].startswith("        vocabulary of ")
+    assert lines[0].endswith("characters; 2,160 to train on, 240 held out for validation")
     assert f"{record.baselines.unigram:.3f} nats" in lines[1] and "unigram entropy" in lines[1]
     assert f"{record.baselines.bigram:.3f} nats" in lines[2] and "bigram entropy" in lines[2]
     assert lines[3] == f"Model   LSTM, 1 layer of 7, {record.model.parameters:,} parameters"
@@ -132,7 +134,8 @@ def test_resume_keeps_to_the_runs_own_settings_and_folder(refused, trained, tmp_
     assert "--hidden-size is 9; the run to resume has 7" in refused(
         "train", "--resume", trained, "--hidden-size", 9, code=2
     )
-    assert "leave out --output" in refused("train", "--resume", trained, "--output", tmp_path, code=2)
+    said = refused("train", "--resume", trained, "--output", tmp_path, code=2)
+    assert said == "--resume came with --output or --overwrite; a run continues in its folder: leave both out."
     assert "is not a folder" in refused("train", "--resume", tmp_path / "absent")
 
 

@@ -120,3 +120,22 @@ def test_the_held_out_part_is_the_end_of_the_text():
 def test_a_text_too_short_for_both_parts_is_refused(length, share):
     with pytest.raises(InputFileError, match=f"too short: of its {length} symbols"):
         split(np.zeros(length, dtype=np.uint32), share)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"PAR1\xff\xfe", "is not text in utf-8, but Parquet: give a text file, or read the `units` bytes"),
+        (b"\x1f\x8b\x08\x00", "is not text in utf-8, but gzip"),
+        ("\ufeffword".encode("utf-16-le"), "is not text in utf-8, but UTF-16: give `encoding` utf-16"),
+        (b"caf\xe9 ", "is not text in utf-8 at byte 3: give another `encoding`"),
+    ],
+)
+def test_what_is_not_text_is_named_where_its_first_bytes_say_what_it_is(content, said):
+    with pytest.raises(InputFileError, match=said):
+        text_symbols(TextFile("a", content), "characters", "utf-8")
+
+
+def test_standard_input_is_said_to_need_an_online_run():
+    with pytest.raises(InputFileError, match="FILE is -, standard input, which only a run with `online` reads"):
+        read_file("-")

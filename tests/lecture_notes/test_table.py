@@ -4,7 +4,7 @@ import pytest
 
 from throughtime.lecture_notes import verify
 from throughtime.lecture_notes.base import EquationVerdict, Kind, Row
-from throughtime.lecture_notes.table import NARROWEST, summary, table
+from throughtime.lecture_notes.table import NARROWEST, legend, summary, table
 
 
 def row(number: str, verdict: EquationVerdict, *, reading: str = "", confirmed: bool = True, **rest) -> Row:
@@ -45,3 +45,10 @@ def test_table_fits(width):
     assert max(len(line) for line in lines) <= width
     verdicts = {line.rindex("  ") for line in lines if line.startswith("[")}
     assert len(verdicts) == 1, "the columns stand under each other"
+
+
+def test_the_legend_names_every_column():
+    text = legend(NARROWEST)
+    assert max(map(len, text.splitlines())) <= NARROWEST
+    for column in ("as printed", "corrected", "autodiff", "central", "apart", "–"):
+        assert column in " ".join(text.split())

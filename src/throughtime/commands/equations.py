@@ -42,7 +42,7 @@ def run(arguments: Any) -> int:
             been printed.
     """
     from throughtime.lecture_notes import Note, verify
-    from throughtime.lecture_notes.table import NARROWEST, summary, table
+    from throughtime.lecture_notes.table import NARROWEST, legend, summary, table
 
     if not 0 <= arguments.seed <= LARGEST_SEED:
         raise ArgumentError("seed", f"is {arguments.seed}", f"it must be from 0 to {LARGEST_SEED}", "the default is 0")
@@ -52,7 +52,7 @@ def run(arguments: Any) -> int:
         )
     note = None if arguments.note is None else Note[arguments.note.upper()]
     rows = verify(arguments.seed, note)
-    say(f"{table(rows, arguments.width)}\n\n{summary(rows)}")
+    say("\n\n".join((legend(arguments.width), table(rows, arguments.width), summary(rows))))
     if arguments.json is not None:
         _write_json(Path(arguments.json), arguments.seed, rows)
     return 0 if all(row.confirmed for row in rows) else 1

@@ -19,6 +19,21 @@ SHIPPED_TEXT = "pydoc"
 """Word that stands for the text shipped with CPython, its language reference."""
 
 
+_SIGNATURES = {
+    b"PAR1": "Parquet",
+    b"\x1f\x8b": "gzip",
+    b"PK\x03\x04": "a zip archive",
+    b"\x93NUMPY": "a NumPy array",
+    b"MATLAB": "a MATLAB file",
+    b"\x89HDF": "HDF5",
+    b"%PDF": "PDF",
+    b"\x89PNG": "a PNG image",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+}
+"""First bytes of kinds of files that are taken for text by mistake."""
+
+
 @dataclass(frozen=True)
 class TextFile:
     """Text file that has been read: name, bytes and SHA-256."""
@@ -93,6 +108,10 @@ def read_file(name: str) -> TextFile:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
+        if name == "-":
+            raise InputFileError(
+                "FILE is -, standard input, which only a run with `online` reads: name a file, or give `online`."
+            ) from None
         raise InputFileError(
             f"FILE {name} does not exist; give a text file, or the word {SHIPPED_TEXT} for Python's language reference."
         ) from None
@@ -128,11 +147,19 @@ def text_symbols(file: TextFile, units: Units, encoding: str) -> NDArray[np.uint
     except LookupError:
         raise ArgumentError("encoding", f"is {encoding}", "Python must know it", "give utf-8 or latin-1") from None
     except UnicodeError as error:
+        if kind := _kind_of(file.content):
+            way_out = "give `encoding` utf-16" if kind == "UTF-16" else "give a text file, or read the `units` bytes"
+            raise InputFileError(f"FILE {file.name} is not text in {encoding}, but {kind}: {way_out}.") from None
         at = f" at byte {error.start}" if isinstance(error, UnicodeDecodeError) else ""
         raise InputFileError(f"FILE {file.name} is not text in {encoding}{at}: {way_out}.") from None
     if "\0" in text:
         raise InputFileError(f"FILE {file.name} holds NUL characters, so it is not text in {encoding}: {way_out}.")
     return characters(text)
+
+
+def _kind_of(content: bytes) -> str:
+    """Return the kind of a file that begins with a known signature, such as "gzip"; "" for any other."""
+    return next((kind for signature, kind in _SIGNATURES.items() if content.startswith(signature)), "")
 
 
 def characters(text: str) -> NDArray[np.uint32]:

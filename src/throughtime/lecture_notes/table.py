@@ -17,6 +17,17 @@ VERDICT = max(len(f"  NOT {verdict.value}") for verdict in EquationVerdict)
 HOLDING = frozenset({EquationVerdict.HOLDS, EquationVerdict.LEFT_TO_READER})
 CONDITIONAL = frozenset({EquationVerdict.APPROXIMATE, EquationVerdict.ASYMPTOTIC, EquationVerdict.CONDITIONAL})
 
+_LEGEND = (
+    "Figures are relative distances of an equation, as printed and as corrected, from two references: automatic "
+    "differentiation (autodiff) and central differences (central). apart: distance between both references. –: not "
+    "measured. NOT before a verdict: the measurement does not confirm it."
+)
+
+
+def legend(width: int = 120) -> str:
+    """Return the meaning of the table's columns, at most `width` wide."""
+    return textwrap.fill(_LEGEND, width)
+
 
 def table(rows: Sequence[Row], width: int = 120) -> str:
     """Format rows with distances, statement and explanation, at most `width` wide."""
