@@ -48,7 +48,7 @@ class DataRecord:
     """Data that a run was trained on.
 
     Attributes:
-        file: the path as given, "-" for standard input.
+        file: the data file, "-" for standard input.
         sha256: of the file's bytes; empty for a stream, which has no end.
         encoding: of a text; empty without one.
         bytes: the size of the file, or of the stream so far; 0 where it is not known.
@@ -98,8 +98,8 @@ class Baselines:
 class Results:
     """Results of a run: losses in the unit of the task, time in seconds.
 
-    `best_update` is the update of `best_validation_loss`, `last_validation_loss` the loss at the latest validation; None
-    before the first.
+    `best_update` is the update of `best_validation_loss`, `last_validation_loss` the loss at the latest validation;
+    both losses are None before the first.
     `tokens_per_second` counts targets: of a text characters or bytes, of another task what `DataRecord.units` names.
     """
 

@@ -18,9 +18,9 @@ STEP_NORMS = "step_norms.csv"
 class MetricsRow:
     """Line of `metrics.csv`, written at a validation; training columns are means since the previous line.
 
-    Losses are in the unit of the task, see `Record.loss_unit`. The gradient norm is the norm before clipping, `clipped` the share of updates whose
-    gradient was rescaled. `tokens_per_second` counts targets, as in `Results`; `seconds` counts from the start of the
-    run, interruptions left out.
+    Losses are in the unit of the task, see `Record.loss_unit`. The gradient norm is the norm before clipping, `clipped`
+    the share of updates whose gradient was rescaled. `tokens_per_second` counts targets, as in `Results`; `seconds`
+    counts from the start of the run, interruptions left out.
     """
 
     update: int
