@@ -39,7 +39,9 @@ class Follower:
         return self.directions.new_empty(0, self.directions.shape[0], self.directions.shape[2])
 
     def follow(self, sequence: Sequence, entering: State) -> Float[Tensor, "time batch count"]:
-        """Return ln|R_ii| for each step and row of the next piece; 0 where the step has no factor.
+        """Return ln|R_ii| for each step and row of the next piece.
+
+        It is 0 where the step has no factor.
 
         Args:
             sequence: the piece.

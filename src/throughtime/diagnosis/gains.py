@@ -17,13 +17,13 @@ ROWS = 4
 
 
 def gain_map(run: RecordedRun, generator: torch.Generator, exact: bool = False) -> GainMap | None:
-    """Map ‖∂s_t/∂s_r‖_F / √S for up to 48 times 48 pairs of steps; None where no row has a step.
+    """Map ‖∂s_t/∂s_r‖_F / √S for up to 48 times 48 pairs of steps.
 
-    It is the root mean square over the longest rows, 4 at most. E ‖Jᵀv‖² = ‖J‖_F² for a random vector v with E vvᵀ = I,
-    such as a vector of length √S in a random direction. So a single vector for each t and row, carried back through the
-    recurrence alone, estimates a whole line of the map, within some 20 % where many directions share the gain. With
-    `exact`, all S unit vectors are carried instead, and give the spectral norm too: the largest gain of a direction,
-    over these rows.
+    Without a row that has a step, it is None. The map is the root mean square over the longest rows, 4 at most. E
+    ‖Jᵀv‖² = ‖J‖_F² for a random vector v with E vvᵀ = I, such as a vector of length √S in a random direction. So a
+    single vector for each t and row, carried back through the recurrence alone, estimates a whole line of the map,
+    within some 20 % where many directions share the gain. With `exact`, all S unit vectors are carried instead, and
+    give the spectral norm too: the largest gain of a direction, over these rows.
 
     Cost: T·48·4·S² multiplications for an Elman cell, in T small products; with `exact` S times that, for small S.
     """

@@ -44,5 +44,5 @@ def content(folder: Path, name: str) -> bytes:
 
 
 def damaged(path: Path, cure: str = "restore the file, or train anew") -> RunFolderError:
-    """Return the error for a file that differs from what throughtime writes; `cure` ends its message."""
+    """Return the error for a file that differs from what throughtime writes. `cure` ends its message."""
     return RunFolderError(f"{path} is damaged: it is not what throughtime writes; {cure}.")

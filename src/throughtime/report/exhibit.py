@@ -70,7 +70,7 @@ class Section:
 
 
 def without_picture(title: str, why: str) -> Panel:
-    """Return a panel with a sentence in the place of a picture that cannot be drawn."""
+    """Return a panel with a sentence in place of a picture that cannot be drawn."""
     return Panel(title, "", None, why)
 
 

@@ -84,7 +84,7 @@ def gains(last: Sequence[LayerFlow]) -> Exhibit:
 
 
 def _panel(title: str, alt: str, across: list[int], up: list[int], grid: Grid, names: tuple[str, str]) -> Panel:
-    """Draw a grid of at most `_DRAWN` × `_DRAWN` values; the title says where values were left out."""
+    """Return the panel of a grid, thinned to `_DRAWN` × `_DRAWN` values; its title then says so."""
     every = [value for row in grid for value in row if not math.isnan(value)]
     seen = finite(positive(every))
     if not seen:
