@@ -44,13 +44,16 @@ def after_nonfinite(nonfinite: NonFinite, loss: float, layer: LayerFlow | None =
             if layer is None or not _had_grown(layer, nonfinite.step):
                 return [Suggestion.CHECK_DERIVATIVE.of(layer=nonfinite.layer, place=where)]
             return [
-                Suggestion.CLIP_NON_FINITE.of(place=where, threshold=_ten_times_entering(layer)),
+                Suggestion.CLIP_NON_FINITE.of(place=where, threshold=_clip_threshold(layer)),
                 Suggestion.LEARNING_RATE.of(what=f"the gradient stopped being finite at {where}"),
             ]
 
 
 def after(verdict: Verdict, evidence: LayerEvidence) -> list[str]:
-    """Return suggestions after this verdict on a layer, the most promising first."""
+    """Return suggestions after this verdict on a layer, the most promising first.
+
+    NON_FINITE is about the whole model, see `after_nonfinite`.
+    """
     match verdict:
         case Verdict.VANISHING:
             makers = (_dead, _keeping, _start, _gates, _flossing)
@@ -78,7 +81,7 @@ def _had_grown(layer: LayerFlow, step: int) -> bool:
     return bool(later) and max(later) >= GROWN * min(later)
 
 
-def _ten_times_entering(layer: LayerFlow) -> float:
+def _clip_threshold(layer: LayerFlow) -> float:
     """Return ten times the median gradient of a single loss.
 
     Without the curve by lag the smallest norm stands for the median.
@@ -88,19 +91,20 @@ def _ten_times_entering(layer: LayerFlow) -> float:
     return 10 * min(norm for norm in layer.by_step if 0 < norm < math.inf)
 
 
-def _module(layer: LayerFlow) -> str:
+def _module_code(layer: LayerFlow) -> str:
     """Return the layer's module as Python code: model.layers[0] for "layers.0.l1"."""
     parts = layer.name.split(".")[:-1]
     return "model" + "".join(f"[{part}]" if part.isdecimal() else f".{part}" for part in parts)
 
 
-def _parameter(layer: LayerFlow, name: str) -> str:
+def _parameter_code(layer: LayerFlow, name: str) -> str:
     """Return a parameter of an affine cell as Python code: model.recurrent.weight_hh_l0 for layer "recurrent.l0"."""
-    return f"{_module(layer)}.{name}_{layer.name.rpartition('.')[2]}"
+    return f"{_module_code(layer)}.{name}_{layer.name.rpartition('.')[2]}"
 
 
-def _recurrent_weights(layer: LayerFlow) -> str:
-    return _parameter(layer, "weight_hh") if layer.traits.affine else "the recurrent weights"
+def _recurrent_weights_phrase(layer: LayerFlow) -> str:
+    """Return W_hh as Python code, or in words where its name is not known."""
+    return _parameter_code(layer, "weight_hh") if layer.traits.affine else "the recurrent weights"
 
 
 def _biased(layer: LayerFlow, verb: str) -> str:
@@ -120,7 +124,7 @@ def _start(evidence: LayerEvidence) -> Iterator[str]:
     layer = evidence.layer
     if layer.traits.slope_bound is None or evidence.gain is None:
         return
-    weight = _recurrent_weights(layer)
+    weight = _recurrent_weights_phrase(layer)
     if _is_relu(layer):
         identity = "the identity and biases of 0" if layer.traits.bias else "the identity"
         yield Suggestion.IDENTITY_START.of(identity=identity, weight=weight, gain=evidence.gain)
@@ -131,7 +135,9 @@ def _start(evidence: LayerEvidence) -> Iterator[str]:
 def _keeping(evidence: LayerEvidence) -> Iterator[str]:
     """Suggest the bias that gives the keeping gate the wanted time constant. For K steps: σ(ln(K - 1)) = 1 - 1/K."""
     layer, keep = evidence.layer, evidence.layer.traits.keep
-    if keep is None or not layer.traits.affine or evidence.kept is None or not evidence.kept < evidence.wanted > 2:
+    if keep is None or not layer.traits.affine or evidence.kept is None:
+        return
+    if not (evidence.kept < evidence.wanted and evidence.wanted > 2):  # ln(K - 1) > 0 for K > 2
         return
     numbers = {
         "gate": keep.gate,
@@ -139,7 +145,7 @@ def _keeping(evidence: LayerEvidence) -> Iterator[str]:
         "kept": evidence.kept,
         "set": _biased(layer, "set"),
         "part": _part(keep.block, keep.blocks),
-        "bias": _parameter(layer, "bias_ih"),
+        "bias": _parameter_code(layer, "bias_ih"),
         "formula": f"{'-' if keep.sign < 0 else ''}ln({evidence.wanted} - 1)",
         "start": keep.sign * math.log(evidence.wanted - 1),
     }
@@ -157,6 +163,7 @@ def _part(block: int, blocks: int) -> str:
 
 
 def _gates(evidence: LayerEvidence) -> Iterator[str]:
+    """Suggest a gated cell in place of an Elman cell."""
     if evidence.layer.traits.slope_bound is not None and evidence.left is not None:
         yield Suggestion.GATES.of(
             wanted=evidence.wanted, left=percent(evidence.left), left_lag=plural(evidence.left_lag, "step")
@@ -171,13 +178,15 @@ def _clip_growth(evidence: LayerEvidence) -> Iterator[str]:
 
 
 def _clip_peaks(evidence: LayerEvidence) -> Iterator[str]:
+    """Suggest a threshold that only the highest norms by step pass."""
     norms = sorted(norm for norm in evidence.layer.by_step if norm > 0)
     if norms:
         yield Suggestion.CLIP_PEAKS.of(threshold=norms[int(0.9 * (len(norms) - 1))], largest=norms[-1])
 
 
 def _lower_gain(evidence: LayerEvidence) -> Iterator[str]:
-    weight, matrix = _recurrent_weights(evidence.layer), _recurrent_spectrum(evidence.layer)
+    """Suggest smaller recurrent weights: by the radius where the state is bounded, else by λ1."""
+    weight, matrix = _recurrent_weights_phrase(evidence.layer), _recurrent_spectrum(evidence.layer)
     if matrix is not None and evidence.saturated is not None and matrix.radius > 1:
         yield Suggestion.LOWER_RADIUS.of(weight=weight, factor=1 / matrix.radius, radius=matrix.radius)
     elif evidence.exponent is not None and evidence.exponent > 0:
@@ -204,11 +213,11 @@ def _smaller_inputs(evidence: LayerEvidence) -> Iterator[str]:
     sizes = [size for size in units.state_norms if not math.isnan(size)]
     if matrix is not None and matrix.radius > 1 and sizes:
         fed_back = math.hypot(*matrix.singular_values) * max(sizes) / math.sqrt(units.units)
-        if 2 * fed_back >= units.preactivation:
-            weight = _recurrent_weights(layer)
+        if 2 * fed_back >= units.preactivation:  # at least half of the argument is fed back
+            weight = _recurrent_weights_phrase(layer)
             yield Suggestion.LOWER_RADIUS.of(weight=weight, factor=1 / matrix.radius, radius=matrix.radius)
             return
-    weights = _parameter(layer, "weight_ih") if layer.traits.affine else "the weights of the inputs"
+    weights = _parameter_code(layer, "weight_ih") if layer.traits.affine else "the weights of the inputs"
     weights += " and the biases" if layer.traits.bias else ""
     yield Suggestion.SMALLER_INPUTS.of(preactivation=units.preactivation, weights=weights)
 
@@ -221,15 +230,16 @@ def _flossing(evidence: LayerEvidence) -> Iterator[str]:
     layer, exponent = evidence.layer, evidence.exponent
     if exponent is None or not math.isfinite(exponent) or layer.reverse:
         return
-    if abs(exponent) * max(1, evidence.wanted) >= 1:
+    if abs(exponent) * max(1, evidence.wanted) >= 1:  # a factor of e over the wanted lag
         depth = f", depth={layer.depth}" if layer.depth else ""
-        yield Suggestion.FLOSSING.of(exponent=exponent, arguments=f"{_module(layer)}, x, count=1{depth}")
+        yield Suggestion.FLOSSING.of(exponent=exponent, arguments=f"{_module_code(layer)}, x, count=1{depth}")
 
 
 def _dead(evidence: LayerEvidence) -> Iterator[str]:
+    """Suggest larger biases where at least half of the units of a ReLU layer are dead."""
     layer, units = evidence.layer, evidence.layer.units
     if units is not None and 2 * units.dead >= units.units and _is_relu(layer) and layer.traits.affine:
-        start, bias = _biased(layer, "start with"), _parameter(layer, "bias_ih")
+        start, bias = _biased(layer, "start with"), _parameter_code(layer, "bias_ih")
         yield Suggestion.DEAD_UNITS.of(dead=units.dead, units=units.units, start=start, bias=bias)
 
 
@@ -243,5 +253,6 @@ def _longer_sequences(evidence: LayerEvidence) -> Iterator[str]:
 
 
 def _longer_horizon(evidence: LayerEvidence) -> Iterator[str]:
+    """Suggest longer chunks where at least 1/e of the gradient is left at the last measured lag."""
     if evidence.has_growth and evidence.end is not None and evidence.end >= 1 / math.e:
         yield Suggestion.LONGER_HORIZON.of(end_lag=plural(evidence.end_lag, "step"), end=percent(evidence.end))

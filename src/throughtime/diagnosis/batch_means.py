@@ -18,8 +18,8 @@ def mean_with_error(
     The error is the larger of two estimates. Over time: the n steps of a row are cut into about √n batches of √n
     neighbouring steps, whose means are nearly independent where correlations die out within √n steps (batch means);
     rows with fewer than 16 steps are left out of it. Over rows: the scatter of the rows' means, as of independent
-    replicas; it also covers lasting differences between rows. It is nan without either estimate, for a single row of
-    fewer than 16 steps, and where the mean is not finite.
+    replicas; it also covers lasting differences between rows. The error is nan where neither estimate exists (a single
+    row of fewer than 16 steps), and where the mean is not finite.
     """
     rows = [row for row in range(samples.shape[1]) if bool(counted[:, row].any())]
     if not rows:

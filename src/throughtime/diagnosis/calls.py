@@ -97,7 +97,11 @@ def recorded_calls(model: nn.Module, layers: dict[str, RecurrentLayer]) -> Itera
 
 @dataclass
 class _Watch:
-    """The hooks of one layer, which note its call."""
+    """The hooks of one layer, which note its call.
+
+    `sources` and `taps_before` carry from `before` to `after` what `LayerCall` needs, and how many recurrences the tap
+    held before the call.
+    """
 
     name: str
     recording: Recording
@@ -115,7 +119,7 @@ class _Watch:
                 "each layer must be called once, so that each of its steps has one gradient",
                 "hand it the whole sequence at once, or use a separate layer for each call",
             )
-        given = dict(zip(("input",), args[:1], strict=False)) | options
+        given = {"input": args[0], **options} if args else dict(options)
         x = given.get("input")
         data = x.data if isinstance(x, PackedSequence) else x
         if isinstance(data, Tensor) and data.is_floating_point():
@@ -127,6 +131,7 @@ class _Watch:
                 else data
             )
         else:
+            # Whole numbers have no gradient: the backward pass runs down to the weights instead.
             self.sources = [parameter for parameter in layer.parameters() if parameter.requires_grad]
         self.taps_before = len(self.record.layers)
         return (given.pop("input"), *args[1:]) if args else (), given
@@ -143,6 +148,7 @@ class _Watch:
                 "a gradient through time needs at least one step and one row",
             )
         finals = final if isinstance(final, tuple) else (final,)
+        # A tap lists recurrences in the order in which they ran; those of this call come after the earlier ones.
         taps = dict(list(self.record.layers.items())[self.taps_before :])
         places = dict(zip(taps, layer.places, strict=True))
         outputs = y.data if isinstance(y, PackedSequence) else y

@@ -1,4 +1,4 @@
-"""Run a model once, keeping what separates the gradients of its recurrences."""
+"""Run a model once, so that the backward pass of each layer can be repeated."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +24,7 @@ class CapturedLayer:
     """Recurrent layer of the captured pass, with all its recurrences.
 
     Attributes:
+        call: the recorded call; its `runs` repeats the backward pass of this layer alone.
         cotangents: ∂L/∂(its outputs) and ∂L/∂(each member of its final state), in the layout of these.
         runs: each recurrence, by the name that a tap has for it; `tap` has the norms of the full backward pass.
     """
@@ -56,9 +57,8 @@ class CapturedLayer:
     def norms(self, kept: Bool[Tensor, "time batch"]) -> dict[str, Float[Tensor, "time batch"]]:
         """Return the norms of ∂/∂s_t of the sum of the `kept` L_t, by name.
 
-        A norm is over all members of the state.
-
-        t in `kept` counts the steps of the input, in the norms those of the recurrence. Cost: one backward pass.
+        A norm is over all members of the state. Steps in `kept` are those of the input, steps of the norms those of the
+        recurrence. Cost: one backward pass of the layer.
         """
         layout, (d_outputs, *d_finals) = self.call.layout, self.cotangents
         rows = torch.arange(layout.rows, device=kept.device)
@@ -93,6 +93,8 @@ class Capture:
 
 def capture(model: nn.Module, loss: Callable[[Tensor, Any], Tensor], x: Any, y: Any) -> Capture:
     """Run the model and its backward pass once.
+
+    The model is as before afterwards. The arguments are those of `gradient_flow`.
 
     Raises:
         ArgumentError: the model has no recurrent layer, holds one of torch.nn's, calls no layer, calls a layer twice or

@@ -16,14 +16,14 @@ def clipped_steps(model: nn.Module, loss: Callable[[Tensor, Any], Tensor], x: An
     """Count by recurrence the clipped steps of all rows; {} where no layer clips.
 
     Clipping changes the gradient of earlier steps, so this takes a backward pass in which every layer has the method
-    that it trains with.
+    that it trains with; only methods that fill no tap are replaced.
     """
     methods = {name: layer.gradient for name, layer in recurrent_layers(model).items()}
     if all(method.clip_step is None for method in methods.values()):
         return {}
-    exact = [layer for layer in recurrent_layers(model).values() if not layer.gradient.taps]
+    untapped = [layer for layer in recurrent_layers(model).values() if not layer.gradient.taps]
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    with unchanged(model), torch.enable_grad(), tap(model) as record, differentiated_by(exact, Recording()):
+    with unchanged(model), torch.enable_grad(), tap(model) as record, differentiated_by(untapped, Recording()):
         value = scalar_loss(model, loss, x, y)
         if parameters and value.requires_grad:
             torch.autograd.grad(value, parameters, allow_unused=True)

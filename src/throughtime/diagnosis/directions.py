@@ -17,7 +17,8 @@ JACOBIAN_ENTRIES = 2**18
 class Follower:
     """Orthonormal directions that are carried along a trajectory, from a random start.
 
-    A start along the axes could be special to a network with symmetries.
+    A start along the axes could be special to a network with symmetries. A long trajectory is followed piece by piece:
+    directions and the number of steps so far stay from call to call of `follow`.
     """
 
     def __init__(self, cell: Cell, parameters: Parameters, sequence: Sequence, count: int | None) -> None:
@@ -38,7 +39,14 @@ class Follower:
         return self.directions.new_empty(0, self.directions.shape[0], self.directions.shape[2])
 
     def follow(self, sequence: Sequence, entering: State) -> Float[Tensor, "time batch count"]:
-        """Return ln|R_ii| for each step and row; 0 where the step has no factor."""
+        """Return ln|R_ii| for each step and row of the next piece.
+
+        It is 0 where the step has no factor.
+
+        Args:
+            sequence: the piece.
+            entering: the state that enters each step of it, each member [T, B, size].
+        """
         state = torch.cat(entering, dim=-1)
         moves = moving(sequence)
         check_finite(state.isfinite().all(-1), moves, "the state that enters step", self.steps)
@@ -51,6 +59,10 @@ class Follower:
         return torch.cat(logs) if logs else self.nothing
 
     def _through(self, x: Tensor, state: Tensor, moves: Tensor, start: int) -> Tensor:
+        """Carry the directions through the steps of x, which begin at `start` of the piece; return ln|R_ii|.
+
+        `moves` is that of the whole piece. A step without a factor has the identity for its Jacobian.
+        """
         steps, size = len(x), state.shape[-1]
         sizes = list(self.cell.state_sizes.values())
         flat = tuple(state.double().flatten(0, 1).split(sizes, dim=-1))
@@ -119,7 +131,11 @@ def checked_discard(sequence: Sequence, discard: int | None) -> int:
 
 
 def age(sequence: Sequence) -> Int[Tensor, "time batch"]:
-    """Return the number of factors before each step in its stretch [T, B]. It is -1 at a reset."""
+    """Return the number of factors before each step in its stretch. It is -1 at a reset.
+
+    The first stretch has a factor at its first step, ∂s_0/∂(initial state); after a reset at step r the first factor is
+    that of step r + 1.
+    """
     steps = torch.arange(sequence.shape[0], device=sequence.initial[0].device)[:, None]
     if sequence.resets is None:
         return steps.expand(sequence.shape)

@@ -4,6 +4,7 @@ import math
 from collections import defaultdict
 from dataclasses import dataclass
 from statistics import median
+from typing import NamedTuple
 
 from throughtime.records import Flow, Horizon, LayerFlow, Role
 
@@ -13,6 +14,14 @@ ERRORS = 2
 """Standard errors by which an exponent must differ from 0. 1 in 40 exponents that are 0 exceeds it."""
 GONE = 0.01
 """Share of its norm below which a gradient counts as lost. Noise and the rounding of half precision are as large."""
+
+
+class _Point(NamedTuple):
+    """A lag, the median at it (a ratio to lag 0, or a gain), and the number of samples under the median."""
+
+    lag: int
+    median: float
+    samples: int
 
 
 @dataclass(frozen=True)
@@ -58,14 +67,14 @@ class LayerEvidence:
     def of(cls, flow: Flow, layer: LayerFlow) -> "LayerEvidence":
         """Read the numbers off the record of a layer."""
         curve = _curve(layer)
-        firm = _firm(_gains(layer) if _is_below(layer, flow.layers) else curve)
-        peak_lag, peak = max(firm, key=lambda point: point[1])[:2] if firm else (0, None)
-        end_lag, end = firm[-1][:2] if firm else (0, None)
-        before = [point for point in curve if point[0] <= flow.wanted_lag]
-        left_lag, left, samples = before[-1] if before else (0, None, 0)
-        horizon = next((horizon for horizon in layer.horizons if math.isclose(horizon.level, GONE)), None)
+        firm = _firm(_gain_curve(layer) if _is_below(layer, flow.layers) else curve)
+        peak_lag, peak, _ = max(firm, key=lambda point: point.median) if firm else (0, None, 0)
+        end_lag, end, _ = firm[-1] if firm else (0, None, 0)
+        up_to_wanted = [point for point in curve if point.lag <= flow.wanted_lag]
+        left_lag, left, samples = up_to_wanted[-1] if up_to_wanted else (0, None, 0)
+        horizon = next((each for each in layer.horizons if math.isclose(each.level, GONE)), None)
         if horizon is not None and horizon.lag <= left_lag:
-            samples = min(count for lag, _, count in before if lag <= math.ceil(horizon.lag))
+            samples = min(point.samples for point in up_to_wanted if point.lag <= math.ceil(horizon.lag))
         exponent, error = _exponent(layer)
         return cls(
             layer=layer,
@@ -83,7 +92,7 @@ class LayerEvidence:
             error=error,
             state_growth=_state_growth(layer),
             saturated=_saturated(layer),
-            kept=_kept(layer),
+            kept=_median_time_constant(layer),
         )
 
     @property
@@ -131,10 +140,9 @@ class LayerEvidence:
         It is from the curve up to its last lag that is not 0; without a curve it is e^λ1.
         """
         lags = range(1, max(1, self.left_lag) + 1)
-        fallen = [(lag, median) for lag, median, _ in _curve(self.layer) if lag in lags and 0 < median < math.inf]
-        if fallen:
-            lag, left = fallen[-1]
-            return left ** (1 / lag)
+        measured = [point for point in _curve(self.layer) if point.lag in lags and 0 < point.median < math.inf]
+        if measured:
+            return measured[-1].median ** (1 / measured[-1].lag)
         return None if self.exponent is None else factor_of(self.exponent)
 
     def numbers(self) -> dict[str, float]:
@@ -163,40 +171,40 @@ def factor_of(exponent: float) -> float:
     return math.exp(min(exponent, 700.0))
 
 
-def _curve(layer: LayerFlow) -> list[tuple[int, float, int]]:
-    """Return (lag, median, samples) for every lag that a sample reaches."""
+def _curve(layer: LayerFlow) -> list[_Point]:
+    """Return the lag curve at every lag that a sample reaches."""
     if layer.by_lag is None or "0.5" not in layer.by_lag.quantiles:
         return []
     lags = enumerate(zip(layer.by_lag.quantiles["0.5"], layer.by_lag.samples, strict=False))
-    return [(lag, middle, samples) for lag, (middle, samples) in lags if samples and not math.isnan(middle)]
+    return [_Point(lag, middle, samples) for lag, (middle, samples) in lags if samples and not math.isnan(middle)]
 
 
-def _gains(layer: LayerFlow) -> list[tuple[int, float, int]]:
-    """Return (lag, median, count) from the map of gains."""
+def _gain_curve(layer: LayerFlow) -> list[_Point]:
+    """Return the gains by lag, from the map of gains; a sample is a pair of steps."""
     by_lag: dict[int, list[float]] = defaultdict(list)
     if layer.gains is not None:
         for to_step, gains in zip(layer.gains.to_steps, layer.gains.gain, strict=True):
             for from_step, gain in zip(layer.gains.from_steps, gains, strict=True):
                 if not math.isnan(gain):
                     by_lag[to_step - from_step].append(gain)
-    return [(lag, median(by_lag[lag]), len(by_lag[lag])) for lag in sorted(by_lag)]
+    return [_Point(lag, median(by_lag[lag]), len(by_lag[lag])) for lag in sorted(by_lag)]
 
 
-def _firm(curve: list[tuple[int, float, int]]) -> list[tuple[int, float, int]]:
+def _firm(curve: list[_Point]) -> list[_Point]:
     """Drop the lags with few samples.
 
     Few is less than a quarter of the most samples, or less than `FEW` where a lag has so many.
     """
-    most = max((count for *_, count in curve), default=0)
-    return [point for point in curve if point[2] >= max(min(FEW, most), most / 4)]
+    most = max((point.samples for point in curve), default=0)
+    return [point for point in curve if point.samples >= max(min(FEW, most), most / 4)]
 
 
 def _is_below(layer: LayerFlow, layers: list[LayerFlow]) -> bool:
     """Return whether another layer of the same module lies above."""
-    return any(_module(other) == _module(layer) and other.depth > layer.depth for other in layers)
+    return any(_module_path(other) == _module_path(layer) and other.depth > layer.depth for other in layers)
 
 
-def _module(layer: LayerFlow) -> str:
+def _module_path(layer: LayerFlow) -> str:
     """Return the path of the layer's module: "recurrent" for "recurrent.l1_reverse"."""
     return layer.name.rpartition(".")[0]
 
@@ -214,6 +222,7 @@ def _exponent(layer: LayerFlow) -> tuple[float | None, float]:
 
 
 def _state_growth(layer: LayerFlow) -> float | None:
+    """Return the mean size of h in the second half of the steps over that in the first half."""
     sizes = [] if layer.units is None else [size for size in layer.units.state_norms if not math.isnan(size)]
     half = len(sizes) // 2
     if not half:
@@ -225,6 +234,7 @@ def _state_growth(layer: LayerFlow) -> float | None:
 
 
 def _saturated(layer: LayerFlow) -> float | None:
+    """Return the saturated share of the fullest content activation; None unless all of them are bounded."""
     content = [activation for activation in layer.activations if activation.role is Role.CONTENT]
     if not content or not all(math.isfinite(activation.high - activation.low) for activation in content):
         return None
@@ -232,7 +242,8 @@ def _saturated(layer: LayerFlow) -> float | None:
     return max(activation.at_low + activation.at_high for activation in content)
 
 
-def _kept(layer: LayerFlow) -> float | None:
+def _median_time_constant(layer: LayerFlow) -> float | None:
+    """Return the median time constant of the keeping gate, in steps; None without such a gate."""
     keeping = (activation for activation in layer.activations if activation.role is Role.KEEP)
     constants = next((activation.time_constants for activation in keeping if activation.time_constants), [])
-    return constants[len(constants) // 2] if constants else None
+    return constants[len(constants) // 2] if constants else None  # the middle quantile

@@ -16,7 +16,14 @@ def checked_parameters(parameters: Parameters) -> dict[str, Tensor]:
 
 
 def check_finite(finite: Bool[Tensor, "time batch"], moves: Bool[Tensor, "time batch"], what: str, start: int) -> None:
-    """Raise `NonFiniteError` for the first moving step and row that is not finite. Steps count from `start`."""
+    """Raise `NonFiniteError` for the first moving step and row that is not finite.
+
+    Args:
+        finite: whether the value at each step and row is finite.
+        moves: which steps count, see `directions.moving`.
+        what: the value in words, up to the number of the step: "the state that enters step".
+        start: the number of the first step.
+    """
     bad = (moves & ~finite).nonzero()
     if len(bad):
         step, row = bad[0].tolist()

@@ -67,7 +67,7 @@ def flossing_loss(
     counted = counted_steps(sequence, checked_discard(sequence, discard))
     if not bool(counted.any()):
         raise ArgumentError("x", "has no step whose state comes from an earlier state", "it must have at least one")
-    loop = Loop(cell)  # PyTorch differentiates the states
+    loop = Loop(cell)  # not the kernel: PyTorch must differentiate the states
     logs = follower.follow(sequence, loop.entering(sequence, loop.forward(parameters, sequence, "states").trace))
     lost = logs.detach().isinf().nonzero()
     if len(lost):

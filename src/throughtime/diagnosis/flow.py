@@ -1,5 +1,6 @@
 """Measure how the gradient of a model's loss flows through time, in one record."""
 
+import math
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
@@ -99,7 +100,7 @@ class GradientFlow:
         lines = [f"loss {record.loss:.4g} over {record.steps} steps of {record.rows} rows"]
         lines.append(self.finding.sentence)
         heads = ("‖∂L/∂s‖ first", "last", "horizon 1/e", "horizon 1 %", "λ1")
-        rows = {layer.name: _cells(layer) for layer in record.layers}
+        rows = {layer.name: _summary_row(layer) for layer in record.layers}
         name = max(map(len, rows), default=0)
         widths = [max(len(head), *(len(row[i]) for row in rows.values())) for i, head in enumerate(heads)]
         for label, row in {"": heads, **rows}.items():
@@ -108,10 +109,11 @@ class GradientFlow:
         return "\n".join(lines)
 
 
-def _cells(layer: LayerFlow) -> tuple[str, ...]:
+def _summary_row(layer: LayerFlow) -> tuple[str, ...]:
+    """Return a layer's line in the printed summary, a text for each of its five heads."""
     horizons = [
         f"> {horizon.observed}"
-        if horizon.lag == float("inf")
+        if horizon.lag == math.inf
         else f"{horizon.lag:.3g} ({horizon.low:.3g} … {horizon.high:.3g})"
         for horizon in layer.horizons
     ] or ["-", "-"]

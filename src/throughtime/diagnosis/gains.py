@@ -19,12 +19,11 @@ ROWS = 4
 def gain_map(run: RecordedRun, generator: torch.Generator, exact: bool = False) -> GainMap | None:
     """Map ‖∂s_t/∂s_r‖_F / √S for up to 48 times 48 pairs of steps.
 
-    None where no row has a step.
-
-    It is the root mean square over the longest rows, 4 at most. E ‖Jᵀv‖² = ‖J‖_F² for a vector v of independent entries
-    of mean 0 and variance 1. So a single vector for each t and row, carried back through the recurrence alone,
-    estimates a whole line of the map, within some 20 % where many directions share the gain. With `exact`, all S unit
-    vectors are carried instead, and give the spectral norm too: the largest gain of a direction, over these rows.
+    Without a row that has a step, it is None. The map is the root mean square over the longest rows, 4 at most. E
+    ‖Jᵀv‖² = ‖J‖_F² for a random vector v with E vvᵀ = I, such as a vector of length √S in a random direction. So a
+    single vector for each t and row, carried back through the recurrence alone, estimates a whole line of the map,
+    within some 20 % where many directions share the gain. With `exact`, all S unit vectors are carried instead, and
+    give the spectral norm too: the largest gain of a direction, over these rows.
 
     Cost: T·48·4·S² multiplications for an Elman cell, in T small products; with `exact` S times that, for small S.
     """
@@ -39,19 +38,17 @@ def gain_map(run: RecordedRun, generator: torch.Generator, exact: bool = False) 
     count = size if exact else 1
     gain, spectral = ([[math.nan] * len(steps) for _ in steps] for _ in range(2))
     with torch.no_grad():
-        for j, carried in _lines(part, steps, _probes(part, len(steps), count, generator)):
-            gain_of, norms_of = _gains(carried.double(), exact)
-            for i, value in enumerate(gain_of, start=j):
+        for j, carried in _columns(part, steps, _probes(part, len(steps), count, generator)):
+            gains, norms = _gains(carried.double(), exact)
+            for i, value in enumerate(gains, start=j):  # from the diagonal on
                 gain[i][j] = value
-            for i, value in enumerate(norms_of, start=j):
+            for i, value in enumerate(norms, start=j):
                 spectral[i][j] = value
     return GainMap(steps, list(steps), gain, spectral if exact else None)
 
 
 def _gains(carried: Float[Tensor, "steps count rows size"], exact: bool) -> tuple[list[float], list[float]]:
-    """Return the gain of each step.
-
-    With all unit vectors also the largest spectral norm of a row.
+    """Return the gain to each step t, and with `exact` also the largest spectral norm of a row.
 
     Both are infinite where a product overflows.
     """
@@ -67,9 +64,9 @@ def _gains(carried: Float[Tensor, "steps count rows size"], exact: bool) -> tupl
 def _probes(
     run: RecordedRun, steps: int, count: int, generator: torch.Generator
 ) -> Float[Tensor, "steps count rows size"]:
-    """Return the unit vectors, or random vectors of length √S.
+    """Return all unit vectors for a count of S, or for a count of 1 a random vector of length √S.
 
-    With a count of 1 the vector is random, for each step and row.
+    Each step and row has its own random vector.
     """
     size = sum(run.cell.state_sizes.values())
     rows, like = run.sequence.shape[1], run.direct[0]
@@ -80,19 +77,19 @@ def _probes(
     return (normal * math.sqrt(size) / torch.linalg.vector_norm(normal, dim=-1, keepdim=True)).to(like)
 
 
-def _lines(run: RecordedRun, steps: list[int], probes: Tensor) -> Iterator[tuple[int, Tensor]]:
-    """Yield J_{r+1}ᵀ … J_tᵀ times the probes, for each step r, last first.
+def _columns(run: RecordedRun, steps: list[int], probes: Tensor) -> Iterator[tuple[int, Tensor]]:
+    """Yield the columns of the map, last first: the place of step r in `steps`, and J_{r+1}ᵀ … J_tᵀ times the probes.
 
-    The number of the step comes with it; the probes are those of all t ≥ r.
+    The products [t, count, rows, S] are those for all t ≥ r in `steps`.
     """
     sizes, sequence = list(run.cell.state_sizes.values()), run.sequence
     projected = run.cell.project(run.parameters, sequence.x)
-    number = {t: i for i, t in enumerate(steps)}
+    place = {t: i for i, t in enumerate(steps)}
     carried = probes[:0]
     for r in reversed(range(steps[-1] + 1)):
-        if r in number:
-            carried = torch.cat((probes[number[r]][None], carried))
-            yield number[r], carried
+        if r in place:
+            carried = torch.cat((probes[place[r]][None], carried))
+            yield place[r], carried
         many = carried.shape[:2].numel()
         given, *entering = (
             member.expand(many, *member.shape).flatten(0, 1) for member in (projected[r], *(s[r] for s in run.entering))

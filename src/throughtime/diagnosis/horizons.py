@@ -16,11 +16,12 @@ DRAWS = 200
 
 
 def horizons_of(profiles: Profiles, generator: torch.Generator) -> list[Horizon]:
-    """Return the horizons at 1/e and at 1 %, with intervals.
+    """Return the horizons at 1/e and at 1 %, each with a 90 % interval.
 
-    The central 90 % is over rows drawn with replacement.
+    The interval is the central 90 % over rows drawn with replacement (bootstrap); where all samples are of a single
+    row, samples are drawn instead.
 
-    Samples of a single row are drawn instead of rows. Cost: sorting the ratios 200 times.
+    Cost: sorting the ratios 200 times.
     """
     curves = torch.cat([quantiles_by_lag(ratios, (0.5,)) for ratios in (profiles.ratios, *_drawn(profiles, generator))])
     observed = profiles.ratios.shape[1] - 1
@@ -28,8 +29,8 @@ def horizons_of(profiles: Profiles, generator: torch.Generator) -> list[Horizon]
     for level in LEVELS:
         lag, *drawn = stays_below(curves, level).tolist()
         drawn.sort()
-        low, high = drawn[len(drawn) // 20], drawn[-len(drawn) // 20 - 1]
-        horizons.append(Horizon(level, lag, low, high, observed))
+        tail = len(drawn) // 20  # 5 % at either end
+        horizons.append(Horizon(level, lag, drawn[tail], drawn[-1 - tail], observed))
     return horizons
 
 
@@ -41,8 +42,8 @@ def stays_below(curves: Float[Tensor, "curves lags"], level: float) -> Float[Ten
     log = (curves / level).clamp(min=torch.finfo(curves.dtype).tiny).log()
     not_below = log >= 0
     lags = torch.arange(curves.shape[1]).expand_as(curves)
-    last = torch.where(not_below, lags, -1).amax(1)
-    end = torch.where(log.isnan(), -1, lags).amax(1)
+    last = torch.where(not_below, lags, -1).amax(1)  # the last lag that is not below the level; -1 without any
+    end = torch.where(log.isnan(), -1, lags).amax(1)  # the last lag that is known
     after = (last + 1).minimum(end)
     above, below = (log.gather(1, at.clamp(min=0)[:, None])[:, 0] for at in (last, after))
     crossing = last + above / (above - below)

@@ -14,6 +14,8 @@ from throughtime.sequences.direction import reversed_in_time
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 PASSES = 16
 """The number of backward passes for each direction of a layer, at most."""
+_ENTRIES = 2**22
+"""The number of ratios that torch.quantile gets at a time, about; it refuses large tensors."""
 
 
 @dataclass(frozen=True)
@@ -42,19 +44,16 @@ class Profiles:
 
 
 def quantiles_by_lag(ratios: Tensor, levels: tuple[float, ...]) -> Float[Tensor, "levels lags"]:
-    """Return the quantiles of each column, nan left out.
-
-    They are taken in parts, because torch.quantile refuses large tensors.
-    """
+    """Return the quantiles of each column, nan left out."""
     at = torch.tensor(levels, dtype=ratios.dtype)
-    parts = ratios.split(max(1, 2**22 // len(ratios)), dim=1)
+    parts = ratios.split(max(1, _ENTRIES // len(ratios)), dim=1)
     return torch.cat([part.nanquantile(at, dim=0) for part in parts], dim=1)
 
 
 def profiles_of(layer: CapturedLayer, samples: int, generator: torch.Generator) -> dict[str, Profiles | None]:
-    """Measure the profiles of every recurrence of a layer.
+    """Measure the profiles of every recurrence of a layer, by name.
 
-    None where no gradient of a sampled L_t arrives.
+    A recurrence at which no gradient of a sampled L_t arrives has None.
 
     L_t is the part of the loss that enters the layer at step t of its input, through its outputs, and through its final
     state at the step that leaves it. In a stack the gradient comes down through all layers above, each with a memory;
@@ -69,9 +68,9 @@ def profiles_of(layer: CapturedLayer, samples: int, generator: torch.Generator) 
     for reverse in sorted({layer.is_reverse(name) for name in layer.runs}):
         names = [name for name in layer.runs if layer.is_reverse(name) == reverse]
         chosen = _choose(layer, layer.runs[names[0]], reverse, samples, generator)
-        passes = [(steps, layer.norms(_kept(layer, steps, reverse))) for steps in chosen]
+        passes = [(steps, layer.norms(_mask_at(layer, steps, reverse))) for steps in chosen]
         for name in names:
-            parts = [_profiles(norms[name], steps, _reach(layer.runs[name])) for steps, norms in passes]
+            parts = [_profiles_of_pass(norms[name], steps, _reach(layer.runs[name])) for steps, norms in passes]
             profiles[name] = _joined(parts)
     return {name: profiles[name] for name in layer.runs}
 
@@ -89,7 +88,8 @@ def _choose(
 ) -> list[Int[Tensor, " batch"]]:
     """Choose a step of each row for each pass.
 
-    Steps are in the order of the direction; -1 for rows without a sample.
+    Steps are in the order of the direction; -1 for rows without a sample. Where fewer samples than rows are wanted,
+    `samples` rows evenly spread over those with a loss have one each.
 
     The candidates of a row are the steps that reach back at least half as far as its farthest. They are cut into equal
     parts, and a step is drawn from each; where there are several parts, the last part gives its last step.
@@ -103,7 +103,9 @@ def _choose(
         reaches = reach[candidates, row]
         of_rows.append(candidates[2 * reaches >= reaches.max()] if len(candidates) else candidates)
     with_loss = [row for row, candidates in enumerate(of_rows) if len(candidates)]
-    used = {with_loss[i * len(with_loss) // samples] for i in range(samples)} if with_loss[samples:] else {*with_loss}
+    used = set(with_loss)
+    if len(with_loss) > samples:
+        used = {with_loss[i * len(with_loss) // samples] for i in range(samples)}
     wanted = min(PASSES, -(-samples // len(used))) if used else 0
     picks = [_spread(steps, wanted if row in used else 0, generator) for row, steps in enumerate(of_rows)]
     passes = max(map(len, picks), default=0)
@@ -112,6 +114,10 @@ def _choose(
 
 
 def _spread(candidates: Int[Tensor, " steps"], wanted: int, generator: torch.Generator) -> list[int]:
+    """Draw a candidate from each of `wanted` equal parts, of several parts the last candidate from the last.
+
+    Candidates that are fewer than the parts are all taken.
+    """
     count = min(wanted, len(candidates))
     drawn = []
     for low, high in ((len(candidates) * i // count, len(candidates) * (i + 1) // count) for i in range(count)):
@@ -121,14 +127,18 @@ def _spread(candidates: Int[Tensor, " steps"], wanted: int, generator: torch.Gen
     return candidates[drawn].tolist()
 
 
-def _kept(layer: CapturedLayer, steps: Int[Tensor, " batch"], reverse: bool) -> Tensor:
+def _mask_at(layer: CapturedLayer, steps: Int[Tensor, " batch"], reverse: bool) -> Tensor:
     """Return a mask [T, B] that is True at the step of each row. It is in the order of the input."""
     at = layer.lengths - 1 - steps if reverse else steps
     every = torch.arange(layer.call.layout.steps, device=steps.device)[:, None]
     return (every == at) & (steps >= 0)
 
 
-def _profiles(norms: Tensor, steps: Tensor, reach: Tensor) -> Profiles:
+def _profiles_of_pass(norms: Tensor, steps: Tensor, reach: Tensor) -> Profiles:
+    """Read the profiles of one backward pass off its norms [T, B].
+
+    `steps` [B] has the sampled step of each row, -1 without one; `reach` [T, B] the lags that a step can look back.
+    """
     rows = (steps >= 0).nonzero()[:, 0]
     at = steps[rows]
     lags = torch.arange(int(reach[at, rows].max()) + 1, device=norms.device)
@@ -141,6 +151,7 @@ def _profiles(norms: Tensor, steps: Tensor, reach: Tensor) -> Profiles:
 
 
 def _joined(parts: list[Profiles]) -> Profiles | None:
+    """Join the profiles of all passes, up to the largest lag that any sample reaches; None without samples."""
     lags = max((part.ratios.shape[1] for part in parts), default=0)
     ratios = [torch.nn.functional.pad(part.ratios, (0, lags - part.ratios.shape[1]), value=torch.nan) for part in parts]
     if not any(map(len, ratios)):

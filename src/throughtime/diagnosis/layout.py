@@ -35,24 +35,32 @@ class OutputLayout:
         """Lay a mask out like the outputs. It broadcasts over their last dimension."""
         if self.packed is not None:
             return steps[self._valid(self.packed)][:, None]
-        return steps if self.unbatched else steps.T[..., None] if self.batch_first else steps[..., None]
+        if self.unbatched:
+            return steps  # [T, 1]: the only row is the dimension to broadcast over
+        return (steps.T if self.batch_first else steps)[..., None]
 
     def by_step(self, outputs: Float[Tensor, "*outputs size"]) -> Float[Tensor, "time batch size"]:
         """Lay the outputs out by step and row, with zeros in the padding."""
         if self.packed is not None:
-            room = outputs.new_zeros(self.steps, self.rows, outputs.shape[-1])
-            return room.index_put((self._valid(self.packed),), outputs)
-        return outputs[:, None] if self.unbatched else outputs.transpose(0, 1) if self.batch_first else outputs
+            padded = outputs.new_zeros(self.steps, self.rows, outputs.shape[-1])
+            return padded.index_put((self._valid(self.packed),), outputs)
+        if self.unbatched:
+            return outputs[:, None]
+        return outputs.transpose(0, 1) if self.batch_first else outputs
 
     def for_finals(self, rows: Bool[Tensor, "layers batch"]) -> Bool[Tensor, "layers *batch 1"]:
         """Lay a mask out like a member of the final state. It broadcasts over the last dimension."""
         unsorting = None if self.packed is None else self.packed.unsorted_indices
-        return rows if self.unbatched else (rows if unsorting is None else rows[:, unsorting])[..., None]
+        if self.unbatched:
+            return rows  # [layers, 1]
+        return (rows if unsorting is None else rows[:, unsorting])[..., None]
 
     def by_row(self, final: Float[Tensor, "layers *batch size"]) -> Float[Tensor, "layers batch size"]:
         """Lay a member of the final state out by recurrence and row."""
         sorting = None if self.packed is None else self.packed.sorted_indices
-        return final[:, None] if self.unbatched else final if sorting is None else final[:, sorting]
+        if self.unbatched:
+            return final[:, None]
+        return final if sorting is None else final[:, sorting]
 
     def row_of(self, row: int) -> int:
         """Return the number of a row in the order of the input."""
@@ -60,5 +68,6 @@ class OutputLayout:
         return row if sorting is None else int(sorting[row])
 
     def _valid(self, packed: PackedSequence) -> Bool[Tensor, "time batch"]:
+        """Return which steps a packed sequence has; rows are sorted, longest first."""
         valid = torch.arange(self.rows) < packed.batch_sizes[:, None]
         return valid.to(packed.data.device)

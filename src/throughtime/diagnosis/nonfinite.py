@@ -23,13 +23,14 @@ def first_nonfinite(model: nn.Module, captured: Capture) -> NonFinite | None:
             return NonFinite(Source.WEIGHTS, name, -1, -1)
     for layer in captured.layers:
         for name, run in layer.runs.items():
-            row = _first_row(run)
+            row = _first_bad_start(run)
             if row is not None:
                 return NonFinite(Source.INPUT, name, -1, layer.call.layout.row_of(row))
             for source, steps in ((Source.INPUT, run.sequence.x), (Source.STATE, states_of(run))):
                 place = _first_place(steps)
                 if place is not None:
-                    return NonFinite(source, name, place[0], layer.call.layout.row_of(place[1]))
+                    step, row = place
+                    return NonFinite(source, name, step, layer.call.layout.row_of(row))
     if not math.isfinite(captured.loss):
         return NonFinite(Source.LOSS, "", -1, -1)
     return _in_the_gradient(captured)
@@ -56,15 +57,17 @@ def _first_place(steps: Float[Tensor, "time batch size"]) -> tuple[int, int] | N
     return (int(bad[0, 0]), int(bad[0, 1])) if len(bad) else None
 
 
-def _first_row(run: RecordedRun) -> int | None:
+def _first_bad_start(run: RecordedRun) -> int | None:
     """Return the first row that has steps and an initial state that is not finite."""
-    has_steps = torch.ones_like(run.entering[0][0, :, 0], dtype=torch.bool)
-    has_steps = has_steps if run.sequence.lengths is None else run.sequence.lengths > 0
-    bad = (has_steps & ~torch.cat([member[0] for member in run.entering], dim=-1).isfinite().all(-1)).nonzero()
-    return int(bad[0, 0]) if len(bad) else None
+    bad = ~torch.cat([member[0] for member in run.entering], dim=-1).isfinite().all(-1)
+    if run.sequence.lengths is not None:
+        bad = bad & (run.sequence.lengths > 0)
+    rows = bad.nonzero()
+    return int(rows[0, 0]) if len(rows) else None
 
 
 def _in_the_gradient(captured: Capture) -> NonFinite | None:
+    """Return the place where the total gradient first is not finite, on its way from the last layer and step."""
     place = captured.taps.first_nonfinite()
     if place is None:
         return None

@@ -38,7 +38,13 @@ EIGENVALUE_PRODUCTS = 2**29
 
 @dataclass(frozen=True)
 class Options:
-    """The options of a diagnosis that its parts read."""
+    """The options of a diagnosis that its parts read.
+
+    Attributes:
+        samples, exact_gains: see `gradient_flow`.
+        generator: the source of all random choices.
+        say: called with "RECURRENCE: PART" before each part, to show progress.
+    """
 
     samples: int
     exact_gains: bool
@@ -56,6 +62,7 @@ def _lags(layer: CapturedLayer, options: Options) -> dict[str, dict[str, Any]]:
 
 
 def _affordable_jacobians(run: RecordedRun) -> int:
+    """Return how many sampled Jacobians the budget of eigenvalues allows."""
     return max(2, min(SAMPLED_JACOBIANS, EIGENVALUE_PRODUCTS // sum(run.cell.state_sizes.values()) ** 3))
 
 
@@ -97,7 +104,9 @@ def measured(
     A recurrence that computed something not finite gets no parts, only its norms by step.
 
     Args:
-        parts: the names of the parts to measure.
+        layer: the layer, as `capture` recorded it.
+        parts: the names of the parts to measure, of `PARTS`.
+        options: the options that the parts read.
         clipped: the number of clipped steps of each recurrence, by name; 0 for a name that is missing.
     """
     filled: dict[str, dict[str, Any]] = {name: {} for name, run in layer.runs.items() if is_finite(run)}
@@ -122,13 +131,13 @@ def _by_step(layer: CapturedLayer, clipped: dict[str, int]) -> list[LayerFlow]:
         place = layer.call.places[name]
         flows.append(
             LayerFlow(
-                name,
-                type(run.cell).__name__,
-                run.cell.linear,
-                sum(run.cell.state_sizes.values()),
-                _root_mean_square(joint_norms(run), rows),
-                {member: _root_mean_square(norms, rows) for member, norms in run.tap.norms.items()},
-                clipped.get(name, 0) / max(1, steps),
+                name=name,
+                cell=type(run.cell).__name__,
+                linear=run.cell.linear,
+                size=sum(run.cell.state_sizes.values()),
+                by_step=_root_mean_square(joint_norms(run), rows),
+                by_member={member: _root_mean_square(norms, rows) for member, norms in run.tap.norms.items()},
+                clipped=clipped.get(name, 0) / max(1, steps),
                 depth=place.depth,
                 reverse=place.reverse,
                 traits=traits_of(run.cell, run.cell.is_affine and "bias_ih" in run.parameters),

@@ -30,12 +30,12 @@ def activations_of(run: RecordedRun) -> list[Activation]:
 
     Cost: two forward steps for every step, O(T·B·(I + H)·H); memory for 4 million values of each kind at a time.
     """
-    seen: dict[str, _Extent] = {}
-    for _, x, entering in _parts(run):
+    seen: dict[str, _Extent] = {}  # the first of two passes: a histogram needs its ends before it counts
+    for _, x, entering in _stretches(run):
         for activation in run.cell.activations(run.parameters, x, entering):
             seen.setdefault(activation.name, _Extent()).widen(activation.values)
     tallies: dict[str, _Tally] = {}
-    for _, x, entering in _parts(run):
+    for _, x, entering in _stretches(run):
         for activation in run.cell.activations(run.parameters, x, entering):
             name = activation.name
             if name not in tallies:
@@ -57,7 +57,7 @@ def units_of(run: RecordedRun) -> Units:
     steps = len(run.sequence.x)
     extent, squares, rows = _Extent(), torch.zeros(steps, dtype=torch.float64), torch.zeros(steps, dtype=torch.float64)
     applied, count = 0.0, 0
-    for numbers, x, entering in _parts(run):
+    for numbers, x, entering in _stretches(run):
         h = run.cell.step(run.parameters, x, entering)[0]
         extent.widen_units(h)
         squares.index_add_(0, numbers, h.double().square().mean(-1).cpu())
@@ -74,10 +74,11 @@ def units_of(run: RecordedRun) -> Units:
     )
 
 
-def _parts(run: RecordedRun) -> Iterator[tuple[Tensor, Tensor, State]]:
-    """Yield the valid steps in parts.
+def _stretches(run: RecordedRun) -> Iterator[tuple[Tensor, Tensor, State]]:
+    """Yield the valid steps in stretches that fit into memory.
 
-    A part has the steps' numbers (on the CPU), inputs, and the states that enter them.
+    A stretch has, for each valid (step, row) in it, the number of the step (on the CPU), the input, and the state that
+    enters.
     """
     steps, batch = run.sequence.shape
     widest = max(member.shape[-1] for member in (run.sequence.x, *run.entering))
@@ -128,7 +129,10 @@ class _Extent:
 
 @dataclass
 class _Tally:
-    """Counts of an activation; `ends` are the ends of its histogram."""
+    """Counts of an activation.
+
+    `low` and `high` are the ends of its range, which may be infinite; `ends` are those of its histogram.
+    """
 
     name: str
     role: Role

@@ -59,7 +59,10 @@ class Sentence(Enum):
 
 
 def sentence(verdict: Verdict, evidence: LayerEvidence) -> str:
-    """Return the verdict on a layer in words, with its deciding figures."""
+    """Return the verdict on a layer in words, with its deciding figures.
+
+    NON_FINITE is about the whole model, and gets its sentence in `judge`.
+    """
     layer = evidence.layer.name
     match verdict:
         case Verdict.NO_GRADIENT:
@@ -82,7 +85,10 @@ def sentence(verdict: Verdict, evidence: LayerEvidence) -> str:
 
 
 def _growth(evidence: LayerEvidence) -> str:
-    """Return the growth in words. Such as "by a factor of 1.2 per step (λ1 = 0.182 ± 0.001), 95.4-fold by lag 25"."""
+    """Return the growth in words.
+
+    For example "by a factor of 1.2 per step (λ1 = 0.182 ± 0.001), 95.4-fold by lag 25 in the median".
+    """
     parts = []
     if evidence.exponent is not None and evidence.sign > 0:
         factor = factor_of(evidence.exponent)
@@ -93,6 +99,7 @@ def _growth(evidence: LayerEvidence) -> str:
 
 
 def _exponent(evidence: LayerEvidence) -> str:
+    """Return λ1 with its standard error, such as "0.182 ± 0.001"; an exact λ1 has no error."""
     return f"{evidence.exponent:.3g}" + (f" ± {evidence.error:.2g}" if evidence.error > 0 else "")
 
 
@@ -102,14 +109,17 @@ def _transient(evidence: LayerEvidence) -> str:
         layer=evidence.layer.name,
         peak=evidence.peak or 0.0,
         peak_lag=evidence.peak_lag,
-        end=evidence.end or 0.0 if so_far else percent(evidence.end or 0.0),
+        end=percent(evidence.end or 0.0),
         end_lag=evidence.end_lag,
         exponent=evidence.exponent if evidence.exponent is not None else math.nan,
     )
 
 
 def _fall(evidence: LayerEvidence) -> str:
-    """Return the fall in words. Such as "falls to 1 % within 7.9 steps (90 %: 7.2 to 8.8), and 25 are wanted"."""
+    """Return the fall in words: by the horizon, else by the curve, else by λ1.
+
+    For example "falls to 1 % within 7.9 steps (90 %: 7.2 to 8.8), and 25 are wanted".
+    """
     horizon = evidence.horizon
     if horizon is not None and horizon.lag <= evidence.wanted:
         bounds = f" (90 %: {horizon.low:.1f} to {horizon.high:.1f})" if horizon.low <= horizon.high else ""

@@ -49,11 +49,11 @@ def spectrum_of(run: RecordedRun, samples: int = 16) -> Spectrum:
     norms = torch.linalg.matrix_norm(jacobians, 2)
     bound = None if slope is None else slope * spectral_norm(blocks["weight_hh"])
     return Spectrum(
-        {name: matrix_spectrum(block) for name, block in blocks.items()},
-        torch.view_as_real(eigenvalues.flatten()).tolist(),
-        norms.tolist(),
-        eigenvalues.abs().amax(-1).tolist(),
-        bound,
+        weights={name: matrix_spectrum(block) for name, block in blocks.items()},
+        jacobian_eigenvalues=torch.view_as_real(eigenvalues.flatten()).tolist(),
+        jacobian_norms=norms.tolist(),
+        jacobian_radii=eigenvalues.abs().amax(-1).tolist(),
+        bound=bound,
     )
 
 
@@ -64,7 +64,7 @@ def matrix_spectrum(matrix: Float[Tensor, "rows columns"]) -> MatrixSpectrum:
         return MatrixSpectrum([], singular, math.nan, math.nan, [])
     eigenvalues = torch.linalg.eigvals(matrix)
     size, normal_size = float(torch.linalg.matrix_norm(matrix)), float(torch.linalg.vector_norm(eigenvalues))
-    # The two are equal, up to rounding, for a normal matrix.
+    # For a normal matrix the two are equal up to rounding, which may leave a small negative difference.
     departure = math.sqrt(max(0.0, (size - normal_size) * (size + normal_size))) / size if size else 0.0
     radius = float(eigenvalues.abs().max())
     return MatrixSpectrum(

@@ -14,6 +14,7 @@ from throughtime.errors import ArgumentError, NonFiniteError
 DISTANCES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003)
 """The distances |z| - 1 of the points at which Kreiss's constant is bounded."""
 ANGLES = 24
+"""The number of points at each distance, evenly spread over the upper half plane."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +86,8 @@ def _kreiss(matrix: Tensor) -> float:
     identity, best = torch.eye(len(matrix), dtype=torch.complex128, device=matrix.device), 0.0
     for distance in DISTANCES:
         for angle in range(ANGLES):
-            z = (1 + distance) * complex(
-                math.cos(math.pi * angle / (ANGLES - 1)), math.sin(math.pi * angle / (ANGLES - 1))
-            )
+            argument = math.pi * angle / (ANGLES - 1)
+            z = (1 + distance) * complex(math.cos(argument), math.sin(argument))
             smallest = float(torch.linalg.svdvals(z * identity - matrix)[-1])
             best = max(best, distance / smallest if smallest else math.inf)
     return best

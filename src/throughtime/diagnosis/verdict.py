@@ -28,7 +28,7 @@ SEVERITY = (
     Verdict.HEALTHY,
     Verdict.TOO_SHORT,
 )
-"""Verdicts, the worst first. Training stops, diverges, is slow; the last say nothing."""
+"""Verdicts, the worst first: training stops, diverges, or is slow; last, nothing is wrong or nothing is known."""
 
 
 def judge(flow: Flow) -> Finding:
@@ -70,16 +70,17 @@ def judge(flow: Flow) -> Finding:
         if step is not None:
             return _nonfinite(flow, NonFinite(Source.GRADIENT, layer.name, step, -1))
     judged = [(_verdict(each), each) for each in (LayerEvidence.of(flow, layer) for layer in flow.layers)]
-    verdict, evidence = min(judged[::-1], key=_badness)
+    verdict, evidence = min(judged[::-1], key=_badness)  # reversed: of equals, the layer nearest to the loss
     too_short = [other.layer for kind, other in judged if kind is Verdict.TOO_SHORT]
-    short = too_short if len(too_short) < len(judged) else []
-    said = [*notes(verdict, evidence), *(f"no loss of {layer.name} has a step before it" for layer in short)]
+    beside = too_short if len(too_short) < len(judged) else []  # those beside longer layers; they do not decide
+    said = [*notes(verdict, evidence), *(f"no loss of {layer.name} has a step before it" for layer in beside)]
     return Finding(
         verdict=verdict,
         layer="" if verdict is Verdict.TOO_SHORT else evidence.layer.name,
         numbers=evidence.numbers(),
         sentence=sentence(verdict, evidence) + "".join(f" ({note})" for note in said),
-        suggestions=after(verdict, evidence) + [suggestion for layer in short for suggestion in after_too_short(layer)],
+        suggestions=after(verdict, evidence)
+        + [suggestion for layer in beside for suggestion in after_too_short(layer)],
     )
 
 
@@ -94,6 +95,7 @@ def _badness(judged: tuple[Verdict, LayerEvidence]) -> tuple[int, float]:
 
 
 def _verdict(evidence: LayerEvidence) -> Verdict:
+    """Return the verdict on a layer whose values are all finite, by the steps 1 to 7 of `judge`."""
     if evidence.has_no_step:
         return Verdict.TOO_SHORT
     if _silent(evidence.layer):
@@ -112,23 +114,28 @@ def _verdict(evidence: LayerEvidence) -> Verdict:
 
 
 def _silent(layer: LayerFlow) -> bool:
+    """Return whether no gradient reaches the state, or none the weights."""
     return not any(layer.by_step) or (bool(layer.shares) and not any(share.norm for share in layer.shares))
 
 
 def _grows(evidence: LayerEvidence) -> bool:
-    above, end = evidence.sign, evidence.end or 0.0
-    by_exponent = above > 0 and (evidence.exponent or 0.0) * (evidence.steps - 1) >= math.log(GROWTH)
+    """Return whether the gradient grows tenfold over all steps, by λ1 or by the curve."""
+    sign, end = evidence.sign, evidence.end or 0.0
+    by_exponent = sign > 0 and (evidence.exponent or 0.0) * (evidence.steps - 1) >= math.log(GROWTH)
     if by_exponent and not (evidence.fell and end < 1):
         return True
-    return evidence.has_growth and end >= GROWTH and above >= 0
+    return evidence.has_growth and end >= GROWTH and sign >= 0
 
 
 def _is_chaotic(evidence: LayerEvidence) -> bool:
-    still = evidence.state_growth is not None and evidence.state_growth <= BOUNDED
-    return evidence.sign > 0 and not evidence.layer.linear and (still or evidence.saturated is not None)
+    """Return whether growth with a positive λ1 leaves the state bounded."""
+    settled = evidence.state_growth is not None and evidence.state_growth <= BOUNDED
+    bounded = evidence.saturated is not None  # known only where all content activations have a range
+    return evidence.sign > 0 and not evidence.layer.linear and (settled or bounded)
 
 
 def _vanishes(evidence: LayerEvidence) -> bool:
+    """Return whether less than 1 % is left at the wanted lag, by the curve or else for certain by λ1."""
     if evidence.has_curve and evidence.left is not None:
         return evidence.left < GONE
     if evidence.exponent is None or evidence.exponent == -math.inf:
@@ -137,6 +144,7 @@ def _vanishes(evidence: LayerEvidence) -> bool:
 
 
 def _nonfinite(flow: Flow, first: NonFinite) -> Finding:
+    """Return the finding on a flow whose first non-finite value is `first`."""
     is_initial_state = first.source is Source.INPUT and first.step < 0 <= first.row
     kind = Sentence.INITIAL_STATE if is_initial_state else Sentence[first.source.name]
     said = kind.of(layer=first.layer or "the model", loss=flow.loss, place=place(first), row=first.row)

@@ -6,7 +6,7 @@ from throughtime.errors import RunFolderError
 from throughtime.files import replace_file
 
 RECORD = "record.json"
-"""Name of the record file, which every run folder holds from the start."""
+"""Name of the record file, which every run folder holds from the start; `write_aside` tells a run by it."""
 
 
 def write_aside(path: Path, content: bytes) -> None:
@@ -27,7 +27,7 @@ def write_aside(path: Path, content: bytes) -> None:
 
 
 def content(folder: Path, name: str) -> bytes:
-    """Read a file of a run folder.
+    """Read a file of a run folder; return its bytes.
 
     Raises:
         RunFolderError: the file is missing or cannot be read.
@@ -44,5 +44,5 @@ def content(folder: Path, name: str) -> bytes:
 
 
 def damaged(path: Path, cure: str = "restore the file, or train anew") -> RunFolderError:
-    """Return the error for a file that differs from what throughtime writes."""
+    """Return the error for a file that differs from what throughtime writes. `cure` ends its message."""
     return RunFolderError(f"{path} is damaged: it is not what throughtime writes; {cure}.")

@@ -17,6 +17,7 @@ from throughtime.records.plain import from_plain, to_plain
 
 DIAGNOSES = "diagnosis.json"
 FLOW_FORMAT = 1
+"""Version of the file's layout; a file of another version is refused."""
 
 
 @dataclass(frozen=True)
@@ -130,11 +131,12 @@ def write_flows(folder: Path, flows: list[Flow]) -> None:
 
 def read_flows(folder: Path) -> list[Flow]:
     """Read `diagnosis.json`. Raises `RunFolderError` where the file is missing, damaged or of another version."""
+    unreadable = damaged(folder / DIAGNOSES, f"make it anew, with throughtime diagnose {folder}")
     try:
         plain = json.loads(content(folder, DIAGNOSES))
         version = plain["format"]
     except (ValueError, KeyError, TypeError):
-        raise damaged(folder / DIAGNOSES, f"make it anew, with throughtime diagnose {folder}") from None
+        raise unreadable from None
     if version != FLOW_FORMAT:
         raise RunFolderError(
             f"{folder / DIAGNOSES} has format {version!r} and this throughtime reads format {FLOW_FORMAT}: diagnose "
@@ -143,7 +145,7 @@ def read_flows(folder: Path) -> list[Flow]:
     try:
         return [from_plain(Flow, _with_places(flow)) for flow in plain["diagnoses"]]
     except (ValueError, KeyError, TypeError):
-        raise damaged(folder / DIAGNOSES, f"make it anew, with throughtime diagnose {folder}") from None
+        raise unreadable from None
 
 
 def _with_places(flow: dict[str, Any]) -> dict[str, Any]:

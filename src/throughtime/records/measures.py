@@ -105,9 +105,10 @@ class Spectrum:
 class Lyapunov:
     """Lyapunov exponents per step, decreasing, with standard errors.
 
-    An exponent is -inf where its direction is lost at once.
+    An exponent is -inf where its direction is lost at once, an error nan where too few steps tell it.
 
-    The exponents are means over `steps` steps of `rows` rows, after `discarded` steps in which directions align.
+    The exponents are means over `steps` steps, counted over all `rows` rows together; the first `discarded` steps of
+    each row, and after each reset, only align the directions.
     """
 
     exponents: list[float]
@@ -130,6 +131,8 @@ class Activation:
     """An activation ("forget gate", "h", …) over all steps, rows and units.
 
     Attributes:
+        name: the name that the cell gives it.
+        role: its role in the cell, by which verdicts read it.
         low, high: the ends of its range; infinite where it has none.
         mean: the mean value.
         at_low, at_high: the shares of values within a twentieth of the range from either end.

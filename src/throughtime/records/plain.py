@@ -26,7 +26,7 @@ def to_plain(value: Any) -> Any:
 
 
 def from_plain(kind: Any, value: Any) -> Any:
-    """Reverse `to_plain` for a value of the type `kind`, as annotated.
+    """Reverse `to_plain` for a value of the type `kind`, as annotated. A union must be of one type and None.
 
     Raises:
         ValueError, TypeError, KeyError: the value is not of the type.
@@ -36,16 +36,17 @@ def from_plain(kind: Any, value: Any) -> Any:
         inner = next(argument for argument in arguments if argument is not types.NoneType)
         return None if value is None else from_plain(inner, value)
     if container is list:
-        return [from_plain(arguments[0], entry) for entry in _of(list, value)]
+        return [from_plain(arguments[0], entry) for entry in _checked(list, value)]
     if container is dict:
-        return {str(key): from_plain(arguments[1], entry) for key, entry in _of(dict, value).items()}
+        return {str(key): from_plain(arguments[1], entry) for key, entry in _checked(dict, value).items()}
     if isinstance(kind, type) and is_dataclass(kind):
         hints = get_type_hints(kind)
-        return kind(**{name: from_plain(hints[name], entry) for name, entry in _of(dict, value).items()})
+        return kind(**{name: from_plain(hints[name], entry) for name, entry in _checked(dict, value).items()})
     return value if isinstance(value, kind) else kind(value)
 
 
-def _of(kind: type[T], value: Any) -> T:
+def _checked(kind: type[T], value: Any) -> T:
+    """Return the value, or raise `TypeError` where it is not of that type."""
     if not isinstance(value, kind):
         raise TypeError(f"a {type(value).__name__} where a {kind.__name__} is needed")
     return value

@@ -48,6 +48,9 @@ class DataRecord:
     """Data that a run was trained on.
 
     Attributes:
+        file: the data file, "-" for standard input.
+        sha256: of the file's bytes; empty for a stream, which has no end.
+        encoding: of a text; empty without one.
         bytes: the size of the file, or of the stream so far; 0 where it is not known.
         units: the plural of what is predicted one at a time, such as "characters", "steps" or "series".
         training_symbols, held_out_symbols: targets of both parts, in these units.
@@ -95,6 +98,8 @@ class Baselines:
 class Results:
     """Results of a run: losses in the unit of the task, time in seconds.
 
+    `best_update` is the update of `best_validation_loss`, `last_validation_loss` the loss at the latest validation;
+    both losses are None before the first.
     `tokens_per_second` counts targets: of a text characters or bytes, of another task what `DataRecord.units` names.
     """
 
@@ -113,6 +118,10 @@ class Record:
 
     Attributes:
         baselines: the losses of naive predictions on the held-out data: of a text `Baselines`, else by name.
+        reproduce: the command that trains the same model again.
+        versions, machine: by name, of what the run was made with.
+        outcome, results: how far the run has come; written anew as it goes on.
+        format: the version of the folder's layout, `FORMAT`.
         task: the name of the task; empty in records of version 0.1.0, which know text only.
         facts: what the task needs to predict again beside `data` and `model`, such as columns and scales; plain JSON.
         settings: by option name, those that no continuation may change; empty in records of version 0.1.0.
@@ -146,7 +155,7 @@ class Record:
 
 
 def named(baselines: Baselines | dict[str, float]) -> dict[str, float]:
-    """Return baselines by name."""
+    """Return baselines as a dictionary, whichever form they have."""
     return asdict(baselines) if isinstance(baselines, Baselines) else baselines
 
 
@@ -230,6 +239,7 @@ def prepare_folder(folder: Path, overwrite: bool) -> None:
 
 
 def _entries(folder: Path) -> list[Path]:
+    """Return what lies in the folder; nothing where it does not exist."""
     try:
         return sorted(folder.iterdir())
     except FileNotFoundError:
@@ -239,6 +249,7 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _record(values: dict[str, Any]) -> Record:
+    """Build the record from the values of its file; names that are missing have their defaults."""
     parts = {
         "data": DataRecord(**values["data"]),
         "model": ModelRecord(**values["model"]),

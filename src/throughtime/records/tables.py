@@ -18,8 +18,9 @@ STEP_NORMS = "step_norms.csv"
 class MetricsRow:
     """Line of `metrics.csv`, written at a validation; training columns are means since the previous line.
 
-    Losses are in nats per symbol. The gradient norm is the norm before clipping, `clipped` the share of updates whose
-    gradient was rescaled. `seconds` counts from the start of the run, interruptions left out.
+    Losses are in the unit of the task, see `Record.loss_unit`. The gradient norm is the norm before clipping, `clipped`
+    the share of updates whose gradient was rescaled. `tokens_per_second` counts targets, as in `Results`; `seconds`
+    counts from the start of the run, interruptions left out.
     """
 
     update: int
@@ -79,7 +80,7 @@ def read_table(folder: Path, name: str, kind: type[Row]) -> list[Row]:
     Raises:
         RunFolderError: the table is missing or damaged.
     """
-    kinds: dict[str, Any] = {entry.name: entry.type for entry in fields(kind)}
+    kinds: dict[str, Any] = {entry.name: entry.type for entry in fields(kind)}  # int, float, str: they convert a cell
     with io.StringIO(content(folder, name).decode("utf-8", "replace"), newline="") as text:
         try:
             lines = csv.DictReader(text)

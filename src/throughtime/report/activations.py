@@ -6,7 +6,7 @@ from typing import Any
 
 from throughtime.records import Activation, LayerFlow, Role
 from throughtime.report.canvas import SMALL, WIDE, Palette, dress, legend, log_across, points
-from throughtime.report.exhibit import Exhibit, Panel, Table, finite, positive, shown, table
+from throughtime.report.exhibit import Exhibit, Panel, Table, finite, positive, shown, table, with_gaps, without_picture
 from throughtime.report.sentences import Absent, LookFor, Says, why_empty
 from throughtime.wording import plural
 
@@ -66,14 +66,19 @@ def states(last: Sequence[LayerFlow]) -> Exhibit:
 
 
 def dead_units(last: Sequence[LayerFlow]) -> list[str]:
-    """Return sentences on the dead units of each layer. A single sentence says so where no unit is dead."""
+    """Return sentences on the dead units of each layer. A single sentence says so where no unit is dead.
+
+    Without a layer whose units were measured, no sentence.
+    """
     known = [(layer.name, layer.units) for layer in last if layer.units is not None]
     dead = [
         Says.DEAD.value.format(layer=name, dead=f"{units.dead:,}", units=plural(units.units, "unit"))
         for name, units in known
         if units.dead
     ]
-    return dead or [Says.NONE_DEAD.value] * bool(known)
+    if known and not dead:
+        return [Says.NONE_DEAD.value]
+    return dead
 
 
 def units_table(last: Sequence[LayerFlow]) -> Table:
@@ -90,7 +95,7 @@ def units_table(last: Sequence[LayerFlow]) -> Table:
 def _saturation_panel(layer: LayerFlow) -> Panel:
     known = [each for each in layer.activations if math.isfinite(each.at_low) and math.isfinite(each.at_high)]
     if not known:
-        return Panel(layer.name, "", None, Absent.NOT_ASKED.value.format(layer=layer.name))
+        return without_picture(layer.name, Absent.NOT_ASKED.value.format(layer=layer.name))
     alt = f"Saturation of {layer.name}: " + "; ".join(
         f"{each.name} {shown(100 * each.at_low)} % at the low end, {shown(100 * each.at_high)} % at the high end"
         for each in known
@@ -100,11 +105,11 @@ def _saturation_panel(layer: LayerFlow) -> Panel:
         dress(axes, palette, "% of values", "")
         names = [each.name for each in known]
         low, high = [100 * each.at_low for each in known], [100 * each.at_high for each in known]
-        between = [100 - down - up for down, up in zip(low, high, strict=True)]
-        both = [down + rest for down, rest in zip(low, between, strict=True)]
+        between = [100 - at_low - at_high for at_low, at_high in zip(low, high, strict=True)]
+        starts_of_high = [at_low + rest for at_low, rest in zip(low, between, strict=True)]
         axes.barh(names, low, color=palette.series[0], label="low end", height=0.5)
         axes.barh(names, between, left=low, color=palette.grid, label="between", height=0.5)
-        axes.barh(names, high, left=both, color=palette.series[1], label="high end", height=0.5, hatch="///",
+        axes.barh(names, high, left=starts_of_high, color=palette.series[1], label="high end", height=0.5, hatch="///",
                   edgecolor=palette.ground, linewidth=0)  # fmt: skip
         axes.set_xlim(0, 100)
         axes.invert_yaxis()
@@ -134,9 +139,7 @@ def _named_rows(axes: Any, palette: Palette, names: Sequence[str]) -> None:
 def _histogram(layer: str, activation: Activation) -> Panel:
     title = f"{layer} {activation.name}"
     if not finite(activation.histogram) or not finite(activation.edges) or not sum(finite(activation.histogram)) > 0:
-        return Panel(
-            title, "", None, why_empty(activation.histogram) if activation.histogram else Absent.NO_VALUES.value
-        )
+        return without_picture(title, why_empty(activation.histogram))
     fullest = max(range(len(activation.histogram)), key=lambda place: activation.histogram[place])
     alt = (
         f"Histogram of {title}: mean {shown(activation.mean)}, the fullest bin, {shown(activation.edges[fullest])} to "
@@ -171,13 +174,14 @@ def _histogram_table(layer: str, activation: Activation) -> Table:
 def _constants_panel(constants: dict[str, list[float]]) -> Panel:
     drawn = {name: quantiles for name, quantiles in constants.items() if finite(positive(quantiles))}
     if not drawn:
-        return Panel("", "", None, why_empty([value for values in constants.values() for value in values]))
+        return without_picture("", why_empty([value for values in constants.values() for value in values]))
     alt = "Time constants: " + "; ".join(f"{name} median {shown(q[len(q) // 2])} steps" for name, q in drawn.items())
     largest = max(value for quantiles in drawn.values() for value in finite(positive(quantiles)))
 
     def draw(axes: Any, palette: Palette) -> None:
         dress(axes, palette, "steps", "")
         for place, quantiles in enumerate(drawn.values()):
+            # The five quantiles, fewer where a constant is 0; an infinite constant ends in an arrow.
             ends = [value if math.isfinite(value) else largest * 2 for value in quantiles if value > 0]
             axes.plot([ends[0], ends[-1]], [place] * 2, color=palette.series[0], linewidth=1.2)
             axes.plot([ends[len(ends) // 4], ends[-1 - len(ends) // 4]], [place] * 2, color=palette.series[0],
@@ -194,15 +198,14 @@ def _constants_panel(constants: dict[str, list[float]]) -> Panel:
 def _states_panel(norms: dict[str, list[float]]) -> Panel:
     drawn = {name: values for name, values in norms.items() if finite(values)}
     if not drawn:
-        return Panel("", "", None, why_empty([value for values in norms.values() for value in values]))
+        return without_picture("", why_empty([value for values in norms.values() for value in values]))
     alt = "Size of the state: " + "; ".join(f"{name} ends at {shown(values[-1])}" for name, values in drawn.items())
 
     def draw(axes: Any, palette: Palette) -> None:
         dress(axes, palette, "step t", "root mean square of hₜ")
         for index, (name, values) in enumerate(drawn.items()):
-            seen = [value if math.isfinite(value) else math.nan for value in values]
-            axes.plot(seen, label=name, marker=points(values), markersize=4, **palette.line(index))
+            axes.plot(with_gaps(values), label=name, marker=points(values), markersize=4, **palette.line(index))
         axes.set_ylim(bottom=0)
         legend(axes, palette, 2)
 
-    return Panel("", alt + ".", draw, keys=-(-len(drawn) // 2))
+    return Panel("", alt + ".", draw, keys=math.ceil(len(drawn) / 2))

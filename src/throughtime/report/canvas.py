@@ -18,6 +18,7 @@ WIDE, SQUARE, SMALL = (5.0, 3.0), (3.2, 3.3), (3.2, 2.1)
 """Sizes of a figure in inches of 72 units. They are about as many pixels on a telephone."""
 
 STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
+"""Line styles of series, in order; they tell series apart without colour."""
 COLOUR_MAP = "cividis"
 _LEFT, _RIGHT, _BOTTOM, _TOP, _KEY, _BAR = 0.85, 0.2, 0.56, 0.1, 0.25, 0.72
 """Margins in inches: four sides, a line of keys, a colour bar."""

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from throughtime.report.canvas import WIDE, Palette
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 ROWS = 60
 """Largest number of lines of a table on the page; the JSON has all."""
-_SHOWN = (1e-120, 1e120)
+_LOG_LIMITS = (1e-120, 1e120)
 """The least and the largest number on a logarithmic axis, with room at both ends."""
 
 
@@ -60,13 +60,18 @@ class Exhibit:
 
 @dataclass(frozen=True)
 class Section:
-    """Part of a page: a heading, sentences, exhibits."""
+    """Part of a page: a heading, sentences, exhibits, tables. `name` is its id, to which links of the page lead."""
 
     name: str
     heading: str
     sentences: Sequence[str] = ()
     exhibits: Sequence[Exhibit] = ()
-    tables: Sequence[Table] = field(default_factory=tuple)
+    tables: Sequence[Table] = ()
+
+
+def without_picture(title: str, why: str) -> Panel:
+    """Return a panel with a sentence in place of a picture that cannot be drawn."""
+    return Panel(title, "", None, why)
 
 
 def shown(value: Cell) -> str:
@@ -107,10 +112,15 @@ def table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[Cell]], mo
 
 def positive(values: Sequence[float]) -> list[float]:
     """Return the values for a logarithmic axis. They are within its limits, and nan where they are not positive."""
-    low, high = _SHOWN
+    low, high = _LOG_LIMITS
     return [min(max(value, low), high) if math.isfinite(value) and value > 0 else math.nan for value in values]
 
 
 def finite(values: Sequence[float]) -> list[float]:
     """Return the finite values."""
     return [value for value in values if math.isfinite(value)]
+
+
+def with_gaps(values: Sequence[float]) -> list[float]:
+    """Return the values for a linear axis. They are nan, a gap in the line, where they are not finite."""
+    return [value if math.isfinite(value) else math.nan for value in values]

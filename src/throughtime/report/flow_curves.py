@@ -6,7 +6,7 @@ from typing import Any
 
 from throughtime.records import Horizon, LagCurve, LayerFlow
 from throughtime.report.canvas import Palette, dress, legend, level, log_up, points
-from throughtime.report.exhibit import Exhibit, Panel, Table, finite, positive, shown, table
+from throughtime.report.exhibit import Exhibit, Panel, Table, finite, positive, shown, table, without_picture
 from throughtime.report.sentences import Absent, LookFor, why_empty
 from throughtime.wording import percent
 
@@ -41,7 +41,7 @@ def _step_panel(layer: LayerFlow, before: list[float]) -> Panel:
     lines |= layer.by_member if len(layer.by_member) > 1 else {}
     drawable = finite(positive(layer.by_step))
     if not drawable:
-        return Panel(layer.name, "", None, why_empty(layer.by_step))
+        return without_picture(layer.name, why_empty(layer.by_step))
     alt = (
         f"Gradient by step of {layer.name}: {shown(layer.by_step[0])} at step 0, {shown(layer.by_step[-1])} at step "
         f"{len(layer.by_step) - 1}, between {shown(min(drawable))} and {shown(max(drawable))}."
@@ -72,10 +72,10 @@ def _step_table(layer: LayerFlow) -> Table:
 def _lag_panel(layer: LayerFlow) -> Panel:
     curve = layer.by_lag
     if curve is None:
-        return Panel(layer.name, "", None, Absent.NOT_ASKED.value.format(layer=layer.name))
+        return without_picture(layer.name, Absent.NOT_ASKED.value.format(layer=layer.name))
     median = curve.quantiles.get("0.5", curve.mean)
     if not finite(positive(median)):
-        return Panel(layer.name, "", None, why_empty(median))
+        return without_picture(layer.name, why_empty(median))
     alt = f"Gradient by lag of {layer.name}: median {shown(median[-1])} at lag {len(median) - 1}; " + "; ".join(
         f"{_level(horizon)} at lag {horizon_phrase(horizon)}" for horizon in layer.horizons
     )
@@ -110,10 +110,7 @@ def _draw_lags(axes: Any, palette: Palette, layer: LayerFlow, bound: float | Non
 
 
 def _range(curve: LagCurve, median: list[float]) -> tuple[float, float]:
-    """Return the limits of the axis.
-
-    They are the top of the bands, and the bottom of the lines and of a part of the bands.
-    """
+    """Return the limits of the axis: all lines, and bands down to a thirtieth of the lowest line, with room."""
     lines = [value for value in finite(positive([*median, *curve.mean])) if value >= _FLOOR] or [_FLOOR]
     bands = [value for values in curve.quantiles.values() for value in finite(positive(values))]
     low = min(*lines, 0.5)
@@ -139,6 +136,7 @@ def horizon_phrase(horizon: Horizon) -> str:
 
 
 def _level(horizon: Horizon) -> str:
+    """Return the level of a horizon, "1/e" or "1 %"."""
     return "1/e" if math.isclose(horizon.level, math.exp(-1), rel_tol=1e-3) else f"{100 * horizon.level:g} %"
 
 
@@ -162,9 +160,9 @@ def _share_panel(layer: LayerFlow) -> Panel:
     norms = [share.norm for share in layer.shares]
     whole = sum(finite(norms))
     if not norms:
-        return Panel(layer.name, "", None, Absent.NOT_ASKED.value.format(layer=layer.name))
+        return without_picture(layer.name, Absent.NOT_ASKED.value.format(layer=layer.name))
     if not whole > 0 or len(finite(norms)) < len(norms):
-        return Panel(layer.name, "", None, why_empty(norms))
+        return without_picture(layer.name, why_empty(norms))
     names = [_band(share.start, share.stop) for share in layer.shares]
     starts, crowded = [str(share.start) for share in layer.shares], len(names) > 7
     parts = [100 * norm / whole for norm in norms]

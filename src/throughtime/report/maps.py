@@ -7,15 +7,28 @@ from typing import Any
 
 from throughtime.records import LayerFlow, StepNormRow
 from throughtime.report.canvas import COLOUR_MAP, Palette, dress, powers_of_ten
-from throughtime.report.exhibit import Exhibit, Panel, Table, finite, of_all, picked, picked_places, positive, shown
+from throughtime.report.exhibit import (
+    Exhibit,
+    Panel,
+    Table,
+    finite,
+    of_all,
+    picked,
+    picked_places,
+    positive,
+    shown,
+    without_picture,
+)
 from throughtime.report.sentences import Absent, LookFor, why_empty
 
 Grid = list[list[float]]
-_DRAWN, _TOLD = 160, 24
-"""Largest number of rows and columns of a map, drawn or tabulated."""
+"""Rows from the bottom up, columns from left to right."""
+_DRAWN, _TABULATED = 160, 24
+"""Largest number of rows and columns of a map, drawn or tabulated; a table has half as many columns."""
 _DEPTH = 1e-10
 """Smallest value with a separate colour, as a share of the largest value."""
 _OVER_TRAINING, _FROM_TO = ("update", "step t"), ("step r", "later step t")
+"""Labels of the axes, across and up, of the two kinds of maps."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +72,7 @@ def gains(last: Sequence[LayerFlow]) -> Exhibit:
     tables: list[Table] = []
     for layer in last:
         if (grid := layer.gains) is None:
-            panels.append(Panel(layer.name, "", None, Absent.NOT_ASKED.value.format(layer=layer.name)))
+            panels.append(without_picture(layer.name, Absent.NOT_ASKED.value.format(layer=layer.name)))
             continue
         across, up = grid.from_steps, grid.to_steps
         panels.append(_panel(layer.name, f"Gain of {layer.name}", across, up, grid.gain, _FROM_TO))
@@ -71,10 +84,11 @@ def gains(last: Sequence[LayerFlow]) -> Exhibit:
 
 
 def _panel(title: str, alt: str, across: list[int], up: list[int], grid: Grid, names: tuple[str, str]) -> Panel:
+    """Return the panel of a grid, thinned to `_DRAWN` × `_DRAWN` values; its title then says so."""
     every = [value for row in grid for value in row if not math.isnan(value)]
     seen = finite(positive(every))
     if not seen:
-        return Panel(title, "", None, why_empty(every))
+        return without_picture(title, why_empty(every))
     title += of_all(len(across), _DRAWN, "updates" if names == _OVER_TRAINING else "steps") + of_all(
         len(up), _DRAWN, "steps"
     )
@@ -116,7 +130,7 @@ def _draw(axes: Any, palette: Palette, across: list[int], up: list[int], cells: 
 
 
 def _table(caption: str, across: list[int], up: list[int], grid: Grid) -> Table:
-    columns, rows = picked_places(len(across), _TOLD // 2), picked_places(len(up), _TOLD)
+    columns, rows = picked_places(len(across), _TABULATED // 2), picked_places(len(up), _TABULATED)
     if len(columns) < len(across) or len(rows) < len(up):
         caption += f" ({len(rows)} of {len(up):,} rows and {len(columns)} of {len(across):,} columns, evenly spread)"
     heads = ["", *(f"{across[column]:,}" for column in columns)]

@@ -1,7 +1,7 @@
 """Write the page of a run from the records in its folder."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ from throughtime.report.training_curves import clipping, clipping_figures, clipp
 from throughtime.wording import plural
 
 NUMBERS_FORMAT = 1
+"""Version of the layout of the numbers beside a page."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def report_of_run(
     folder: Path | str,
     output: Path | str | None = None,
     samples: Mapping[str, str] | None = None,
-    figures: "Callable[[RunRecords], Sequence[Section]] | None" = None,
+    figures: Callable[[RunRecords], Sequence[Section]] | None = None,
 ) -> Written:
     """Write the page of a run, `report.html`, and its numbers, `report.json`.
 
@@ -195,12 +196,13 @@ def loss_sentence(run: RunRecords) -> str:
 def missing(run: RunRecords) -> list[str]:
     """Return sentences on missing records, with the commands that write such records."""
     again = run.record.reproduce
-    tables = [(run.updates, Absent.NO_UPDATES, again), (run.step_norms, Absent.NO_STEP_NORMS, again)]
-    ways = [
-        (run.metrics, Absent.NO_VALIDATION, ""),
-        (run.flows, Absent.NO_DIAGNOSIS, f"throughtime diagnose {run.folder}{' --text FILE' if run.stream else ''}"),
-        *([([*run.updates, *run.step_norms], Absent.STREAM, "")] if run.stream else tables),
-    ]
+    diagnose = f"throughtime diagnose {run.folder}{' --text FILE' if run.stream else ''}"
+    ways: list[tuple[Collection[object], Absent, str]]
+    ways = [(run.metrics, Absent.NO_VALIDATION, ""), (run.flows, Absent.NO_DIAGNOSIS, diagnose)]
+    if run.stream:
+        ways += [([*run.updates, *run.step_norms], Absent.STREAM, "")]
+    else:
+        ways += [(run.updates, Absent.NO_UPDATES, again), (run.step_norms, Absent.NO_STEP_NORMS, again)]
     return [absent.value.format(way=way) for records, absent, way in ways if not records]
 
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from throughtime.records import Finding, Flow, LayerFlow, NonFinite
+from throughtime.records import Flow, LayerFlow, NonFinite
 from throughtime.report import activations, flow_curves, maps, spectra
 from throughtime.report.exhibit import Exhibit, Section, Table, shown, table
 from throughtime.report.flow_curves import horizon_phrase
@@ -13,8 +13,8 @@ from throughtime.wording import percent, plural
 
 def flow_sections(flows: Sequence[Flow], over_training: Exhibit | None = None) -> list[Section]:
     """Return the sections of diagnoses, the last beside the first; `over_training` goes after the curves."""
+    # A single diagnosis has no earlier one to show: the exhibits leave `first` out where it is `last` itself.
     first, last = flows[0].layers, flows[-1].layers
-    first = last if len(flows) == 1 else first
     if not last:
         return [Section("gradient", "The gradient through time", [Absent.NO_LAYERS.value])]
     through_time = [flow_curves.by_step(first, last), flow_curves.by_lag(last)]
@@ -79,8 +79,7 @@ def history(flows: Sequence[Flow]) -> Table | None:
 
 def _history(flow: Flow) -> list[str | int | float]:
     update = "–" if flow.update is None else f"{flow.update:,}"
-    finding: Finding | None = flow.finding
-    verdict = "–" if finding is None else finding.verdict.value
+    verdict = "–" if flow.finding is None else flow.finding.verdict.value
     return [update, flow.loss, verdict, *(_shortest(flow.layers, place) for place in (0, 1))]
 
 
@@ -92,17 +91,18 @@ def _shortest(layers: Sequence[LayerFlow], place: int) -> str:
 
 
 def _conditions(flow: Flow) -> list[str]:
+    """Return sentences on the batch, the clipping and the directions of a diagnosis."""
     batch = Says.FLOW.value.format(
         rows=plural(flow.rows, "row"), steps=plural(flow.steps, "step"), loss=shown(flow.loss),
         wanted=plural(flow.wanted_lag, "step"),
     )  # fmt: skip
-    held = [
+    clipped = [
         Says.HELD.value.format(layer=layer.name, share=percent(layer.clipped, 3))
         for layer in flow.layers
         if layer.clipped
     ]
     reverse = any(layer.reverse for layer in flow.layers)
-    return [batch, *held, *([Says.REVERSE.value] if reverse else [])]
+    return [batch, *clipped, *([Says.REVERSE.value] if reverse else [])]
 
 
 def _present(exhibits: Sequence[Exhibit]) -> list[Exhibit]:

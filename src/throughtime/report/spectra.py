@@ -6,10 +6,22 @@ from typing import Any
 
 from throughtime.records import LayerFlow, Lyapunov, MatrixSpectrum, Spectrum
 from throughtime.report.canvas import SQUARE, Palette, dress, legend, log_up, points
-from throughtime.report.exhibit import Exhibit, Panel, Table, finite, of_all, picked, positive, shown, table
+from throughtime.report.exhibit import (
+    Exhibit,
+    Panel,
+    Table,
+    finite,
+    of_all,
+    picked,
+    positive,
+    shown,
+    table,
+    without_picture,
+)
 from throughtime.report.sentences import Absent, LookFor, Says, why_empty
 
 Plane = list[list[float]]
+"""Complex numbers, [real, imaginary] each."""
 _BARS = 48
 """Largest number of exponents that are drawn with error bars. More are a line with a band."""
 _DOTS = 300
@@ -26,7 +38,7 @@ def eigenvalues(first: Sequence[LayerFlow], last: Sequence[LayerFlow]) -> Exhibi
     tables: list[Table] = []
     for layer in last:
         if (spectrum := layer.spectrum) is None:
-            panels.append(Panel(layer.name, "", None, Absent.NOT_ASKED.value.format(layer=layer.name)))
+            panels.append(without_picture(layer.name, Absent.NOT_ASKED.value.format(layer=layer.name)))
             continue
         old = before.get(layer.name)
         for name, block in spectrum.weights.items():
@@ -71,7 +83,7 @@ def _plane(title: str, after: Plane, before: Plane, name: str) -> Panel:
     dots, old = _by_size(after), _by_size(before)
     if not dots:
         why = Absent.NOT_SQUARE.value.format(block=name) if not after else Absent.NOT_FINITE.value
-        return Panel(title, "", None, why)
+        return without_picture(title, why)
     outside = sum(math.hypot(*dot) > 1 for dot in dots)
     largest = shown(math.hypot(*dots[0]))
     alt = f"Eigenvalues of {title}: {len(dots):,}, the largest of size {largest}, {outside:,} outside the circle."
@@ -109,8 +121,9 @@ def _draw_plane(axes: Any, palette: Palette, after: Plane, before: Plane) -> Non
 def _spectrum_tables(name: str, weights: Mapping[str, MatrixSpectrum]) -> list[Table]:
     rows = []
     for block, matrix in weights.items():
-        largest = (max(matrix.singular_values, default=math.nan), max(matrix.power_norms, default=math.nan))
-        rows.append([block, matrix.radius, largest[0], matrix.departure, largest[1]])
+        sigma_max = max(matrix.singular_values, default=math.nan)
+        largest_power = max(matrix.power_norms, default=math.nan)
+        rows.append([block, matrix.radius, sigma_max, matrix.departure, largest_power])
     heads = ["block", "largest |eigenvalue|", "σ max", "departure from normality", "largest ‖Wᵏ‖"]
     values = [
         table(
@@ -128,6 +141,7 @@ def _spectrum_tables(name: str, weights: Mapping[str, MatrixSpectrum]) -> list[T
 
 
 def _beside(eigenvalues: Plane, singular: list[float]) -> list[list[float]]:
+    """Return lines of [real, imaginary, singular value]; nan where either list has ended."""
     none = [math.nan, math.nan]
     count = max(len(eigenvalues), len(singular))
     return [
@@ -150,7 +164,7 @@ def _jacobian_tables(layer: LayerFlow, spectrum: Spectrum) -> list[Table]:
 def _powers_panel(name: str, weights: Mapping[str, MatrixSpectrum]) -> Panel:
     norms = {block: matrix.power_norms for block, matrix in weights.items() if finite(positive(matrix.power_norms))}
     if not norms:
-        return Panel(name, "", None, why_empty([value for matrix in weights.values() for value in matrix.power_norms]))
+        return without_picture(name, why_empty([value for matrix in weights.values() for value in matrix.power_norms]))
     peaks = "; ".join(f"{block} up to {shown(max(finite(values)))}" for block, values in norms.items())
 
     def draw(axes: Any, palette: Palette) -> None:
@@ -167,11 +181,11 @@ def _powers_panel(name: str, weights: Mapping[str, MatrixSpectrum]) -> Panel:
 def _lyapunov_panel(layer: LayerFlow, before: Lyapunov | None) -> Panel:
     spectrum = layer.lyapunov
     if spectrum is None:
-        return Panel(layer.name, "", None, Absent.NOT_ASKED.value.format(layer=layer.name))
+        return without_picture(layer.name, Absent.NOT_ASKED.value.format(layer=layer.name))
     lost = sum(value == -math.inf for value in spectrum.exponents)
     said = Says.MINUS_INFINITY.value.format(count=lost, all=len(spectrum.exponents)) if lost else ""
     if not finite(spectrum.exponents):
-        return Panel(layer.name, "", None, said or why_empty(spectrum.exponents))
+        return without_picture(layer.name, said or why_empty(spectrum.exponents))
     alt = f"Lyapunov exponents of {layer.name}: the largest is {shown(finite(spectrum.exponents)[0])}. {said}".strip()
 
     def draw(axes: Any, palette: Palette) -> None:

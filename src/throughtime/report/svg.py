@@ -15,6 +15,7 @@ _DROPPED = re.compile(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->|<d
 _ATTRIBUTE = re.compile(r'([\w:-]+)="([^"]*)"')
 _FRACTION = re.compile(r"-?\d+\.\d{2,}")
 _STAND_IN = re.compile("|".join(VARIABLES))
+# Two or more equal markers in a row, with one style.
 _MARKS = re.compile(
     r'<use href="[^"]*" x="[^"]*" y="[^"]*"( style="[^"]*")/>(?:<use href="[^"]*" x="[^"]*" y="[^"]*"\1/>)+'
 )

@@ -7,7 +7,17 @@ from typing import Any
 
 from throughtime.records import Baselines, MetricsRow, UpdateRow, named
 from throughtime.report.canvas import Palette, dress, legend, level, log_up, points
-from throughtime.report.exhibit import Exhibit, Panel, finite, picked, positive, shown, table
+from throughtime.report.exhibit import (
+    Exhibit,
+    Panel,
+    finite,
+    picked,
+    positive,
+    shown,
+    table,
+    with_gaps,
+    without_picture,
+)
 from throughtime.report.sentences import Absent, LookFor, Says, why_empty
 from throughtime.wording import percent, plural
 
@@ -51,10 +61,10 @@ def losses(
         ]
         for row in rows
     ]  # fmt: skip
-    told = [table(f"Losses: {measure}", heads, cells)] if rows else []
-    what = _look_for(stream, isinstance(baselines, Baselines))
+    tables = [table(f"Losses: {measure}", heads, cells)] if rows else []
+    look_for = _look_for(stream, isinstance(baselines, Baselines))
     drawn = {name: line for name, line in lines.items() if line[0]}
-    return Exhibit("Loss by update", what.value, [_losses_panel(drawn, baselines, measure)], told)
+    return Exhibit("Loss by update", look_for.value, [_losses_panel(drawn, baselines, measure)], tables)
 
 
 def _look_for(stream: bool, text: bool) -> LookFor:
@@ -64,7 +74,7 @@ def _look_for(stream: bool, text: bool) -> LookFor:
 
 
 def _of_updates(updates: Sequence[UpdateRow]) -> tuple[str, Line]:
-    """Return the named training loss by update, or by group of updates. A group's value is its mean."""
+    """Return the training loss with its name, by update or by group of updates. A group's value is its mean."""
     size = math.ceil(len(updates) / _BINS)
     groups = [updates[start : start + size] for start in range(0, len(updates), size)]
     known = [finite([row.loss for row in group]) for group in groups]
@@ -75,13 +85,13 @@ def _of_updates(updates: Sequence[UpdateRow]) -> tuple[str, Line]:
 
 def _losses_panel(lines: dict[str, Line], baselines: Baselines | dict[str, float], measure: str) -> Panel:
     if not lines:
-        return Panel("", "", None, Absent.NO_VALIDATION.value)
+        return without_picture("", Absent.NO_VALIDATION.value)
     every = [value for _, values in lines.values() for value in values]
     if not finite(every):
-        return Panel("", "", None, why_empty(every))
-    told = [f"{name} from {shown(values[0])} to {shown(values[-1])}" for name, (_, values) in lines.items()]
+        return without_picture("", why_empty(every))
+    ranges = [f"{name} from {shown(values[0])} to {shown(values[-1])}" for name, (_, values) in lines.items()]
     alt = (
-        f"Losses ({measure}): {', '.join(told)}; "
+        f"Losses ({measure}): {', '.join(ranges)}; "
         + ", ".join(f"{name.replace(chr(10), ', ')} {shown(x)}" for name, x in _levels(baselines))
         + "."
     )
@@ -93,8 +103,9 @@ def _losses_panel(lines: dict[str, Line], baselines: Baselines | dict[str, float
             place = {"xycoords": axes.get_yaxis_transform(), "ha": "left", "va": "center", "fontsize": 10}
             axes.annotate(name, (1.015, loss), color=palette.ink, **place)  # outside, where no curve is
         for index, (name, (updates, values)) in enumerate(lines.items()):
-            seen = [value if math.isfinite(value) else math.nan for value in values]
-            axes.plot(updates, seen, label=name, marker=points(values), markersize=4, **palette.line(index))
+            axes.plot(
+                updates, with_gaps(values), label=name, marker=points(values), markersize=4, **palette.line(index)
+            )
         axes.xaxis.get_major_locator().set_params(integer=True, nbins=6)
         legend(axes, palette)
 
@@ -112,7 +123,14 @@ def _levels(baselines: Baselines | dict[str, float]) -> list[tuple[str, float]]:
 
 @dataclass(frozen=True)
 class ClippingFigures:
-    """The effect of clipping over all updates; `threshold` is the norm of rescaled updates."""
+    """The effect of clipping over all updates.
+
+    Attributes:
+        updates, skipped, nonfinite: numbers of updates: all, those skipped, those without a finite gradient.
+        clipped, clipped_steps: the shares of rescaled updates, and of steps at which per-step clipping took effect.
+        threshold: the median norm of rescaled updates after clipping; nan without any.
+        quantiles: the quantiles of the norm before clipping, by level.
+    """
 
     updates: int
     clipped: float
@@ -126,17 +144,17 @@ class ClippingFigures:
 def clipping_figures(rows: Sequence[UpdateRow]) -> ClippingFigures:
     """Return the figures of all updates together; shares are 0 without updates."""
     norms = sorted(finite([row.gradient_norm for row in rows]))
-    left = sorted(
+    rescaled_to = sorted(
         row.gradient_norm * row.scale for row in rows if 0 < row.scale < 1 and math.isfinite(row.gradient_norm)
     )
-    many, steps = max(1, len(rows)), finite([row.clipped_steps for row in rows])
+    at_least_1, steps = max(1, len(rows)), finite([row.clipped_steps for row in rows])
     return ClippingFigures(
         updates=len(rows),
-        clipped=sum(0 < row.scale < 1 for row in rows) / many,
+        clipped=sum(0 < row.scale < 1 for row in rows) / at_least_1,
         skipped=sum(row.scale == 0 for row in rows),
         nonfinite=sum(not math.isfinite(row.gradient_norm) for row in rows),
         clipped_steps=sum(steps) / max(1, len(steps)),
-        threshold=quantile(left, 0.5),
+        threshold=quantile(rescaled_to, 0.5),
         quantiles={f"{level:g}": quantile(norms, level) for level in (0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1)},
     )
 
@@ -154,7 +172,7 @@ def clipping(rows: Sequence[UpdateRow]) -> Exhibit:
     """Show the norm of every update with the threshold, and the quantiles of the norms."""
     figures = clipping_figures(rows)
     quantiles = [[f"{100 * float(name):g} %", value] for name, value in figures.quantiles.items()]
-    told = [
+    tables = [
         table("Quantiles of the gradient's norm before clipping", ["of the updates", "norm at most"], quantiles),
         table(
             "Updates",
@@ -162,7 +180,7 @@ def clipping(rows: Sequence[UpdateRow]) -> Exhibit:
             [[row.update, row.loss, row.gradient_norm, row.scale, 100 * row.clipped_steps] for row in rows],
         ),
     ]
-    return Exhibit("The norm of each update", LookFor.CLIPPING.value, [_clipping_panel(rows, figures)], told)
+    return Exhibit("The norm of each update", LookFor.CLIPPING.value, [_clipping_panel(rows, figures)], tables)
 
 
 def clipping_sentences(figures: ClippingFigures) -> list[str]:
@@ -183,7 +201,7 @@ def clipping_sentences(figures: ClippingFigures) -> list[str]:
 def _clipping_panel(rows: Sequence[UpdateRow], figures: ClippingFigures) -> Panel:
     norms = [row.gradient_norm for row in rows]
     if not finite(positive(norms)):
-        return Panel("", "", None, why_empty(norms))
+        return without_picture("", why_empty(norms))
     alt = (
         f"Norm of each update: median {shown(figures.quantiles['0.5'])}, largest {shown(figures.quantiles['1'])}, "
         f"{percent(figures.clipped, 3)} of the updates rescaled."
@@ -196,9 +214,9 @@ def _clipping_panel(rows: Sequence[UpdateRow], figures: ClippingFigures) -> Pane
                   **palette.line(0))  # fmt: skip
         if largest is not middle:
             axes.plot(*largest, label="largest", linewidth=0.9, color=palette.series[0], alpha=0.6)
-        held = picked([row for row in rows if 0 < row.scale < 1 and math.isfinite(row.gradient_norm)], _BINS)
-        if held:
-            axes.plot([row.update for row in held], [row.gradient_norm for row in held], "x", markersize=4,
+        rescaled = picked([row for row in rows if 0 < row.scale < 1 and math.isfinite(row.gradient_norm)], _BINS)
+        if rescaled:
+            axes.plot([row.update for row in rescaled], [row.gradient_norm for row in rescaled], "x", markersize=4,
                       color=palette.series[1], label="rescaled")  # fmt: skip
         if math.isfinite(figures.threshold):
             level(axes, palette, "threshold", figures.threshold)
