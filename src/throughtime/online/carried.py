@@ -43,7 +43,7 @@ class _Part:
         """Return the name in the model of a parameter of the system."""
         if self.whole is not None:
             return name
-        name = name if len(self.depths) > 1 else f"{name}_l{self.depths[0]}"
+        name = name if len(self.depths) > 1 else f"{name}_l{next(iter(self.depths))}"
         return f"{self.layer}.{name}" if self.layer else name
 
     def state(self, members: State) -> State:
