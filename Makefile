@@ -14,7 +14,7 @@ FAILED := echo "The installation failed: pip's own words are above. Offline, poi
 # The selection of `make quick`: of the contracts every cell and method in float64, without and with lengths and resets,
 # and the parity with torch.nn; then the tests of the layout, of README and docs, and of how all this is installed.
 QUICK := every_public or unrolled_loop and float64 and (plain or lengths-and-resets) or test_torch_parity and not float32 \
-	or test_layout or test_docs or test_poison or test_version or test_install_torch
+	or test_layout or test_prose or test_names or test_wording or test_docs or test_poison or test_version or test_install_torch
 CXX_FILES := $(wildcard src/throughtime/kernels/*.cpp src/throughtime/kernels/*.hpp tests/kernels/*.cpp)
 
 .PHONY: train test quick browser check format changelog clean help

@@ -12,7 +12,7 @@ from torch import nn
 
 from throughtime.commands.main import main
 from throughtime.data.streams import Chunk, Streams
-from throughtime.errors import ArgumentError, UnsupportedError
+from throughtime.errors import ArgumentError, InputFileError, UnsupportedError
 from throughtime.records import UPDATES, UpdateRow, read_metrics, read_record, read_table
 from throughtime.report import report_of_run
 from throughtime.report.exhibit import Section
@@ -241,6 +241,29 @@ def test_its_gradient_is_diagnosed_and_its_figures_stand_in_the_report(settings,
     assert json.loads(written.numbers.read_text())["record"]["facts"] == {"scale": task.scale}
 
 
+@dataclass(frozen=True)
+class ForkedSettings(SymbolSettings):
+    """Settings of a task that reads symbols too."""
+
+    forks: int = option(1, "How many.")
+
+
+def test_settings_that_derive_from_another_tasks_list_only_what_they_add(monkeypatch, capsys):
+    forked = type("Forked", (Regress,), {"name": "forked", "settings": ForkedSettings})
+    monkeypatch.setattr(tasks, "Forked", forked, raising=False)
+    names = {title: [entry.name for entry, _, _ in entries] for title, _, entries in groups()}
+    assert names["task forked"] == ["forks"] and "units" in names["task stream, text"]
+    assert main(["train", "--help"]) == 0
+    assert "--forks" in capsys.readouterr().out
+    settings = settings_from({"file": "7", "task": "forked", "forks": 2, "units": "bytes"})
+    assert settings.task == ForkedSettings(units="bytes", forks=2)
+
+
+def test_data_without_a_target_have_nothing_to_measure():
+    with pytest.raises(InputFileError, match="The data hold no target, so the task regress has nothing to measure"):
+        FileTask.metrics(Regress(1.0), [])
+
+
 @pytest.fixture
 def exported(monkeypatch):
     """One export line."""
@@ -250,7 +273,7 @@ def exported(monkeypatch):
 def test_an_export_makes_its_settings_options_and_its_name_a_choice(exported):
     settings = settings_from({"file": "7", "task": "regress", "scaled": False})
     assert settings.task == RegressSettings(scaled=False) and kind_of(settings) is Regress
-    assert ("task regress", RegressSettings) in list(groups())
+    assert ("task regress", RegressSettings) in [(title, kind) for title, kind, _ in groups()]
     assert settings_from({"file": "7"}).task == SymbolSettings()
     with pytest.raises(ArgumentError, match="scaled is False; the task text has no use for it"):
         settings_from({"file": "7", "scaled": False})

@@ -7,7 +7,6 @@ import pytest
 
 from throughtime.errors import ArgumentError
 from throughtime.runs.choice import groups, settings_from
-from throughtime.runs.options import options
 from throughtime.runs.settings import ModelSettings, OptimizationSettings, RunSettings, TaskSettings
 from throughtime.runs.tasks.symbols import SymbolSettings
 
@@ -30,14 +29,14 @@ def test_a_config_from_before_these_options_still_loads_and_they_may_change_on_r
 
 
 def test_no_two_groups_share_an_option():
-    names = [entry.name for _, kind in groups() for entry, _, _ in options(kind)]
+    names = [entry.name for _, _, entries in groups() for entry, _, _ in entries]
     assert len(names) == len(set(names))
     assert {*names, "file"} == set(settings_from({"file": "x"}).flat())
 
 
 def test_every_option_says_what_it_does():
-    for _, kind in groups():
-        for entry, _, told in options(kind):
+    for _, _, entries in groups():
+        for entry, _, told in entries:
             assert told.help.endswith((".", "limit.")), entry.name
 
 

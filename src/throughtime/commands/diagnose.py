@@ -10,7 +10,6 @@ from throughtime.commands._spelling import spelled, typed
 from throughtime.commands._terminal import progress, say
 from throughtime.errors import ArgumentError, InputFileError, RunFolderError
 from throughtime.runs.choice import groups, settings_from
-from throughtime.runs.options import options
 from throughtime.runs.settings import OptimizationSettings
 from throughtime.wording import plural
 
@@ -52,11 +51,11 @@ def add_arguments(parser: "ArgumentParser") -> None:
         "--seed", type=int, default=SUPPRESS, help="With DATA: random seed of the new model's weights. (0)"
     )
     known = _model_options()
-    for title, kind in groups():
+    for title, kind, entries in groups():
         if kind is OptimizationSettings:
             continue
         group = parser.add_argument_group(f"{title} (with DATA only)")
-        for entry, hint, told in options(kind):
+        for entry, hint, told in entries:
             if entry.name not in known:
                 continue
             shown = "" if entry.default == "" else f" ({entry.default})"
@@ -169,8 +168,8 @@ def _command(arguments: "Namespace") -> str:
 
 def _model_options() -> list[str]:
     """Return the names of the options that decide a new, untrained model."""
-    kinds = (kind for _, kind in groups() if kind is not OptimizationSettings)
-    return [entry.name for kind in kinds for entry, _, _ in options(kind) if entry.name != "validation"]
+    listed = (entries for _, kind, entries in groups() if kind is not OptimizationSettings)
+    return [entry.name for entries in listed for entry, _, _ in entries if entry.name != "validation"]
 
 
 def _refuse(arguments: "Namespace", names: list[str], reason: str) -> None:

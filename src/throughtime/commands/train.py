@@ -9,7 +9,6 @@ from throughtime.commands._spelling import spelled, typed
 from throughtime.commands._terminal import say
 from throughtime.errors import ArgumentError, UnsupportedError
 from throughtime.runs.choice import groups, kind_of, settings_from
-from throughtime.runs.options import options
 from throughtime.runs.settings import RunSettings
 from throughtime.runs.tasks.base import Task
 
@@ -57,10 +56,10 @@ def add_arguments(parser: "ArgumentParser") -> None:
         help="Continue this run with its settings; a finished run needs a larger --epochs.",
     )
     parser.add_argument("--follow", action="store_true", help="With --online: when FILE ends, wait until it grows.")
-    known = [entry.name for _, kind in groups() for entry, _, _ in options(kind)]
-    for title, kind in groups():
+    known = [entry.name for _, _, entries in groups() for entry, _, _ in entries]
+    for title, _, entries in groups():
         group = parser.add_argument_group(title)
-        for entry, hint, told in options(kind):
+        for entry, hint, told in entries:
             shown = "" if hint is bool or entry.default == "" else " (%(default)s)"
             text = spelled(told.help, known) + shown
             if hint is bool:  # --flag and --no-flag, so that an option can undo what --config says

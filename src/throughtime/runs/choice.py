@@ -1,13 +1,13 @@
 """Choose the task of a run, by settings or by record. No torch is imported: the command line asks here."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, replace
+from dataclasses import Field, fields, replace
 from typing import Any
 
 from throughtime.errors import ArgumentError, RunFolderError
 from throughtime.records import Record
 from throughtime.runs import tasks
-from throughtime.runs.options import options
+from throughtime.runs.options import Option, options
 from throughtime.runs.settings import DataSettings, ModelSettings, OptimizationSettings, RunSettings, TaskSettings
 from throughtime.runs.tasks.base import Task
 from throughtime.wording import listed
@@ -27,15 +27,21 @@ def kinds() -> list[type[Task]]:
     return [kind for kind in vars(tasks).values() if isinstance(kind, type) and issubclass(kind, Task)]
 
 
-def groups() -> Iterator[tuple[str, type]]:
-    """Yield the option groups of the command line: title and settings class."""
-    yield from GROUPS.items()
+def groups() -> Iterator[tuple[str, type, list[tuple[Field[Any], Any, Option]]]]:
+    """Yield the option groups of the command line: title, settings class, options.
+
+    An option that a settings class inherits is listed once, where it comes first.
+    """
     names: dict[type, list[str]] = {}  # tasks with the same settings are a single group
     for kind in kinds():
         names.setdefault(kind.settings, []).append(kind.name)
-    for settings, sharing in names.items():
-        if settings is not TaskSettings:
-            yield f"task {', '.join(sharing)}", settings
+    of_tasks = {f"task {', '.join(sharing)}": settings for settings, sharing in names.items()}
+    listed_before: set[str] = set()
+    for title, settings in (GROUPS | of_tasks).items():
+        new = [entry for entry in options(settings) if entry[0].name not in listed_before]
+        listed_before |= {entry[0].name for entry in new}
+        if new:
+            yield title, settings, new
 
 
 def kind_of(settings: RunSettings) -> type[Task]:

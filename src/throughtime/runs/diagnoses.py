@@ -47,7 +47,8 @@ def diagnose_task(
     """
 
     def loss(outputs: Tensor, targets: Tensor) -> Tensor:
-        return task.objective(outputs, chunk._replace(targets=targets))
+        mask = None if chunk.mask is None else chunk.mask.to(targets.device)  # as `diagnose` moves inputs and targets
+        return task.objective(outputs, chunk._replace(targets=targets, mask=mask))
 
     return diagnose(model, loss, chunk.inputs, chunk.targets, wanted_lag, say)
 

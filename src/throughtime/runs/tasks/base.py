@@ -29,7 +29,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from throughtime.errors import UnsupportedError
+from throughtime.errors import InputFileError, UnsupportedError
 from throughtime.runs.settings import ModelSettings, RunSettings, TaskSettings
 
 if TYPE_CHECKING:
@@ -251,14 +251,18 @@ class Task(ABC):
         `evaluate` prints them. Validations, and the record of a run, have the loss alone.
 
         Args:
-            predicted: pairs of outputs and chunk, in order, with at least one target that counts; they can be read
-                once, and need not fit into memory.
+            predicted: pairs of outputs and chunk, in order; they can be read once, and need not fit into memory.
+
+        Raises:
+            InputFileError: the data hold no target that counts.
         """
         total, count = 0.0, 0
         for outputs, chunk in predicted:
             targets = self.count(chunk)
             total += self.loss(outputs, chunk).item() * targets
             count += targets
+        if not count:
+            raise InputFileError(f"The data hold no target, so the task {self.name} has nothing to measure there.")
         return [Metric(self.loss_name, total / count, self.loss_unit)]
 
     def rows(self, outputs: Tensor, chunk: Chunk) -> Iterator[dict[str, Any]]:
