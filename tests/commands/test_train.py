@@ -247,7 +247,7 @@ def test_burn_in_and_random_lengths_are_recorded_and_leave_the_updates_as_many(c
         (("--gradient", "rtrrl"), "--gradient is rtrrl; it must be one of bptt, truncated"),
         (("--horizon", 5), "--horizon is 5; --gradient bptt has no use for it"),
         (("--gradient", "truncated"), "--gradient is truncated; it needs --horizon"),
-        (("--gradient", "checkpointed", "--memory", "9B"), "memory is 9 B; the least that works is"),
+        (("--gradient", "checkpointed", "--memory", "9B"), "--memory is 9 B; the least that works is"),
         (
             ("--burn-in", 9000),
             "--burn-in is 9000 and --update-every 5; together they are longer than the training text",

@@ -125,8 +125,11 @@ def test_a_file_that_has_become_shorter_is_refused(command, refused, text_file, 
             ("{file}", "--online", "--encoding", "latin-1"),
             "--encoding is latin-1; a run with --online has no use for it",
         ),
-        (("{file}", "--online", "--gradient", "checkpointed", "--memory", "1B"), "memory is 1 B; the least that works"),
-        (("{file}", "--online", "--gradient", "checkpointed", "--memory", "much"), "memory is 'much'; it must be"),
+        (
+            ("{file}", "--online", "--gradient", "checkpointed", "--memory", "1B"),
+            "--memory is 1 B; the least that works",
+        ),
+        (("{file}", "--online", "--gradient", "checkpointed", "--memory", "much"), "--memory is 'much'; it must be"),
         (
             ("{file}", "--online", "--gradient", "rtrl", "--num-layers", "1", "--dropout", "0.2"),
             "the model draws random numbers (dropout?)",

@@ -112,7 +112,7 @@ def test_the_drawn_configurations_meet_every_option(kind: str):
     for name in ("time", "batch", "input_size", "hidden_size"):
         assert 1 in {size[name] for size in sizes}
     assert any(len(set(one.lengths)) > 2 and one.form == "packed unsorted" for one in all_drawn)
-    if "proj_size" in KINDS[kind][0].own:
+    if "proj_size" in KINDS[kind][0].extra_arguments:
         assert len({one.arguments["proj_size"] for one in all_drawn if one.form.startswith("packed")}) > 2
 
 
