@@ -12,7 +12,7 @@ else has a default. The calls come in this order:
 - `train` in passes: `prepare` (data and task); `input_size`, `entry` and `readout` (model); `recorded` (record.json);
   `Data.windows` and `objective` (diagnoses); `objective` and `count` (chunks of training); `loss` and `count` (held-out
   chunks).
-- `train --online`: `fit`, `settled`, `load_stream_state` (to resume), `open`; `input_size`, `entry` and `readout`;
+- `train` with `online`: `fit`, `settled`, `load_stream_state` (to resume), `open`; `input_size`, `entry` and `readout`;
   `example`; `recorded`; `take` and `step_loss` (events); `stream_state` (checkpoints).
 - Other commands: `from_record` and, except in `report`, the model; then `evaluate`: `read`, `metrics`; `sample`:
   `samples`; `diagnose`: `read`, `Data.windows`, `objective`, `figures`; `report`: `figures`. `diagnose DATA` calls
