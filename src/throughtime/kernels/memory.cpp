@@ -15,14 +15,14 @@ struct Block {
   std::size_t bytes;
 };
 
-// The blocks given back last, newest first. After a fork the lock may be held by a thread that is not there, so nobody
-// ever waits for it.
+// Cached blocks, newest first. No caller blocks on the lock, only try_lock: after a fork the thread that held the lock may
+// not exist in the child.
 constexpr int kBlocks = 32;
 std::mutex lock;
 Block kept[kBlocks];
 std::size_t bytes_kept = 0;
 
-// Sizes in steps of an eighth or less, so that a block fits again when a batch is a little longer or shorter.
+// Round large sizes up by at most an eighth: a cached block then also serves a batch of slightly different length.
 std::size_t rounded(std::size_t bytes) {
   std::size_t bounds = bytes < kLarge ? 64 : 4096;
   while (bounds * 16 <= bytes && bytes >= kLarge) bounds *= 2;
@@ -72,7 +72,7 @@ void tt_will_fill(void* memory, std::size_t bytes) {
 #ifdef MADV_HUGEPAGE
   const std::uintptr_t begin = (reinterpret_cast<std::uintptr_t>(memory) + kHugePage - 1) & ~(kHugePage - 1);
   const std::uintptr_t end = (reinterpret_cast<std::uintptr_t>(memory) + bytes) & ~(kHugePage - 1);
-  // One page fault for every 2 MB instead of one for every 4 kB.
+  // With huge pages a page fault occurs every 2 MB, not every 4 kB.
   if (memory && end > begin) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
 #endif
 }

@@ -1,22 +1,24 @@
-// The gradients of the weights: Σ_n e_n ⊗ (x_n, h_n), [MR] (2) and (3), and of the biases: Σ_n e_n.
+// Gradients of the weights, Σ_n e_n ⊗ (x_n, h_n), [MR] (2) and (3), and of the biases, Σ_n e_n.
 #pragma once
 
 #include "product.hpp"
 
 namespace TT_ISA {
 
-// Columns of the errors that belong to rows [to, to + count) of ∂L/∂W_ih, of ∂L/∂W_hh, or of both.
+// Columns [first, first + count) of the errors, which yield the rows [to, to + count) of ∂L/∂W_ih (of_part[0]), of ∂L/∂W_hh
+// (of_part[1]), or of both.
 struct Segment {
   int64_t first, count, to;
   bool of_part[2];
 };
 
-// The gradients summed into: of W_ih and b_ih (part 0) and of W_hh and b_hh (part 1). A bias may be NULL.
+// Destination of the sums: ∂L/∂W_ih and ∂L/∂b_ih (part 0), ∂L/∂W_hh and ∂L/∂b_hh (part 1). A bias may be NULL.
 template <class S> struct WeightGradients {
   S *weight[2], *bias[2];
   int64_t width[2];  // columns of the weights
 };
 
+// Accumulates the outer products, into memory that the caller owns.
 template <class S> class OuterSums {
  public:
   explicit OuterSums(const WeightGradients<S>& into) : into_(into) {
@@ -26,8 +28,8 @@ template <class S> class OuterSums {
     left_.resize(kRows * MR);
   }
 
-  // Adds `rows` rows, of `segments` the share of one member; the first call overwrites what was there. left[n] is an
-  // error, right[part][n] what it multiplies.
+  // Add left[n] ⊗ right[part][n] for n < rows: left[n] is an error, right[0][n] is x_n and right[1][n] is h_n. Of
+  // `segments` only the share of `member` is computed. The first call overwrites the destination, even with no rows.
   void add(const S* const* left, const S* const* const right[2], int64_t rows, const Segment* segments, int count_of,
            int64_t member, int64_t members) {
     for (int64_t from = 0; from < rows || fresh_; from += kRows) {
@@ -98,7 +100,7 @@ template <class S> class OuterSums {
 
   void add_biases(const Segment& segment, int64_t first, int64_t rows, int64_t there) {
     if (!into_.bias[0] && !into_.bias[1]) return;
-    double sum[MR] = {};  // one number out of many rows: in single precision its rounding would show
+    double sum[MR] = {};  // in float the rounding of a sum over all rows would be visible
     for (int64_t n = 0; n < rows; ++n)
       for (int r = 0; r < MR; ++r) sum[r] += left_[n * MR + r];
     for (int part = 0; part < 2; ++part)

@@ -1,4 +1,4 @@
-// Products of many rows with packed weights, and sums of outer products: the only places where time is spent.
+// Matrix products of many rows with packed weights. The register-tiled micro-kernel `multiply` takes most of the time.
 #pragma once
 
 #include <cstring>
@@ -8,16 +8,17 @@
 
 namespace TT_ISA {
 
-// Accumulators of a tile; the other registers hold one row of weights and one broadcast value.
+// Vector registers that accumulate a tile's sums. The others hold one row of weights and one broadcast value.
 constexpr int kAccumulators = TT_VECTOR_BYTES == 64 ? 24 : 12;
 
+// Rows MR of a tile with NV vectors per row.
 template <int NV> constexpr int kRowsOfTile = kAccumulators / NV > 1 ? kAccumulators / NV : 1;
 
-// Depth that is summed at once: so much of a tile of weights stays in the nearest cache while rows pass by, and sums of
-// sums round less than one long sum.
+// Block of the depth k: a block of a tile's weights stays in the L1 cache for all rows. Blocked sums also round less than
+// one long sum.
 template <int NV> constexpr int64_t kDepth = NV <= 4 ? 512 / NV : 128;
 
-// Access to one vector of units, of which the last may be only partly there.
+// Access to a vector of units. If not `full`, only the first `count` lanes belong to units.
 template <class S, bool full> struct Lane {
   int count;
 
@@ -29,7 +30,7 @@ template <class S, bool full> struct Lane {
     if constexpr (full) store<S>(to, v);
     else store<S>(to, v, count);
   }
-  // Zero in the lanes of no unit: a product may have left NaN there, an infinite error times a weight of zero.
+  // Zero the lanes beyond the last unit, where a product may have left NaN (infinity times the zero padding).
   Vector<S> only(Vector<S> v) const {
     if constexpr (full) return v;
     typedef Integer<S> Places __attribute__((vector_size(TT_VECTOR_BYTES)));
@@ -39,11 +40,13 @@ template <class S, bool full> struct Lane {
   }
 };
 
+// Call body(lane) for a vector with `units_left` units; nothing for 0 or fewer.
 template <class S, class Body> void with_lane(int64_t units_left, Body&& body) {
   if (units_left >= kLanes<S>) body(Lane<S, true>{kLanes<S>});
   else if (units_left > 0) body(Lane<S, false>{static_cast<int>(units_left)});
 }
 
+// Call body(first unit, lane) for each vector of the units [begin, end).
 template <class S, class Body> void for_each_vector(int64_t begin, int64_t end, Body&& body) {
   for (int64_t unit = begin; unit < end; unit += kLanes<S>)
     with_lane<S>(end - unit, [&](auto lane) { body(unit, lane); });
@@ -57,7 +60,7 @@ template <class S> void zero(S* to, int64_t count) {
   if (count) std::memset(to, 0, count * sizeof(S));
 }
 
-// Where the left factor of a product stands: each row somewhere, or MR of them side by side.
+// Left factor of a product: separate rows, with `from` as the first index k.
 template <class S> struct RowPointers {
   const S* const* rows;
   int64_t from;
@@ -65,16 +68,17 @@ template <class S> struct RowPointers {
   S at(int r, int64_t k) const { return rows[r][from + k]; }
 };
 
+// Left factor of a product: MR rows interleaved, [k][MR].
 template <int MR, class S> struct Panel {
   const S* values;
 
   S at(int r, int64_t k) const { return values[k * MR + r]; }
 };
 
-// out[r][v] (+)= Σ_k left[r][k] · weights[k][v], v < NV vectors. The sum never leaves the registers until it is done.
+// Compute out[r][v] (+)= Σ_k left[r][k] · weights[k][v] for MR rows and NV vectors. All sums stay in registers.
 template <int MR, int NV, bool add, class S, class Left>
 __attribute__((noinline)) void multiply(const Left left, const S* weights, int64_t depth, S* out) {
-  constexpr int U = MR * NV < 8 ? 2 : 1;  // with few sums each is split: else every addition would wait for the last
+  constexpr int U = MR * NV < 8 ? 2 : 1;  // few sums are each split in two, to hide the latency of the additions
   Vector<S> sum[U][MR][NV];
 #pragma GCC unroll 2
   for (int u = 0; u < U; ++u)
@@ -109,7 +113,7 @@ __attribute__((noinline)) void multiply(const Left left, const S* weights, int64
     }
 }
 
-// The same for any number of rows up to MR.
+// Call `multiply` with the number of rows, 1 … MR, as its template argument.
 template <int MR, int NV, bool add, class S>
 void multiply_up_to(int64_t rows_there, const RowPointers<S> left, const S* weights, int64_t depth, S* out) {
   if constexpr (MR > 1) {
@@ -118,7 +122,7 @@ void multiply_up_to(int64_t rows_there, const RowPointers<S> left, const S* weig
   multiply<MR, NV, add, S>(left, weights, depth, out);
 }
 
-// A matrix [depth, outputs] as tiles of NV vectors of outputs, [tile][depth][NV], zero beyond the last output.
+// Matrix [depth, outputs] packed into tiles of NV vectors of outputs: [tile][depth][NV], zero beyond the last output.
 template <class S> struct Packed {
   Scratch<S> values;
   int64_t tiles = 0, tile_size = 0, depth = 0;
@@ -130,8 +134,8 @@ template <class S> struct Packed {
   S* tile(int64_t index) const { return values.data() + index * tile_size; }
 };
 
-// Calls visit(first row, rows, tile, product) for blocks of the rows and tiles [begin, end): the weights of a tile stay
-// in the nearest cache while all rows pass by.
+// Multiply `count` rows by the tiles [begin, end) of `packed`, and call visit(first row, rows, tile, product) for each block
+// of rows and tile. `product` is [rows][NV vectors], on the stack; a tile's weights stay in the L1 cache for all rows.
 template <int NV, class S, class Visit>
 void for_each_tile(const S* const* rows, int64_t count, const Packed<S>& packed, int64_t begin, int64_t end,
                    Visit&& visit) {
@@ -157,12 +161,12 @@ void for_each_tile(const S* const* rows, int64_t count, const Packed<S>& packed,
     }
 }
 
-// Tiles [begin, end) of a weight [groups · units, depth], its outputs in groups: vector u · groups + g of a tile is unit
-// vector u of group g.
+// Pack the tiles [begin, end) of a weight [groups · units, depth]. The groups (gates) are interleaved: vector
+// u · groups + g of a tile holds unit vector u of group g.
 template <int NU, class S>
 void pack_transposed(const Packed<S>& packed, const S* weight, int64_t units, int64_t groups, int64_t begin,
                      int64_t end) {
-  constexpr int64_t kStrip = 16;  // of the depth: what is written stays in the nearest cache
+  constexpr int64_t kStrip = 16;  // block of the depth whose destination stays in the L1 cache
   const int64_t lanes = kLanes<S>, pitch = groups * NU * lanes, depth = packed.depth;
   for (int64_t tile = begin; tile < end; ++tile)
     for (int64_t strip = 0; strip < depth; strip += kStrip) {
@@ -178,7 +182,7 @@ void pack_transposed(const Packed<S>& packed, const S* weight, int64_t units, in
     }
 }
 
-// Tiles [begin, end) of a weight [depth, outputs] as it is, but for its rows, of which the last `turned` come first.
+// Pack the tiles [begin, end) of a weight [depth, outputs], with the last `turned` rows moved to the front.
 template <int NU, class S>
 void pack(const Packed<S>& packed, const S* weight, int64_t outputs, int64_t turned, int64_t begin, int64_t end) {
   const int64_t width = NU * kLanes<S>;

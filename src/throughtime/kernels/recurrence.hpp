@@ -1,16 +1,17 @@
-// What both passes share: which rows each step has and where they lie, and the affine maps with the pointwise part.
+// Parts shared by both passes: the order and the addresses of the rows, the states, and the affine maps with the cell.
 //
-// A step is one product with the packed recurrent weights and the cell's pointwise part on what comes out, tile by tile.
-// Rows of the batch are split among threads, which then need no barrier; where there are fewer rows than threads could
-// use, the hidden units are split instead, with one barrier a step. What does not run in time (products with W_ih, the
-// weights' gradients) is done for some steps at once, while what it reads and writes is in the caches.
+// A step multiplies the rows' states by the packed recurrent weights, and applies the cell's pointwise part to each tile
+// of the product while it is in the L1 cache. Threads split the rows and then need no barrier; with few rows or large
+// weights they split the hidden units, with a barrier after each step. Work without a recurrence in time (products with
+// W_ih, gradients of the weights) is done for a chunk of steps at once, small enough for the caches.
 #pragma once
 
 #include "product.hpp"
 
 namespace TT_ISA {
 
-// The steps of the rows, in the order in which the recurrence takes them; row b is the b-th longest.
+// Order and addresses of the rows' steps. Row b is the b-th longest row; step t is the t-th step that the recurrence takes,
+// which with `reverse` is not the t-th in time.
 class Steps {
  public:
   const int64_t count, batch;
@@ -27,23 +28,24 @@ class Steps {
     for (int64_t t = 0; p.packed && t < count; ++t) offsets_[t + 1] = offsets_[t] + alive_[t];
   }
 
-  // How many rows have a step t.
+  // Number of rows with a step t: these are the rows b < alive(t).
   int64_t alive(int64_t t) const { return t >= count ? 0 : p_.lengths ? alive_[t] : batch; }
   int64_t length(int64_t b) const { return p_.lengths ? p_.lengths[place(b)] : count; }
-  // Its place in the states [B, …].
+  // Index of row b in the states [B, …].
   int64_t place(int64_t b) const { return p_.lengths ? place_[b] : b; }
   int64_t time(int64_t t, int64_t b) const { return p_.reverse ? length(b) - 1 - t : t; }
-  // Its place in arrays [N, …].
+  // Index of a step in arrays [N, …].
   int64_t row(int64_t t, int64_t b) const {
     return p_.packed ? offsets_[time(t, b)] + b : time(t, b) * batch + place(b);
   }
-  // Its place in an array with strides of its own.
+  // Offset of a step in x or d_h, which have strides.
   int64_t strided(int64_t t, int64_t b, int64_t step_stride, int64_t row_stride) const {
     return p_.packed ? row(t, b) * row_stride : time(t, b) * step_stride + place(b) * row_stride;
   }
   int64_t rows() const { return p_.packed ? offsets_[count] : count * batch; }
 
-  // Whether the state starts anew before step t. Backwards, the same boundary is met from its other side.
+  // Whether the state is reset before step t. With `reverse` the reset before a step in time lies after the step that the
+  // recurrence takes first.
   bool starts_anew(int64_t t, int64_t b) const {
     if (!p_.resets) return false;
     return p_.reverse ? t > 0 && p_.resets[row(t - 1, b)] : p_.resets[row(t, b)];
@@ -53,9 +55,9 @@ class Steps {
   const tt_problem& p_;
   Scratch<int64_t> alive_, place_, offsets_;
 
-  // By counting; rows of one length stay as they are.
+  // Counting sort by length, stable.
   void sort_rows() {
-    const Scratch<int64_t> next(count + 1);  // by length: where the next row of that length goes
+    const Scratch<int64_t> next(count + 1);  // next[length]: rank of the next row of that length
     for (int64_t length = 0; length <= count; ++length) next[length] = 0;
     for (int64_t b = 0; b < batch; ++b) ++next[p_.lengths[b]];
     for (int64_t length = count, longer = 0; length >= 0; --length) {
@@ -68,11 +70,12 @@ class Steps {
   }
 };
 
-// The rows a member works on. They are dealt like cards, longest first and every other round in the reverse order: each
-// member has long and short ones, and nobody has the longer one of every round.
+// Rows of one member of a team. The rows, sorted by length, are dealt in rounds whose direction alternates, so that the
+// members' total lengths differ little.
 struct Share {
   int64_t member, members;
 
+  // Number of this member's rows among the first `rows`, and the index of its i-th row.
   int64_t of(int64_t rows) const { return rows / members + (turn(rows / members) < rows % members); }
   int64_t row(int64_t i) const { return i * members + turn(i); }
 
@@ -80,20 +83,22 @@ struct Share {
   int64_t turn(int64_t round) const { return round % 2 ? members - 1 - member : member; }
 };
 
-// Steps that are taken together, of `rows` rows, when each row's step has `width` numbers: as many as stay in the cache.
+// Number of steps in a chunk of `rows` rows with `width` numbers per row and step, so that the chunk fits the L2 cache.
+// `most` bounds rows times steps.
 inline int64_t steps_at_once(int64_t rows, int64_t width, int64_t most) {
   const int64_t fit = 65536 / (width > 0 ? width : 1), wanted = fit < 48 ? 48 : fit < most ? fit : most;
   return rows < wanted ? wanted / (rows > 0 ? rows : 1) : 1;
 }
 
-// Called before what the arrays are filled with is computed.
+// Announce `count` elements of an output array (or NULL) before the computation, see tt_will_fill.
 template <class S> void will_fill(void* array, int64_t count) { tt_will_fill(array, array ? count * sizeof(S) : 0); }
 
+// Addresses of a row's state; c is NULL for a cell without c.
 template <class S> struct StateAt {
   const S *h, *c;
 };
 
-// A row's entry in states [B, P] and [B, H].
+// State of row b in the arrays h [B, P] and c [B, H].
 template <class Cell, class S>
 StateAt<S> of_row(const tt_problem& p, const Steps& steps, const void* h, const void* c, int64_t b) {
   const int64_t place = steps.place(b);
@@ -105,13 +110,13 @@ template <class Cell, class S> StateAt<S> initial(const tt_problem& p, const Ste
   return of_row<Cell, S>(p, steps, p.initial_h, p.initial_c, b);
 }
 
-// The state that step t of row b left; its c is NULL where c is not kept.
+// State after step t of row b; c is NULL if not kept.
 template <class Cell, class S> StateAt<S> after(const tt_problem& p, const Steps& steps, int64_t t, int64_t b) {
   const int64_t index = steps.row(t, b);
   return {static_cast<const S*>(p.h) + index * p.output, p.c ? static_cast<const S*>(p.c) + index * p.hidden : nullptr};
 }
 
-// The state that enters step t of row b: what the step before left, or the initial state, or the one resets return to.
+// State before step t of row b: that after step t - 1, the initial state, or the reset state.
 template <class Cell, class S> StateAt<S> entering(const tt_problem& p, const Steps& steps, int64_t t, int64_t b) {
   if (steps.starts_anew(t, b)) return of_row<Cell, S>(p, steps, p.reset_h, p.reset_c, b);
   return t == 0 ? initial<Cell, S>(p, steps, b) : after<Cell, S>(p, steps, t - 1, b);
@@ -121,7 +126,8 @@ template <class S> const S* input_at(const tt_problem& p, const Steps& steps, in
   return static_cast<const S*>(p.x) + steps.strided(t, b, p.x_step, p.x_row);
 }
 
-// a^x = W_ih x + b_ih and a^h = W_hh h + b_hh in tiles of NU vectors of units, G gates each, and what follows pointwise.
+// Affine maps a^x = W_ih x + b_ih and a^h = W_hh h + b_hh, and the cell's pointwise part. A tile has NU vectors of units,
+// each with G gates; weights and biases are packed, so the caller's arrays are read by the constructor only.
 template <class Cell, class S, int NU> class Maps {
  public:
   static constexpr int G = Cell::gates, NV = NU * G;
@@ -144,12 +150,12 @@ template <class Cell, class S, int NU> class Maps {
 
   int64_t tiles() const { return recurrent_.tiles; }
 
-  // Where `project` finds the input of a step: in x; the product of W_ih with a one-hot input is a column of it.
+  // Address of a step's input for `project`: in x, or for a one-hot input the packed column of W_ih, which is the product.
   const S* input(const tt_problem& p, const Steps& steps, int64_t t, int64_t b) const {
     return p.index ? input_.tile(0) + p.index[steps.row(t, b)] * kTile : input_at<S>(p, steps, t, b);
   }
 
-  // a^x of many rows, on tiles [begin, end), to a_x [tile][pitch rows][kTile].
+  // Compute a^x of `count` rows on the tiles [begin, end) into a_x [tile][pitch rows][kTile].
   void project(const S* const* x, int64_t count, int64_t begin, int64_t end, S* a_x, int64_t pitch) const {
     const auto put = [&](const S* product, int64_t row, int64_t tile) {
       S* to = a_x + ((tile - begin) * pitch + row) * kTile;
@@ -168,8 +174,8 @@ template <class Cell, class S, int NU> class Maps {
     });
   }
 
-  // A step of the cell for rows whose states are `before`, h[i] being before[i].h, with a^x as `project` left it. Calls
-  // put(i, unit, lane, h, c, kept) for each row and vector of units; h is what the pointwise part puts out.
+  // Advance `count` rows by a step from the states `before` (h[i] is before[i].h), with a^x from `project`. Calls
+  // put(i, unit, lane, h, c, kept) for each row i and vector of units; h precedes the projection, if any.
   template <class Put>
   void advance(const StateAt<S>* before, const S* const* h, int64_t count, int64_t begin, int64_t end, const S* a_x,
                int64_t pitch, Put&& put) const {
@@ -195,7 +201,7 @@ template <class Cell, class S, int NU> class Maps {
   Packed<S> input_, recurrent_;
   Scratch<S> bias_x_, bias_h_;
 
-  // A cell that only needs a^x + a^h has both biases in a^x.
+  // Pack the biases. A cell that reads only a^x + a^h has the sum of both in a^x.
   void pack_biases(const S* bias_ih, const S* bias_hh, int64_t begin, int64_t end) {
     for (int64_t i = begin * kTile; i < end * kTile; ++i) {
       const int64_t vector = i / kLanes<S>, gate = vector % G;

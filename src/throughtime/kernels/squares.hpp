@@ -1,17 +1,18 @@
-// Norms of rows, from sums of squares that stay in range for every number of S.
+// 2-norms of rows, from sums of squares that neither overflow nor underflow.
 #pragma once
 
 #include "product.hpp"
 
 namespace TT_ISA {
 
-// What the sums of one row are kept in: kSums vectors of double, their lanes to be added. The square of any float is
-// within the range of double. Those of doubles are summed as they are, and of the numbers scaled down and up: of these
-// one is in range where the plain sum is not.
+// Sums of squares of one row: kSums vectors of double, whose lanes are added last. Squares of floats fit into double.
+// Doubles are summed three times: plain, scaled down and scaled up. If the plain sum leaves the range, one of the scaled
+// sums is in it.
 template <class S> struct Squares {
   static constexpr int kSums = sizeof(S) == 4 ? 1 : 3, kLane = kLanes<double>;
   static constexpr int64_t kSize = kSums * kLane;
 
+  // Add the squares of x to the sums of a row.
   static void add(double* sums, const Vector<S>& x) {
     if constexpr (sizeof(S) == 4) {
       typedef S Half __attribute__((vector_size(TT_VECTOR_BYTES / 2)));
@@ -28,20 +29,21 @@ template <class S> struct Squares {
     }
   }
 
-  // The norms of kLane rows, whose sums lie `pitch` apart; each is itself in `parts` parts, `stride` apart.
+  // Compute the norms of kLane rows, whose sums lie `pitch` doubles apart. Each row's sums have `parts` addends, `stride`
+  // doubles apart.
   static Vector<double> norms(const double* sums, int64_t pitch, int64_t parts, int64_t stride) {
     const auto sum = [&](int k) { return over_lanes<kLane>(sums + k * kLane, pitch, parts, stride); };
     const Vector<double> plain = sum(0);
     if constexpr (sizeof(S) == 4) return root(plain);
     const Vector<double> large = root(sum(kSums / 2)) * kUp, small = root(sum(kSums - 1)) * kDown;
     const Vector<double> within = plain > broadcast<double>(0x1p-900) ? root(plain) : small;
-    return plain < broadcast<double>(0x1p900) ? within : large;  // NaN: large, which is NaN too
+    return plain < broadcast<double>(0x1p900) ? within : large;  // a NaN compares false, and `large` is NaN too
   }
 
  private:
   static constexpr double kUp = 0x1p600, kDown = 0x1p-600;
 
-  // Lane r: the sum over the lanes of row r. Two rows at a time, neighbouring lanes are added, then pairs of pairs.
+  // Sum the lanes of each row: the result's lane r belongs to row r. A transposition by pairwise additions.
   template <int rows>
   static Vector<double> over_lanes(const double* sums, int64_t pitch, int64_t parts, int64_t stride) {
     if constexpr (rows == 1) {

@@ -1,4 +1,4 @@
-// How a call's work is shared among threads, and the memory that packed weights live in.
+// Distribution of a call's work over threads, barriers, and scratch memory.
 #pragma once
 
 #include <atomic>
@@ -10,13 +10,13 @@
 #include "memory.hpp"
 #include "throughtime.h"
 
-extern tt_parallel_for tt_threads_of_the_host;  // NULL: none
+extern tt_parallel_for tt_threads_of_the_host;  // NULL: the calling thread alone
 
 namespace TT_ISA {
 
-// Uninitialised memory on cache-line bounds, so that no vector straddles two lines. No container of the standard library
-// is used in what is compiled per instruction set: the linker keeps one copy of such code, perhaps one that this machine
-// cannot run.
+// Uninitialised array, aligned to 64 bytes so that no vector straddles two cache lines. Throws std::bad_alloc. Code that
+// is compiled per instruction set uses no standard container: the linker merges copies of an inline function, and could
+// keep a copy with instructions that this machine lacks.
 template <class T> class Scratch {
  public:
   explicit Scratch(int64_t count = 0) { resize(count); }
@@ -38,11 +38,11 @@ template <class T> class Scratch {
   size_t bytes_ = 0;
 };
 
-// All members wait until all have come. It spins: a step takes microseconds, and every member has a core of its own or,
-// on a crowded machine, gives its core away after a while.
+// Reusable spinning barrier for the members of a team. A step takes microseconds, too short to sleep; after 2000 spins a
+// member yields its core, for machines with fewer free cores than members.
 class Barrier {
  public:
-  // Told by every member, with the same value.
+  // Set the number of members. Every member calls `join` with the same value before its first `wait`.
   void join(int64_t members) { members_.store(members, std::memory_order_relaxed); }
 
   void wait() {
@@ -59,7 +59,7 @@ class Barrier {
       if (spins > 2000) sched_yield();
   }
 
-  // A member cannot go on: nobody waits any more, and what all compute is thrown away.
+  // Release all members for good after one has failed; the call's results are then discarded.
   void abandon() { abandoned_.store(true, std::memory_order_relaxed); }
 
  private:
@@ -69,22 +69,23 @@ class Barrier {
   alignas(64) std::atomic<int64_t> phase_{0};
 };
 
+// Split of a call's work over threads.
 struct Plan {
   int64_t participants;
-  bool by_units;  // hidden units are split, not rows: then one barrier a step
-  int64_t rows;   // of one participant
+  bool by_units;  // split the hidden units, with a barrier after each step; else split the rows, without barriers
+  int64_t rows;   // largest number of rows per participant
 };
 
-// Below this many multiply-adds a step is over before a second thread has noticed it; below ten such steps, all are.
+// Multiply-adds below which a step is not worth a second thread. A call below ten such steps runs on one thread.
 constexpr int64_t kSmallStep = 24000;
 
-// Elements that one thread copies faster than two.
+// Elements below which a copy is not worth a second thread.
 constexpr int64_t kSmallCopy = 32000;
 
-// Bytes of weights that a core's own cache has room for: beyond, every thread is better off with a part of them.
+// Bytes of weights that fit the L2 cache of a core. Larger weights are split over the threads.
 constexpr int64_t kNearCache = 1 << 20;
 
-// `weights`: the elements of the matrix of every step.
+// Choose the split. `weights` counts the elements of the recurrent matrix, which every step reads once.
 inline Plan plan_for(const tt_problem& p, int64_t weights, int64_t bytes_of_one, int64_t threads,
                      bool may_split_units) {
   const int64_t batch = p.batch, of_a_step = batch * weights;
@@ -95,8 +96,8 @@ inline Plan plan_for(const tt_problem& p, int64_t weights, int64_t bytes_of_one,
   return {participants, false, (batch + participants - 1) / participants};
 }
 
-// Lets the host's threads call body(begin, end) on parts of [0, count). The host is not C++, so no exception may pass
-// through it: running out of memory on a thread is thrown again here.
+// Call body(begin, end) on parts of [0, count) on the host's threads. No exception may cross the host's C frames, so a
+// std::bad_alloc of a thread is caught there and thrown again by the caller.
 template <class Body> void on_threads(int64_t count, int64_t grain, Body&& body) {
   struct Shared {
     Body& body;
@@ -113,13 +114,14 @@ template <class Body> void on_threads(int64_t count, int64_t grain, Body&& body)
   if (tt_threads_of_the_host(0, count, grain, part, &shared) != 0 || shared.failed.load()) throw std::bad_alloc();
 }
 
-// Calls body(begin, end) on parts of [0, count), at the same time.
+// Call body(begin, end) concurrently on at most `participants` parts of [0, count). body needs no barrier.
 template <class Body> void in_parts(int64_t participants, int64_t count, Body&& body) {
   if (participants <= 1 || count <= 1) return body(int64_t{0}, count);
   on_threads(count, (count + participants - 1) / participants, body);
 }
 
-// Calls body(member, members, first tile, last tile, barrier) on each participant, at the same time.
+// Call body(member, members, first tile, end tile, barrier) concurrently on each participant. `barrier` is NULL unless
+// units are split.
 template <class Body> void run_plan(const Plan& plan, int64_t tiles, Body&& body) {
   if (plan.participants == 1) {
     body(int64_t{0}, int64_t{1}, int64_t{0}, tiles, static_cast<Barrier*>(nullptr));
@@ -133,7 +135,7 @@ template <class Body> void run_plan(const Plan& plan, int64_t tiles, Body&& body
         body(member, plan.participants, int64_t{0}, tiles, static_cast<Barrier*>(nullptr));
       return;
     }
-    // The host may have fewer threads to give: how many came is known once their ranges cover everything.
+    // The host may use fewer threads than participants. The team is complete once its ranges cover all participants.
     const int64_t member = team.fetch_add(1);
     covered.fetch_add(end - begin);
     while (covered.load() != plan.participants) sched_yield();

@@ -1,14 +1,21 @@
-/* The C interface of throughtime's kernels: a cell's recurrence over a whole batch of sequences, in one call each way.
+/* C interface of the kernels: one call runs a recurrence over a batch of sequences.
  *
- * Conventions. Arrays hold float or double, as the function's name says, and belong to the caller; no two overlap unless
- * said so. T steps, B rows, I inputs, H hidden units, P = size of h (H without a projection), G gates (1 Elman, 4 LSTM,
- * 3 GRU). Arrays [N, …] have an entry for each step of each row, dense and row-major:
+ * Types. Arrays hold float or double, as the suffix of the function says.
+ * Ownership. The caller owns every array. Arrays do not overlap. The library keeps no pointer after a call.
+ * Alignment. Arrays need the alignment of their element type only.
+ * Sizes. T steps, B rows (sequences), I inputs, H hidden units, P = size of h (H without a projection), G gates (1 for
+ * Elman, 4 for the LSTM, 3 for the GRU).
+ * Layout. Arrays are dense and row-major, except x and d_h, which have strides. The first axis of arrays [N, …] runs over
+ * the steps of all rows:
  *
- *   padded   N = T * B, step t of row b at t * B + b;
- *   packed   N is the sum of the lengths, which are given: the rows that have a step 0 one after the other, those that
- *            have a step 1, …; longer rows before shorter ones, those of one length in the order of b.
+ *   padded   N = T * B; step t of row b is entry t * B + b.
+ *   packed   N is the sum of the lengths, which must be given. All rows with a step 0 come first, then all rows with a
+ *            step 1, and so on; within a step, longer rows precede shorter rows, and equal lengths keep the order of b.
  *
- * In padded arrays nothing is read or written after a row's end. Other "out" arrays are written in full.
+ * Padding. The library neither reads nor writes entries of a padded array after a row's end. It writes every element of
+ * all other "out" arrays.
+ * Threads. Calls from several threads at once are safe if their output arrays differ. tt_use_threads and
+ * tt_use_instruction_set change the whole process: no kernel may run at the same time.
  */
 #ifndef THROUGHTIME_H
 #define THROUGHTIME_H
@@ -21,73 +28,75 @@ extern "C" {
 
 enum { TT_OK = 0, TT_OUT_OF_MEMORY = 1, TT_BAD_ARGUMENT = 2, TT_BAD_LENGTHS = 3 };
 
-/* What a recurrence runs over, and with which weights: the same for both directions of differentiation. */
+/* Sizes, inputs, weights and states of a recurrence, shared by the forward and the backward pass. */
 typedef struct tt_problem {
   int64_t steps, batch, input, hidden, output; /* T, B, I, H, P */
-  int64_t reverse;          /* whether each row is run from its last step to its first */
-  int64_t packed;           /* how arrays [N, …] are laid out: see above */
-  const int64_t *lengths;   /* [B] valid steps of each row, 0 … T, else TT_BAD_LENGTHS; NULL: all T */
-  const uint8_t *resets;    /* [N], nonzero where, before that step in time, the state starts anew; or NULL */
-  const void *x;            /* inputs, row n of step t at x + t * x_step + b * x_row elements; packed: x + n * x_row */
-  int64_t x_step, x_row;
-  const int64_t *index;     /* [N] or NULL: in place of x, which of the I inputs is 1; all others are 0 */
+  int64_t reverse;          /* nonzero: run each row from its last step to its first */
+  int64_t packed;           /* nonzero: arrays [N, …] are packed, else padded */
+  const int64_t *lengths;   /* [B] valid steps of each row, 0 … T (else TT_BAD_LENGTHS); NULL: T for each */
+  const uint8_t *resets;    /* [N], nonzero: the state returns to reset_h, reset_c before that step; or NULL */
+  const void *x;            /* inputs; padded: step t of row b at x + t * x_step + b * x_row; packed: x + n * x_row */
+  int64_t x_step, x_row;    /* strides of x in elements; the I inputs of an entry are adjacent */
+  const int64_t *index;     /* [N] one-hot inputs in place of x: the number, 0 … I - 1, of the input that is 1; or NULL */
   const void *weight_ih, *bias_ih;     /* [G * H, I]; [G * H], or NULL */
   const void *weight_hh, *bias_hh;     /* [G * H, P]; [G * H], or NULL with bias_ih */
-  const void *weight_hr;               /* [P, H], or NULL when P == H (LSTM only) */
-  const void *initial_h, *initial_c;   /* [B, P], [B, H]; the second for the LSTM */
-  const void *reset_h, *reset_c;       /* likewise, the state that resets return to; NULL without resets */
-  void *h;                             /* h_t [N, P]; out of the forward pass */
-  void *c;                             /* LSTM c_t [N, H], likewise; NULL if not kept, and for other cells */
-  void *gates;                         /* what else is kept: the gates [N, G * H] (LSTM i f g o, GRU r z n) */
-  void *extra;                         /* and GRU a^h_n [N, H]; LSTM with a projection u [N, H] */
+  const void *weight_hr;               /* [P, H] projection of the LSTM; NULL if P == H */
+  const void *initial_h, *initial_c;   /* [B, P], [B, H]; c for the LSTM only */
+  const void *reset_h, *reset_c;       /* [B, P], [B, H] state after a reset; NULL without resets */
+  void *h;                             /* h_t [N, P]; out in the forward pass, in for the backward pass */
+  void *c;                             /* c_t [N, H] of the LSTM, likewise; NULL if not kept, and for other cells */
+  void *gates;                         /* gates [N, G * H], likewise (LSTM i f g o, GRU r z n); NULL if not kept */
+  void *extra;                         /* [N, H] kept with the gates: a^h_n of the GRU, u of the LSTM with a projection */
 } tt_problem;
 
-/* The forward pass. With gates NULL they are not kept (an Elman cell has none to keep), with c NULL neither is c. */
+/* Arguments of the forward pass. If `gates` or `c` is NULL, that array is not kept; an Elman cell keeps h alone. */
 typedef struct tt_forward_arguments {
   tt_problem problem;
-  void *final_h, *final_c; /* out: [B, P], [B, H], the state after each row's last step */
+  void *final_h, *final_c; /* out: [B, P], [B, H] state after each row's last step */
 } tt_forward_arguments;
 
-/* The backward pass. Where gates is NULL they are computed again, from h and c as the forward pass left them. */
+/* Arguments of the backward pass. If `gates` is NULL, the gates are recomputed from h and c of the forward pass. */
 typedef struct tt_backward_arguments {
   tt_problem problem;
-  const void *d_h; /* dL/dh_t through the outputs alone, as x is laid out */
-  int64_t d_h_step, d_h_row;
-  const void *d_final_h, *d_final_c;       /* [B, P], [B, H] */
-  double clip;                             /* largest norm of a row's dL/d(state) at a step; 0 for no clipping */
-  void *d_x;                               /* out: [N, I]; or NULL, as with an index */
-  void *d_weight_ih, *d_bias_ih;           /* out; a bias may be NULL */
-  void *d_weight_hh, *d_bias_hh;           /* likewise; the bias is written for the GRU only: see biases_differ */
+  const void *d_h; /* g_t = dL/dh_t through the outputs alone, [MR] (8) */
+  int64_t d_h_step, d_h_row;               /* strides of d_h, with the meaning of x_step and x_row */
+  const void *d_final_h, *d_final_c;       /* [B, P], [B, H] dL/d(final state) */
+  double clip;                             /* largest norm of a row's dL/d(h_t, c_t), scaled down to it; 0: no clipping */
+  void *d_x;                               /* out: [N, I]; or NULL (always with `index`) */
+  void *d_weight_ih, *d_bias_ih;           /* out, shaped as the parameters; a bias may be NULL */
+  void *d_weight_hh, *d_bias_hh;           /* likewise; d_bias_hh is written only if the biases differ, see below */
   void *d_weight_hr;                       /* out; NULL without a projection */
-  void *norm_h, *norm_c;                   /* out: norms of the total dL/dh_t and dL/dc_t [N]; or both NULL */
+  void *norm_h, *norm_c;                   /* out: [N] 2-norms of the total dL/dh_t and dL/dc_t before clipping; or both NULL */
   void *d_initial_h, *d_initial_c;         /* out: [B, P], [B, H] */
-  void *d_reset_h, *d_reset_c;             /* out, likewise; NULL without resets */
+  void *d_reset_h, *d_reset_c;             /* out: [B, P], [B, H]; NULL without resets */
 } tt_backward_arguments;
 
-/* Shares [begin, end) among threads and calls body on each part, all parts at the same time (they wait for one
- * another); as torch_parallel_for of libtorch_cpu. */
+/* Parallel loop of the host, with the signature of torch_parallel_for in libtorch_cpu.
+ *
+ * It splits [begin, end) into parts of at least `grain` and calls `body` on each. All parts must run concurrently, because
+ * the parts wait for each other at barriers. It returns 0 on success. */
 typedef void (*tt_range)(int64_t begin, int64_t end, void *context);
 typedef int (*tt_parallel_for)(int64_t begin, int64_t end, int64_t grain, tt_range body, void *context);
 
-/* Use `parallel_for` (NULL: the calling thread alone). To be called before any other thread calls a kernel. */
+/* Set the parallel loop of all later calls; NULL, the default, uses the calling thread alone. */
 void tt_use_threads(tt_parallel_for parallel_for);
 
-/* The instruction sets this library has and this machine runs, best first, as "avx512 avx2 baseline". */
+/* List the usable instruction sets, best first, as in "avx512 avx2 baseline". The string is static. */
 const char *tt_instruction_sets(void);
 
-/* Use this instruction set from now on; TT_BAD_ARGUMENT if it is not among those. */
+/* Select an instruction set for all later calls; TT_BAD_ARGUMENT if the library or the machine lacks it. */
 int tt_use_instruction_set(const char *name);
 
-/* The instruction set in use. */
+/* Return the name of the instruction set in use. The string is static. */
 const char *tt_instruction_set(void);
 
-/* The list of all cells: a cell's C++ file ends with TT_REGISTER of its name here. */
+/* List of all cells. Each name is registered by TT_REGISTER at the end of a cell's C++ file. */
 #define TT_CELLS(X) X(elman_tanh) X(elman_relu) X(elman_identity) X(lstm) X(gru)
 
-/* Each pass returns TT_OK or another status; `threads` is the most that may be used.
+/* Entry points of a cell. A pass returns TT_OK or another status, and uses at most `threads` threads (at least 1).
  *
- * `biases_differ` says whether the gradients of bias_ih and bias_hh differ, and whether `extra` keeps a^h of the last
- * gate: 1 for the GRU. Where it is 0, both gradients are equal, d_bias_ih is written and d_bias_hh is not. */
+ * `biases_differ` returns 1 if the gradients of bias_ih and bias_hh differ (the GRU); `extra` then keeps a^h of the last
+ * gate. If it returns 0, the two gradients are equal, and only d_bias_ih is written. */
 #define TT_DECLARE(cell)                                                                    \
   int tt_##cell##_forward_float(const tt_forward_arguments *arguments, int64_t threads);    \
   int tt_##cell##_forward_double(const tt_forward_arguments *arguments, int64_t threads);   \

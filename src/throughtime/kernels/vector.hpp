@@ -1,4 +1,4 @@
-// Vectors of the width this file is compiled for, and tanh and the logistic function on them.
+// SIMD vectors of TT_VECTOR_BYTES bytes, with tanh and the logistic function. S is float or double.
 #pragma once
 
 #include <cstdint>
@@ -29,7 +29,7 @@ template <class S> inline Vector<S> load(const S* from) {
 
 template <class S> inline void store(S* to, Vector<S> v) { std::memcpy(to, &v, sizeof v); }
 
-// The first `count` lanes only; the others read as zero and are not written.
+// Partial load and store of the first `count` lanes; the other lanes load as zero and are not stored.
 template <class S> inline Vector<S> load(const S* from, int count) {
   Vector<S> v{};
   for (int i = 0; i < count; ++i) v[i] = from[i];
@@ -40,12 +40,12 @@ template <class S> inline void store(S* to, Vector<S> v, int count) {
   for (int i = 0; i < count; ++i) to[i] = v[i];
 }
 
-template <class S> inline Vector<S> clamp(Vector<S> x, S bound) {  // NaN passes: both comparisons are false
+template <class S> inline Vector<S> clamp(Vector<S> x, S bound) {  // NaN stays NaN: both comparisons are false
   x = x > broadcast<S>(bound) ? broadcast<S>(bound) : x;
   return x < broadcast<S>(-bound) ? broadcast<S>(-bound) : x;
 }
 
-// exp(x) = 2^n (1 + m) with |x - n ln 2| <= ln 2 / 2 and m = expm1 of that rest. Needs |x| <= 87 (float), 708 (double).
+// exp(x) = 2^n (1 + m), where m = expm1(r), r = x - n ln 2, |r| <= ln 2 / 2. Valid for |x| <= 87 (float), 708 (double).
 template <class S> struct Exponential {
   Vector<S> power;  // 2^n
   Vector<S> m;
@@ -53,14 +53,14 @@ template <class S> struct Exponential {
 
 template <class S> inline Exponential<S> exponential(Vector<S> x) {
   constexpr bool single = sizeof(S) == 4;
-  constexpr S magic = single ? S(12582912.0) : S(6755399441055744.0);  // 1.5 · 2^(digits − 1): adding rounds
+  constexpr S magic = single ? S(12582912.0) : S(6755399441055744.0);  // 1.5 · 2^(digits − 1): addition rounds to whole numbers
   constexpr S ln2_high = single ? S(0.693145751953125) : S(0.693147180369123816490);
   constexpr S ln2_low = single ? S(1.428606765330187e-06) : S(1.90821492927058770002e-10);
   const Vector<S> shifted = x * S(1.4426950408889634) + magic;
   const Vector<S> n = shifted - magic;
   const Vector<S> r = (x - n * ln2_high) - n * ln2_low;
   Vector<S> q;
-  // (expm1(r) - r) / r² by minimax polynomials, relative errors 2e-9 and 1.5e-18.
+  // q = (expm1(r) - r) / r² as a minimax polynomial, relative errors 2e-9 (float) and 1.5e-18 (double).
   if constexpr (single) {
     q = broadcast<S>(S(1.98911801583e-04));
     q = q * r + S(1.39338204898e-03);
@@ -92,9 +92,9 @@ template <class S> inline Exponential<S> exponential(Vector<S> x) {
   return result;
 }
 
-// With E = exp(2|x|): (E - 1) / (E + 1) near zero, 1 - 2 / (E + 1) elsewhere; within 2.5 units in the last place.
+// tanh|x| = (E - 1) / (E + 1) near zero, else 1 - 2 / (E + 1), with E = exp(2|x|). Error below 2.5 ulp.
 template <class S> inline Vector<S> tanh(Vector<S> x) {
-  constexpr S bound = sizeof(S) == 4 ? 20 : 44;  // beyond, the result is ±1 to rounding
+  constexpr S bound = sizeof(S) == 4 ? 20 : 44;  // beyond the bound tanh rounds to ±1
   const Vector<S> zero{};
   const Exponential<S> e = exponential<S>(clamp<S>(x < zero ? -(x + x) : x + x, bound));
   const Vector<S> expm1 = e.power * e.m + (e.power - S(1));
@@ -104,12 +104,12 @@ template <class S> inline Vector<S> tanh(Vector<S> x) {
   return x < zero ? -y : y;
 }
 
-// 1 / (1 + exp(-x)), within 2.5 units in the last place.
+// logistic(x) = 1 / (1 + exp(-x)). Error below 2.5 ulp.
 template <class S> inline Vector<S> logistic(Vector<S> x) {
   constexpr S bound = sizeof(S) == 4 ? 87 : 708;
   const Exponential<S> e = exponential<S>(clamp<S>(-x, bound));
   const Vector<S> y = S(1) / (e.power * e.m + (e.power + S(1)));
-  return x < broadcast<S>(-bound) ? Vector<S>{} : y;  // where exp(-x) leaves the range, as in exact arithmetic
+  return x < broadcast<S>(-bound) ? Vector<S>{} : y;  // exp(-x) would overflow, and the quotient rounds to 0
 }
 
 }  // namespace TT_ISA
