@@ -87,15 +87,34 @@ def _fields_in_c(structure):
 @pytest.mark.parametrize(
     ("mirror", "structure"),
     [
-        (native.Inputs, "tt_problem"),
+        (native.Problem, "tt_problem"),
         (native.ForwardArguments, "tt_forward_arguments"),
         (native.BackwardArguments, "tt_backward_arguments"),
     ],
 )
 def test_the_structures_are_those_of_the_header(mirror, structure):
     in_c = {ctypes.c_int64: "int64_t", ctypes.c_double: "double", ctypes.c_void_p: "void *"}
-    in_c[native.Inputs] = "tt_problem"
+    in_c[native.Problem] = "tt_problem"
     assert [(in_c[kind], name) for name, kind in mirror._fields_] == _fields_in_c(structure)
+
+
+def test_the_status_codes_are_those_of_the_header():
+    codes = dict(re.findall(r"TT_(\w+) = (\d+)", HEADER.read_text()))
+    assert set(codes) == {"OK", "OUT_OF_MEMORY", "BAD_ARGUMENT", "BAD_LENGTHS"}
+    assert {name: getattr(native, name) for name in codes} == {name: int(code) for name, code in codes.items()}
+
+
+@pytest.mark.parametrize("structure", [native.Problem, native.ForwardArguments, native.BackwardArguments])
+def test_a_misspelled_field_is_refused(structure):
+    with pytest.raises(AttributeError, match="initail_h"):
+        structure(initail_h=1)
+
+
+@INSTALLED
+def test_an_entry_point_refuses_the_structure_of_the_other_pass():
+    forward = native.entry_point("gru", "forward", torch.float64)
+    with pytest.raises(ctypes.ArgumentError):
+        native.call(forward, native.BackwardArguments())
 
 
 @INSTALLED

@@ -1,6 +1,7 @@
 """Fused recurrences in compiled code.
 
-A cell names its kernel, and `describe()` says which library and instruction set are in use.
+A cell's property `kernel` returns its kernel; `describe()` tells which library and instruction set are in use.
+`Kernel` is the `Runner` of throughtime.sequences, under the name that version 0.1.0 gave it.
 """
 
 from throughtime.kernels.fused import FusedKernel as FusedKernel

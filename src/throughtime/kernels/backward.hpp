@@ -1,4 +1,4 @@
-// The backward recursion of a recurrence, G_t = g_t + J_{t+1}ᵀ G_{t+1} ([MR] (8)), and the gradients that follow from it.
+// Backward pass of a recurrence: G_t = g_t + J_{t+1}ᵀ G_{t+1}, [MR] (8), and the gradients that follow from all G_t.
 #pragma once
 
 #include <cmath>
@@ -17,10 +17,10 @@ template <class Cell, class S, int NU> class Backward {
         steps_(p_),
         H(p_.hidden),
         P(p_.output),
-        apart_(p_.weight_hr || a_.clip > 0),
-        noted_(a_.norm_h && !apart_),
+        total_first_(p_.weight_hr || a_.clip > 0),
+        norms_inline_(a_.norm_h && !total_first_),
         recompute_(Cell::kept > 0 && !p_.gates),
-        own_sums_(!plan.by_units && (plan.participants == 1 || sums() * sizeof(S) <= kSmallSums)),
+        sums_per_member_(!plan.by_units && (plan.participants == 1 || sums() * sizeof(S) <= kSmallSums)),
         maps_(recompute_ ? p_ : tt_problem{}, plan.participants),
         errors_(steps_.rows() * E * H),
         no_error_(G * H),
@@ -28,9 +28,9 @@ template <class Cell, class S, int NU> class Backward {
         totals_(p_.weight_hr ? steps_.rows() * P : 0),
         carried_h_(Cell::has_direct ? steps_.batch * P : 0),
         carried_c_(Cell::has_c ? steps_.batch * H : 0),
-        squares_rows_(noted_ ? (plan.rows + kFewRows) / kFewRows * kFewRows : 0),
+        squares_rows_(norms_inline_ ? (plan.rows + kFewRows) / kFewRows * kFewRows : 0),
         squares_(plan.participants * squares_of_member()),
-        private_(own_sums_ ? (plan.participants - 1) * sums() : 0) {
+        member_sums_(sums_per_member_ ? (plan.participants - 1) * sums() : 0) {
     pack_weights(plan.participants);
     clear();
     run_plan(plan, recurrent_.tiles,
@@ -38,7 +38,7 @@ template <class Cell, class S, int NU> class Backward {
       const Range range{member, members, begin, end, plan.by_units};
       run(range, plan.by_units ? Share{0, 1} : Share{member, members}, barrier);
     });
-    if (own_sums_) join_sums(plan.participants);
+    if (sums_per_member_) join_sums(plan.participants);
     else sum_over_all(plan.participants);
     if (p_.weight_hr) sum_projection();
     if (p_.index) sum_one_hot(plan.participants);
@@ -46,36 +46,37 @@ template <class Cell, class S, int NU> class Backward {
 
  private:
   static constexpr int G = Cell::gates, E = Cell::errors;
-  static constexpr int kWide = 2;  // vectors of a tile of the inputs
+  static constexpr int kWide = 2;  // vectors per tile of the inputs
   static constexpr int NF = Cell::many;
-  static constexpr int64_t kFewRows = 32;          // whose norms are worth being made at once
-  static constexpr uint64_t kSmallSums = 1 << 18;  // bytes that each thread may have of its own
+  static constexpr int64_t kFewRows = 32;          // rows whose norms are computed at once
+  static constexpr uint64_t kSmallSums = 1 << 18;  // bytes of gradients that each thread may sum separately
   using M = Maps<Cell, S, NF>;
 
   static const S* get(const void* p) { return static_cast<const S*>(p); }
   static S* put(void* p) { return static_cast<S*>(p); }
   static S* at(const Scratch<S>& array, int64_t index) { return array.data() ? array.data() + index : nullptr; }
 
-  // A member's part of the work: tiles of the units where these are split, else all of them.
+  // Work of a member of the team: the tiles [begin, end) of the units, all of them unless `by_units`.
   struct Range {
     int64_t member, members, begin, end;
     bool by_units;
   };
 
-  // Where one row's step reads and writes.
+  // Source and destination addresses of a row's step.
   struct Row {
     int64_t index, b;
-    bool last;           // the row's last step: dL/d(final state) comes in, and nothing from a step t + 1
-    bool next_is_reset;  // what comes from step t + 1 belongs to the reset state
-    const S* error;      // dL/da^h of step t + 1
-    const S* d_h;        // dL/dh_t through the output
+    bool last;  // last step of the row: G_t starts from dL/d(final state)
+    bool
+        next_is_reset;  // the state is reset between t and t + 1: the derivative of step t + 1 goes to reset_h, reset_c
+    const S* error;     // dL/da^h of step t + 1
+    const S* d_h;       // dL/dh_t through the output
     StateAt<S> before;
     const S *gates, *extra;
-    S* total;                     // dL/dh_t, where the steps are taken apart
-    double *squares, *squares_c;  // sums of the squares of dL/dh_t and of dL/dc_t, where they are noted on the way
+    S* total;                     // dL/dh_t [P], if total_first_
+    double *squares, *squares_c;  // sums of squares of dL/dh_t and dL/dc_t, if norms_inline_
   };
 
-  // What a chunk of steps is made of, row by row.
+  // Addresses of the entries of a chunk of steps, in the order of the steps, then of the rows.
   struct Chunk {
     explicit Chunk(int64_t most, int64_t inputs) : x(inputs), before(most), h(most), error(most), index(most) {}
 
@@ -86,7 +87,7 @@ template <class Cell, class S, int NU> class Backward {
     int64_t count = 0;
   };
 
-  // The rows' steps whose squares are there and whose norms are not.
+  // Entries whose squares are summed but whose norms are not yet written.
   struct Noted {
     double* squares;
     Scratch<int64_t> index;
@@ -97,21 +98,21 @@ template <class Cell, class S, int NU> class Backward {
   const tt_problem& p_;
   const Steps steps_;
   const int64_t H, P;
-  const bool apart_;      // dL/dh_t is needed in full before the pointwise part: to be clipped, or for the projection
-  const bool noted_;      // the norms are asked for, and summed up on the way
-  const bool recompute_;  // the gates were not kept
-  const bool own_sums_;   // each member sums the weights' gradients of its rows, while their errors are in the cache
+  const bool total_first_;   // all units of dL/dh_t are needed before the pointwise part: for clipping or a projection
+  const bool norms_inline_;  // norms are requested, and the squares are summed within the pointwise part
+  const bool recompute_;     // the gates were not kept: compute them from the states
+  const bool sums_per_member_;  // each member sums the gradients of its rows, while their errors are in the cache
   const M maps_;
   Packed<S> recurrent_, input_, projection_;
   Scratch<S> errors_;     // [N, E * H]
-  Scratch<S> no_error_;   // [G * H] the error of a step that was not there
-  Scratch<S> extra_;      // [N, H] what `extra` would have kept for the projection
+  Scratch<S> no_error_;   // [G * H] zeros: the error of the step after a row's last
+  Scratch<S> extra_;      // [N, H] recomputed u_t, for the projection's gradient
   Scratch<S> totals_;     // [N, P] dL/dh_t, for the projection's gradient
-  Scratch<S> carried_h_;  // [B, P] what reaches h_t from step t + 1 past the affine maps
+  Scratch<S> carried_h_;  // [B, P] part of dL/dh_t from step t + 1 that does not pass through W_hh
   Scratch<S> carried_c_;  // [B, H] dL/dc_t
   const int64_t squares_rows_;
-  Scratch<double> squares_;  // [member][h, c][squares_rows_]: each member's of its units or rows
-  Scratch<S> private_;       // the sums of all members but the first
+  Scratch<double> squares_;  // [member][h, c][squares_rows_][Squares<S>::kSize]
+  Scratch<S> member_sums_;   // sums of all members but the first
 
   int64_t sums() const { return G * H * (p_.input + P + 2); }
   int64_t squares_of_member() const { return (1 + Cell::has_c) * squares_rows_ * Squares<S>::kSize; }
@@ -148,14 +149,14 @@ template <class Cell, class S, int NU> class Backward {
     const int64_t most = share.of(steps_.batch), together = steps_at_once(most, G * H, kDepth<2>);
     const Scratch<Row> rows(most);
     const Scratch<const S*> errors(most);
-    const Scratch<S> totals(apart_ && !p_.weight_hr ? most * P : 0);
+    const Scratch<S> totals(total_first_ && !p_.weight_hr ? most * P : 0);
     const Scratch<S> gates(recompute_ ? together * most * G * H : 0),
         extra(recompute_ && Cell::kept > G ? together * most * H : 0);
     const Scratch<S> a_x(recompute_ ? together * most * maps_.tiles() * M::kTile : 0);
     Chunk chunk(together * most, together * most);
     Noted noted{squares_.data() + range.member * squares_of_member(), Scratch<int64_t>(squares_rows_)};
-    if (noted_) zero(noted.squares, squares_of_member());
-    OuterSums<S> sums(own_sums_ ? own(range.member) : WeightGradients<S>{});
+    if (norms_inline_) zero(noted.squares, squares_of_member());
+    OuterSums<S> sums(sums_per_member_ ? sums_of(range.member) : WeightGradients<S>{});
     for (int64_t stop = steps_.count; stop > 0; stop -= together) {
       const int64_t first = stop > together ? stop - together : 0;
       collect(chunk, share, first, stop);
@@ -164,17 +165,18 @@ template <class Cell, class S, int NU> class Backward {
       for (int64_t t = stop - 1; t >= first; --t) {
         const int64_t count = share.of(steps_.alive(t));
         left -= count;
-        if (noted_ && noted.count + count > squares_rows_) put_norms(noted, range, barrier);
-        step(t, range, share, rows, errors, totals, noted_ ? noted.squares + noted.count * Squares<S>::kSize : nullptr,
-             at(gates, left * G * H), at(extra, left * H));
-        for (int64_t i = 0; i < (noted_ ? count : 0); ++i) noted.index[noted.count++] = rows[i].index;
+        if (norms_inline_ && noted.count + count > squares_rows_) put_norms(noted, range, barrier);
+        step(t, range, share, rows, errors, totals,
+             norms_inline_ ? noted.squares + noted.count * Squares<S>::kSize : nullptr, at(gates, left * G * H),
+             at(extra, left * H));
+        for (int64_t i = 0; i < (norms_inline_ ? count : 0); ++i) noted.index[noted.count++] = rows[i].index;
         if (barrier) barrier->wait();
       }
       if (a_.d_x) through_inputs(range, chunk);
-      if (own_sums_) add_sums(sums, chunk.error.data(), chunk.x.data(), chunk.h.data(), chunk.count, 0, 1);
+      if (sums_per_member_) add_sums(sums, chunk.error.data(), chunk.x.data(), chunk.h.data(), chunk.count, 0, 1);
     }
-    if (noted_) put_norms(noted, range, barrier);
-    if (own_sums_ && steps_.count == 0) add_sums(sums, nullptr, nullptr, nullptr, 0, 0, 1);
+    if (norms_inline_) put_norms(noted, range, barrier);
+    if (sums_per_member_ && steps_.count == 0) add_sums(sums, nullptr, nullptr, nullptr, 0, 0, 1);
     step(-1, range, share, rows, errors, totals, nullptr, nullptr, nullptr);
   }
 
@@ -191,7 +193,7 @@ template <class Cell, class S, int NU> class Backward {
       }
   }
 
-  // What the forward pass would have kept, for the steps of a chunk, from the states alone.
+  // Recompute the kept arrays of a chunk from the states.
   void compute_gates(const Range& range, const Chunk& chunk, const Scratch<S>& a_x, S* gates, S* extra) {
     static_assert(NU % NF == 0, "a member's units are whole tiles of both products");
     const int64_t most = maps_.tiles(), begin = range.by_units ? range.begin * (NU / NF) : 0;
@@ -199,8 +201,7 @@ template <class Cell, class S, int NU> class Backward {
     maps_.project(chunk.x.data(), chunk.count, begin, end, a_x.data(), chunk.count);
     maps_.advance(chunk.before.data(), chunk.h.data(), chunk.count, begin, end, a_x.data(), chunk.count,
                   [&](int64_t i, int64_t unit, auto lane, const Vector<S>& h, const Vector<S>&, const Vector<S>* kept) {
-      for (int s = 0; s < Cell::kept; ++s)
-        lane.put(s < G ? gates + (i * G + s) * H + unit : extra + i * H + unit, kept[s]);
+      for (int s = 0; s < Cell::kept; ++s) lane.put(kept_at<G>(gates, extra, i, H, s, unit), kept[s]);
       if (p_.weight_hr) lane.put(extra_.data() + chunk.index[i] * H + unit, h);
     });
   }
@@ -233,18 +234,11 @@ template <class Cell, class S, int NU> class Backward {
                     gates ? gates + i * G * H : nullptr, extra ? extra + i * H : nullptr);
       errors[i] = rows[i].error;
     }
-    for_each_tile<NU, S>(errors.data(), count, recurrent_, range.begin, range.end,
-                         [&](int64_t from, int64_t n, int64_t tile, const S* product) {
-      for (int64_t v = 0; v < NU; ++v) {
-        const int64_t unit = (tile * NU + v) * kLanes<S>;
-        with_lane<S>(P - unit, [&](auto lane) {
-          for (int64_t r = 0; r < n; ++r)
-            arrived(t, rows[from + r], unit, lane, load<S>(product + (r * NU + v) * kLanes<S>));
-        });
-      }
-    });
+    for_each_product<NU, S>(
+        errors.data(), count, recurrent_, range.begin, range.end, P,
+        [&](int64_t i, int64_t unit, auto lane, const Vector<S>& d_h) { arrived(t, rows[i], unit, lane, d_h); });
     if (t < 0) return initial_c(rows, count, range.begin * NU * kLanes<S>, range.end * NU * kLanes<S>);
-    if (!apart_) return;
+    if (!total_first_) return;
     for (int64_t i = 0; i < count; ++i) hold(rows[i]);
     if (p_.weight_hr) return through_projection(rows, count);
     for (int64_t i = 0; i < count; ++i)
@@ -252,10 +246,10 @@ template <class Cell, class S, int NU> class Backward {
                          [&](int64_t unit, auto lane) { point(rows[i], unit, lane, lane.get(rows[i].total + unit)); });
   }
 
-  // One vector of units of J_{t+1}ᵀ G_{t+1} has arrived.
+  // Complete a vector of units of G_t, given its product with W_hhᵀ; then take the pointwise part, unless total_first_.
   template <class Access> void arrived(int64_t t, const Row& row, int64_t unit, Access lane, Vector<S> d_h) {
     const int64_t at = steps_.place(row.b) * P + unit;
-    if (row.last) d_h = lane.get(get(a_.d_final_h) + at);  // not +=: no error times an infinite weight is NaN
+    if (row.last) d_h = lane.get(get(a_.d_final_h) + at);  // not +=: the zero error times an infinite weight is NaN
     else if (Cell::has_direct) d_h += lane.get(carried_h_.data() + row.b * P + unit);
     if (row.next_is_reset) {
       S* to = put(a_.d_reset_h) + at;
@@ -264,12 +258,12 @@ template <class Cell, class S, int NU> class Backward {
     }
     if (t < 0) return lane.put(put(a_.d_initial_h) + at, d_h);
     d_h += lane.get(row.d_h + unit);
-    if (apart_) return lane.put(row.total + unit, d_h);
+    if (total_first_) return lane.put(row.total + unit, d_h);
     if (row.squares) Squares<S>::add(row.squares, lane.only(d_h));
     point(row, unit, lane, d_h);
   }
 
-  // dL/dc_t of one vector of units.
+  // dL/dc_t of a vector of units; after a reset it goes to the reset state.
   template <class Access> Vector<S> arriving_c(const Row& row, int64_t unit, Access lane) {
     Vector<S> d_c = lane.get(carried_c_.data() + row.b * H + unit);
     if (row.next_is_reset) {
@@ -282,14 +276,14 @@ template <class Cell, class S, int NU> class Backward {
 
   void initial_c(const Scratch<Row>& rows, int64_t count, int64_t begin, int64_t end) {
     if (!Cell::has_c) return;
-    if (p_.weight_hr || end > H) end = H;  // with a projection the tiles are of h, and one member has them all
+    if (p_.weight_hr || end > H) end = H;  // with a projection the tiles count P, and a single member has all
     for (int64_t i = 0; i < count; ++i)
       for_each_vector<S>(begin, end, [&](int64_t unit, auto lane) {
         lane.put(put(a_.d_initial_c) + steps_.place(rows[i].b) * H + unit, arriving_c(rows[i], unit, lane));
       });
   }
 
-  // The norms of what was noted. Where the units are split, each member has squares of all rows, and makes norms of some.
+  // Write the norms of the noted entries. With split units each member has squares of all rows, and writes some rows.
   void put_norms(Noted& noted, const Range& range, Barrier* barrier) const {
     const int64_t lanes = kLanes<double>, pitch = Squares<S>::kSize, stride = squares_of_member();
     const int64_t blocks = (noted.count + lanes - 1) / lanes, parts = range.by_units ? range.members : 1;
@@ -305,13 +299,13 @@ template <class Cell, class S, int NU> class Backward {
       }
       squares += squares_rows_ * pitch;
     }
-    if (barrier) barrier->wait();  // all have read what is cleared now
+    if (barrier) barrier->wait();  // all members have read the squares
     for (int member = 0; member < 1 + Cell::has_c; ++member)
       zero(noted.squares + member * squares_rows_ * pitch, noted.count * pitch);
     noted.count = 0;
   }
 
-  // dL/d(state) in full, recorded and held under the threshold.
+  // Record the norms of a row's dL/d(h_t, c_t), and scale it down to the threshold `clip`.
   void hold(const Row& row) {
     S* d_c = Cell::has_c ? carried_c_.data() + row.b * H : nullptr;
     if (Cell::has_c)
@@ -337,29 +331,22 @@ template <class Cell, class S, int NU> class Backward {
   void through_projection(const Scratch<Row>& rows, int64_t count) {
     const Scratch<const S*> totals(count);
     for (int64_t i = 0; i < count; ++i) totals[i] = rows[i].total;
-    for_each_tile<NU, S>(totals.data(), count, projection_, 0, projection_.tiles,
-                         [&](int64_t from, int64_t n, int64_t tile, const S* product) {
-      for (int64_t v = 0; v < NU; ++v) {
-        const int64_t unit = (tile * NU + v) * kLanes<S>;
-        with_lane<S>(H - unit, [&](auto lane) {
-          for (int64_t r = 0; r < n; ++r)
-            point(rows[from + r], unit, lane, load<S>(product + (r * NU + v) * kLanes<S>));
-        });
-      }
-    });
+    for_each_product<NU, S>(
+        totals.data(), count, projection_, 0, projection_.tiles, H,
+        [&](int64_t i, int64_t unit, auto lane, const Vector<S>& d_u) { point(rows[i], unit, lane, d_u); });
   }
 
-  // The pointwise derivative of step t on one vector of units.
+  // Apply the cell's pointwise derivative at step t to a vector of units.
   template <class Access> void point(const Row& row, int64_t unit, Access lane, Vector<S> d_h) {
     const int64_t at = row.index * H + unit;
     Vector<S> kept[Cell::kept + 1], e[E], direct{}, c{}, c_before{}, d_c{}, d_c_before{};
-    for (int s = 0; s < Cell::kept; ++s) kept[s] = lane.get(s < G ? row.gates + s * H + unit : row.extra + unit);
+    for (int s = 0; s < Cell::kept; ++s) kept[s] = lane.get(kept_at<G>(row.gates, row.extra, 0, H, s, unit));
     const Vector<S> h = Cell::uses_output ? lane.get(get(p_.h) + at) : Vector<S>{};
     const Vector<S> h_before = Cell::uses_h ? lane.get(row.before.h + unit) : Vector<S>{};
     if constexpr (Cell::has_c) {
       c = lane.get(get(p_.c) + at);
       c_before = lane.get(row.before.c + unit);
-      d_c = apart_ ? lane.get(carried_c_.data() + row.b * H + unit) : arriving_c(row, unit, lane);
+      d_c = total_first_ ? lane.get(carried_c_.data() + row.b * H + unit) : arriving_c(row, unit, lane);
       if (row.squares_c) Squares<S>::add(row.squares_c, d_c);
     }
     Cell::template backward<S>(kept, h, h_before, c, c_before, d_h, d_c, e, direct, d_c_before);
@@ -373,29 +360,23 @@ template <class Cell, class S, int NU> class Backward {
     const int64_t tiles = input_.tiles, I = p_.input;
     const int64_t begin = range.by_units ? tiles * range.member / range.members : 0;
     const int64_t end = range.by_units ? tiles * (range.member + 1) / range.members : tiles;
-    for_each_tile<kWide, S>(chunk.error.data(), chunk.count, input_, begin, end,
-                            [&](int64_t from, int64_t n, int64_t tile, const S* product) {
-      for (int64_t v = 0; v < kWide; ++v) {
-        const int64_t first = (tile * kWide + v) * kLanes<S>;
-        with_lane<S>(I - first, [&](auto lane) {
-          for (int64_t r = 0; r < n; ++r)
-            lane.put(put(a_.d_x) + chunk.index[from + r] * I + first, load<S>(product + (r * kWide + v) * kLanes<S>));
-        });
-      }
+    for_each_product<kWide, S>(chunk.error.data(), chunk.count, input_, begin, end, I,
+                               [&](int64_t i, int64_t first, auto lane, const Vector<S>& d_x) {
+      lane.put(put(a_.d_x) + chunk.index[i] * I + first, d_x);
     });
   }
 
   WeightGradients<S> results() const {
     return {{put(a_.d_weight_ih), put(a_.d_weight_hh)},
-            {put(a_.d_bias_ih), Cell::own_bias ? put(a_.d_bias_hh) : nullptr},
+            {put(a_.d_bias_ih), Cell::biases_differ ? put(a_.d_bias_hh) : nullptr},
             {p_.index ? 0 : p_.input, P}};
   }
 
-  // The sums of one member: the results themselves for the first, room of its own for the others.
-  WeightGradients<S> own(int64_t member) const {
+  // Destination of a member's sums: the results for the first member, scratch memory for the others.
+  WeightGradients<S> sums_of(int64_t member) const {
     WeightGradients<S> sums = results();
     if (member == 0) return sums;
-    S* at = private_.data() + (member - 1) * this->sums();
+    S* at = member_sums_.data() + (member - 1) * this->sums();
     for (int part = 0; part < 2; ++part) {
       sums.weight[part] = at, at += G * H * sums.width[part];
       if (sums.bias[part]) sums.bias[part] = at;
@@ -410,7 +391,7 @@ template <class Cell, class S, int NU> class Backward {
       for (int64_t i = 0; i < count; ++i) to[i] += from[i];
     };
     for (int64_t member = 1; member < participants; ++member) {
-      const WeightGradients<S> more = own(member);
+      const WeightGradients<S> more = sums_of(member);
       for (int part = 0; part < 2; ++part) {
         add(sums.weight[part], more.weight[part], G * H * sums.width[part]);
         if (sums.bias[part]) add(sums.bias[part], more.bias[part], G * H);
@@ -426,7 +407,7 @@ template <class Cell, class S, int NU> class Backward {
     sums.add(errors, right, rows, segments, Cell::segments, member, members);
   }
 
-  // The weights' gradients over all rows, of which each participant sums the rows of the weights that fall to it.
+  // Sum the gradients of the weights over all entries; each participant computes some rows of the weights.
   void sum_over_all(int64_t participants) const {
     Chunk all(steps_.rows(), steps_.rows());
     collect(all, Share{0, 1}, 0, steps_.count);
@@ -438,7 +419,7 @@ template <class Cell, class S, int NU> class Backward {
     });
   }
 
-  // ∂L/∂W_ih of one-hot inputs: each error is added to the column that its input chose. Summed as rows, and then turned.
+  // ∂L/∂W_ih of one-hot inputs: add each error to the column of its input. Summed in transposed form, then transposed.
   void sum_one_hot(int64_t participants) const {
     const int64_t I = p_.input, width = G * H;
     const Scratch<S> columns(I * width);
@@ -488,6 +469,7 @@ template <class Cell, class S, int NU> class Backward {
   }
 };
 
+// Run the backward pass on at most `threads` threads.
 template <class Cell, class S> void backward(const tt_backward_arguments& arguments, int64_t threads) {
   const tt_problem& p = arguments.problem;
   const bool whole_rows = p.weight_hr || arguments.clip > 0;

@@ -1,16 +1,13 @@
-// The Elman cell: cells/elman.py, on vectors.
+// Elman cell: the equations of cells/elman.py on vectors of units.
 #include "register.hpp"
 
 namespace TT_ISA {
 
 enum class Phi { tanh, relu, identity };
 
-template <Phi phi> struct Elman {
-  static constexpr int gates = 1, kept = 0, errors = 1, recurrent_error = 0;
-  static constexpr int few = 4, many = 2;  // vectors of units in a tile
-  static constexpr int segments = 1, turned_gates = 0;
-  static constexpr bool own_bias = false;
-  static constexpr bool has_c = false, uses_h = false, uses_output = true, has_direct = false;
+template <Phi phi> struct Elman : SharedErrors<1> {
+  static constexpr int kept = 0, few = 4, many = 2;
+  static constexpr bool has_c = false, uses_h = false, uses_output = true;
 
   template <class S>
   static void forward(const Vector<S>* a_x, const Vector<S>* a_h, Vector<S>, Vector<S>, Vector<S>& h, Vector<S>&,
@@ -29,8 +26,6 @@ template <Phi phi> struct Elman {
     else if constexpr (phi == Phi::relu) e[0] = h <= zero ? zero : d_h;
     else e[0] = d_h;
   }
-
-  static void split(int64_t H, Segment* segments) { segments[0] = {0, gates * H, 0, {true, true}}; }
 };
 
 }  // namespace TT_ISA

@@ -1,4 +1,4 @@
-// The forward pass of a recurrence.
+// Forward pass of a recurrence: a loop over chunks of steps, each with its inputs projected at once.
 #pragma once
 
 #include "recurrence.hpp"
@@ -30,11 +30,11 @@ template <class Cell, class S, int NU> class Forward {
 
  private:
   static constexpr int G = Cell::gates;
-  static constexpr int kWide = 2;  // vectors of a tile of the projection
+  static constexpr int kWide = 2;  // vectors per tile of the projection
 
-  // Where one row's step writes.
+  // Destination addresses of a row's step.
   struct Row {
-    S *out, *c, *gates, *extra;  // the pointwise part's output, c_t, and what is kept
+    S *out, *c, *gates, *extra;  // h_t (u_t before a projection), c_t, and the kept arrays or NULL
   };
 
   const tt_problem& p_;
@@ -88,7 +88,7 @@ template <class Cell, class S, int NU> class Forward {
   Row row(int64_t t, int64_t b, S* unprojected) const {
     const int64_t index = steps_.row(t, b), H = p_.hidden;
     S* extra = in(p_.extra, index * H);
-    // Without c for every step, c_t lives where the final one will be, and is overwritten unit by unit.
+    // If c is not kept, final_c holds c_t, and each step overwrites it unit by unit.
     S* c = !Cell::has_c ? nullptr : p_.c ? in(p_.c, index * H) : final_c_ + steps_.place(b) * H;
     return {!p_.weight_hr ? in(p_.h, index * p_.output)
             : extra       ? extra
@@ -102,25 +102,17 @@ template <class Cell, class S, int NU> class Forward {
     lane.put(row.out + unit, h);
     if constexpr (Cell::has_c) lane.put(row.c + unit, c);
     if (row.gates)
-      for (int s = 0; s < Cell::kept; ++s)
-        lane.put(s < G ? row.gates + s * p_.hidden + unit : row.extra + unit, kept[s]);
+      for (int s = 0; s < Cell::kept; ++s) lane.put(kept_at<G>(row.gates, row.extra, 0, p_.hidden, s, unit), kept[s]);
   }
 
   void project(int64_t t, Share share, const Scratch<const S*>& u, int64_t count) const {
-    for_each_tile<kWide, S>(u.data(), count, projection_, 0, projection_.tiles,
-                            [&](int64_t from, int64_t n, int64_t tile, const S* product) {
-      for (int64_t v = 0; v < kWide; ++v) {
-        const int64_t unit = (tile * kWide + v) * kLanes<S>;
-        with_lane<S>(p_.output - unit, [&](auto lane) {
-          for (int64_t r = 0; r < n; ++r)
-            lane.put(in(p_.h, steps_.row(t, share.row(from + r)) * p_.output + unit),
-                     load<S>(product + (r * kWide + v) * kLanes<S>));
-        });
-      }
+    for_each_product<kWide, S>(u.data(), count, projection_, 0, projection_.tiles, p_.output,
+                               [&](int64_t i, int64_t unit, auto lane, const Vector<S>& h) {
+      lane.put(in(p_.h, steps_.row(t, share.row(i)) * p_.output + unit), h);
     });
   }
 
-  // The state after each row's last step.
+  // Copy the state after each row's last step to the final state.
   void finish() const {
     for (int64_t b = 0; b < steps_.batch; ++b) {
       const int64_t length = steps_.length(b), place = steps_.place(b);
@@ -131,10 +123,11 @@ template <class Cell, class S, int NU> class Forward {
   }
 };
 
+// Run the forward pass on at most `threads` threads.
 template <class Cell, class S> void forward(const tt_forward_arguments& arguments, int64_t threads) {
   const tt_problem& p = arguments.problem;
   const Plan plan = plan_for(p, Cell::gates * p.hidden * p.output, sizeof(S), threads, p.weight_hr == nullptr);
-  // With one or two rows a narrow tile would leave most accumulators idle, waiting for each other's sums.
+  // With one or two rows only a wide tile has enough independent sums to hide the latency of the additions.
   if (plan.rows <= 2) Forward<Cell, S, Cell::few>(arguments, plan);
   else Forward<Cell, S, Cell::many>(arguments, plan);
 }

@@ -14,13 +14,12 @@ from throughtime.sequences.sequence import Sequence
 from throughtime.types import Gradients, Parameters, Save, State
 
 PLAIN_TENSORS = (Tensor, nn.Parameter, nn.Buffer)
-"""Classes of tensors whose memory can be read; tensors of a subclass may have no memory."""
-
+"""Tensor classes whose memory can be read; a tensor of a subclass may have no memory."""
 
 INITIAL, RESET, FINAL = ("initial_h", "initial_c"), ("reset_h", "reset_c"), ("final_h", "final_c")
 D_FINAL, D_INITIAL, D_RESET = ("d_final_h", "d_final_c"), ("d_initial_h", "d_initial_c"), ("d_reset_h", "d_reset_c")
 NORM = ("norm_h", "norm_c")
-"""Fields of throughtime.h for the members h and c of a state."""
+"""Fields of throughtime.h for states: the member h, then the member c."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +61,10 @@ class Sizes:
 
 @dataclass(frozen=True)
 class FusedKernel(Runner):
-    """Recurrence in the compiled library, on the CPU, in float32 and float64.
+    """Runner in the compiled library, on the CPU, in float32 and float64.
 
-    The trace holds h, then c where the cell has c, the gates and extra tensors, as throughtime.h describes them.
+    The tensors of a trace are `h`, `c` (if the cell has c), `gates` and `extra` of throughtime.h, in this order; the
+    last of them may be missing.
 
     Args:
         name: the cell's name in throughtime.h.
@@ -76,7 +76,7 @@ class FusedKernel(Runner):
 
     def serves(self, sequence: Sequence) -> bool:
         like = sequence.initial[0]
-        # Tensors of a traced graph have no memory yet, but the operator in the graph will be called with memory.
+        # While a graph is traced its tensors have no memory; the operator is called later, with real tensors.
         plain = torch.compiler.is_compiling() or type(sequence.x) in PLAIN_TENSORS and type(like) in PLAIN_TENSORS
         return plain and like.device.type == "cpu" and like.dtype in native.SUFFIXES and native.is_built()
 
@@ -90,29 +90,29 @@ class FusedKernel(Runner):
         return (*c, sizes.gates * sizes.hidden, *((sizes.hidden,) if extra else ()))
 
     def forward(self, parameters: Parameters, sequence: Sequence, save: Save | None) -> Pass:
-        inputs = _Inputs(self.sizes, parameters, sequence)
-        kept = tuple(inputs.room(size) for size in (self.sizes.output, *self.kept_sizes(save)))
-        inputs.point_to_kept(kept, self.sizes.has_c and save is not None)
+        problem = _Problem(self.sizes, parameters, sequence)
+        kept = tuple(problem.room(size) for size in (self.sizes.output, *self.kept_sizes(save)))
+        problem.point_to_kept(kept, self.sizes.has_c and save is not None)
         final = tuple(map(_room_for, sequence.initial))
-        arguments = native.ForwardArguments(problem=inputs.fields)
+        arguments = native.ForwardArguments(problem=problem.fields)
         _point(arguments, FINAL, final)
-        self._call("forward", arguments, inputs.like.dtype)
+        self._call("forward", arguments, problem.like.dtype)
         return Pass(kept[0], final, Trace(kept, save) if save else NOTHING)
 
     def backward(
         self, parameters: Parameters, sequence: Sequence, trace: Trace, cotangents: Cotangents, norms: StepNorms
     ) -> Gradients:
-        inputs = _Inputs(self.sizes, parameters, sequence)
-        inputs.point_to_kept(trace.tensors, self.sizes.has_c)
+        problem = _Problem(self.sizes, parameters, sequence)
+        problem.point_to_kept(trace.tensors, self.sizes.has_c)
         d_outputs, d_final = _in_rows(cotangents.outputs), tuple(map(_dense, cotangents.final))
-        d_x = inputs.room(self.sizes.input) if cotangents.needs_x else None
+        d_x = problem.room(self.sizes.input) if cotangents.needs_x else None
         d_parameters = {name: _room_for(value) for name, value in parameters.items()}
         d_initial = tuple(map(torch.empty_like, d_final))
         d_reset = () if sequence.resets is None else tuple(map(torch.empty_like, d_final))
-        measured = () if norms.tap is None else tuple(inputs.room() for _ in d_final)
+        measured = () if norms.tap is None else tuple(problem.room() for _ in d_final)
         step, row = _strides(d_outputs)
         arguments = native.BackwardArguments(
-            problem=inputs.fields, d_h=d_outputs.data_ptr(), d_h_step=step, d_h_row=row, clip=norms.clip_step or 0.0
+            problem=problem.fields, d_h=d_outputs.data_ptr(), d_h_step=step, d_h_row=row, clip=norms.clip_step or 0.0
         )
         if d_x is not None:
             arguments.d_x = d_x.data_ptr()
@@ -122,9 +122,9 @@ class FusedKernel(Runner):
         _point(arguments, NORM, measured)
         _point(arguments, D_INITIAL, d_initial)
         _point(arguments, D_RESET, d_reset)
-        self._call("backward", arguments, inputs.like.dtype)
+        self._call("backward", arguments, problem.like.dtype)
         if self.sizes.bias and not native.biases_differ(self.name):
-            # A copy: code that scales gradients in place would scale a shared tensor twice.
+            # Not the same tensor: code that scales gradients in place would scale it twice.
             d_parameters["bias_hh"].copy_(d_parameters["bias_ih"])
         if norms.tap is not None:
             norms.tap.fill([sequence.to_plain(norm) for norm in measured], norms.clip_step)
@@ -137,10 +137,10 @@ class FusedKernel(Runner):
         native.call(native.entry_point(self.name, what, dtype), arguments)
 
 
-class _Inputs:
-    """Struct `tt_problem`, with references to the tensors that its addresses point into.
+class _Problem:
+    """Struct `tt_problem`, with references to the tensors whose addresses it holds.
 
-    Without the references, temporary tensors would be freed before the call.
+    The references keep temporary tensors alive until the call.
     """
 
     def __init__(self, sizes: Sizes, parameters: Parameters, sequence: Sequence) -> None:
@@ -149,7 +149,7 @@ class _Inputs:
         weights = [_dense(value) for value in parameters.values()]
         initial = [_dense(member) for member in sequence.initial]
         self._held: list[Any] = [x, weights, initial]
-        fields = self.fields = native.Inputs(
+        fields = self.fields = native.Problem(
             steps=self.shape[0],
             batch=self.shape[1],
             input=sizes.input,
@@ -186,7 +186,7 @@ class _Inputs:
     def room(self, *size: int) -> Tensor:
         """Allocate [T, B, *size], or [N, *size] for packed rows.
 
-        Where rows have ends the tensor starts as zeros, because kernels write nothing after a row's end.
+        With `lengths` a padded tensor starts as zeros, because kernels write nothing after a row's end.
         """
         if self.sequence.batch_sizes is not None:
             return self.like.new_empty(len(self.sequence.x), *size)
@@ -194,40 +194,38 @@ class _Inputs:
         return self.like.new_empty(shape) if self.sequence.lengths is None else self.like.new_zeros(shape)
 
     def point_to_kept(self, kept: tuple[Tensor, ...], has_c: bool) -> None:
-        """Set the addresses of the tensors that a forward pass keeps; the caller holds the tensors.
+        """Set the addresses of the tensors of a trace, in the order of `FusedKernel`.
 
-        The order is h, c if `has_c`, gates, extra; the last tensors may be missing.
+        The caller keeps the tensors alive. `has_c` tells whether c is among them.
         """
         _point(self.fields, ("h", "c", "gates", "extra") if has_c else ("h", "gates", "extra"), kept)
 
 
 def _in_rows(steps: Tensor) -> Tensor:
-    """Make each row's numbers adjacent in memory.
+    """Make the last axis contiguous.
 
-    The other strides stay, so a transposed batch is not copied.
+    Other strides are kept, so that a transposed batch is not copied. A negative view, whose sign is not in memory, is
+    copied.
     """
     return (steps if steps.stride(-1) == 1 or steps.shape[-1] == 1 else steps.contiguous()).resolve_neg()
 
 
 def _strides(steps: Tensor) -> tuple[int, int]:
-    """Return the strides of steps and rows; packed rows have no steps."""
+    """Return the strides of steps and of rows in elements; 0 for the steps of packed rows."""
     return (0, steps.stride(0)) if steps.dim() == 2 else (steps.stride(0), steps.stride(1))
 
 
 def _room_for(tensor: Tensor) -> Tensor:
-    """Allocate a dense tensor of the same shape, whatever the strides."""
+    """Allocate a contiguous tensor of the same shape and dtype."""
     return torch.empty_like(tensor, memory_format=torch.contiguous_format)
 
 
 def _dense(tensor: Tensor) -> Tensor:
-    """Make a tensor dense in memory, with its signs.
-
-    A view of a conjugate keeps its sign outside of the memory.
-    """
+    """Make a tensor contiguous; a negative view, whose sign is not in memory, is copied."""
     return tensor.contiguous().resolve_neg()
 
 
 def _point(fields: Any, names: tuple[str, ...], tensors: Iterable[Tensor]) -> None:
-    """Set the fields `names` to the addresses of tensors, up to the last tensor."""
+    """Set the fields `names` to the addresses of the tensors; fields without a tensor stay NULL."""
     for name, tensor in zip(names, tensors, strict=False):
         setattr(fields, name, tensor.data_ptr())

@@ -1,4 +1,4 @@
-// The library's entry points: each call goes to the instruction set chosen at run time.
+// Entry points of the library: validate the sizes, and dispatch to the instruction set in use.
 #include <cstring>
 #include <string>
 
@@ -6,27 +6,18 @@
 
 tt_parallel_for tt_threads_of_the_host = nullptr;
 
+// Expands X(set, arguments) for each instruction set of this build, best first.
 #if defined(TT_WITH_AVX512)
-#define TT_SETS(X) X(avx512) X(avx2) X(baseline)
-#define TT_SETS_OF(cell) TT_FUNCTIONS(cell, avx512) TT_FUNCTIONS(cell, avx2) TT_FUNCTIONS(cell, baseline)
-#elif defined(TT_WITH_AVX2)
-#define TT_SETS(X) X(avx2) X(baseline)
-#define TT_SETS_OF(cell) TT_FUNCTIONS(cell, avx2) TT_FUNCTIONS(cell, baseline)
+#define TT_SETS(X, ...) X(avx512, __VA_ARGS__) X(avx2, __VA_ARGS__) X(baseline, __VA_ARGS__)
 #else
-#define TT_SETS(X) X(baseline)
-#define TT_SETS_OF(cell) TT_FUNCTIONS(cell, baseline)
+#define TT_SETS(X, ...) X(baseline, __VA_ARGS__)
 #endif
 
-#define TT_FUNCTIONS(cell, set)                                                 \
-  int tt_##cell##_forward_float_##set(const tt_forward_arguments*, int64_t);    \
-  int tt_##cell##_forward_double_##set(const tt_forward_arguments*, int64_t);   \
-  int tt_##cell##_backward_float_##set(const tt_backward_arguments*, int64_t);  \
-  int tt_##cell##_backward_double_##set(const tt_backward_arguments*, int64_t); \
-  int tt_##cell##_biases_differ_##set(void);
-
+// Entry points of each set, as TT_REGISTER defines them: TT_DECLARE with the set's name after the cell's.
 extern "C" {
-#define TT_OF_CELL(cell) TT_SETS_OF(cell)
-TT_CELLS(TT_OF_CELL)
+#define TT_DECLARE_SET(set, cell) TT_DECLARE(cell##_##set)
+#define TT_DECLARE_SETS(cell) TT_SETS(TT_DECLARE_SET, cell)
+TT_CELLS(TT_DECLARE_SETS)
 }
 
 namespace {
@@ -47,16 +38,16 @@ const char* name_of(Set set) { return set == avx512 ? "avx512" : set == avx2 ? "
 
 std::string available() {
   std::string names;
-#define TT_ADD(set) \
+#define TT_ADD(set, names) \
   if (runs_here(set)) names += (names.empty() ? "" : " ") + std::string(name_of(set));
-  TT_SETS(TT_ADD)
+  TT_SETS(TT_ADD, names)
   return names;
 }
 
 Set best() {
-#define TT_FIRST(set) \
+#define TT_FIRST(set, unused) \
   if (runs_here(set)) return set;
-  TT_SETS(TT_FIRST)
+  TT_SETS(TT_FIRST, best)
   return baseline;
 }
 
@@ -86,36 +77,31 @@ const char* tt_instruction_sets(void) {
 }
 
 int tt_use_instruction_set(const char* name) {
-#define TT_TAKE(set)                                            \
+#define TT_TAKE(set, name)                                      \
   if (std::strcmp(name, name_of(set)) == 0 && runs_here(set)) { \
     chosen = set;                                               \
     return TT_OK;                                               \
   }
-  TT_SETS(TT_TAKE)
+  TT_SETS(TT_TAKE, name)
   return TT_BAD_ARGUMENT;
 }
 
 const char* tt_instruction_set(void) { return name_of(chosen); }
 
+#define TT_CASE(set, cell, what) \
+  if (chosen == set) return tt_##cell##_##set##_##what(a, threads);
 #define TT_DISPATCH(cell, what, Arguments)                            \
   int tt_##cell##_##what(const Arguments* a, int64_t threads) {       \
     if (!in_range(a->problem) || threads < 1) return TT_BAD_ARGUMENT; \
     if (!lengths_in_range(a->problem)) return TT_BAD_LENGTHS;         \
-    TT_SWITCH(tt_##cell##_##what)                                     \
+    TT_SETS(TT_CASE, cell, what)                                      \
+    return TT_BAD_ARGUMENT;                                           \
   }
-#if defined(TT_WITH_AVX512)
-#define TT_SWITCH(f) \
-  return chosen == avx512 ? f##_avx512(a, threads) : chosen == avx2 ? f##_avx2(a, threads) : f##_baseline(a, threads);
-#elif defined(TT_WITH_AVX2)
-#define TT_SWITCH(f) return chosen == avx2 ? f##_avx2(a, threads) : f##_baseline(a, threads);
-#else
-#define TT_SWITCH(f) return f##_baseline(a, threads);
-#endif
 #define TT_ENTRIES(cell)                                    \
   TT_DISPATCH(cell, forward_float, tt_forward_arguments)    \
   TT_DISPATCH(cell, forward_double, tt_forward_arguments)   \
   TT_DISPATCH(cell, backward_float, tt_backward_arguments)  \
   TT_DISPATCH(cell, backward_double, tt_backward_arguments) \
-  int tt_##cell##_biases_differ(void) { return tt_##cell##_biases_differ_baseline(); }
+  int tt_##cell##_biases_differ(void) { return tt_##cell##_baseline_biases_differ(); }
 TT_CELLS(TT_ENTRIES)
 }

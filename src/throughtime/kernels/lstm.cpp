@@ -1,14 +1,11 @@
-// The LSTM cell: cells/lstm.py, on vectors, with the same numbers at the same equations.
+// LSTM cell: the equations of cells/lstm.py on vectors of units, with the same equation numbers.
 #include "register.hpp"
 
 namespace TT_ISA {
 
-struct Lstm {
-  static constexpr int gates = 4, kept = 4, errors = 4, recurrent_error = 0;
-  static constexpr int few = 2, many = 1;  // vectors of units in a tile
-  static constexpr int segments = 1, turned_gates = 0;
-  static constexpr bool own_bias = false;
-  static constexpr bool has_c = true, uses_h = false, uses_output = false, has_direct = false;
+struct Lstm : SharedErrors<4> {
+  static constexpr int kept = 4, few = 2, many = 1;
+  static constexpr bool has_c = true, uses_h = false, uses_output = false;
 
   template <class S>
   static void forward(const Vector<S>* a_x, const Vector<S>* a_h, Vector<S>, Vector<S> c_before, Vector<S>& h,
@@ -31,8 +28,6 @@ struct Lstm {
     e[3] = d_u * tanh_c * o * (S(1) - o);       // through (6) and (4)
     d_c_before = d_c * f;
   }
-
-  static void split(int64_t H, Segment* segments) { segments[0] = {0, gates * H, 0, {true, true}}; }
 };
 
 }  // namespace TT_ISA

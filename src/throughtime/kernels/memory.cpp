@@ -15,8 +15,8 @@ struct Block {
   std::size_t bytes;
 };
 
-// Cached blocks, newest first. No caller blocks on the lock, only try_lock: after a fork the thread that held the lock may
-// not exist in the child.
+// Cached blocks, newest first. No caller blocks on the lock, only try_lock: after a fork the thread that held the lock
+// may not exist in the child.
 constexpr int kBlocks = 32;
 std::mutex lock;
 Block kept[kBlocks];

@@ -1,5 +1,5 @@
-// Workspace allocator that caches large blocks between calls. To map 10 MB and touch them for the first time takes as long
-// as a layer's pass.
+// Workspace allocator that caches large blocks between calls. To map 10 MB and touch them for the first time takes as
+// long as a layer's pass.
 #pragma once
 
 #include <cstddef>

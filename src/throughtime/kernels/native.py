@@ -7,37 +7,38 @@ import warnings
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from throughtime.errors import ArgumentError
 
 FILE = "libthroughtime.dylib" if sys.platform == "darwin" else "libthroughtime.so"
-OUT_OF_MEMORY, BAD_LENGTHS = 1, 3
-"""Status codes of the entry points of throughtime.h.
-
-0 is success; any other code stands for an argument that is out of range.
-"""
+OK, OUT_OF_MEMORY, BAD_ARGUMENT, BAD_LENGTHS = range(4)
+"""Status codes of throughtime.h."""
 
 SUFFIXES = {torch.float32: "float", torch.float64: "double"}
-"""Dtypes that the library knows, with the suffixes of their entry points."""
+"""Suffix of the entry points for each dtype of the library."""
 
 WEIGHTS = ("weight_ih", "bias_ih", "weight_hh", "bias_hh", "weight_hr")
-"""Parameters of an affine cell in the order of throughtime.h."""
+"""Fields of throughtime.h for the parameters of an affine cell, in their order there."""
 
 
-class Arguments(ctypes.Structure):
-    """Base of the structures that an entry point takes."""
+class Structure(ctypes.Structure):
+    """Base of the structures of throughtime.h.
 
-
-class Inputs(ctypes.Structure):
-    """Struct `tt_problem` of throughtime.h, which both passes share.
-
-    Its field `input` is the number I, and `x` has the inputs themselves. Always fill the fields by keyword: a swap of
-    two addresses would corrupt memory.
+    Fill the fields by keyword: two addresses in the wrong order would corrupt memory.
     """
 
+    __slots__ = ()  # A misspelled field is an error, not a new attribute that C never sees.
+
+
+class Problem(Structure):
+    """Struct `tt_problem` of throughtime.h, which both passes share.
+
+    The field `input` is the number I; the field `x` is the address of the inputs.
+    """
+
+    __slots__ = ()
     _fields_ = [
         *((name, ctypes.c_int64) for name in ("steps", "batch", "input", "hidden", "output", "reverse", "packed")),
         *((name, ctypes.c_void_p) for name in ("lengths", "resets", "x")),
@@ -49,17 +50,19 @@ class Inputs(ctypes.Structure):
     ]
 
 
-class ForwardArguments(Arguments):
+class ForwardArguments(Structure):
     """Struct `tt_forward_arguments` of throughtime.h."""
 
-    _fields_ = [("problem", Inputs), ("final_h", ctypes.c_void_p), ("final_c", ctypes.c_void_p)]
+    __slots__ = ()
+    _fields_ = [("problem", Problem), ("final_h", ctypes.c_void_p), ("final_c", ctypes.c_void_p)]
 
 
-class BackwardArguments(Arguments):
+class BackwardArguments(Structure):
     """Struct `tt_backward_arguments` of throughtime.h."""
 
+    __slots__ = ()
     _fields_ = [
-        ("problem", Inputs),
+        ("problem", Problem),
         ("d_h", ctypes.c_void_p),
         *((name, ctypes.c_int64) for name in ("d_h_step", "d_h_row")),
         *((name, ctypes.c_void_p) for name in ("d_final_h", "d_final_c")),
@@ -68,6 +71,12 @@ class BackwardArguments(Arguments):
         *((name, ctypes.c_void_p) for name in ("norm_h", "norm_c", "d_initial_h", "d_initial_c")),
         *((name, ctypes.c_void_p) for name in ("d_reset_h", "d_reset_c")),
     ]
+
+
+Arguments = ForwardArguments | BackwardArguments
+
+ARGUMENTS = {"forward": ForwardArguments, "backward": BackwardArguments}
+"""Structure that the entry points of each pass take."""
 
 
 @cache
@@ -100,8 +109,13 @@ def is_built() -> bool:
 
 @cache
 def entry_point(cell: str, what: str, dtype: torch.dtype) -> Callable[..., int]:
-    """Return the library's `tt_CELL_WHAT_TYPE`, with `what` "forward" or "backward"."""
-    return getattr(library(), f"tt_{cell}_{what}_{SUFFIXES[dtype]}")
+    """Return the library's `tt_CELL_WHAT_TYPE`, with `what` "forward" or "backward".
+
+    ctypes refuses the structure of the other pass.
+    """
+    function = getattr(library(), f"tt_{cell}_{what}_{SUFFIXES[dtype]}")
+    function.argtypes = [ctypes.POINTER(ARGUMENTS[what]), ctypes.c_int64]
+    return function
 
 
 @cache
@@ -114,9 +128,9 @@ def biases_differ(cell: str) -> bool:
 
 
 def _torch_parallel_for() -> ctypes.c_void_p | None:
-    """Find torch's thread pool, which torch 2.10 and later export.
+    """Return the address of torch's parallel loop, which torch 2.10 and later export.
 
-    Only the pool of OpenMP really runs all parts at the same time.
+    Only the loop of an OpenMP build runs all parts concurrently, as `tt_parallel_for` requires; otherwise None.
     """
     if "OpenMP" not in torch.__config__.parallel_info():
         return None
@@ -134,12 +148,12 @@ def use_instruction_set(instruction_set: str, loaded: ctypes.CDLL | None = None)
         ArgumentError: the library or the machine lacks the instruction set.
     """
     loaded = loaded or library()
-    if loaded is None or loaded.tt_use_instruction_set(instruction_set.encode()) != 0:
+    if loaded is None or loaded.tt_use_instruction_set(instruction_set.encode()) != OK:
         have = "none, the kernels are not built" if loaded is None else loaded.tt_instruction_sets().decode()
         raise ArgumentError("instruction_set", f"is {instruction_set!r}", f"this machine and library have: {have}")
 
 
-def call(function: Callable[..., int], arguments: Any) -> None:
+def call(function: Callable[..., int], arguments: Arguments) -> None:
     """Call an entry point of the library with torch's number of threads.
 
     Args:
@@ -150,7 +164,7 @@ def call(function: Callable[..., int], arguments: Any) -> None:
         MemoryError: the kernel could not allocate its workspace.
         ArgumentError: the lengths, or any other argument, are out of range.
     """
-    status = function(ctypes.byref(arguments), ctypes.c_int64(torch.get_num_threads()))
+    status = function(ctypes.byref(arguments), torch.get_num_threads())
     if status == OUT_OF_MEMORY:
         raise MemoryError("the kernel ran out of memory")
     if status == BAD_LENGTHS:
@@ -158,7 +172,7 @@ def call(function: Callable[..., int], arguments: Any) -> None:
         lengths = (ctypes.c_int64 * problem.batch).from_address(problem.lengths)
         came = f"lie in {min(lengths)} … {max(lengths)}"
         raise ArgumentError("lengths", came, f"they must lie in 0 … {problem.steps}")
-    if status:
+    if status != OK:
         raise ArgumentError("arguments", "hold a value that is out of range", "sizes must be those of the weights")
 
 

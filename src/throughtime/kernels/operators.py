@@ -1,6 +1,6 @@
 """PyTorch operators of the kernels, for torch.compile and torch.export.
 
-Each pass is a single node of the graph. Outside of a graph the kernels are called directly, which costs less.
+Each pass is a single node of the graph. Eager code calls the kernels directly, which costs less.
 """
 
 import torch
@@ -45,15 +45,20 @@ def _put_together(
     batch_sizes: Tensor | None,
     reverse: bool,
 ) -> tuple[FusedKernel, Parameters, Sequence]:
-    """Rebuild the kernel and its arguments from the arguments of an operator.
-
-    An exported graph has nothing else.
-    """
+    """Rebuild the kernel and its arguments from those of an operator, all that an exported graph holds."""
     sizes = Sizes.of_weights(initial, weights)
     parameters = dict(zip(sizes.parameters, weights, strict=True))
-    one_hot = 0 if x.is_floating_point() else sizes.input
-    masks = (lengths, resets, batch_sizes, reverse, one_hot)
-    return FusedKernel(name, sizes), parameters, Sequence(x, tuple(initial), tuple(reset_state), *masks)
+    sequence = Sequence(
+        x,
+        initial=tuple(initial),
+        reset_state=tuple(reset_state),
+        lengths=lengths,
+        resets=resets,
+        batch_sizes=batch_sizes,
+        reverse=reverse,
+        one_hot=0 if x.is_floating_point() else sizes.input,
+    )
+    return FusedKernel(name, sizes), parameters, sequence
 
 
 @torch.library.custom_op("throughtime::recurrence", mutates_args=())
@@ -143,22 +148,7 @@ def recurrence_backward(
 
 
 @recurrence_backward.register_fake
-def _(
-    name,
-    x,
-    initial,
-    reset_state,
-    weights,
-    lengths,
-    resets,
-    batch_sizes,
-    reverse,
-    save,
-    clip_step,
-    trace,
-    d_outputs,
-    d_final,
-):
+def _(name, x, initial, reset_state, weights, *_, **__):
     contiguous = torch.contiguous_format
     differentiable = [x] if x.is_floating_point() else []
     tensors = (*differentiable, *initial, *reset_state, *weights)
@@ -166,7 +156,10 @@ def _(
 
 
 def _save(ctx, inputs, output) -> None:
-    """Save what `_backward` reads, in that order; `inputs` are the arguments of `recurrence`."""
+    """Save the tensors for `_backward`, which takes them in the same order.
+
+    `inputs` are the arguments of `recurrence`.
+    """
     name, x, initial, reset_state, weights, lengths, resets, batch_sizes, reverse, save, clip_step = inputs
     outputs, *rest = output
     ctx.counts = len(initial), len(reset_state), len(weights)
@@ -177,7 +170,7 @@ def _save(ctx, inputs, output) -> None:
 
 
 def _backward(ctx, d_results: list[Tensor]) -> tuple:
-    """Return a derivative for each argument of `recurrence`; None for what is no differentiable tensor."""
+    """Return a derivative for each argument of `recurrence`; None for arguments that have none."""
     members, resetting, weights = ctx.counts
     saved = list(ctx.saved_tensors)
 

@@ -5,8 +5,8 @@
 
 namespace TT_ISA {
 
-// Columns [first, first + count) of the errors, which yield the rows [to, to + count) of ∂L/∂W_ih (of_part[0]), of ∂L/∂W_hh
-// (of_part[1]), or of both.
+// Columns [first, first + count) of the errors, which yield the rows [to, to + count) of ∂L/∂W_ih (of_part[0]), of
+// ∂L/∂W_hh (of_part[1]), or of both.
 struct Segment {
   int64_t first, count, to;
   bool of_part[2];
@@ -33,11 +33,11 @@ template <class S> class OuterSums {
   void add(const S* const* left, const S* const* const right[2], int64_t rows, const Segment* segments, int count_of,
            int64_t member, int64_t members) {
     for (int64_t from = 0; from < rows || fresh_; from += kRows) {
-      const int64_t there = rows - from < kRows ? rows - from : kRows;
+      const int64_t valid = rows - from < kRows ? rows - from : kRows;
       for (int64_t group = 0; group == 0 || group < count(); group += kGroup) {
         const int64_t end = group + kGroup < count() ? group + kGroup : count();
-        for (int64_t tile = group; tile < end; ++tile) pack_right(right, from, there, tile, tile - group);
-        for (int s = 0; s < count_of; ++s) add_segment(segments[s], left + from, there, group, end, member, members);
+        for (int64_t tile = group; tile < end; ++tile) pack_right(right, from, valid, tile, tile - group);
+        for (int s = 0; s < count_of; ++s) add_segment(segments[s], left + from, valid, group, end, member, members);
       }
       fresh_ = false;
     }
@@ -59,15 +59,15 @@ template <class S> class OuterSums {
 
   void pack_right(const S* const* const right[2], int64_t from, int64_t rows, int64_t tile, int64_t slot) {
     const int64_t first = column(tile), width = narrow(tile) ? kLanes<S> : kWidth;
-    const int64_t left = into_.width[part(tile)] - first, there = left < width ? left : width;
+    const int64_t left = into_.width[part(tile)] - first, valid = left < width ? left : width;
     S* to = right_.data() + slot * kRows * kWidth;
     const S* const* row = right[part(tile)] + from;
-    if (there == kWidth)
+    if (valid == kWidth)
       for (int64_t n = 0; n < rows; ++n, to += kWidth) std::memcpy(to, row[n] + first, kWidth * sizeof(S));
     else
       for (int64_t n = 0; n < rows; ++n, to += width) {
-        copy_row(to, row[n] + first, there);
-        zero(to + there, width - there);
+        copy_row(to, row[n] + first, valid);
+        zero(to + valid, width - valid);
       }
   }
 
@@ -75,47 +75,47 @@ template <class S> class OuterSums {
                    int64_t member, int64_t members) {
     const int64_t panels = (segment.count + MR - 1) / MR;
     for (int64_t panel = panels * member / members; panel < panels * (member + 1) / members; ++panel) {
-      const int64_t first = panel * MR, there = segment.count - first < MR ? segment.count - first : MR;
-      pack_left(left, segment.first + first, rows, there);
-      if (group == 0) add_biases(segment, first, rows, there);
+      const int64_t first = panel * MR, valid = segment.count - first < MR ? segment.count - first : MR;
+      pack_left(left, segment.first + first, rows, valid);
+      if (group == 0) add_biases(segment, first, rows, valid);
       for (int64_t tile = group; tile < end; ++tile) {
         if (!segment.of_part[part(tile)]) continue;
         const S* weights = right_.data() + (tile - group) * kRows * kWidth;
-        if (narrow(tile)) add_tile<1>(weights, tile, segment.to + first, rows, there);
-        else add_tile<NV>(weights, tile, segment.to + first, rows, there);
+        if (narrow(tile)) add_tile<1>(weights, tile, segment.to + first, rows, valid);
+        else add_tile<NV>(weights, tile, segment.to + first, rows, valid);
       }
     }
   }
 
-  void pack_left(const S* const* left, int64_t first, int64_t rows, int64_t there) {
+  void pack_left(const S* const* left, int64_t first, int64_t rows, int64_t valid) {
     S* to = left_.data();
-    if (there == MR)
+    if (valid == MR)
       for (int64_t n = 0; n < rows; ++n, to += MR) std::memcpy(to, left[n] + first, MR * sizeof(S));
     else
       for (int64_t n = 0; n < rows; ++n, to += MR) {
-        copy_row(to, left[n] + first, there);
-        zero(to + there, MR - there);
+        copy_row(to, left[n] + first, valid);
+        zero(to + valid, MR - valid);
       }
   }
 
-  void add_biases(const Segment& segment, int64_t first, int64_t rows, int64_t there) {
+  void add_biases(const Segment& segment, int64_t first, int64_t rows, int64_t valid) {
     if (!into_.bias[0] && !into_.bias[1]) return;
     double sum[MR] = {};  // in float the rounding of a sum over all rows would be visible
     for (int64_t n = 0; n < rows; ++n)
       for (int r = 0; r < MR; ++r) sum[r] += left_[n * MR + r];
     for (int part = 0; part < 2; ++part)
       if (into_.bias[part] && segment.of_part[part])
-        for (int64_t r = 0; r < there; ++r) {
+        for (int64_t r = 0; r < valid; ++r) {
           S& to = into_.bias[part][segment.to + first + r];
           to = static_cast<S>(fresh_ ? sum[r] : static_cast<double>(to) + sum[r]);
         }
   }
 
-  template <int Vectors> void add_tile(const S* weights, int64_t tile, int64_t row, int64_t rows, int64_t there) {
+  template <int Vectors> void add_tile(const S* weights, int64_t tile, int64_t row, int64_t rows, int64_t valid) {
     alignas(64) S product[MR * Vectors * kLanes<S>];
     multiply<MR, Vectors, false, S>(Panel<MR, S>{left_.data()}, weights, rows, product);
     const int64_t width = into_.width[part(tile)], first = column(tile);
-    for (int64_t r = 0; r < there; ++r)
+    for (int64_t r = 0; r < valid; ++r)
       for (int v = 0; v < Vectors; ++v) {
         S* to = into_.weight[part(tile)] + (row + r) * width + first + v * kLanes<S>;
         with_lane<S>(width - first - v * kLanes<S>, [&](auto lane) {

@@ -14,8 +14,8 @@ constexpr int kAccumulators = TT_VECTOR_BYTES == 64 ? 24 : 12;
 // Rows MR of a tile with NV vectors per row.
 template <int NV> constexpr int kRowsOfTile = kAccumulators / NV > 1 ? kAccumulators / NV : 1;
 
-// Block of the depth k: a block of a tile's weights stays in the L1 cache for all rows. Blocked sums also round less than
-// one long sum.
+// Block of the depth k: a block of a tile's weights stays in the L1 cache for all rows. Blocked sums also round less
+// than one long sum.
 template <int NV> constexpr int64_t kDepth = NV <= 4 ? 512 / NV : 128;
 
 // Access to a vector of units. If not `full`, only the first `count` lanes belong to units.
@@ -86,7 +86,7 @@ __attribute__((noinline)) void multiply(const Left left, const S* weights, int64
     for (int r = 0; r < MR; ++r)
 #pragma GCC unroll 32
       for (int v = 0; v < NV; ++v) sum[u][r][v] = Vector<S>{};
-  const auto one = [&](int64_t k, int u) __attribute__((always_inline)) {
+  const auto accumulate = [&](int64_t k, int u) __attribute__((always_inline)) {
     Vector<S> weight[NV];
 #pragma GCC unroll 32
     for (int v = 0; v < NV; ++v) weight[v] = load<S>(weights + (k * NV + v) * kLanes<S>);
@@ -99,10 +99,10 @@ __attribute__((noinline)) void multiply(const Left left, const S* weights, int64
   };
   int64_t k = 0;
   for (; U == 2 && k + 1 < depth; k += 2) {
-    one(k, 0);
-    one(k + 1, U - 1);
+    accumulate(k, 0);
+    accumulate(k + 1, U - 1);
   }
-  for (; k < depth; ++k) one(k, 0);
+  for (; k < depth; ++k) accumulate(k, 0);
 #pragma GCC unroll 32
   for (int r = 0; r < MR; ++r)
 #pragma GCC unroll 32
@@ -115,9 +115,9 @@ __attribute__((noinline)) void multiply(const Left left, const S* weights, int64
 
 // Call `multiply` with the number of rows, 1 … MR, as its template argument.
 template <int MR, int NV, bool add, class S>
-void multiply_up_to(int64_t rows_there, const RowPointers<S> left, const S* weights, int64_t depth, S* out) {
+void multiply_up_to(int64_t row_count, const RowPointers<S> left, const S* weights, int64_t depth, S* out) {
   if constexpr (MR > 1) {
-    if (rows_there < MR) return multiply_up_to<MR - 1, NV, add, S>(rows_there, left, weights, depth, out);
+    if (row_count < MR) return multiply_up_to<MR - 1, NV, add, S>(row_count, left, weights, depth, out);
   }
   multiply<MR, NV, add, S>(left, weights, depth, out);
 }
@@ -127,15 +127,16 @@ template <class S> struct Packed {
   Scratch<S> values;
   int64_t tiles = 0, tile_size = 0, depth = 0;
 
-  void reserve(int64_t tiles_there, int64_t depth_there, int64_t width) {
-    tiles = tiles_there, depth = depth_there, tile_size = depth * width;
+  void reserve(int64_t new_tiles, int64_t new_depth, int64_t width) {
+    tiles = new_tiles, depth = new_depth, tile_size = depth * width;
     values.resize(tiles * tile_size);
   }
   S* tile(int64_t index) const { return values.data() + index * tile_size; }
 };
 
-// Multiply `count` rows by the tiles [begin, end) of `packed`, and call visit(first row, rows, tile, product) for each block
-// of rows and tile. `product` is [rows][NV vectors], on the stack; a tile's weights stay in the L1 cache for all rows.
+// Multiply `count` rows by the tiles [begin, end) of `packed`, and call visit(first row, rows, tile, product) for each
+// block of rows and tile. `product` is [rows][NV vectors], on the stack; a tile's weights stay in the L1 cache for all
+// rows.
 template <int NV, class S, class Visit>
 void for_each_tile(const S* const* rows, int64_t count, const Packed<S>& packed, int64_t begin, int64_t end,
                    Visit&& visit) {
@@ -150,15 +151,30 @@ void for_each_tile(const S* const* rows, int64_t count, const Packed<S>& packed,
         const int64_t depth = packed.depth - k < kDepth<NV> ? packed.depth - k : kDepth<NV>;
         const S* weights = packed.tile(tile) + k * NV * kLanes<S>;
         for (int64_t block = first; block < last; ++block) {
-          const int64_t from = edge(block), there = edge(block + 1) - from;
+          const int64_t from = edge(block), valid = edge(block + 1) - from;
           S* out = products + (block - first) * kSize;
-          if (k) multiply_up_to<MR, NV, true, S>(there, {rows + from, k}, weights, depth, out);
-          else multiply_up_to<MR, NV, false, S>(there, {rows + from, k}, weights, depth, out);
+          if (k) multiply_up_to<MR, NV, true, S>(valid, {rows + from, k}, weights, depth, out);
+          else multiply_up_to<MR, NV, false, S>(valid, {rows + from, k}, weights, depth, out);
         }
       }
       for (int64_t block = first; block < last; ++block)
         visit(edge(block), edge(block + 1) - edge(block), tile, products + (block - first) * kSize);
     }
+}
+
+// Multiply as for_each_tile does, and call put(row, first output, lane, vector) for each row and vector of the
+// `outputs`.
+template <int NV, class S, class Put>
+void for_each_product(const S* const* rows, int64_t count, const Packed<S>& packed, int64_t begin, int64_t end,
+                      int64_t outputs, Put&& put) {
+  for_each_tile<NV, S>(rows, count, packed, begin, end, [&](int64_t from, int64_t n, int64_t tile, const S* product) {
+    for (int64_t v = 0; v < NV; ++v) {
+      const int64_t output = (tile * NV + v) * kLanes<S>;
+      with_lane<S>(outputs - output, [&](auto lane) {
+        for (int64_t r = 0; r < n; ++r) put(from + r, output, lane, load<S>(product + (r * NV + v) * kLanes<S>));
+      });
+    }
+  });
 }
 
 // Pack the tiles [begin, end) of a weight [groups · units, depth]. The groups (gates) are interleaved: vector
@@ -190,9 +206,9 @@ void pack(const Packed<S>& packed, const S* weight, int64_t outputs, int64_t tur
     for (int64_t k = 0; k < packed.depth; ++k) {
       S* to = packed.tile(tile) + k * width;
       const S* from = weight + (k < turned ? packed.depth - turned + k : k - turned) * outputs + tile * width;
-      const int64_t left = outputs - tile * width, there = left < width ? left : width;
-      copy_row(to, from, there);
-      zero(to + there, width - there);
+      const int64_t left = outputs - tile * width, valid = left < width ? left : width;
+      copy_row(to, from, valid);
+      zero(to + valid, width - valid);
     }
 }
 

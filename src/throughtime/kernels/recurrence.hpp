@@ -1,17 +1,17 @@
 // Parts shared by both passes: the order and the addresses of the rows, the states, and the affine maps with the cell.
 //
-// A step multiplies the rows' states by the packed recurrent weights, and applies the cell's pointwise part to each tile
-// of the product while it is in the L1 cache. Threads split the rows and then need no barrier; with few rows or large
-// weights they split the hidden units, with a barrier after each step. Work without a recurrence in time (products with
-// W_ih, gradients of the weights) is done for a chunk of steps at once, small enough for the caches.
+// A step multiplies the rows' states by the packed recurrent weights, and applies the cell's pointwise part to each
+// tile of the product while it is in the L1 cache. Threads split the rows and then need no barrier; with few rows or
+// large weights they split the hidden units, with a barrier after each step. Work without a recurrence in time
+// (products with W_ih, gradients of the weights) is done for a chunk of steps at once, small enough for the caches.
 #pragma once
 
-#include "product.hpp"
+#include "cell.hpp"
 
 namespace TT_ISA {
 
-// Order and addresses of the rows' steps. Row b is the b-th longest row; step t is the t-th step that the recurrence takes,
-// which with `reverse` is not the t-th in time.
+// Order and addresses of the rows' steps. Row b is the b-th longest row; step t is the t-th step that the recurrence
+// takes, which with `reverse` is not the t-th in time.
 class Steps {
  public:
   const int64_t count, batch;
@@ -44,8 +44,8 @@ class Steps {
   }
   int64_t rows() const { return p_.packed ? offsets_[count] : count * batch; }
 
-  // Whether the state is reset before step t. With `reverse` the reset before a step in time lies after the step that the
-  // recurrence takes first.
+  // Whether the state is reset before step t. With `reverse` the reset before a step in time lies after the step that
+  // the recurrence takes first.
   bool starts_anew(int64_t t, int64_t b) const {
     if (!p_.resets) return false;
     return p_.reverse ? t > 0 && p_.resets[row(t - 1, b)] : p_.resets[row(t, b)];
@@ -90,6 +90,11 @@ inline int64_t steps_at_once(int64_t rows, int64_t width, int64_t most) {
   return rows < wanted ? wanted / (rows > 0 ? rows : 1) : 1;
 }
 
+// Address of vector `s` of the kept arrays gates [row][G][H] and extra [row][H].
+template <int G, class S> S* kept_at(S* gates, S* extra, int64_t row, int64_t H, int s, int64_t unit) {
+  return s < G ? gates + (row * G + s) * H + unit : extra + row * H + unit;
+}
+
 // Announce `count` elements of an output array (or NULL) before the computation, see tt_will_fill.
 template <class S> void will_fill(void* array, int64_t count) { tt_will_fill(array, array ? count * sizeof(S) : 0); }
 
@@ -126,8 +131,8 @@ template <class S> const S* input_at(const tt_problem& p, const Steps& steps, in
   return static_cast<const S*>(p.x) + steps.strided(t, b, p.x_step, p.x_row);
 }
 
-// Affine maps a^x = W_ih x + b_ih and a^h = W_hh h + b_hh, and the cell's pointwise part. A tile has NU vectors of units,
-// each with G gates; weights and biases are packed, so the caller's arrays are read by the constructor only.
+// Affine maps a^x = W_ih x + b_ih and a^h = W_hh h + b_hh, and the cell's pointwise part. A tile has NU vectors of
+// units, each with G gates; weights and biases are packed, so the caller's arrays are read by the constructor only.
 template <class Cell, class S, int NU> class Maps {
  public:
   static constexpr int G = Cell::gates, NV = NU * G;
@@ -138,7 +143,7 @@ template <class Cell, class S, int NU> class Maps {
     input_.reserve(tiles, p.input, kTile);
     recurrent_.reserve(tiles, p.output, kTile);
     bias_x_.resize(p.bias_ih ? tiles * kTile : 0);
-    bias_h_.resize(p.bias_ih && Cell::own_bias ? tiles * kTile : 0);
+    bias_h_.resize(p.bias_ih && Cell::biases_differ ? tiles * kTile : 0);
     const auto get = [](const void* array) { return static_cast<const S*>(array); };
     in_parts(tiles * kTile * (p.input + p.output) < kSmallCopy ? 1 : participants, tiles,
              [&](int64_t begin, int64_t end) {
@@ -150,7 +155,8 @@ template <class Cell, class S, int NU> class Maps {
 
   int64_t tiles() const { return recurrent_.tiles; }
 
-  // Address of a step's input for `project`: in x, or for a one-hot input the packed column of W_ih, which is the product.
+  // Address of a step's input for `project`: in x, or for a one-hot input the packed column of W_ih, which is the
+  // product.
   const S* input(const tt_problem& p, const Steps& steps, int64_t t, int64_t b) const {
     return p.index ? input_.tile(0) + p.index[steps.row(t, b)] * kTile : input_at<S>(p, steps, t, b);
   }
@@ -207,8 +213,8 @@ template <class Cell, class S, int NU> class Maps {
       const int64_t vector = i / kLanes<S>, gate = vector % G;
       const int64_t unit = vector / G * kLanes<S> + i % kLanes<S>, at = gate * H_ + unit;
       const S x = unit < H_ ? bias_ih[at] : S(0), h = unit < H_ ? bias_hh[at] : S(0);
-      bias_x_[i] = Cell::own_bias ? x : x + h;
-      if (Cell::own_bias) bias_h_[i] = h;
+      bias_x_[i] = Cell::biases_differ ? x : x + h;
+      if (Cell::biases_differ) bias_h_[i] = h;
     }
   }
 
@@ -219,7 +225,7 @@ template <class Cell, class S, int NU> class Maps {
     for (int g = 0; g < G; ++g) {
       a_x[g] = load<S>(of_x + g * kLanes<S>);
       a_h[g] = load<S>(of_h + g * kLanes<S>);
-      if (Cell::own_bias && bias_h_.data()) a_h[g] += load<S>(bias_h_.data() + bias + g * kLanes<S>);
+      if (Cell::biases_differ && bias_h_.data()) a_h[g] += load<S>(bias_h_.data() + bias + g * kLanes<S>);
     }
     const Vector<S> h_before = Cell::uses_h ? lane.get(before.h + unit) : Vector<S>{};
     const Vector<S> c_before = Cell::has_c ? lane.get(before.c + unit) : Vector<S>{};

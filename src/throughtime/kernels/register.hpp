@@ -1,5 +1,5 @@
-// TT_REGISTER, with which each cell's file ends: the cell's entry points for one instruction set. The build compiles
-// each file once per set, with TT_ISA as its name; library.cpp chooses among them at run time.
+// TT_REGISTER defines a cell's entry points for one instruction set; each cell's file ends with it. The build compiles
+// each file once per instruction set, whose name is TT_ISA; library.cpp selects a set at run time.
 #pragma once
 
 #include <new>
@@ -9,7 +9,7 @@
 
 namespace TT_ISA {
 
-// Runs a pass; no exception may cross the C interface.
+// Run a pass and convert its exception, which must not cross the C interface, to a status.
 template <class Arguments> int guarded(void (*run)(const Arguments&, int64_t), const Arguments* a, int64_t threads) {
   try {
     run(*a, threads);
@@ -21,7 +21,7 @@ template <class Arguments> int guarded(void (*run)(const Arguments&, int64_t), c
 
 }  // namespace TT_ISA
 
-#define TT_NAME(cell, what, isa) tt_##cell##_##what##_##isa
+#define TT_NAME(cell, what, isa) tt_##cell##_##isa##_##what
 #define TT_ENTRY(cell, what, isa) TT_NAME(cell, what, isa)
 #define TT_REGISTER(cell, Cell)                                                                  \
   extern "C" {                                                                                   \
@@ -37,5 +37,5 @@ template <class Arguments> int guarded(void (*run)(const Arguments&, int64_t), c
   int TT_ENTRY(cell, backward_double, TT_ISA)(const tt_backward_arguments* a, int64_t threads) { \
     return TT_ISA::guarded(TT_ISA::backward<Cell, double>, a, threads);                          \
   }                                                                                              \
-  int TT_ENTRY(cell, biases_differ, TT_ISA)(void) { return Cell::own_bias; }                     \
+  int TT_ENTRY(cell, biases_differ, TT_ISA)(void) { return Cell::biases_differ; }                \
   }

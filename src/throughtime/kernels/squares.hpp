@@ -6,8 +6,8 @@
 namespace TT_ISA {
 
 // Sums of squares of one row: kSums vectors of double, whose lanes are added last. Squares of floats fit into double.
-// Doubles are summed three times: plain, scaled down and scaled up. If the plain sum leaves the range, one of the scaled
-// sums is in it.
+// Doubles are summed three times: plain, scaled down and scaled up. If the plain sum leaves the range, one of the
+// scaled sums is in it.
 template <class S> struct Squares {
   static constexpr int kSums = sizeof(S) == 4 ? 1 : 3, kLane = kLanes<double>;
   static constexpr int64_t kSize = kSums * kLane;
@@ -29,8 +29,8 @@ template <class S> struct Squares {
     }
   }
 
-  // Compute the norms of kLane rows, whose sums lie `pitch` doubles apart. Each row's sums have `parts` addends, `stride`
-  // doubles apart.
+  // Compute the norms of kLane rows, whose sums lie `pitch` doubles apart. Each row's sums have `parts` addends,
+  // `stride` doubles apart.
   static Vector<double> norms(const double* sums, int64_t pitch, int64_t parts, int64_t stride) {
     const auto sum = [&](int k) { return over_lanes<kLane>(sums + k * kLane, pitch, parts, stride); };
     const Vector<double> plain = sum(0);
@@ -54,9 +54,9 @@ template <class S> struct Squares {
       typedef std::int64_t Places __attribute__((vector_size(TT_VECTOR_BYTES)));
       Places even, odd;
       for (int lane = 0; lane < kLane; ++lane) even[lane] = 2 * lane, odd[lane] = 2 * lane + 1;
-      const Vector<double> one = over_lanes<rows / 2>(sums, pitch, parts, stride);
-      const Vector<double> other = over_lanes<rows / 2>(sums + rows / 2 * pitch, pitch, parts, stride);
-      return __builtin_shuffle(one, other, even) + __builtin_shuffle(one, other, odd);
+      const Vector<double> first = over_lanes<rows / 2>(sums, pitch, parts, stride);
+      const Vector<double> second = over_lanes<rows / 2>(sums + rows / 2 * pitch, pitch, parts, stride);
+      return __builtin_shuffle(first, second, even) + __builtin_shuffle(first, second, odd);
     }
   }
 

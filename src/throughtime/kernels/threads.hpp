@@ -14,9 +14,9 @@ extern tt_parallel_for tt_threads_of_the_host;  // NULL: the calling thread alon
 
 namespace TT_ISA {
 
-// Uninitialised array, aligned to 64 bytes so that no vector straddles two cache lines. Throws std::bad_alloc. Code that
-// is compiled per instruction set uses no standard container: the linker merges copies of an inline function, and could
-// keep a copy with instructions that this machine lacks.
+// Uninitialised array, aligned to 64 bytes so that no vector straddles two cache lines. Throws std::bad_alloc. Code
+// that is compiled per instruction set uses no standard container: the linker merges copies of an inline function, and
+// could keep a copy with instructions that this machine lacks.
 template <class T> class Scratch {
  public:
   explicit Scratch(int64_t count = 0) { resize(count); }
@@ -38,8 +38,8 @@ template <class T> class Scratch {
   size_t bytes_ = 0;
 };
 
-// Reusable spinning barrier for the members of a team. A step takes microseconds, too short to sleep; after 2000 spins a
-// member yields its core, for machines with fewer free cores than members.
+// Reusable spinning barrier for the members of a team. A step takes microseconds, too short to sleep; after 2000 spins
+// a member yields its core, for machines with fewer free cores than members.
 class Barrier {
  public:
   // Set the number of members. Every member calls `join` with the same value before its first `wait`.
@@ -86,12 +86,12 @@ constexpr int64_t kSmallCopy = 32000;
 constexpr int64_t kNearCache = 1 << 20;
 
 // Choose the split. `weights` counts the elements of the recurrent matrix, which every step reads once.
-inline Plan plan_for(const tt_problem& p, int64_t weights, int64_t bytes_of_one, int64_t threads,
+inline Plan plan_for(const tt_problem& p, int64_t weights, int64_t element_bytes, int64_t threads,
                      bool may_split_units) {
-  const int64_t batch = p.batch, of_a_step = batch * weights;
-  if (!tt_threads_of_the_host || threads <= 1 || of_a_step * p.steps < 10 * kSmallStep) return {1, false, batch};
-  if (may_split_units && (batch < 2 * threads || weights * bytes_of_one > kNearCache))
-    return of_a_step < kSmallStep ? Plan{1, false, batch} : Plan{threads, true, batch};
+  const int64_t batch = p.batch, step_size = batch * weights;
+  if (!tt_threads_of_the_host || threads <= 1 || step_size * p.steps < 10 * kSmallStep) return {1, false, batch};
+  if (may_split_units && (batch < 2 * threads || weights * element_bytes > kNearCache))
+    return step_size < kSmallStep ? Plan{1, false, batch} : Plan{threads, true, batch};
   const int64_t participants = batch < threads ? batch : threads;
   return {participants, false, (batch + participants - 1) / participants};
 }

@@ -53,7 +53,8 @@ template <class S> struct Exponential {
 
 template <class S> inline Exponential<S> exponential(Vector<S> x) {
   constexpr bool single = sizeof(S) == 4;
-  constexpr S magic = single ? S(12582912.0) : S(6755399441055744.0);  // 1.5 · 2^(digits − 1): addition rounds to whole numbers
+  constexpr S magic =
+      single ? S(12582912.0) : S(6755399441055744.0);  // 1.5 · 2^(digits − 1): addition rounds to whole numbers
   constexpr S ln2_high = single ? S(0.693145751953125) : S(0.693147180369123816490);
   constexpr S ln2_low = single ? S(1.428606765330187e-06) : S(1.90821492927058770002e-10);
   const Vector<S> shifted = x * S(1.4426950408889634) + magic;
