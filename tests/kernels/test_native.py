@@ -87,14 +87,14 @@ def _fields_in_c(structure):
 @pytest.mark.parametrize(
     ("mirror", "structure"),
     [
-        (native.Problem, "tt_problem"),
+        (native.TtProblem, "tt_problem"),
         (native.ForwardArguments, "tt_forward_arguments"),
         (native.BackwardArguments, "tt_backward_arguments"),
     ],
 )
 def test_the_structures_are_those_of_the_header(mirror, structure):
     in_c = {ctypes.c_int64: "int64_t", ctypes.c_double: "double", ctypes.c_void_p: "void *"}
-    in_c[native.Problem] = "tt_problem"
+    in_c[native.TtProblem] = "tt_problem"
     assert [(in_c[kind], name) for name, kind in mirror._fields_] == _fields_in_c(structure)
 
 
@@ -104,7 +104,7 @@ def test_the_status_codes_are_those_of_the_header():
     assert {name: getattr(native, name) for name in codes} == {name: int(code) for name, code in codes.items()}
 
 
-@pytest.mark.parametrize("structure", [native.Problem, native.ForwardArguments, native.BackwardArguments])
+@pytest.mark.parametrize("structure", [native.TtProblem, native.ForwardArguments, native.BackwardArguments])
 def test_a_misspelled_field_is_refused(structure):
     with pytest.raises(AttributeError, match="initail_h"):
         structure(initail_h=1)

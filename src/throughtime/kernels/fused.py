@@ -149,7 +149,7 @@ class _Problem:
         weights = [_dense(value) for value in parameters.values()]
         initial = [_dense(member) for member in sequence.initial]
         self._held: list[Any] = [x, weights, initial]
-        fields = self.fields = native.Problem(
+        fields = self.fields = native.TtProblem(
             steps=self.shape[0],
             batch=self.shape[1],
             input=sizes.input,

@@ -32,7 +32,7 @@ class Structure(ctypes.Structure):
     __slots__ = ()  # A misspelled field is an error, not a new attribute that C never sees.
 
 
-class Problem(Structure):
+class TtProblem(Structure):
     """Struct `tt_problem` of throughtime.h, which both passes share.
 
     The field `input` is the number I; the field `x` is the address of the inputs.
@@ -54,7 +54,7 @@ class ForwardArguments(Structure):
     """Struct `tt_forward_arguments` of throughtime.h."""
 
     __slots__ = ()
-    _fields_ = [("problem", Problem), ("final_h", ctypes.c_void_p), ("final_c", ctypes.c_void_p)]
+    _fields_ = [("problem", TtProblem), ("final_h", ctypes.c_void_p), ("final_c", ctypes.c_void_p)]
 
 
 class BackwardArguments(Structure):
@@ -62,7 +62,7 @@ class BackwardArguments(Structure):
 
     __slots__ = ()
     _fields_ = [
-        ("problem", Problem),
+        ("problem", TtProblem),
         ("d_h", ctypes.c_void_p),
         *((name, ctypes.c_int64) for name in ("d_h_step", "d_h_row")),
         *((name, ctypes.c_void_p) for name in ("d_final_h", "d_final_c")),
