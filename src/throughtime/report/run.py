@@ -48,11 +48,6 @@ class RunRecords:
     flows: list[Flow]
     config: str
 
-    @property
-    def stream(self) -> bool:
-        """Whether the run learned from a stream, which has no held-out part."""
-        return self.record.data.held_out_symbols == 0
-
 
 def report_of_run(
     folder: Path | str,
@@ -136,21 +131,21 @@ def summary(record: Record) -> str:
 def loss_sentence(run: RunRecords) -> str:
     """Return a sentence that compares the loss with the baselines."""
     results = run.record.results
-    loss = results.last_validation_loss if run.stream else results.best_validation_loss
+    loss = results.last_validation_loss if run.record.online else results.best_validation_loss
     if loss is None:
         return Says.NO_RESULT.value
     figures, meaning = verdict_parts(loss, run.record.baselines, run.record.data.units, run.record.loss_unit)
-    said = Says.STREAM if run.stream else Says.VALIDATION
+    said = Says.STREAM if run.record.online else Says.VALIDATION
     return said.value.format(figures=figures, meaning=meaning)
 
 
 def missing(run: RunRecords) -> list[str]:
     """Return sentences on missing records, with the commands that write such records."""
     again = run.record.reproduce
-    diagnose = f"throughtime diagnose {run.folder}{' --text FILE' if run.stream else ''}"
+    diagnose = f"throughtime diagnose {run.folder}{' --text FILE' if run.record.online else ''}"
     ways: list[tuple[Collection[object], Absent, str]]
     ways = [(run.metrics, Absent.NO_VALIDATION, ""), (run.flows, Absent.NO_DIAGNOSIS, diagnose)]
-    if run.stream:
+    if run.record.online:
         ways += [([*run.updates, *run.step_norms], Absent.STREAM, "")]
     else:
         ways += [(run.updates, Absent.NO_UPDATES, again), (run.step_norms, Absent.NO_STEP_NORMS, again)]
@@ -173,7 +168,7 @@ def numbers_of_run(run: RunRecords, page: Page) -> dict[str, Any]:
 
 def _sections(run: RunRecords, figures: Sequence[Section]) -> list[Section]:
     measure, units = measure_of(run.record), run.record.data.units
-    curves = losses(run.metrics, run.updates, run.record.baselines, run.stream, measure, units)
+    curves = losses(run.metrics, run.updates, run.record.baselines, run.record.online, measure, units)
     sections = [Section("loss", "Loss", [], [curves]), *figures]
     heat = over_training(run.step_norms) if run.step_norms else None
     if run.flows:
