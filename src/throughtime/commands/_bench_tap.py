@@ -11,7 +11,7 @@ from throughtime.errors import ArgumentError
 if TYPE_CHECKING:
     from jsonargparse import Namespace
 
-    from throughtime.benchmark.measure import Protocol
+    from throughtime.benchmark.measure import Turns
     from throughtime.benchmark.tapping import TapFigures
 
 
@@ -51,7 +51,7 @@ def run_tap(arguments: "Namespace") -> int:
     return 0 if all(case.same for case in figures) else 1
 
 
-def _measure(figures: "list[TapFigures]", cases: list[tuple[str, Shape]], protocol: "Protocol") -> None:
+def _measure(figures: "list[TapFigures]", cases: list[tuple[str, Shape]], protocol: "Turns") -> None:
     """Measure every case, and print the figures."""
     from throughtime.benchmark.tapping import measure_tap, tap_row
 

@@ -50,7 +50,7 @@ def content(folder: Path, name: str) -> bytes:
 
 
 def versioned(folder: Path, name: str, cure: str = TRAIN_ANEW) -> tuple[dict[str, Any], object]:
-    """Read a JSON file that states the version of its layout; return its values and the version.
+    """Read a JSON file; return its values and the version of its layout.
 
     Raises:
         RunFolderError: the file is missing or damaged; `cure` ends the message of a damaged file.

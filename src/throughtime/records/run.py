@@ -146,7 +146,10 @@ class Record:
 
     @property
     def online(self) -> bool:
-        """Whether the run learned from a stream; of a record without that setting, whether nothing was held out."""
+        """Whether the run learned from a stream.
+
+        Records of version 0.1.0 do not say it: there a run that held nothing out learned from a stream.
+        """
         return bool(self.settings.get("online", self.data.held_out_symbols == 0))
 
     @property
