@@ -2,15 +2,15 @@
 
 import pytest
 
+from throughtime.benchmark.figures import Distance, Measurement, Saved, Timing, Timings
 from throughtime.benchmark.grid import GRID_ITSELF, Case, Shape
-from throughtime.benchmark.measure import Protocol
-from throughtime.benchmark.measurement import Distance, Measurement, Saved, Timing, Timings
+from throughtime.benchmark.measure import Turns
 
 
 @pytest.fixture
 def brief():
     """Three turns and a small product."""
-    return Protocol(warm_ups=1, repetitions=3, seconds=0.0, cap=0.0, product_size=32)
+    return Turns(warm_ups=1, repetitions=3, seconds=0.0, cap=0.0, product_size=32)
 
 
 @pytest.fixture

@@ -18,11 +18,17 @@ def test_the_machine_in_words(monkeypatch):
     assert found["processor"] in text and f"torch {torch.__version__}" in text
 
 
+def test_a_system_that_does_not_tell_its_load(monkeypatch):
+    monkeypatch.delattr(os, "getloadavg", raising=False)
+    around = machine()
+    assert around["load"] is None and ", load unknown" in lines(around)[0]
+
+
 def test_the_kernels_in_words(monkeypatch):
     monkeypatch.setattr(native, "library", lambda: None)
     found = {**machine(), "waiting": {}}
     text = "\n".join(lines(found))
-    assert f"Kernels   none: {native.FILE} is not installed; the slower reference path is measured" in text
+    assert f"Kernels   none: {native.FILE} is not installed; the loop in PyTorch is measured" in text
     assert "as the OpenMP library chooses" in text
     fused = {"kernels": "fused", "instruction_set": "avx2", "instruction_sets": "avx2 baseline"}
     text = "\n".join(lines({**found, "kernels": {**fused, "thread_pool": "torch"}}))

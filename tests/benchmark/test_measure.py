@@ -7,7 +7,7 @@ import torch
 from throughtime.benchmark import measure as module
 from throughtime.benchmark import sides
 from throughtime.benchmark.grid import VARIANTS, Case, Shape
-from throughtime.benchmark.measure import LargeProduct, Protocol, measure, saved_bytes, take_turns, threads
+from throughtime.benchmark.measure import LargeProduct, Turns, measure, saved_bytes, take_turns, threads
 from throughtime.benchmark.sides import prepare
 from throughtime.layers import GRU
 
@@ -43,7 +43,7 @@ class Clock:
 def test_sides_take_turns_in_both_orders_after_the_warm_ups(monkeypatch):
     clock = Clock(monkeypatch)
     sides = {"ours": clock.side("a", 0.25), "torch": clock.side("b", 0.5)}
-    found, _ = take_turns(sides, clock.product(), Protocol(2, 3, 0.0, 9.0))
+    found, _ = take_turns(sides, clock.product(), Turns(2, 3, 0.0, 9.0))
     assert "".join(clock.turns).replace("P", "") == "abab" + "ab" + "ba" + "ab"
     assert found["ours"].seconds == (0.25,) * 3 and found["torch"].seconds == (0.5,) * 3
     assert gc.isenabled()
@@ -62,9 +62,7 @@ def test_how_many_turns_there_are(monkeypatch, seconds, turns):
 
 def test_the_large_product_runs_between_the_turns(monkeypatch):
     clock = Clock(monkeypatch)
-    found, rate = take_turns(
-        {"ours": clock.side("a", 0.25)}, clock.product(), Protocol(1, 5, 0.0, 9.0, product_pause=0.5)
-    )
+    found, rate = take_turns({"ours": clock.side("a", 0.25)}, clock.product(), Turns(1, 5, 0.0, 9.0, product_pause=0.5))
     assert "".join(clock.turns) == "Pa" + "PaaPaaPa"
     assert rate == 2 * 4**3 / 0.125
     assert len(found["ours"].seconds) == 5

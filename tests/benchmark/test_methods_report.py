@@ -1,8 +1,8 @@
 import json
 from dataclasses import replace
 
+from throughtime.benchmark.figures import Timing
 from throughtime.benchmark.grid import Shape
-from throughtime.benchmark.measurement import Timing
 from throughtime.benchmark.methods import BRIEF, MethodFigures
 from throughtime.benchmark.methods_report import (
     EXPLANATION,

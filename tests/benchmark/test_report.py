@@ -1,9 +1,9 @@
 import json
 from dataclasses import replace
 
+from throughtime.benchmark.figures import Distance
 from throughtime.benchmark.grid import GRID, GRID_ITSELF, VARIANTS
 from throughtime.benchmark.measure import FULL
-from throughtime.benchmark.measurement import Distance
 from throughtime.benchmark.report import EXPLANATION, as_json, header, heading, row, summary
 
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 import pytest
 
 from throughtime.benchmark import tapping as module
+from throughtime.benchmark.figures import Timing
 from throughtime.benchmark.grid import Shape
-from throughtime.benchmark.measurement import Timing
 from throughtime.benchmark.tapping import BRIEF, TapFigures, measure_tap, tap_as_json, tap_header, tap_row, tap_summary
 
 FIGURES = TapFigures(

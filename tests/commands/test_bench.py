@@ -17,7 +17,7 @@ TINY = ("--shapes", "3x7x11", "--threads", "1")
 
 @pytest.fixture(autouse=True)
 def _in_no_time(monkeypatch):
-    brief = measure.Protocol(warm_ups=1, repetitions=3, seconds=0.0, cap=0.0, product_size=32)
+    brief = measure.Turns(warm_ups=1, repetitions=3, seconds=0.0, cap=0.0, product_size=32)
     monkeypatch.setattr(measure, "FULL", brief)
     monkeypatch.setattr(measure, "BRIEF", brief)
     monkeypatch.setattr(jax_scan, "find_jax", lambda threads: (None, "No jax here."))
@@ -150,7 +150,7 @@ import sys
 from throughtime.benchmark import measure
 from throughtime.commands.main import main
 
-measure.FULL = measure.Protocol(warm_ups=1, repetitions=3, seconds=0.0, cap=0.0, product_size=32)
+measure.FULL = measure.Turns(warm_ups=1, repetitions=3, seconds=0.0, cap=0.0, product_size=32)
 once = measure.measure
 
 def second_case_without_end(case, *rest):

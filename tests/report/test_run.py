@@ -171,10 +171,13 @@ def test_nothing_is_missing_from_a_rich_run(rich_page):
     assert "missing" not in {one.attributes["id"] for one in rich_page.all("section")}
 
 
-def test_an_online_run_is_called_what_it_is(bare):
+@pytest.mark.parametrize("old", [True, False])
+def test_an_online_run_is_called_what_it_is(bare, old):
     made = record(outcome=Outcome.FINISHED, results=Results(700, 0.0, 2.25, 600, 2.5, 900.0, 60.0))
     data = replace(made.data, file="-", sha256="", units="bytes", encoding="", held_out_symbols=0)
-    write_record(bare, replace(made, data=data, baselines=Baselines(math.log(256), 3.5, 2.75)))
+    # A record of version 0.1.0 has no settings; a later one says it, whatever the data say.
+    data, settings = (data, {}) if old else (replace(data, held_out_symbols=3), {"online": True})
+    write_record(bare, replace(made, data=data, baselines=Baselines(math.log(256), 3.5, 2.75), settings=settings))
     write_metrics(bare, [MetricsRow(i, 0.0, 4 - i / 4, 4 - i / 4, 0.01, 1.0, 0.0, 900.0, i) for i in range(1, 7)])
     page = _page(bare)
     text = section_of(page, "verdict").text
@@ -187,6 +190,12 @@ def test_an_online_run_is_called_what_it_is(bare):
     ]
     assert "none: a stream has no end" in section_of(page, "particulars").text
     assert "validation" not in next(section_of(page, "loss").all("svg")).text
+
+
+def test_a_run_over_a_file_without_held_out_targets_is_no_stream(bare):
+    made = record(settings={"online": False})
+    write_record(bare, replace(made, data=replace(made.data, held_out_symbols=0)))
+    assert Absent.STREAM.value not in section_of(_page(bare), "missing").text
 
 
 HOSTILE = "</title></pre></style><script>alert(1)</script>\"'&amp; $x_1$ {{ 7*7 }} <!-- ]]>."

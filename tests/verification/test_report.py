@@ -26,7 +26,7 @@ def test_a_tensor_sums_up_its_places():
     assert RIGHT.worst.index == (0, 1) and RIGHT.words == "agrees" and not RIGHT.failures
     assert (WRONG.elements, WRONG.checked, len(WRONG.kinks), len(WRONG.failures)) == (4, 3, 1, 3)
     assert WRONG.worst.index == (2,), "an element before a direction that is further off"
-    assert WRONG.largest_error == 2.0 and WRONG.words == "3 WRONG"
+    assert WRONG.largest_error == 2.0 and WRONG.words == "2 WRONG, 1 UNSETTLED"
 
 
 def test_a_missing_number_is_an_infinite_error():
@@ -45,7 +45,7 @@ def test_the_report_names_the_worst_failure_before_larger_errors_that_were_allow
 def test_the_table_has_a_line_for_each_tensor_and_says_what_was_left_out():
     lines = str(GradientCheck((RIGHT, WRONG), 1e-6, ("b", "c"), unnamed=2)).splitlines()
     assert lines[1].split() == ["parameter", "w", "2", "×", "3", "2", "of", "6", "3.00e+00", "5.0e-01", "agrees"]
-    assert "3 of 4 and a direction" in lines[2] and lines[2].endswith("3 WRONG")
+    assert "3 of 4 and a direction" in lines[2] and lines[2].endswith("2 WRONG, 1 UNSETTLED")
     assert lines[3].startswith("At inputs[0], element [1]: the function has a kink")
     assert lines[4:6] == [
         "Not checked, as they ask for no gradient: b, c.",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from math import exp, log
 
+from throughtime.benchmark.figures import Measurement
 from throughtime.benchmark.grid import (
     GEOMEAN_GOALS,
     GOALS_THREADS,
@@ -14,7 +15,6 @@ from throughtime.benchmark.grid import (
     saved_goal,
     share_goal,
 )
-from throughtime.benchmark.measurement import Measurement
 
 
 class Quantity(Enum):
@@ -60,7 +60,9 @@ def goal_checks(measurement: Measurement) -> list[GoalCheck]:
         (Quantity.OWN_COST, measurement.own_cost, own_cost_goal(case)),
         (Quantity.SAVED, measurement.saved_ratio, saved_goal(case)),
     )
-    return [GoalCheck(quantity, value, bound) for quantity, value, bound in goals if value is not None and bound]
+    return [
+        GoalCheck(quantity, value, bound) for quantity, value, bound in goals if value is not None and bound is not None
+    ]
 
 
 @dataclass(frozen=True)

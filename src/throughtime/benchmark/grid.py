@@ -78,8 +78,8 @@ class Variant:
         input_size: features of the input; 0 for those of the shape.
         threads: threads of torch; 0 for as many as in the other cases.
         states: the layer keeps its states only, BPTT(save="states").
-        own_cost: the largest allowed time per valid step, as a multiple of throughtime's time without the variant; 0
-            for no such goal.
+        own_cost: the largest allowed time per valid step, as a multiple of throughtime's time without the variant, or
+            None.
     """
 
     name: str
@@ -92,7 +92,7 @@ class Variant:
     double: bool = False
     threads: int = 0
     states: bool = False
-    own_cost: float = 0.0
+    own_cost: float | None = None
 
 
 GRID_ITSELF = Variant("", "one layer, full sequences, float32")
@@ -177,8 +177,8 @@ SAVED_GOAL = 1 / 3
 """Largest allowed share of torch.nn's saved bytes, for a layer that keeps states only."""
 
 
-def own_cost_goal(case: Case) -> float:
-    """Return the largest allowed time relative to throughtime without the variant; 0: none."""
+def own_cost_goal(case: Case) -> float | None:
+    """Return the largest allowed time relative to throughtime without the variant, or None."""
     return OWN_COST_OF_STATES_ABOVE_256 if case.variant.states and case.shape.hidden > 256 else case.variant.own_cost
 
 
@@ -199,7 +199,7 @@ def ratio_goal(case: Case, threads: int) -> float:
 
 
 def share_goal(case: Case, threads: int) -> float | None:
-    """Return the least share of the rate of matrix products; None for no goal."""
+    """Return the least share of the rate of matrix products, or None."""
     if case.variant.name or threads != GOALS_THREADS:
         return None
     return SHARE_GOALS.get((case.shape.batch, case.shape.hidden))

@@ -20,13 +20,13 @@ WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 def machine() -> dict[str, Any]:
     """Describe the machine in plain values, for `lines` and for JSON.
 
-    The load is the mean of the last minute.
+    The load is the mean of the last minute; None on Windows, which does not tell it.
     """
     return {
         "processor": _processor(),
         "cores": _cores(),
         "platform": platform.platform(),
-        "load": round(os.getloadavg()[0], 2),
+        "load": _load(),
         "threads": torch.get_num_threads(),
         "waiting": {name: os.environ[name] for name in WAITING if name in os.environ},
         "versions": {
@@ -46,17 +46,18 @@ def lines(around: dict[str, Any]) -> list[str]:
         around: what `machine` returned.
     """
     kernels, waiting = around["kernels"], around["waiting"]
+    load = "unknown" if around["load"] is None else around["load"]
     versions = ", ".join(f"{name} {version}" for name, version in around["versions"].items())
     chosen = ", ".join(f"{name}={value}" for name, value in waiting.items()) or "waiting as the OpenMP library chooses"
     if "instruction_set" not in kernels:
-        kernel_line = f"Kernels   {kernels['kernels']}; the slower reference path is measured"
+        kernel_line = f"Kernels   {kernels['kernels']}; the loop in PyTorch is measured"
     else:
         kernel_line = (
             f"Kernels   {kernels['instruction_set']} (of {', '.join(kernels['instruction_sets'].split())}), "
             f"threads from: {kernels['thread_pool']}"
         )
     return [
-        f"Machine   {around['processor']}, {around['cores']} cores, {around['platform']}, load {around['load']}",
+        f"Machine   {around['processor']}, {around['cores']} cores, {around['platform']}, load {load}",
         f"Versions  {versions}",
         f"Threads   {around['threads']}; {chosen}",
         kernel_line,
@@ -95,6 +96,10 @@ def _processor() -> str:
         if names:
             return names[0].strip()
     return platform.processor() or platform.machine()
+
+
+def _load() -> float | None:
+    return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
 
 
 def _cores() -> int:

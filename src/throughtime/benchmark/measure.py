@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
+from throughtime.benchmark.figures import Measurement, Saved, Timing, Timings
 from throughtime.benchmark.grid import Case
 from throughtime.benchmark.jax_scan import JaxScan
 from throughtime.benchmark.machine import OtherLoad
-from throughtime.benchmark.measurement import Measurement, Saved, Timing, Timings
 from throughtime.benchmark.parity import distances
 from throughtime.benchmark.sides import PreparedCase, prepare
 
@@ -23,7 +23,7 @@ JAX_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
-class Protocol:
+class Turns:
     """Number and duration of the turns in which a case is measured.
 
     Attributes:
@@ -42,14 +42,14 @@ class Protocol:
     product_pause: float = 0.4
 
 
-FULL = Protocol()
-BRIEF = Protocol(seconds=0.4, cap=1.5)
+FULL = Turns()
+BRIEF = Turns(seconds=0.4, cap=1.5)
 
 _FEWEST = 3
 """Least number of turns of a side, and of large products."""
 
 
-def measure(case: Case, protocol: Protocol, scan: JaxScan | None = None) -> Measurement:
+def measure(case: Case, protocol: Turns, scan: JaxScan | None = None) -> Measurement:
     """Measure a case; a case whose parity fails is not timed.
 
     Args:
@@ -88,7 +88,7 @@ def threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _timings(sides: Mapping[str, Callable[[], object]], protocol: Protocol, dtype: torch.dtype) -> Timings:
+def _timings(sides: Mapping[str, Callable[[], object]], protocol: Turns, dtype: torch.dtype) -> Timings:
     load = OtherLoad()
     seconds, rate = take_turns(sides, LargeProduct(protocol.product_size, dtype), protocol)
     return Timings(seconds["ours"], seconds.get("torch"), seconds.get("plain"), seconds.get("jax"), rate, load.share())
@@ -112,7 +112,7 @@ class LargeProduct:
 
 
 def take_turns(
-    sides: Mapping[str, Callable[[], object]], product: LargeProduct, protocol: Protocol
+    sides: Mapping[str, Callable[[], object]], product: LargeProduct, protocol: Turns
 ) -> tuple[dict[str, Timing], float]:
     """Time the sides in turns, with a large product now and then.
 
@@ -148,7 +148,7 @@ def take_turns(
     return {name: Timing(tuple(times)) for name, times in seconds.items()}, product.flops / middle
 
 
-def _enough(turns: int, spent: float, protocol: Protocol) -> bool:
+def _enough(turns: int, spent: float, protocol: Turns) -> bool:
     if turns >= _FEWEST and spent >= protocol.cap:
         return True
     return turns >= protocol.repetitions and spent >= protocol.seconds

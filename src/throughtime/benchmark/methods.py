@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from throughtime import gradients
+from throughtime.benchmark.figures import Timing
 from throughtime.benchmark.grid import Shape
-from throughtime.benchmark.measure import LargeProduct, Protocol, saved_bytes, take_turns
-from throughtime.benchmark.measurement import Timing
+from throughtime.benchmark.measure import LargeProduct, Turns, saved_bytes, take_turns
 from throughtime.benchmark.memory import peak_bytes
 from throughtime.benchmark.parity import relative
 from throughtime.benchmark.sides import OURS
@@ -34,8 +34,8 @@ EXAMPLES: dict[str, tuple[dict[str, Any], ...]] = {
 TOLERANCE = 1e-10
 """Largest allowed relative distance of an exact method's gradients from BPTT's. Both are computed in float64."""
 
-PROTOCOL = Protocol(warm_ups=1, repetitions=7, seconds=1.0, cap=4.0, product_size=256)
-BRIEF = Protocol(warm_ups=1, repetitions=3, seconds=0.2, cap=0.5, product_size=256)
+PROTOCOL = Turns(warm_ups=1, repetitions=7, seconds=1.0, cap=4.0, product_size=256)
+BRIEF = Turns(warm_ups=1, repetitions=3, seconds=0.2, cap=0.5, product_size=256)
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class MethodFigures:
         return self.seconds.median / self.bptt.median if self.seconds and self.bptt else None
 
 
-def measure_method(candidate: Candidate, cell: str, shape: Shape, protocol: Protocol) -> MethodFigures:
+def measure_method(candidate: Candidate, cell: str, shape: Shape, protocol: Turns) -> MethodFigures:
     """Measure a method; an exact method that fails its comparison is not timed."""
     label, method = candidate.label, candidate.method
     try:

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from throughtime.benchmark.measurement import Distance
+from throughtime.benchmark.figures import Distance
 from throughtime.benchmark.sides import PreparedCase
 
 TIMES_TORCH = 1.5

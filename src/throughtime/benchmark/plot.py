@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 
-from throughtime.benchmark.measurement import Measurement
+from throughtime.benchmark.figures import Measurement
 
 _LARGEST_COLOUR = 8.0
 """Ratio from which on all cases have the same colour."""

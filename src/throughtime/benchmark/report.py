@@ -5,9 +5,9 @@ from dataclasses import asdict
 from math import inf, isnan
 from typing import Any
 
+from throughtime.benchmark.figures import Measurement, Timing
 from throughtime.benchmark.goals import COSTS, GoalCheck, Quantity, goal_checks, means
 from throughtime.benchmark.grid import GOALS_THREADS, Variant
-from throughtime.benchmark.measurement import Measurement, Timing
 from throughtime.benchmark.tables import aligned, finite
 from throughtime.wording import plural
 

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from throughtime.benchmark.figures import Timing
 from throughtime.benchmark.goals import geomean
 from throughtime.benchmark.grid import Shape
-from throughtime.benchmark.measure import LargeProduct, Protocol, take_turns
-from throughtime.benchmark.measurement import Timing
+from throughtime.benchmark.measure import LargeProduct, Turns, take_turns
 from throughtime.benchmark.methods import LayerRun, measured_run
 from throughtime.benchmark.tables import aligned, finite
 from throughtime.gradients import BPTT
@@ -20,8 +20,8 @@ from throughtime.layers import tap
 GOAL = 1.02
 """Largest allowed time of an update with an open tap, relative to closed."""
 
-PROTOCOL = Protocol(repetitions=30, seconds=2.0, cap=4.0, product_size=256)
-BRIEF = Protocol(repetitions=15, seconds=0.6, cap=1.2, product_size=256)
+PROTOCOL = Turns(repetitions=30, seconds=2.0, cap=4.0, product_size=256)
+BRIEF = Turns(repetitions=15, seconds=0.6, cap=1.2, product_size=256)
 
 EXPLANATION = (
     "passes: forward and backward pass of a layer under BPTT; update: both passes, clipping by the norm, Adam. Each",
@@ -80,7 +80,7 @@ class Update:
         self.optimizer.step()
 
 
-def measure_tap(cell: str, shape: Shape, protocol: Protocol) -> TapFigures:
+def measure_tap(cell: str, shape: Shape, protocol: Turns) -> TapFigures:
     """Measure one cell and shape in float32."""
     run = measured_run(BPTT(), cell, shape, torch.float32)
     update = Update(run, torch.optim.Adam(run.layer.parameters(), lr=0.0))
@@ -139,7 +139,7 @@ def tap_summary(figures: Sequence[TapFigures]) -> list[str]:
     return [*lines, f"An update is to take at most {GOAL:g} times as long: missed in {missed} of {count} cases."]
 
 
-def tap_as_json(machine: dict[str, Any], protocol: Protocol, figures: Sequence[TapFigures], complete: bool) -> dict:
+def tap_as_json(machine: dict[str, Any], protocol: Turns, figures: Sequence[TapFigures], complete: bool) -> dict:
     """Return all measurements for JSON.
 
     Args:

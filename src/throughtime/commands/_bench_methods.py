@@ -8,9 +8,9 @@ from throughtime.commands._bench_options import (
     checked_targets,
     choice,
     chosen_instruction_set,
-    write_json,
     write_plot,
 )
+from throughtime.commands._output_files import write_json
 from throughtime.commands._terminal import progress, say
 from throughtime.errors import ArgumentError
 

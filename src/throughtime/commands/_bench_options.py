@@ -1,17 +1,16 @@
-"""Options and output files shared by all forms of `throughtime bench`."""
+"""Options and plots shared by all forms of `throughtime bench`."""
 
 import io
-import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
+from throughtime.commands._output_files import write_target
 from throughtime.commands._terminal import say
 from throughtime.errors import ArgumentError
-from throughtime.files import replace_file
 from throughtime.wording import listed
 
 if TYPE_CHECKING:
@@ -80,16 +79,6 @@ def chosen_instruction_set(name: str) -> Iterator[None]:
             use_instruction_set(str(before))
 
 
-def write_json(content: dict[str, Any], path: Path) -> None:
-    """Write figures as JSON, atomically.
-
-    Raises:
-        ArgumentError: the file cannot be written.
-    """
-    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
-    write_target("json", path, text.encode())
-
-
 def can_plot() -> bool:
     """Return whether matplotlib is installed; print a sentence otherwise."""
     if find_spec("matplotlib") is None:
@@ -111,20 +100,3 @@ def write_plot(draw: Callable[[BinaryIO, str], None], path: Path) -> None:
     picture = io.BytesIO()
     draw(picture, path.suffix.lower().removeprefix("."))
     write_target("plot", path, picture.getvalue())
-
-
-def write_target(argument: str, path: Path, content: bytes) -> None:
-    """Write a file that an option names, atomically.
-
-    Raises:
-        ArgumentError: the file cannot be written.
-    """
-    try:
-        replace_file(path, content)
-    except OSError as error:
-        raise ArgumentError(
-            argument,
-            f"is {path}, which could not be written ({error.strerror})",
-            "it must be a file in a folder that exists and has room",
-            "name another file",
-        ) from error

@@ -3,14 +3,15 @@
 from typing import TYPE_CHECKING
 
 from throughtime.benchmark.grid import CELLS, QUICK, Shape
-from throughtime.commands._bench_options import checked_targets, choice, chosen_instruction_set, write_json
+from throughtime.commands._bench_options import checked_targets, choice, chosen_instruction_set
+from throughtime.commands._output_files import write_json
 from throughtime.commands._terminal import progress, say
 from throughtime.errors import ArgumentError
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace
 
-    from throughtime.benchmark.measure import Protocol
+    from throughtime.benchmark.measure import Turns
     from throughtime.benchmark.tapping import TapFigures
 
 
@@ -50,7 +51,7 @@ def run_tap(arguments: "Namespace") -> int:
     return 0 if all(case.same for case in figures) else 1
 
 
-def _measure(figures: "list[TapFigures]", cases: list[tuple[str, Shape]], protocol: "Protocol") -> None:
+def _measure(figures: "list[TapFigures]", cases: list[tuple[str, Shape]], protocol: "Turns") -> None:
     """Measure every case, and print the figures."""
     from throughtime.benchmark.tapping import measure_tap, tap_row
 

@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING
 
 from throughtime.benchmark.grid import CELLS
-from throughtime.commands._bench_options import checked_targets, choice, chosen_instruction_set, write_json
+from throughtime.commands._bench_options import checked_targets, choice, chosen_instruction_set
+from throughtime.commands._output_files import write_json
 from throughtime.commands._terminal import progress, say
 from throughtime.errors import ArgumentError
 

@@ -9,17 +9,17 @@ from throughtime.commands._bench_options import (
     checked_targets,
     choice,
     chosen_instruction_set,
-    write_json,
     write_plot,
 )
+from throughtime.commands._output_files import write_json
 from throughtime.commands._terminal import progress, say
 from throughtime.errors import ArgumentError
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
 
-    from throughtime.benchmark.measure import Protocol
-    from throughtime.benchmark.measurement import Measurement
+    from throughtime.benchmark.figures import Measurement
+    from throughtime.benchmark.measure import Turns
 
 HELP = "Measure the layers against torch.nn, and against jax.lax.scan where jax is installed."
 
@@ -169,7 +169,7 @@ def _cases(arguments: "Namespace") -> list[Case]:
     ]
 
 
-def _measure(cases: list[Case], protocol: "Protocol", scan: Any, measurements: "list[Measurement]") -> None:
+def _measure(cases: list[Case], protocol: "Turns", scan: Any, measurements: "list[Measurement]") -> None:
     """Measure each case, and print the result."""
     from throughtime.benchmark.measure import measure
     from throughtime.benchmark.report import header, heading, row
@@ -189,7 +189,7 @@ def _measure(cases: list[Case], protocol: "Protocol", scan: Any, measurements: "
 
 def _finish(
     machine: dict[str, Any],
-    protocol: "Protocol",
+    protocol: "Turns",
     measurements: "list[Measurement]",
     wanted: int,
     targets: dict[str, Path | None],

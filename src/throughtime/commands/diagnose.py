@@ -120,7 +120,7 @@ def _diagnose_new_model(arguments: "Namespace") -> int:
     import torch
 
     from throughtime.report import page_of_flow
-    from throughtime.report.run import page_paths
+    from throughtime.report.written import page_paths
     from throughtime.runs.choice import kind_of
     from throughtime.runs.model import SequenceModel
 

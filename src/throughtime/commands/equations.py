@@ -1,14 +1,13 @@
 """Measure the equations of the four lecture notes: `throughtime equations`."""
 
-import json
 from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from throughtime.commands._output_files import write_json
 from throughtime.commands._terminal import say
 from throughtime.errors import ArgumentError
-from throughtime.files import replace_file
 
 if TYPE_CHECKING:
     import jsonargparse
@@ -54,22 +53,12 @@ def run(arguments: Any) -> int:
     rows = verify(arguments.seed, note)
     say("\n\n".join((legend(arguments.width), table(rows, arguments.width), summary(rows))))
     if arguments.json is not None:
-        _write_json(Path(arguments.json), arguments.seed, rows)
+        write_json(_as_json(arguments.seed, rows), Path(arguments.json))
     return 0 if all(row.confirmed for row in rows) else 1
 
 
-def _write_json(path: Path, seed: int, rows: "list[Row]") -> None:
-    content = {"seed": seed, "rows": [{name: _plain(value) for name, value in asdict(row).items()} for row in rows]}
-    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    try:
-        replace_file(path, text.encode())
-    except OSError as error:
-        raise ArgumentError(
-            "json",
-            f"is {path}, which could not be written ({error.strerror})",
-            "it must be a file in a folder that exists and has room",
-            "name another file",
-        ) from error
+def _as_json(seed: int, rows: "list[Row]") -> dict[str, Any]:
+    return {"seed": seed, "rows": [{name: _plain(value) for name, value in asdict(row).items()} for row in rows]}
 
 
 def _plain(value: Any) -> Any:

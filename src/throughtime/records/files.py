@@ -1,12 +1,18 @@
 """Files of a run folder: atomic writes, complete reads."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 from throughtime.errors import RunFolderError
 from throughtime.files import replace_file
 
 RECORD = "record.json"
 """Name of the record file, which every run folder holds from the start; `write_aside` tells a run by it."""
+
+
+TRAIN_ANEW = "restore the file, or train anew"
+"""Cure of a damaged file that only a training writes."""
 
 
 def write_aside(path: Path, content: bytes) -> None:
@@ -43,6 +49,19 @@ def content(folder: Path, name: str) -> bytes:
         raise RunFolderError(f"{folder / name} cannot be read: {error.strerror}.") from None
 
 
-def damaged(path: Path, cure: str = "restore the file, or train anew") -> RunFolderError:
+def versioned(folder: Path, name: str, cure: str = TRAIN_ANEW) -> tuple[dict[str, Any], object]:
+    """Read a JSON file; return its values and the version of its layout.
+
+    Raises:
+        RunFolderError: the file is missing or damaged; `cure` ends the message of a damaged file.
+    """
+    try:
+        values = json.loads(content(folder, name))
+        return values, values["format"]
+    except (ValueError, KeyError, TypeError):
+        raise damaged(folder / name, cure) from None
+
+
+def damaged(path: Path, cure: str = TRAIN_ANEW) -> RunFolderError:
     """Return the error for a file that differs from what throughtime writes. `cure` ends its message."""
     return RunFolderError(f"{path} is damaged: it is not what throughtime writes; {cure}.")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from throughtime.errors import RunFolderError
-from throughtime.records.files import content, damaged, write_aside
+from throughtime.records.files import damaged, versioned, write_aside
 from throughtime.records.finding import Finding, NonFinite
 from throughtime.records.measures import Activation, GainMap, Horizon, LagCurve, LagShare, Lyapunov, Spectrum, Units
 from throughtime.records.plain import from_plain, to_plain
@@ -131,12 +131,8 @@ def write_flows(folder: Path, flows: list[Flow]) -> None:
 
 def read_flows(folder: Path) -> list[Flow]:
     """Read `diagnosis.json`. Raises `RunFolderError` where the file is missing, damaged or of another version."""
-    unreadable = damaged(folder / DIAGNOSES, f"make it anew, with throughtime diagnose {folder}")
-    try:
-        plain = json.loads(content(folder, DIAGNOSES))
-        version = plain["format"]
-    except (ValueError, KeyError, TypeError):
-        raise unreadable from None
+    cure = f"make it anew, with throughtime diagnose {folder}"
+    plain, version = versioned(folder, DIAGNOSES, cure)
     if version != FLOW_FORMAT:
         raise RunFolderError(
             f"{folder / DIAGNOSES} has format {version!r} and this throughtime reads format {FLOW_FORMAT}: diagnose "
@@ -145,7 +141,7 @@ def read_flows(folder: Path) -> list[Flow]:
     try:
         return [from_plain(Flow, _with_places(flow)) for flow in plain["diagnoses"]]
     except (ValueError, KeyError, TypeError):
-        raise unreadable from None
+        raise damaged(folder / DIAGNOSES, cure) from None
 
 
 def _with_places(flow: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from throughtime.errors import RunFolderError
 from throughtime.files import ASIDE
-from throughtime.records.files import RECORD, content, damaged, write_aside
+from throughtime.records.files import RECORD, content, damaged, versioned, write_aside
 from throughtime.records.flow import DIAGNOSES
 from throughtime.records.tables import METRICS, STEP_NORMS, UPDATES
 
@@ -145,6 +145,14 @@ class Record:
     loss_unit: str = ""
 
     @property
+    def online(self) -> bool:
+        """Whether the run learned from a stream.
+
+        Records of version 0.1.0 do not say it: there a run that held nothing out learned from a stream.
+        """
+        return bool(self.settings.get("online", self.data.held_out_symbols == 0))
+
+    @property
     def levels(self) -> dict[str, float]:
         """The baselines by name."""
         return named(self.baselines)
@@ -194,12 +202,7 @@ def read_record(folder: Path) -> Record:
     """
     if not folder.is_dir():
         raise RunFolderError(f"RUN {folder} is not a folder; give the folder that throughtime train wrote.")
-    written = content(folder, RECORD)
-    try:
-        values = json.loads(written)
-        version = values["format"]
-    except (ValueError, KeyError, TypeError):
-        raise damaged(folder / RECORD) from None
+    values, version = versioned(folder, RECORD)
     if version != FORMAT:
         raise RunFolderError(
             f"RUN {folder} has format {version!r} and this throughtime reads format {FORMAT}: use the throughtime "

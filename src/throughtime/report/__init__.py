@@ -2,5 +2,5 @@
 
 from throughtime.report.flow import figure_of_flow as figure_of_flow
 from throughtime.report.flow import page_of_flow as page_of_flow
-from throughtime.report.run import Written as Written
 from throughtime.report.run import report_of_run as report_of_run
+from throughtime.report.written import Written as Written

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from throughtime.errors import ArgumentError
-from throughtime.records import Flow, write_aside
+from throughtime.records import Flow
 from throughtime.report.canvas import NOTEBOOK, drawing
 from throughtime.report.exhibit import Panel
-from throughtime.report.page import Page, render
-from throughtime.report.run import NUMBERS_FORMAT, Written, json_bytes, page_paths
+from throughtime.report.page import Page
 from throughtime.report.sections import decided, finding_of, flow_sections, history
 from throughtime.report.sentences import Says
+from throughtime.report.written import Written, page_paths, write_report
 from throughtime.wording import plural
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def page_of_flow(
         UnsupportedError: matplotlib or jinja2 is not installed.
     """
     flows = _several(flow)
-    page_path, numbers_path = page_paths(Path(path))
+    paths = page_paths(Path(path))
     finding = flows[-1].finding
     page = Page(
         title=title,
@@ -57,11 +57,7 @@ def page_of_flow(
         particulars={heading: dict(entries) for heading, entries in (particulars or {}).items()},
         reproduce=reproduce,
     )
-    content = render(page)
-    numbers = {"format": NUMBERS_FORMAT, "title": title, "verdict": list(page.verdict), "diagnoses": flows}
-    write_aside(numbers_path, json_bytes(numbers))
-    write_aside(page_path, content)
-    return Written(page_path, numbers_path, " ".join(page.verdict))
+    return write_report(page, {"title": title, "verdict": list(page.verdict), "diagnoses": flows}, paths)
 
 
 def figure_of_flow(flow: Flow | Sequence[Flow]) -> "Figure":

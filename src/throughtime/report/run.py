@@ -1,12 +1,10 @@
 """Write the page of a run from the records in its folder."""
 
-import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from throughtime.errors import ArgumentError
 from throughtime.records import (
     CONFIG,
     DIAGNOSES,
@@ -24,31 +22,18 @@ from throughtime.records import (
     read_record,
     read_samples,
     read_table,
-    write_aside,
 )
 from throughtime.records.files import content
-from throughtime.records.plain import to_plain
 from throughtime.report.exhibit import Section
 from throughtime.report.losses import OUTCOMES, measure_of, verdict_parts
 from throughtime.report.maps import NormMap, norm_maps, over_training
-from throughtime.report.page import Page, render
+from throughtime.report.page import Page
 from throughtime.report.particulars import particulars
 from throughtime.report.sections import decided, finding_of, flow_sections, history
 from throughtime.report.sentences import Absent, Says
 from throughtime.report.training_curves import clipping, clipping_figures, clipping_sentences, losses
+from throughtime.report.written import Written, page_paths, write_report
 from throughtime.wording import plural
-
-NUMBERS_FORMAT = 1
-"""Version of the layout of the numbers beside a page."""
-
-
-@dataclass(frozen=True)
-class Written:
-    """Written report: paths of the page and the numbers, and the verdict."""
-
-    page: Path
-    numbers: Path
-    verdict: str
 
 
 @dataclass(frozen=True)
@@ -62,11 +47,6 @@ class RunRecords:
     step_norms: dict[str, NormMap]
     flows: list[Flow]
     config: str
-
-    @property
-    def stream(self) -> bool:
-        """Whether the run learned from a stream, which has no held-out part."""
-        return self.record.data.held_out_symbols == 0
 
 
 def report_of_run(
@@ -89,43 +69,9 @@ def report_of_run(
         UnsupportedError: matplotlib or jinja2 is not installed.
     """
     run = read_run(Path(folder))
-    page_path, numbers_path = page_paths(run.folder / REPORT if output is None else Path(output))
+    paths = page_paths(run.folder / REPORT if output is None else Path(output))
     page = page_of_run(run, read_samples(run.folder) | dict(samples or {}), figures(run) if figures else ())
-    drawn = render(page)
-    write_aside(numbers_path, numbers_of_run(run, page))
-    write_aside(page_path, drawn)
-    return Written(page_path, numbers_path, " ".join(page.verdict))
-
-
-def page_paths(output: Path) -> tuple[Path, Path]:
-    """Return the paths of a page and of its numbers. Raise `ArgumentError` where no page can be written."""
-    if output.is_dir():
-        raise ArgumentError(
-            "output", f"is {output}, which is a folder", "it must be the path of a file", f"give {output / REPORT}"
-        )
-    for path in (output, output.with_suffix(".json")):
-        if path.exists() and not path.is_file():  # a rename would replace a device by a file
-            raise ArgumentError(
-                "output",
-                f"is {output}, but {path} is not an ordinary file",
-                "only ordinary files are replaced",
-                "give another name",
-            )
-    if output.suffix == ".json":
-        raise ArgumentError(
-            "output",
-            f"is {output}, the path of the page's numbers",
-            "it must not end in .json",
-            "give a name that ends in .html",
-        )
-    if not output.parent.is_dir():
-        raise ArgumentError(
-            "output",
-            f"is {output}, but there is no folder {output.parent}",
-            "the folder must exist",
-            "create it, or give another path",
-        )
-    return output, output.with_suffix(".json")
+    return write_report(page, numbers_of_run(run, page), paths)
 
 
 def read_run(folder: Path) -> RunRecords:
@@ -185,31 +131,30 @@ def summary(record: Record) -> str:
 def loss_sentence(run: RunRecords) -> str:
     """Return a sentence that compares the loss with the baselines."""
     results = run.record.results
-    loss = results.last_validation_loss if run.stream else results.best_validation_loss
+    loss = results.last_validation_loss if run.record.online else results.best_validation_loss
     if loss is None:
         return Says.NO_RESULT.value
     figures, meaning = verdict_parts(loss, run.record.baselines, run.record.data.units, run.record.loss_unit)
-    said = Says.STREAM if run.stream else Says.VALIDATION
+    said = Says.STREAM if run.record.online else Says.VALIDATION
     return said.value.format(figures=figures, meaning=meaning)
 
 
 def missing(run: RunRecords) -> list[str]:
     """Return sentences on missing records, with the commands that write such records."""
     again = run.record.reproduce
-    diagnose = f"throughtime diagnose {run.folder}{' --text FILE' if run.stream else ''}"
+    diagnose = f"throughtime diagnose {run.folder}{' --text FILE' if run.record.online else ''}"
     ways: list[tuple[Collection[object], Absent, str]]
     ways = [(run.metrics, Absent.NO_VALIDATION, ""), (run.flows, Absent.NO_DIAGNOSIS, diagnose)]
-    if run.stream:
+    if run.record.online:
         ways += [([*run.updates, *run.step_norms], Absent.STREAM, "")]
     else:
         ways += [(run.updates, Absent.NO_UPDATES, again), (run.step_norms, Absent.NO_STEP_NORMS, again)]
     return [absent.value.format(way=way) for records, absent, way in ways if not records]
 
 
-def numbers_of_run(run: RunRecords, page: Page) -> bytes:
-    """Return all numbers of the page for JSON. A table is a list of its lines, NaN and infinities are text."""
-    numbers = {
-        "format": NUMBERS_FORMAT,
+def numbers_of_run(run: RunRecords, page: Page) -> dict[str, Any]:
+    """Return all numbers of the page. A table is a list of its lines."""
+    return {
         "run": page.title,
         "verdict": list(page.verdict),
         "record": run.record,
@@ -219,17 +164,11 @@ def numbers_of_run(run: RunRecords, page: Page) -> bytes:
         "step_norms": run.step_norms,
         "diagnoses": run.flows,
     }
-    return json_bytes(numbers)
-
-
-def json_bytes(numbers: Mapping[str, Any]) -> bytes:
-    """Return records as the bytes of a JSON file."""
-    return (json.dumps(to_plain(numbers), allow_nan=False) + "\n").encode()
 
 
 def _sections(run: RunRecords, figures: Sequence[Section]) -> list[Section]:
     measure, units = measure_of(run.record), run.record.data.units
-    curves = losses(run.metrics, run.updates, run.record.baselines, run.stream, measure, units)
+    curves = losses(run.metrics, run.updates, run.record.baselines, run.record.online, measure, units)
     sections = [Section("loss", "Loss", [], [curves]), *figures]
     heat = over_training(run.step_norms) if run.step_norms else None
     if run.flows:

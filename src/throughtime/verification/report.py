@@ -61,6 +61,11 @@ class Place:
         return f"{self.tensor}, {where if self.index != () else 'its only element'}: {values}"
 
 
+def _badness(place: Place) -> tuple[bool, bool, float]:
+    """Return the order of places from good to bad: a failed element is worse than a failed direction."""
+    return place.failed, place.failed and place.index is not None, place.error
+
+
 @dataclass(frozen=True)
 class TensorCheck:
     """Comparisons of a tensor.
@@ -102,7 +107,7 @@ class TensorCheck:
         Failures come before other places, and among them an element before a direction, which names no element.
         """
         compared = self.failures or tuple(place for place in self.places if place.finding is ComparisonOutcome.AGREES)
-        return max(compared, key=lambda place: (place.failed and place.index is not None, place.error), default=None)
+        return max(compared, key=_badness, default=None)
 
     @property
     def largest_error(self) -> float:
@@ -116,9 +121,11 @@ class TensorCheck:
 
     @property
     def words(self) -> str:
-        """The result for this tensor in a few words; WRONG counts all `failures`."""
+        """The result for this tensor in a few words."""
         if self.failures:
-            return f"{len(self.failures)} WRONG"
+            wrong = sum(place.finding is ComparisonOutcome.DIFFERS for place in self.failures)
+            counts = {"WRONG": wrong, "UNSETTLED": len(self.failures) - wrong}
+            return ", ".join(f"{count} {word}" for word, count in counts.items() if count)
         kinks = f", {len(self.kinks)} at a kink" if self.kinks else ""
         return ("agrees" if self.checked else "nothing compared") + kinks
 
@@ -153,7 +160,7 @@ class GradientCheck:
     def worst(self) -> Place | None:
         """Place of the largest error in all tensors; failures come first."""
         places = [tensor.worst for tensor in self.tensors if tensor.worst is not None]
-        return max(places, key=lambda place: (place.failed, place.index is not None, place.error), default=None)
+        return max(places, key=_badness, default=None)
 
     @property
     def sentence(self) -> str:

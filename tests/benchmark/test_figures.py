@@ -1,7 +1,7 @@
 import pytest
 
+from throughtime.benchmark.figures import Distance, Timing
 from throughtime.benchmark.grid import VARIANTS
-from throughtime.benchmark.measurement import Distance, Timing
 
 
 def test_median_and_minimum():

@@ -1,0 +1,35 @@
+"""Write the files that options of the commands name."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from throughtime.errors import ArgumentError
+from throughtime.files import replace_file
+
+
+def write_json(content: dict[str, Any], path: Path) -> None:
+    """Write the file of --json atomically.
+
+    Raises:
+        ArgumentError: the file cannot be written.
+    """
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    write_target("json", path, text.encode())
+
+
+def write_target(argument: str, path: Path, content: bytes) -> None:
+    """Write a file that an option names, atomically.
+
+    Raises:
+        ArgumentError: the file cannot be written.
+    """
+    try:
+        replace_file(path, content)
+    except OSError as error:
+        raise ArgumentError(
+            argument,
+            f"is {path}, which could not be written ({error.strerror})",
+            "it must be a file in a folder that exists and has room",
+            "name another file",
+        ) from error
