@@ -26,7 +26,9 @@ def saved_and_loaded(module: nn.Module) -> nn.Module:
 
 
 @pytest.mark.parametrize(
-    "copied", [copy.deepcopy, lambda module: pickle.loads(pickle.dumps(module)), saved_and_loaded], ids=str
+    "copied",
+    [copy.deepcopy, lambda module: pickle.loads(pickle.dumps(module)), saved_and_loaded],
+    ids=["deepcopy", "pickle", "torch.save"],
 )
 @pytest.mark.parametrize("name", MODELS)
 def test_a_copy_computes_the_same_and_shares_nothing(name: str, copied):
