@@ -9,11 +9,11 @@ import pytest
 import throughtime
 
 ROOT = pathlib.Path(throughtime.__file__).parent
-SOURCES = sorted((ROOT / "runs").glob("*.py"))
+SOURCES = sorted(path for path in (ROOT / "runs").rglob("*.py") if path.parent.name != "tasks")
 OF_TEXT = re.compile(r"symbol|character|vocabular|bigram|unigram|embed|alphabet", re.IGNORECASE)
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_only_tasks_know_what_a_text_is(path):
     found = [line for line in path.read_text().splitlines() if OF_TEXT.search(line)]
     assert found == []

@@ -129,7 +129,7 @@ def _close_passes(folder: Path, record: "Record", epochs: int, tell: "Callable[[
     from throughtime.records import read_flows, read_metrics, write_samples
     from throughtime.report.sections import as_sentence
     from throughtime.runs.checkpoints import load_run
-    from throughtime.runs.sentences import closing_lines
+    from throughtime.runs.recording.sentences import closing_lines
 
     task, model, _ = load_run(folder)
     for line in closing_lines(task, record, epochs, read_metrics(folder)):

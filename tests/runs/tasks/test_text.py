@@ -8,8 +8,8 @@ from throughtime.data.entropies import bigram_entropy, unigram_entropy
 from throughtime.data.text import characters, split
 from throughtime.errors import ArgumentError, InputFileError
 from throughtime.records import DataRecord
-from throughtime.runs.first_record import first_record
 from throughtime.runs.model import SequenceModel
+from throughtime.runs.recording.first_record import first_record
 from throughtime.runs.settings import DataSettings
 from throughtime.runs.tasks import Text
 from throughtime.runs.tasks.symbols import SymbolSettings

@@ -451,7 +451,7 @@ class StreamTask(Task, ABC):
         """
 
     def tally_state(self, state: dict[str, Any]) -> dict[str, Any]:
-        """Convert the tally (runs/streaming.py) of a checkpoint that an earlier version of the task wrote."""
+        """Convert the tally (runs/drivers/streaming.py) of a checkpoint that an earlier version of the task wrote."""
         return state
 
     @property

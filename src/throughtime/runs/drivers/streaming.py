@@ -29,7 +29,7 @@ from throughtime.records import (
     write_record,
 )
 from throughtime.runs.checkpoints import save_weights
-from throughtime.runs.driver import Driver, Run, Say
+from throughtime.runs.drivers.base import Driver, Run, Say
 from throughtime.runs.gradient import gradient_method
 from throughtime.runs.interruption import Interruption, stopped_at_once
 from throughtime.runs.model import SequenceModel

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from throughtime.cells.base import check_size
 from throughtime.records import Baselines
 from throughtime.runs.module import SequenceTraining
-from throughtime.runs.sentences import validation_line
+from throughtime.runs.recording.sentences import validation_line
 from throughtime.runs.tasks.base import Task
 
 _SMOOTHING = 0.05

@@ -14,17 +14,18 @@ from throughtime.errors import RunFolderError
 from throughtime.gradients import CheckpointedBPTT
 from throughtime.layers.base import RecurrentLayer
 from throughtime.records import Baselines, DataRecord, Record
-from throughtime.runs.board import Board
+from throughtime.runs.callbacks.board import Board
+from throughtime.runs.callbacks.diagnoses import Diagnoses
+from throughtime.runs.callbacks.progress_bar import RunBar
+from throughtime.runs.callbacks.recorder import Recorder
 from throughtime.runs.checkpoints import AsideCheckpointIO
-from throughtime.runs.diagnoses import ROWS, STEPS, Diagnose, Diagnoses
-from throughtime.runs.driver import Driver, Run, Say
+from throughtime.runs.diagnoses import ROWS, STEPS, Diagnose
+from throughtime.runs.drivers.base import Driver, Run, Say
 from throughtime.runs.gradient import gradient_method
 from throughtime.runs.interruption import Interruption, stopped_at_once
 from throughtime.runs.model import SequenceModel
 from throughtime.runs.module import OWN_STATE, SequenceTraining
-from throughtime.runs.progress_bar import RunBar
-from throughtime.runs.recorder import Recorder
-from throughtime.runs.sentences import opening_lines, update_phrase
+from throughtime.runs.recording.sentences import opening_lines, update_phrase
 from throughtime.runs.settings import RunSettings
 from throughtime.runs.tasks.base import FileTask, Material
 
