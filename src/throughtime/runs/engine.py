@@ -22,7 +22,8 @@ from throughtime.runs.gradient import gradient_method
 from throughtime.runs.model import SequenceModel
 from throughtime.runs.recording.first_record import first_record
 from throughtime.runs.settings import OptimizationSettings, RunSettings
-from throughtime.runs.tasks.base import FileTask, StreamTask, Task
+from throughtime.runs.tasks.base import FileTask, Task
+from throughtime.runs.tasks.streaming import StreamTask
 
 
 def start(

@@ -13,7 +13,7 @@ from throughtime.data.streams import HELD_OUT_STEPS, ChunkLoader
 from throughtime.errors import RunFolderError
 from throughtime.gradients import CheckpointedBPTT
 from throughtime.layers.base import RecurrentLayer
-from throughtime.records import Baselines, DataRecord, Record
+from throughtime.records import BaselinesOf, DataRecord, Record
 from throughtime.runs.callbacks.board import Board
 from throughtime.runs.callbacks.diagnoses import Diagnoses
 from throughtime.runs.callbacks.progress_bar import RunBar
@@ -69,7 +69,7 @@ class Passes(Driver):
             for depth in range(layers.num_layers):  # `plan` raises where the limit is too small
                 method.plan(layers.cell_and_parameters(depth)[0], settings.update_every, settings.batch_size)
 
-    def data_record(self) -> tuple[DataRecord, Baselines | dict[str, float]]:
+    def data_record(self) -> tuple[DataRecord, BaselinesOf]:
         """Return file, size, digest and targets, and the baselines of the held-out part."""
         held_out = self.material.held_out
         data = DataRecord(self.settings.file, held_out.sha256, held_out.bytes, self.task.units)
