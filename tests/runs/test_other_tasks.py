@@ -102,7 +102,8 @@ class Regress(FileTask):
     def _window(self, streams, steps, rows):
         steps = min(steps, len(streams.inputs))
         first = streams.chunk(0, steps)
-        return Chunk(*(part.repeat(1, rows, *[1] * (part.dim() - 2)) for part in first[:3]), first=True)
+        parts = (part.repeat(1, rows, *[1] * (part.dim() - 2)) for part in (*first[:3], first.resets))
+        return Chunk(**dict(zip(("inputs", "targets", "mask", "resets"), parts, strict=True)), first=True)
 
     def input_size(self, model):
         return COLUMNS

@@ -34,7 +34,8 @@ class Chunk(NamedTuple):
     mask: Tensor | None
     """True for targets that count; None: all targets.
 
-    The shape is [time, batch, …]; a target per series counts at the series' last step, for example.
+    The shape is [time, batch], for whole steps, or that of the targets; a target per series counts at the series' last
+    step, for example.
     """
     first: bool
     """Whether a pass through the data starts here, so that the state must start anew."""
@@ -56,7 +57,7 @@ class Streams:
         inputs: [steps, streams] symbol numbers, or [steps, streams, features] numbers. Whole numbers of any type reach
             the model as int64; floating-point numbers keep their type, which must be the model's, float32.
         targets: [steps, streams, …], what is to be predicted after each input; types as for inputs.
-        mask: [steps, streams, …] which targets count and are not padding; None: all of them.
+        mask: [steps, streams] or in the shape of the targets: those that count and are no padding; None: all of them.
         resets: [steps, streams] True where a series begins; None: nowhere.
     """
 

@@ -1,9 +1,10 @@
 """Diagnoses of the gradient's flow during a run."""
 
-from collections.abc import Callable
-from typing import TypeAlias
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeAlias
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from throughtime.data.streams import Chunk
 from throughtime.records import Flow
@@ -35,7 +36,7 @@ def diagnose_task(
     Args:
         task: whose objective is followed.
         model: the model of a run, in any mode.
-        chunk: windows of data; of it inputs, targets and mask are read.
+        chunk: windows of data; of it inputs, targets, mask and resets are read. Each row begins with a zero state.
         wanted_lag: how many steps back the gradient is wanted; no more than the chunk has.
         say: see `gradient_flow`.
     """
@@ -44,4 +45,19 @@ def diagnose_task(
         mask = None if chunk.mask is None else chunk.mask.to(targets.device)  # as `diagnose` moves inputs and targets
         return task.objective(outputs, chunk._replace(targets=targets, mask=mask))
 
-    return diagnose(model, loss, chunk.inputs, chunk.targets, wanted_lag, say)
+    with _starting_anew(model, chunk.resets):
+        return diagnose(model, loss, chunk.inputs, chunk.targets, wanted_lag, say)
+
+
+@contextmanager
+def _starting_anew(model: SequenceModel, resets: Tensor | None) -> Iterator[None]:
+    """Hand the resets to the model whenever it is called, as a diagnosis calls it with its inputs alone."""
+
+    def with_resets(_: nn.Module, args: tuple[Any, ...], given: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        return args, {**given, "resets": None if resets is None else resets.to(args[0].device)}
+
+    hook = model.register_forward_pre_hook(with_resets, with_kwargs=True)
+    try:
+        yield
+    finally:
+        hook.remove()

@@ -66,8 +66,8 @@ class Data:
         bytes: the size of the file in bytes.
         streams: the series laid end to end, in which every target counts exactly once.
         windows: function (steps, rows) → chunk of rows, spread evenly over the data, for the diagnosis. Each row
-            begins with a zero state. Short data may give fewer steps. The diagnosis reads inputs, targets and mask, but
-            no `resets`: a row that holds several series is followed as a single series.
+            begins with a zero state. Short data may give fewer steps. The diagnosis reads inputs, targets, mask and
+            `resets`, at which the state starts anew and no gradient passes.
         baselines: the losses of naive predictions on these targets, by name, the worst first, in the unit of
             `Task.loss`. Metrics beside the loss have no baselines here.
         lines: lines for the user of `evaluate`: what was read, and the losses of naive predictions.
@@ -234,10 +234,13 @@ class Task(ABC):
         """Return the number of targets that the mean of `loss` is over.
 
         It weighs a chunk's loss and counts for the speed, in `units` per second. The default counts every number of the
-        targets, or every true entry of the mask. Override it where a target is several numbers, such as a frame of 88
-        keys.
+        targets that counts: where the mask has fewer dimensions, such as [time, batch] beside targets [time, batch, H],
+        each of its steps stands for all H numbers, as a chunk without a mask does. Override it where several numbers
+        are a single target, such as a frame of 88 keys whose losses are summed.
         """
-        return chunk.targets.numel() if chunk.mask is None else int(chunk.mask.sum())
+        if chunk.mask is None:
+            return chunk.targets.numel()
+        return int(chunk.mask.sum()) * chunk.targets.numel() // max(1, chunk.mask.numel())
 
     # Predictions.
 
