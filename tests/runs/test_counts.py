@@ -7,9 +7,9 @@ from runs.running import alphabet, silent
 
 from throughtime.data.streams import windows
 from throughtime.errors import ArgumentError
+from throughtime.runs.callbacks.diagnoses import Diagnoses
 from throughtime.runs.callbacks.progress_bar import RunBar
 from throughtime.runs.callbacks.recorder import Recorder
-from throughtime.runs.callbacks.diagnoses import Diagnoses
 from throughtime.runs.interruption import Interruption
 from throughtime.runs.model import SequenceModel
 from throughtime.runs.module import SequenceTraining

@@ -308,6 +308,13 @@ def test_the_commands_serve_it_from_its_export_alone(exported, tmp_path, capsys)
     assert read_record(tmp_path / "run").results.epochs == 2
 
 
+def test_a_run_whose_settings_name_no_task_is_diagnosed_with_that_of_its_record(settings, exported, tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    start(replace(settings, task=RegressSettings(scaled=False)), tmp_path / "run", False, silent, kind=Regress)
+    assert "task: ''" in (tmp_path / "run" / "config.yaml").read_text()
+    assert main(["diagnose", str(tmp_path / "run"), "--steps", "9", "--rows", "2"]) == 0, capsys.readouterr().err
+
+
 def test_a_task_and_settings_that_do_not_fit_are_refused(settings, exported, tmp_path):
     told = replace(settings.optimization, online=True, epochs=6, validate_every=0, warm_up=50, batch_size=0)
     online = replace(settings, optimization=replace(told, accelerator="auto"))
