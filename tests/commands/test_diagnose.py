@@ -93,7 +93,7 @@ def test_what_a_run_cannot_be_told_is_refused(command, trained, words, said):
 
 def test_what_is_no_run_and_no_text_is_refused(command, text_file, tmp_path):
     code, _, err = command("diagnose", tmp_path)
-    assert code == 1 and "record.json" in err
+    assert code == 1 and f"RUN or DATA is {tmp_path}, a folder without record.json; give a run folder" in err
     code, _, err = command("diagnose", tmp_path / "absent.txt")
     assert code == 1 and "absent.txt" in err
     (tmp_path / "one.txt").write_text("x")

@@ -36,6 +36,11 @@ def test_a_message_of_several_lines_becomes_one_sentence():
     assert one_sentence("Parser key \"cell\":\n  Expected a typing.Literal['a', 'b']. Got value: c") == (
         "--cell is c; it must be one of a, b."
     )
+    optional = (
+        'Parser key "lag":\n  Does not validate against any of the Union subtypes\n  Subtypes: [{}, {}]\n  Errors:\n'
+    )
+    optional = optional.format("<class 'int'>", "<class 'NoneType'>") + "    - Expected\n  Given value: 2.5"
+    assert one_sentence(optional) == "--lag is 2.5; it must be a whole number."
     assert one_sentence("something\n  else.") == "something else; --help lists the options."
 
 

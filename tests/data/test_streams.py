@@ -88,7 +88,7 @@ def test_the_batch_size_is_chosen_by_the_length_of_the_text():
 
 
 def test_a_chunk_longer_than_the_text_is_refused():
-    with pytest.raises(ArgumentError, match="update_every is 50; it is longer than .* 50 symbols: give at most 49"):
+    with pytest.raises(ArgumentError, match="update_every is 50; it is longer than .* 50 steps: give at most 49"):
         workable_batch_size(50, 50, 0)
 
 
@@ -147,7 +147,7 @@ def test_a_loader_with_random_lengths_goes_on_where_another_stopped():
 
 def test_a_burn_in_longer_than_the_streams_is_refused():
     with pytest.raises(
-        ArgumentError, match="burn_in is 45 and `update_every` 5; together they are longer than .* 50 symbols"
+        ArgumentError, match="burn_in is 45 and `update_every` 5; together they are longer than .* 50 steps"
     ):
         workable_batch_size(50, 5, 0, burn_in=45)
     with pytest.raises(ArgumentError, match="batch_size is 5; .* after `burn_in` 15: give at most 4"):

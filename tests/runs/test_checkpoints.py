@@ -8,8 +8,8 @@ import torch
 from throughtime.errors import NonFiniteError, RunFolderError
 from throughtime.records import DataRecord, write_record
 from throughtime.runs.checkpoints import AsideCheckpointIO, load_run, read_checkpoint, save_weights
-from throughtime.runs.first_record import first_record
 from throughtime.runs.model import SequenceModel
+from throughtime.runs.recording.first_record import first_record
 from throughtime.runs.tasks import Text
 
 

@@ -7,13 +7,13 @@ from runs.running import alphabet, silent
 
 from throughtime.data.streams import windows
 from throughtime.errors import ArgumentError
-from throughtime.runs.diagnoses import Diagnoses
-from throughtime.runs.history import History
+from throughtime.runs.callbacks.diagnoses import Diagnoses
+from throughtime.runs.callbacks.progress_bar import RunBar
+from throughtime.runs.callbacks.recorder import Recorder
 from throughtime.runs.interruption import Interruption
 from throughtime.runs.model import SequenceModel
 from throughtime.runs.module import SequenceTraining
-from throughtime.runs.progress_bar import RunBar
-from throughtime.runs.recorder import Recorder
+from throughtime.runs.recording.history import History
 from throughtime.runs.settings import ModelSettings, OptimizationSettings
 
 TASK = alphabet(3)

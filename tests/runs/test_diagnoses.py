@@ -8,7 +8,7 @@ import pytest
 import torch
 from runs.running import alphabet, at_update, press_ctrl_c, silent, with_options
 
-from throughtime.data.streams import windows
+from throughtime.data.streams import Chunk, windows
 from throughtime.records import Flow, read_flows
 from throughtime.runs.diagnoses import diagnose_task, reach
 from throughtime.runs.engine import resume, start
@@ -107,3 +107,20 @@ def test_a_diagnosis_changes_nothing():
     assert flow.wanted_lag == 20 and flow.layers == again.layers, "no dropout, no chance"
     assert model.training and torch.equal(torch.get_rng_state(), random)
     assert all(torch.equal(p, q) and bool((p.grad == 1).all()) for p, q in zip(model.parameters(), before, strict=True))
+
+
+def test_the_state_starts_anew_where_a_series_begins_in_a_window():
+    """Two series in a row are followed as the same two series in two rows."""
+    torch.manual_seed(3)
+    model = SequenceModel(alphabet(9), ModelSettings(cell="gru", hidden_size=5, num_layers=2)).train()
+    rows = windows(np.random.default_rng(0).integers(9, size=60).astype(np.int32), steps=7, rows=2)
+    resets = torch.zeros(14, 1, dtype=torch.bool)
+    resets[7] = True
+    end_to_end = Chunk(*(part.t().reshape(14, 1) for part in rows[:2]), mask=None, first=True, resets=resets)
+    one, two = (diagnose_task(alphabet(9), model, chunk, 3) for chunk in (end_to_end, rows))
+    assert one.loss == pytest.approx(two.loss, rel=1e-6)
+    for joined, apart in zip(one.layers, two.layers, strict=True):
+        halves = np.square(joined.by_step[:7]) + np.square(joined.by_step[7:])
+        assert halves == pytest.approx(2 * np.square(apart.by_step), rel=1e-4)
+        assert joined.by_lag is not None and len(joined.by_lag.mean) <= 7
+    assert not model._forward_pre_hooks

@@ -12,7 +12,7 @@ from throughtime.records import Outcome
 from throughtime.runs.checkpoints import load_run
 from throughtime.runs.engine import resume, start
 from throughtime.runs.settings import ModelSettings, OptimizationSettings, RunSettings
-from throughtime.runs.tasks.base import Event, StreamTask
+from throughtime.runs.tasks.streaming import Event, StreamTask
 
 
 class Numbers(StreamTask):

@@ -102,7 +102,8 @@ class Regress(FileTask):
     def _window(self, streams, steps, rows):
         steps = min(steps, len(streams.inputs))
         first = streams.chunk(0, steps)
-        return Chunk(*(part.repeat(1, rows, *[1] * (part.dim() - 2)) for part in first[:3]), first=True)
+        parts = (part.repeat(1, rows, *[1] * (part.dim() - 2)) for part in (*first[:3], first.resets))
+        return Chunk(**dict(zip(("inputs", "targets", "mask", "resets"), parts, strict=True)), first=True)
 
     def input_size(self, model):
         return COLUMNS
@@ -305,6 +306,13 @@ def test_the_commands_serve_it_from_its_export_alone(exported, tmp_path, capsys)
     assert main(["sample", folder]) == 1 and "draws no samples" in capsys.readouterr().err
     assert main(["train", "--resume", folder, "--epochs", "2"]) == 0
     assert read_record(tmp_path / "run").results.epochs == 2
+
+
+def test_a_run_whose_settings_name_no_task_is_diagnosed_with_that_of_its_record(settings, exported, tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    start(replace(settings, task=RegressSettings(scaled=False)), tmp_path / "run", False, silent, kind=Regress)
+    assert "task: ''" in (tmp_path / "run" / "config.yaml").read_text()
+    assert main(["diagnose", str(tmp_path / "run"), "--steps", "9", "--rows", "2"]) == 0, capsys.readouterr().err
 
 
 def test_a_task_and_settings_that_do_not_fit_are_refused(settings, exported, tmp_path):

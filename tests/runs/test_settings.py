@@ -1,12 +1,14 @@
 import math
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import pytest
 
 from throughtime.errors import ArgumentError
 from throughtime.runs.choice import groups, settings_from
+from throughtime.runs.options import check_options, option
 from throughtime.runs.settings import ModelSettings, OptimizationSettings, RunSettings, TaskSettings
 from throughtime.runs.tasks.symbols import SymbolSettings
 
@@ -118,3 +120,31 @@ def test_settings_need_no_torch():
     script = "import sys, throughtime.runs.choice; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@dataclass(frozen=True)
+class _Seasons(TaskSettings):
+    length: int | None = option(None, "Steps of a season.", least=2)
+    rate: float | None = option(0.5, "A rate.", below=1)
+    form: Literal["sum", "product"] | None = option(None, "How seasons enter.")
+
+
+def test_an_option_may_be_left_open():
+    check_options(_Seasons())
+    check_options(_Seasons(7, None, "sum"))
+    for given, said in (
+        ({"length": 1}, "length is 1; it must be at least 2"),
+        ({"length": 2.5}, "length is 2.5; it must be a whole number"),
+        ({"rate": 1.0}, "rate is 1.0; it must be below 1"),
+        ({"form": "max"}, "form is max; it must be one of sum, product"),
+    ):
+        with pytest.raises(ArgumentError, match=said):
+            check_options(_Seasons(**given))
+    with pytest.raises(ArgumentError, match="hidden_size is None; it must be a whole number"):
+        check_options(ModelSettings(hidden_size=None))
+
+
+@pytest.mark.parametrize("kind", [list[str], int | str, bool | None, None])
+def test_an_option_of_another_type_is_refused_where_its_class_is_made(kind):
+    with pytest.raises(ArgumentError, match=r"Odd\.size is of the type .*; an option is a bool, int, float, str"):
+        type("Odd", (TaskSettings,), {"__annotations__": {"size": kind}, "size": option(None, "A size.")})

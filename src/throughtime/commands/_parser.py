@@ -17,6 +17,11 @@ from throughtime.records.files import content, damaged
 
 _ABOUT = "Train recurrent networks, and look at how their gradients flow through time."
 _WRONG_VALUE = re.compile(r'Parser key "(?P<key>\w+)":\s+Expected an? (?P<kind>.*?)\. Got value: (?P<value>.*)', re.S)
+_WRONG_OPTIONAL = re.compile(
+    r'Parser key "(?P<key>\w+)":\s+Does not validate .*?Subtypes: \[(?P<kind>.*), <class \'NoneType\'>\].*'
+    r"Given value: (?P<value>.*)",
+    re.S,
+)
 _KEY = re.compile(r'Parser key "(\w+)":')
 _CHOICE = re.compile(r"argument (?P<name>\S+): invalid choice: '(?P<value>.*)' \(choose from (?P<allowed>.*)\)", re.S)
 _UNKNOWN = re.compile(r"unrecognized arguments: (?P<words>.*)", re.S)
@@ -66,7 +71,7 @@ def config_first(given: list[str]) -> list[str]:
 def one_sentence(message: str) -> str:
     """Turn a message of jsonargparse into a sentence that names the option as typed."""
     text = message.strip()
-    if wrong := _WRONG_VALUE.fullmatch(text):
+    if wrong := _WRONG_VALUE.fullmatch(text) or _WRONG_OPTIONAL.fullmatch(text):
         kind = _KINDS.get(wrong["kind"], wrong["kind"])
         if kind.startswith("typing.Literal["):
             kind = "one of " + kind.removeprefix("typing.Literal[").removesuffix("]").replace("'", "")

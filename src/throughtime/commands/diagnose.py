@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from throughtime.commands._spelling import spelled, typed
 from throughtime.commands._terminal import progress, say
 from throughtime.errors import ArgumentError, InputFileError, RunFolderError
+from throughtime.records import RECORD
 from throughtime.runs.choice import groups, settings_from
 from throughtime.runs.settings import OptimizationSettings
 from throughtime.wording import plural
@@ -23,17 +24,21 @@ if TYPE_CHECKING:
 HELP = "Follow a model's gradient through time, and write a verdict and a page."
 
 _MORE = """\
-RUN is a run folder: its trained model is diagnosed on the held-out text, and its report is written again. DATA is a
-text file: a new, untrained model, as throughtime train would start it, is diagnosed on this text."""
+RUN is a run folder: its trained model is diagnosed on the held-out data, and its report is written again. DATA is a
+file that throughtime train reads: a new, untrained model, as throughtime train would start it, is diagnosed on it."""
 
 
 def add_arguments(parser: "ArgumentParser") -> None:
     """Declare the options of `throughtime diagnose`."""
     parser.description = f"{HELP} {_MORE}"
-    parser.add_argument("run_or_data", type=str, metavar="RUN|DATA", help="Run folder, or text file (or pydoc).")
-    parser.add_argument("--text", type=str, default="", help="With RUN: text file in place of the held-out text.")
     parser.add_argument(
-        "--skip-unknown", action="store_true", help="With RUN: leave out characters that the model never saw."
+        "run_or_data", type=str, metavar="RUN|DATA", help="Run folder, or data file: by default a text, or pydoc."
+    )
+    parser.add_argument(
+        "--text", type=str, default="", metavar="FILE", help="With RUN: data file in place of the held-out data."
+    )
+    parser.add_argument(
+        "--skip-unknown", action="store_true", help="With RUN: leave out what the model never saw, such as a character."
     )
     parser.add_argument("--steps", type=int, default=200, help="Sequence length in time steps. (%(default)s)")
     parser.add_argument("--rows", type=int, default=16, help="Number of sequences. (%(default)s)")
@@ -58,7 +63,7 @@ def add_arguments(parser: "ArgumentParser") -> None:
         for entry, hint, told in entries:
             if entry.name not in known:
                 continue
-            shown = "" if entry.default == "" else f" ({entry.default})"
+            shown = "" if entry.default in ("", None) else f" ({entry.default})"
             text = spelled(told.help, known) + shown
             group.add_argument(typed(entry.name), type=hint, default=SUPPRESS, help=text)
 
@@ -73,7 +78,12 @@ def run(arguments: "Namespace") -> int:
     subject = Path(arguments.run_or_data)
     if not (subject.exists() or arguments.run_or_data == "pydoc"):
         raise InputFileError(
-            f"RUN or DATA is {subject}, which does not exist; give a run folder, a text file, or the word pydoc."
+            f"RUN or DATA is {subject}, which does not exist; give a run folder, a data file, or the word pydoc."
+        )
+    if subject.is_dir() and not (subject / RECORD).exists():
+        raise RunFolderError(
+            f"RUN or DATA is {subject}, a folder without {RECORD}; give a run folder that throughtime train wrote, "
+            "or a data file."
         )
     return _diagnose_run(arguments) if subject.is_dir() else _diagnose_new_model(arguments)
 
@@ -88,7 +98,7 @@ def _diagnose_run(arguments: "Namespace") -> int:
     _refuse(arguments, ["output", "seed", *_model_options()], "for a new model, and RUN holds a trained model")
     folder = Path(arguments.run_or_data)
     task, model, record = load_run(folder)
-    settings = read_config(folder)
+    settings = read_config(folder, type(task))
     data = _data_of_run(folder, arguments, task, record, settings.data.validation)
     earlier = _earlier(folder)
     update = record.results.best_update
@@ -135,7 +145,7 @@ def _diagnose_new_model(arguments: "Namespace") -> int:
     model = SequenceModel(task, settings.model)
     flow = replace(_diagnosed(task, model, data, arguments, settings.optimization), update=0)
     shape = {name.replace("_", " "): str(value) for name, value in settings.flat().items() if name in _model_options()}
-    about = {"Text": {"file": data.name, "bytes": f"{data.bytes:,}", "SHA-256": data.sha256}, "Model": shape}
+    about = {"Data": {"file": data.name, "bytes": f"{data.bytes:,}", "SHA-256": data.sha256}, "Model": shape}
     _tell(flow)
     written = page_of_flow(flow, page, f"A new model on {Path(data.name).name}", about, _command(arguments))
     say(f"Page    {written.page}")
@@ -143,18 +153,18 @@ def _diagnose_new_model(arguments: "Namespace") -> int:
 
 
 def _data_of_run(folder: Path, arguments: "Namespace", task: "Task", record: "Record", validation: float) -> "Data":
-    """Return the data to diagnose on: a named text, or the run's held-out part."""
+    """Return the data to diagnose on: a named file, or the run's held-out part."""
     if arguments.text:
         return task.read(arguments.text, skip_unknown=arguments.skip_unknown)
     if not record.data.sha256:
         raise ArgumentError(
-            "run_or_data", f"is {folder}", "the run learned online and held out no text", "name a text with `text`"
+            "run_or_data", f"is {folder}", "the run learned online and held out no data", "name a file with `text`"
         )
     data = task.read(record.data.file, skip_unknown=arguments.skip_unknown, validation=validation)
     if data.sha256 != record.data.sha256:
         raise InputFileError(
-            f"{record.data.file} is not the text {folder} was trained on (its SHA-256 has changed): restore it, or "
-            "name a text with `text`."
+            f"{record.data.file} is not the file {folder} was trained on (its SHA-256 has changed): restore it, or "
+            "name a file with `text`."
         )
     return data
 

@@ -1,4 +1,4 @@
-"""Measure how well a trained model predicts a text: `throughtime evaluate RUN FILE`."""
+"""Measure how well a trained model predicts data: `throughtime evaluate RUN FILE`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,15 +8,22 @@ from throughtime.commands._terminal import say
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
 
-HELP = "Measure how well a trained model predicts a text file."
+HELP = "Measure how well a trained model predicts the data in a file."
 
 
 def add_arguments(parser: "ArgumentParser") -> None:
     """Declare the options of `throughtime evaluate`."""
     parser.add_argument("run", type=str, metavar="RUN", help="Run folder that throughtime train wrote.")
-    parser.add_argument("file", type=str, metavar="FILE", help="Text file, or pydoc.")
     parser.add_argument(
-        "--skip-unknown", action="store_true", help="Leave out characters that the model never saw in training."
+        "file",
+        type=str,
+        metavar="FILE",
+        help="Data file of the kind that RUN was trained on; for a text, also the word pydoc.",
+    )
+    parser.add_argument(
+        "--skip-unknown",
+        action="store_true",
+        help="Leave out what the model never saw in training, such as a character.",
     )
 
 

@@ -16,22 +16,24 @@ def add_arguments(parser: "ArgumentParser") -> None:
     """Declare the options of `throughtime sample`."""
     parser.add_argument("run", type=str, metavar="RUN", help="Run folder that throughtime train wrote.")
     parser.add_argument(
-        "--length", type=int, default=500, help="Number of characters (or bytes) to write. (%(default)s)"
+        "--length", type=int, default=500, help="Number of steps to draw; of a text, characters or bytes. (%(default)s)"
     )
     parser.add_argument(
         "--temperature",
         type=float,
         default=0.8,
-        help="Randomness: below 1 more cautious, above 1 bolder; 0: always the most likely symbol. (%(default)s)",
+        help="Randomness: below 1 more cautious, above 1 bolder; 0: always the most likely. (%(default)s)",
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help="Random seed; the same seed gives the same text. (%(default)s)"
+        "--seed", type=int, default=0, help="Random seed; the same seed gives the same sample. (%(default)s)"
     )
-    parser.add_argument("--prompt", type=str, default="", help="Text to continue; empty: the start of a line.")
+    parser.add_argument(
+        "--prompt", type=str, default="", help="Start to continue, as text; empty: the task's default start."
+    )
 
 
 def run(arguments: "Namespace") -> int:
-    """Write the prompt and the sample to stdout, symbol by symbol."""
+    """Write the prompt and the sample to stdout, step by step."""
     import torch
 
     from throughtime.runs.checkpoints import load_run

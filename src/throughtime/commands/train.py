@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from throughtime.runs.diagnoses import Diagnose
     from throughtime.runs.model import SequenceModel
 
-HELP = "Train a recurrent network on a text file."
+HELP = "Train a recurrent network on the data in a file."
 
 _MORE = """\
-The file is read as plain text, whatever its name, and cut into --batch-size parallel streams. Each update of the
-weights covers --update-every time steps; the hidden state is carried on to the next update. Ctrl-C saves and stops;
---resume continues. The run folder holds config.yaml, model.safetensors, last.ckpt, metrics.csv, updates.csv,
-step_norms.csv (the gradient by time step), diagnosis.json, samples.json, record.json, and report.html with its
-numbers, report.json."""
+By default the file is read as plain text, whatever its name; --task names another task. The data are read in --batch-
+size parallel streams. Each update of the weights covers --update-every time steps; the hidden state is carried on to
+the next update. Ctrl-C saves and stops; --resume continues. The run folder holds config.yaml, model.safetensors,
+last.ckpt, metrics.csv, updates.csv, step_norms.csv (the gradient by time step), diagnosis.json, samples.json,
+record.json, and report.html with its numbers, report.json."""
 
 
 def add_arguments(parser: "ArgumentParser") -> None:
@@ -41,7 +41,7 @@ def add_arguments(parser: "ArgumentParser") -> None:
         nargs="?",
         type=str,
         default=SUPPRESS,  # any other default would replace the file that --config names
-        help="Text file to train on; or the word pydoc for Python's language reference, which needs no file.",
+        help="Data file to train on; the word pydoc stands for a text, Python's language reference.",
     )
     parser.add_argument(
         "--config", action="config", help="Take options from this config.yaml; options on the command line win."
@@ -60,7 +60,7 @@ def add_arguments(parser: "ArgumentParser") -> None:
     for title, _, entries in groups():
         group = parser.add_argument_group(title)
         for entry, hint, told in entries:
-            shown = "" if hint is bool or entry.default == "" else " (%(default)s)"
+            shown = "" if hint is bool or entry.default in ("", None) else " (%(default)s)"
             text = spelled(told.help, known) + shown
             if hint is bool:  # --flag and --no-flag, so that an option can undo what --config says
                 group.add_argument(
@@ -74,7 +74,7 @@ def run(arguments: "Namespace") -> int:
     """Start or resume a run, and print the result."""
     if "file" not in arguments:
         raise ArgumentError(
-            "file", "is missing", "it must be a text file", "give its path, or the word pydoc for Python's reference"
+            "file", "is missing", "it must be a data file", "give its path, or the word pydoc for Python's reference"
         )
     settings = settings_from(vars(arguments))
     if arguments.resume and (arguments.output or arguments.overwrite):
@@ -129,7 +129,7 @@ def _close_passes(folder: Path, record: "Record", epochs: int, tell: "Callable[[
     from throughtime.records import read_flows, read_metrics, write_samples
     from throughtime.report.sections import as_sentence
     from throughtime.runs.checkpoints import load_run
-    from throughtime.runs.sentences import closing_lines
+    from throughtime.runs.recording.sentences import closing_lines
 
     task, model, _ = load_run(folder)
     for line in closing_lines(task, record, epochs, read_metrics(folder)):

@@ -12,9 +12,9 @@ from torch import Tensor
 from throughtime.errors import ArgumentError, InputFileError
 
 SHORTEST_HELD_OUT_STREAM = 2000
-"""Least number of symbols of a held-out stream.
+"""Least number of steps of a held-out stream.
 
-Held-out text is read in fewer streams where it is shorter, because each stream starts with a zero state.
+Held-out data are read in fewer streams where they are shorter, because each stream starts with a zero state.
 """
 
 HELD_OUT_STEPS = 500
@@ -34,7 +34,8 @@ class Chunk(NamedTuple):
     mask: Tensor | None
     """True for targets that count; None: all targets.
 
-    The shape is [time, batch, …]; a target per series counts at the series' last step, for example.
+    The shape is [time, batch], for whole steps, or that of the targets; a target per series counts at the series' last
+    step, for example.
     """
     first: bool
     """Whether a pass through the data starts here, so that the state must start anew."""
@@ -56,7 +57,7 @@ class Streams:
         inputs: [steps, streams] symbol numbers, or [steps, streams, features] numbers. Whole numbers of any type reach
             the model as int64; floating-point numbers keep their type, which must be the model's, float32.
         targets: [steps, streams, …], what is to be predicted after each input; types as for inputs.
-        mask: [steps, streams, …] which targets count and are not padding; None: all of them.
+        mask: [steps, streams] or in the shape of the targets: those that count and are no padding; None: all of them.
         resets: [steps, streams] True where a series begins; None: nowhere.
     """
 
@@ -84,24 +85,24 @@ class Streams:
 
 
 def training_streams(codes: NDArray[np.int32], streams: int) -> Streams:
-    """Cut a text into streams of equal length.
+    """Cut a series of symbols into streams of equal length.
 
-    Fewer than `streams` symbols at the end of the text are left over, and not used.
+    Fewer than `streams` symbols at the end are left over, and not used.
 
     Args:
         codes: symbol numbers [symbols].
         streams: how many, at most `len(codes) - 1`.
     """
     steps = (len(codes) - 1) // streams
-    text = torch.from_numpy(np.ascontiguousarray(codes[: steps * streams + 1]))
-    return Streams(text[:-1].view(streams, steps).t(), text[1:].view(streams, steps).t())
+    series = torch.from_numpy(np.ascontiguousarray(codes[: steps * streams + 1]))
+    return Streams(series[:-1].view(streams, steps).t(), series[1:].view(streams, steps).t())
 
 
 def held_out_streams(codes: NDArray[np.int32], streams: int = 20) -> Streams:
-    """Cut a text into streams for evaluation.
+    """Cut a series of symbols into streams for evaluation.
 
-    Every symbol but the first is a target exactly once: the last stream is padded and masked. A short text gives fewer
-    streams, see `SHORTEST_HELD_OUT_STREAM`.
+    Every symbol but the first is a target exactly once: the last stream is padded and masked. A short series gives
+    fewer streams, see `SHORTEST_HELD_OUT_STREAM`.
 
     Args:
         codes: symbol numbers [symbols], at least two.
@@ -110,18 +111,20 @@ def held_out_streams(codes: NDArray[np.int32], streams: int = 20) -> Streams:
     count = len(codes) - 1
     streams = max(1, min(streams, count // SHORTEST_HELD_OUT_STREAM))
     steps = -(-count // streams)
-    text = torch.zeros(steps * streams + 1, dtype=torch.int32)
-    text[: len(codes)] = torch.from_numpy(np.ascontiguousarray(codes))
+    series = torch.zeros(steps * streams + 1, dtype=torch.int32)
+    series[: len(codes)] = torch.from_numpy(np.ascontiguousarray(codes))
     padded = torch.arange(steps * streams).view(streams, steps).t() >= count
     return Streams(
-        text[:-1].view(streams, steps).t(), text[1:].view(streams, steps).t(), ~padded if bool(padded.any()) else None
+        series[:-1].view(streams, steps).t(),
+        series[1:].view(streams, steps).t(),
+        ~padded if bool(padded.any()) else None,
     )
 
 
 def windows(codes: NDArray[np.int32], steps: int, rows: int) -> Chunk:
-    """Cut windows out of a text, evenly spread.
+    """Cut windows out of a series of symbols, evenly spread.
 
-    Windows of a short text have fewer steps, and then overlap.
+    Windows of a short series have fewer steps, and then overlap.
 
     Args:
         codes: symbol numbers [symbols], at least two.
@@ -132,18 +135,18 @@ def windows(codes: NDArray[np.int32], steps: int, rows: int) -> Chunk:
         InputFileError: there are fewer than two symbols.
     """
     if len(codes) < 2:
-        raise InputFileError(f"The text has {len(codes)} symbols; it takes 2 to predict one: give a longer text.")
+        raise InputFileError(f"The series has {len(codes)} symbols; it takes 2 to predict one: give a longer one.")
     steps = min(steps, len(codes) - 1)
     starts = np.linspace(0, len(codes) - 1 - steps, rows).astype(int)
-    text = torch.from_numpy(np.stack([codes[start : start + steps + 1] for start in starts])).long().t()
-    return Chunk(text[:-1].contiguous(), text[1:].contiguous(), None, first=True)
+    series = torch.from_numpy(np.stack([codes[start : start + steps + 1] for start in starts])).long().t()
+    return Chunk(series[:-1].contiguous(), series[1:].contiguous(), None, first=True)
 
 
-def workable_batch_size(symbols: int, update_every: int, wanted: int, burn_in: int = 0) -> int:
-    """Return how many streams a training text is read in.
+def workable_batch_size(length: int, update_every: int, wanted: int, burn_in: int = 0) -> int:
+    """Return how many streams a training series is read in.
 
     Args:
-        symbols: length of the text.
+        length: steps of the series.
         update_every: steps of a chunk; every stream must hold at least one whole chunk.
         wanted: the number asked for; 0 picks 50, or fewer when the streams would have under a hundred chunks each.
         burn_in: steps before the first chunk.
@@ -151,30 +154,30 @@ def workable_batch_size(symbols: int, update_every: int, wanted: int, burn_in: i
     Raises:
         ArgumentError: not even one stream, or not `wanted` streams, can hold a chunk.
     """
-    largest = (symbols - 1) // (burn_in + update_every)
+    largest = (length - 1) // (burn_in + update_every)
     if largest < 1 and burn_in:
         raise ArgumentError(
             "burn_in",
             f"is {burn_in} and `update_every` {update_every}",
-            f"together they are longer than the training text, which has {symbols} symbols",
-            "give a smaller `burn_in`, or a longer text",
+            f"together they are longer than the training part, which has {length} steps",
+            "give a smaller `burn_in`, or more data",
         )
     if largest < 1:
         raise ArgumentError(
             "update_every",
             f"is {update_every}",
-            f"it is longer than the training text, which has {symbols} symbols",
-            f"give at most {symbols - 1}, or a longer text",
+            f"it is longer than the training part, which has {length} steps",
+            f"give at most {length - 1}, or more data",
         )
     if wanted > largest:
         raise ArgumentError(
             "batch_size",
             f"is {wanted}",
-            f"{symbols} symbols of training text hold {largest} streams of `update_every` {update_every} steps"
+            f"{length} steps of training data hold {largest} streams of `update_every` {update_every} steps"
             f"{f' after `burn_in` {burn_in}' if burn_in else ''}",
-            f"give at most {largest}, or a longer text",
+            f"give at most {largest}, or more data",
         )
-    return wanted or max(1, min(50, (symbols - 1) // update_every // 100, largest))
+    return wanted or max(1, min(50, (length - 1) // update_every // 100, largest))
 
 
 class ChunkLoader:

@@ -32,6 +32,7 @@ from throughtime.records.run import RUN_FILES as RUN_FILES
 from throughtime.records.run import TENSORBOARD as TENSORBOARD
 from throughtime.records.run import WEIGHTS as WEIGHTS
 from throughtime.records.run import Baselines as Baselines
+from throughtime.records.run import BaselinesOf as BaselinesOf
 from throughtime.records.run import DataRecord as DataRecord
 from throughtime.records.run import ModelRecord as ModelRecord
 from throughtime.records.run import Outcome as Outcome

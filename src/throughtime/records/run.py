@@ -9,7 +9,7 @@ import shutil
 from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from throughtime.errors import RunFolderError
 from throughtime.files import ASIDE
@@ -94,6 +94,10 @@ class Baselines:
     bigram: float
 
 
+BaselinesOf: TypeAlias = Baselines | dict[str, float]
+"""Losses of naive predictions: `Baselines` of tasks of symbols, a dictionary (name → loss) of every other task."""
+
+
 @dataclass(frozen=True)
 class Results:
     """Results of a run: losses in the unit of the task, time in seconds.
@@ -131,7 +135,7 @@ class Record:
 
     data: DataRecord
     model: ModelRecord
-    baselines: Baselines | dict[str, float]
+    baselines: BaselinesOf
     reproduce: str
     versions: dict[str, str] = field(default_factory=dict)
     machine: dict[str, str | int] = field(default_factory=dict)
@@ -162,12 +166,12 @@ class Record:
         return replace(self, outcome=outcome, results=results)
 
 
-def named(baselines: Baselines | dict[str, float]) -> dict[str, float]:
+def named(baselines: BaselinesOf) -> dict[str, float]:
     """Return baselines as a dictionary, whichever form they have."""
     return asdict(baselines) if isinstance(baselines, Baselines) else baselines
 
 
-def baselines_of(levels: dict[str, float]) -> Baselines | dict[str, float]:
+def baselines_of(levels: dict[str, float]) -> BaselinesOf:
     """Return `Baselines` where the names are a text's, else the dictionary itself."""
     of_text = {entry.name for entry in fields(Baselines)}
     return Baselines(**levels) if set(levels) == of_text else {str(name): float(loss) for name, loss in levels.items()}

@@ -3,7 +3,7 @@
 import math
 from enum import Enum
 
-from throughtime.records import Baselines, Outcome, Record
+from throughtime.records import Baselines, BaselinesOf, Outcome, Record
 from throughtime.wording import plural, singular_noun
 
 
@@ -39,9 +39,7 @@ def verdict(loss: float, baselines: Baselines) -> LossVerdict:
     return LossVerdict.CONTEXT if loss < baselines.bigram else LossVerdict.PAIRS_AT_MOST
 
 
-def verdict_parts(
-    loss: float, baselines: Baselines | dict[str, float], units: str, loss_unit: str = ""
-) -> tuple[str, str]:
+def verdict_parts(loss: float, baselines: BaselinesOf, units: str, loss_unit: str = "") -> tuple[str, str]:
     """Return a loss's distance from the nearer baseline, and a conclusion. Neither ends in a full stop."""
     if not isinstance(baselines, Baselines):
         return _beside_named(loss, baselines, f" {loss_unit}" if loss_unit else "")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from throughtime.records import Baselines, MetricsRow, UpdateRow, named
+from throughtime.records import Baselines, BaselinesOf, MetricsRow, UpdateRow, named
 from throughtime.report.canvas import Palette, dress, legend, level, log_up, points
 from throughtime.report.exhibit import (
     Exhibit,
@@ -32,7 +32,7 @@ Line = tuple[Sequence[int], Sequence[float]]
 def losses(
     rows: Sequence[MetricsRow],
     updates: Sequence[UpdateRow],
-    baselines: Baselines | dict[str, float],
+    baselines: BaselinesOf,
     stream: bool,
     measure: str = "nats per symbol",
     units: str = "symbols",
@@ -83,7 +83,7 @@ def _of_updates(updates: Sequence[UpdateRow]) -> tuple[str, Line]:
     return name, ([group[len(group) // 2].update for group in groups], means)
 
 
-def _losses_panel(lines: dict[str, Line], baselines: Baselines | dict[str, float], measure: str) -> Panel:
+def _losses_panel(lines: dict[str, Line], baselines: BaselinesOf, measure: str) -> Panel:
     if not lines:
         return without_picture("", Absent.NO_VALIDATION.value)
     every = [value for _, values in lines.values() for value in values]
@@ -112,7 +112,7 @@ def _losses_panel(lines: dict[str, Line], baselines: Baselines | dict[str, float
     return Panel("", alt, draw, bar=True)
 
 
-def _levels(baselines: Baselines | dict[str, float]) -> list[tuple[str, float]]:
+def _levels(baselines: BaselinesOf) -> list[tuple[str, float]]:
     """Return the baselines by name; equal baselines share a line."""
     levels: dict[float, list[str]] = {}
     for name, loss in reversed(named(baselines).items()):  # the best comes last

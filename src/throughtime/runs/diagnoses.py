@@ -1,19 +1,14 @@
 """Diagnoses of the gradient's flow during a run."""
 
-from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
-from lightning.pytorch import Callback, LightningModule, Trainer
-from torch import Tensor
+from torch import Tensor, nn
 
-from throughtime.cells.base import check_size
 from throughtime.data.streams import Chunk
-from throughtime.models.unchanged import undisturbed
-from throughtime.records import DIAGNOSES, Flow, read_flows, write_flows
+from throughtime.records import Flow
 from throughtime.runs.model import SequenceModel
-from throughtime.runs.module import SequenceTraining, sequence_training
 from throughtime.runs.settings import OptimizationSettings
 from throughtime.runs.tasks.base import Task
 from throughtime.training.diagnosing import diagnose
@@ -41,7 +36,7 @@ def diagnose_task(
     Args:
         task: whose objective is followed.
         model: the model of a run, in any mode.
-        chunk: windows of data; of it inputs, targets and mask are read.
+        chunk: windows of data; of it inputs, targets, mask and resets are read. Each row begins with a zero state.
         wanted_lag: how many steps back the gradient is wanted; no more than the chunk has.
         say: see `gradient_flow`.
     """
@@ -50,56 +45,19 @@ def diagnose_task(
         mask = None if chunk.mask is None else chunk.mask.to(targets.device)  # as `diagnose` moves inputs and targets
         return task.objective(outputs, chunk._replace(targets=targets, mask=mask))
 
-    return diagnose(model, loss, chunk.inputs, chunk.targets, wanted_lag, say)
+    with _starting_anew(model, chunk.resets):
+        return diagnose(model, loss, chunk.inputs, chunk.targets, wanted_lag, say)
 
 
-class Diagnoses(Callback):
-    """Callback that writes `diagnosis.json`, and keeps the diagnoses of an interrupted run.
+@contextmanager
+def _starting_anew(model: SequenceModel, resets: Tensor | None) -> Iterator[None]:
+    """Hand the resets to the model whenever it is called, as a diagnosis calls it with its inputs alone."""
 
-    Args:
-        folder: the run folder.
-        task: what the model predicts.
-        diagnose: makes a diagnosis; it runs with dropout off and changes no random state.
-        chunk: the data that it looks at.
-        every: updates between two diagnoses; 0: only before the first update and after the last one.
-    """
+    def with_resets(_: nn.Module, args: tuple[Any, ...], given: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        return args, {**given, "resets": None if resets is None else resets.to(args[0].device)}
 
-    def __init__(self, folder: Path, task: Task, diagnose: Diagnose, chunk: Chunk, every: int) -> None:
-        check_size("every", every, 0)
-        self._folder = folder
-        self._task = task
-        self._diagnose = diagnose
-        self._chunk = chunk
-        self._every = every
-        self._flows: list[Flow] = []
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Diagnose the untrained model, or drop diagnoses made after the last checkpoint."""
-        module = sequence_training(pl_module)
-        if (self._folder / DIAGNOSES).exists():
-            flows = read_flows(self._folder)
-            self._flows = [flow for flow in flows if flow.update is not None and flow.update <= module.progress.updates]
-        self._look_if_due(module)
-
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Diagnose the model every `every` updates."""
-        self._look_if_due(sequence_training(pl_module))
-
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Diagnose what has been trained."""
-        self._look(sequence_training(pl_module))
-
-    def _look_if_due(self, module: SequenceTraining) -> None:
-        update = module.progress.updates
-        if update == 0 or (self._every and update % self._every == 0):
-            self._look(module)
-
-    def _look(self, module: SequenceTraining) -> None:
-        update = module.progress.updates
-        if any(flow.update == update for flow in self._flows):
-            return
-        with undisturbed(module.model):
-            self._flows.append(replace(self._diagnose(self._task, module.model, self._chunk), update=update))
-        write_flows(self._folder, self._flows)
+    hook = model.register_forward_pre_hook(with_resets, with_kwargs=True)
+    try:
+        yield
+    finally:
+        hook.remove()

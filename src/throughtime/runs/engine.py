@@ -10,19 +10,20 @@ from throughtime.errors import ArgumentError
 from throughtime.records import Outcome, Record, prepare_folder, read_record, write_record
 from throughtime.records.run import CHECKPOINT, RECORD
 from throughtime.report.losses import OUTCOMES
-from throughtime.runs.board import check_board
+from throughtime.runs.callbacks.board import check_board
 from throughtime.runs.checkpoints import read_checkpoint
 from throughtime.runs.choice import kind_of, with_task_settings
 from throughtime.runs.config import check_same_run, check_unedited, read_config, write_config
 from throughtime.runs.diagnoses import Diagnose
-from throughtime.runs.driver import Driver, Run, Say
-from throughtime.runs.first_record import first_record
+from throughtime.runs.drivers.base import Driver, Run, Say
+from throughtime.runs.drivers.passes import Passes
+from throughtime.runs.drivers.streaming import Streaming
 from throughtime.runs.gradient import gradient_method
 from throughtime.runs.model import SequenceModel
-from throughtime.runs.passes import Passes
+from throughtime.runs.recording.first_record import first_record
 from throughtime.runs.settings import OptimizationSettings, RunSettings
-from throughtime.runs.streaming import Streaming
-from throughtime.runs.tasks.base import FileTask, StreamTask, Task
+from throughtime.runs.tasks.base import FileTask, Task
+from throughtime.runs.tasks.streaming import StreamTask
 
 
 def start(

@@ -15,10 +15,10 @@ from throughtime.data.streams import Chunk
 from throughtime.errors import NonFiniteError
 from throughtime.records import UpdateRow
 from throughtime.runs.gradient import steps_run_again
-from throughtime.runs.history import History
 from throughtime.runs.model import CarriedState, SequenceModel, detached
 from throughtime.runs.preceding import Preceding, advanced
-from throughtime.runs.progress import Progress
+from throughtime.runs.recording.history import History
+from throughtime.runs.recording.progress import Progress
 from throughtime.runs.settings import OptimizationSettings
 from throughtime.runs.tasks.base import Task
 from throughtime.sequences.tap import Tap

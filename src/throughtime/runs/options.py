@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import Field, dataclass, field, fields
+from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from throughtime.errors import ArgumentError
@@ -40,6 +41,10 @@ class Option:
         return f"it must be {' and '.join(part for part in (lower, upper) if part)}"
 
 
+_WORDS = {bool: "True or False", str: "text", int: "a whole number", float: "a number"}
+"""Types of options that are no choice, in words."""
+
+
 def option(
     default: Any,
     text: str,
@@ -52,7 +57,7 @@ def option(
 ) -> Any:
     """Declare an option as the field of a settings class.
 
-    The field's type must be bool, int, float, str or a Literal.
+    The field's type must be bool, int, float, str or a Literal, or one of these except bool with `| None`.
 
     Args:
         default: its value where none is given.
@@ -78,7 +83,27 @@ def options(kind: type) -> Iterator[tuple[Field[Any], Any, Option]]:
 def check_options(settings: Any) -> None:
     """Check type and range of every option; raise `ArgumentError` for the first misfit."""
     for entry, hint, told in options(type(settings)):
-        _check(entry.name, getattr(settings, entry.name), hint, told)
+        value, plain = getattr(settings, entry.name), _without_none(hint)
+        if value is not None or plain is hint:
+            _check(entry.name, value, plain, told)
+
+
+def check_types(kind: type) -> None:
+    """Raise `ArgumentError` where an option of a settings class is of a type that options cannot have."""
+    for name, hint in get_type_hints(kind).items():
+        plain = _without_none(hint)
+        if not (plain in _WORDS or get_origin(plain) is Literal) or (plain is bool and plain is not hint):
+            raise ArgumentError(
+                f"{kind.__name__}.{name}",
+                f"is of the type {getattr(hint, '__name__', hint)}",
+                "an option is a bool, int, float, str or Literal, or one of the last four with `| None`",
+            )
+
+
+def _without_none(hint: Any) -> Any:
+    """Return the type X of an optional type `X | None`; any other type as it is."""
+    members = [member for member in get_args(hint) if member is not NoneType]
+    return members[0] if NoneType in get_args(hint) and len(members) == 1 else hint
 
 
 def _check(name: str, value: Any, hint: Any, told: Option) -> None:
@@ -89,7 +114,6 @@ def _check(name: str, value: Any, hint: Any, told: Option) -> None:
     # bool is an int to Python, and an int serves where a float is meant.
     fits = {bool: bool, str: str, int: int, float: (int, float)}[hint]
     if not isinstance(value, fits) or (hint is not bool and isinstance(value, bool)):
-        kind = {bool: "True or False", str: "text", int: "a whole number", float: "a number"}[hint]
-        raise ArgumentError(name, f"is {value!r}", f"it must be {kind}")
+        raise ArgumentError(name, f"is {value!r}", f"it must be {_WORDS[hint]}")
     if hint in (int, float) and not told.holds(value):
         raise ArgumentError(name, f"is {value}", told.allowed(hint))

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from throughtime.errors import ArgumentError
 from throughtime.runs.gradient import METHODS, check_choice
-from throughtime.runs.options import check_options, option, options
+from throughtime.runs.options import check_options, check_types, option, options
 
 CellName = Literal["lstm", "gru", "rnn"]
 """The layers that a run can be made of, by their class names in lower case; `throughtime bench` measures the same."""
@@ -39,7 +39,7 @@ class OptimizationSettings:
 
     batch_size: int = option(
         0,
-        "Batch size: streams of the data that are read in parallel; 0: 50, or fewer for a short text.",
+        "Batch size: streams of the data that are read in parallel; 0: 50, or fewer for short data.",
         least=0,
         online=False,
     )
@@ -87,8 +87,8 @@ class OptimizationSettings:
     )
     online: bool = option(
         False,
-        "Learn from a stream of bytes as the bytes arrive: FILE, or - for standard input. No epochs, no held-out data, "
-        "constant memory.",
+        "Learn from a stream as it arrives, event by event: FILE, or - for standard input. No epochs, no held-out "
+        "data, constant memory.",
     )
     epochs: int = option(6, "Passes over the training data.", least=1, online=False, resumable=True)
     learning_rate: float = option(0.005, "Learning rate of Adam after the warm-up.", above=0)
@@ -155,7 +155,15 @@ class OptimizationSettings:
 
 @dataclass(frozen=True)
 class TaskSettings:
-    """Options of a single task; a task derives its settings from this class."""
+    """Options of a single task; a task derives its settings from this class.
+
+    Raises:
+        ArgumentError: when a class is derived, an option is of a type that options cannot have.
+    """
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        check_types(cls)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from throughtime.data.entropies import bigram_entropy, unigram_entropy
 from throughtime.data.text import characters, split
 from throughtime.errors import ArgumentError, InputFileError
 from throughtime.records import DataRecord
-from throughtime.runs.first_record import first_record
 from throughtime.runs.model import SequenceModel
+from throughtime.runs.recording.first_record import first_record
 from throughtime.runs.settings import DataSettings
 from throughtime.runs.tasks import Text
 from throughtime.runs.tasks.symbols import SymbolSettings
@@ -66,7 +66,7 @@ def test_the_record_says_what_the_text_and_the_model_are_and_gives_the_task_back
     ("content", "error", "said"),
     [
         (b"abc", InputFileError, "too short"),
-        (b"abc" * 5, ArgumentError, "update_every is 5; it is longer than the training text, which has 5 symbols"),
+        (b"abc" * 5, ArgumentError, "update_every is 5; it is longer than the training part, which has 5 steps"),
         (b"abc\0" * 500, InputFileError, "NUL"),
     ],
 )

@@ -2,7 +2,7 @@
 
 A run knows series, time steps, chunks and losses. Only its task knows what the inputs and targets mean, how they are
 read from a file, what is read out of the hidden states, and what a good loss is. `FileTask` trains in passes over a
-file; `StreamTask` learns from events as they come. docs/extending.md has a recipe.
+file; `StreamTask` (runs/tasks/streaming.py) learns from events as they come. docs/extending.md has a recipe.
 
 Every task has a `name` and implements `fit`, `from_record` and `read` for the data, `input_size`, `readout` and `loss`
 for the model. `recorded` belongs to them wherever `from_record` needs more than a class. A `FileTask` adds `prepare`;
@@ -23,7 +23,6 @@ No torch is imported at the top, as the command line reads this module.
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -37,12 +36,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from throughtime.data.streams import Chunk, Streams
-    from throughtime.records import Baselines, Record
+    from throughtime.records import BaselinesOf, Record
     from throughtime.report.exhibit import Section
     from throughtime.report.run import RunRecords
-
-    # `Baselines` are the three entropies of the tasks of symbols; every other task gives a dictionary, name → loss.
-    BaselinesOf = Baselines | dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -70,8 +66,8 @@ class Data:
         bytes: the size of the file in bytes.
         streams: the series laid end to end, in which every target counts exactly once.
         windows: function (steps, rows) → chunk of rows, spread evenly over the data, for the diagnosis. Each row
-            begins with a zero state. Short data may give fewer steps. The diagnosis reads inputs, targets and mask, but
-            no `resets`: a row that holds several series is followed as a single series.
+            begins with a zero state. Short data may give fewer steps. The diagnosis reads inputs, targets, mask and
+            `resets`, at which the state starts anew and no gradient passes.
         baselines: the losses of naive predictions on these targets, by name, the worst first, in the unit of
             `Task.loss`. Metrics beside the loss have no baselines here.
         lines: lines for the user of `evaluate`: what was read, and the losses of naive predictions.
@@ -238,10 +234,13 @@ class Task(ABC):
         """Return the number of targets that the mean of `loss` is over.
 
         It weighs a chunk's loss and counts for the speed, in `units` per second. The default counts every number of the
-        targets, or every true entry of the mask. Override it where a target is several numbers, such as a frame of 88
-        keys.
+        targets that counts: where the mask has fewer dimensions, such as [time, batch] beside targets [time, batch, H],
+        each of its steps stands for all H numbers, as a chunk without a mask does. Override it where several numbers
+        are a single target, such as a frame of 88 keys whose losses are summed.
         """
-        return chunk.targets.numel() if chunk.mask is None else int(chunk.mask.sum())
+        if chunk.mask is None:
+            return chunk.targets.numel()
+        return int(chunk.mask.sum()) * chunk.targets.numel() // max(1, chunk.mask.numel())
 
     # Predictions.
 
@@ -358,139 +357,3 @@ class FileTask(Task, ABC):
 
         Raises: see `fit`; also where the data are too short for training or for a held-out part.
         """
-
-
-@dataclass(frozen=True)
-class Event:
-    """Time step of a stream, with inputs and target.
-
-    Attributes:
-        inputs: [1, …], a batch of 1, known before the target.
-        target: [1, …], predicted first and learned afterwards; None: no target, and only the state is updated.
-        guesses: the losses of naive predictions of this target, in the order of `StreamTask.guesses`.
-        reset: whether a series begins with this step, so that the state starts from zero.
-    """
-
-    inputs: Tensor
-    target: Tensor | None
-    guesses: tuple[float, ...] = ()
-    reset: bool = False
-
-
-class StreamTask(Task, ABC):
-    """Task that learns from a stream: each event is predicted, then learned.
-
-    `open` returns the stream in pieces, such as the bytes that came together. `take` takes the members of a piece, such
-    as single bytes, in turn, and turns each into an event or into none. An instance remembers its position;
-    `stream_state` returns all that a resumed run needs. Training learns by `step_loss` alone; `loss` and `read` serve
-    `evaluate` and `diagnose`.
-
-    Attributes:
-        guesses: the names of the naive predictions, the worst first.
-    """
-
-    online: ClassVar[bool] = True
-    guesses: ClassVar[tuple[str, ...]] = ()
-
-    def settled(self, settings: RunSettings) -> RunSettings:
-        """Return the settings for `config.yaml`, such as with the full path of the file."""
-        return settings
-
-    @abstractmethod
-    def open(self, file: str, follow: bool) -> Iterator[Iterable[Any]]:
-        """Return the stream from the current position on, in pieces.
-
-        A piece is empty where nothing has come, so that the run can stop or save.
-
-        Args:
-            file: the source.
-            follow: when the source ends, wait until it grows.
-
-        Raises:
-            InputFileError: it cannot be read, or is shorter than what was read before.
-            ArgumentError: it cannot grow.
-        """
-
-    @abstractmethod
-    def example(self) -> Tensor:
-        """Return inputs [1, …] in the shape and dtype of every event's inputs."""
-
-    @abstractmethod
-    def take(self, raw: Any) -> Event | None:
-        """Take the next member of a piece, and return it as an event.
-
-        Return None where nothing has come before that it could be predicted from.
-        """
-
-    @property
-    @abstractmethod
-    def taken(self) -> int:
-        """Number of members taken so far, events or not."""
-
-    @property
-    def bytes_taken(self) -> int:
-        """Size in bytes of the members taken so far; 0 where it is not known."""
-        return 0
-
-    @abstractmethod
-    def step_loss(self, output: Tensor, target: Tensor) -> Tensor:
-        """Return the loss of a time step, a scalar, from output [1, …] and target [1, …]."""
-
-    @abstractmethod
-    def stream_state(self) -> dict[str, Any]:
-        """Return the task's position and statistics, as plain values and tensors.
-
-        They are saved in the run's checkpoint, beside the keys "learner", "whole" and "settings", which are taken.
-        """
-
-    @abstractmethod
-    def load_stream_state(self, state: dict[str, Any]) -> None:
-        """Restore the state that `stream_state` returned.
-
-        `state` is the whole checkpoint; other keys are left alone.
-        """
-
-    def tally_state(self, state: dict[str, Any]) -> dict[str, Any]:
-        """Convert the tally (runs/streaming.py) of a checkpoint that an earlier version of the task wrote."""
-        return state
-
-    @property
-    def worst_guess(self) -> float:
-        """Largest loss of a naive prediction, for the record before any event."""
-        return math.inf
-
-    def stream_line(self, read: int, loss: float, baselines: BaselinesOf, rate: float) -> str:
-        """Return the line on the latest events.
-
-        Args:
-            read: number of events so far.
-            loss: the mean loss of the latest events.
-            baselines: the mean losses of the naive guesses on the same events.
-            rate: events per second.
-        """
-        guesses = self.said_beside(baselines)
-        return f"{read:>12,} {self.units}   {self.said(loss)}   {guesses}   {rate:,.0f} {self.units}/s"
-
-    def stream_opening_lines(self, record: Record, run: str, update_every: int) -> list[str]:
-        """Return the first lines of a run; `run` names the run's folder."""
-        from throughtime.wording import plural
-
-        return [
-            f"Stream  {record.data.file}; each {self.unit} is predicted before it is learned, so nothing is held out",
-            f"Model   {record.model.parameters:,} parameters, {record.machine['gradient']}, "
-            f"an update every {plural(update_every, self.unit)}",
-            f"Run     {run}; Ctrl-C saves and stops; throughtime train --resume {run} continues",
-            "",
-        ]
-
-    def stream_closing_lines(self, record: Record) -> list[str]:
-        """Return the last lines of a run: its length, and the latest loss."""
-        from throughtime.report.losses import OUTCOMES
-        from throughtime.wording import plural
-
-        results, taken = record.results, record.data.training_symbols
-        lines = ["", f"Done    {plural(taken, self.unit)} in {results.seconds:.0f} s, {OUTCOMES[record.outcome]}"]
-        loss = results.last_validation_loss
-        if loss is None:
-            return lines
-        return [*lines, *self.result_lines([Metric(self.loss_name, loss, self.loss_unit)], record.baselines)]

@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from throughtime.data.counting import Counting
 from throughtime.runs.settings import RunSettings
-from throughtime.runs.tasks.base import Event, StreamTask
+from throughtime.runs.tasks.streaming import Event, StreamTask
 from throughtime.runs.tasks.symbols import SymbolSettings, SymbolTask
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from throughtime.data.text import TextVocabulary
-    from throughtime.records import Record
-    from throughtime.runs.tasks.base import BaselinesOf
+    from throughtime.records import BaselinesOf, Record
 
 ALPHABET = 256
 

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
     from throughtime.data.streams import Chunk
     from throughtime.data.text import TextFile, TextVocabulary
-    from throughtime.records import Record
-    from throughtime.runs.tasks.base import BaselinesOf
+    from throughtime.records import BaselinesOf, Record
 
 
 @dataclass(frozen=True)

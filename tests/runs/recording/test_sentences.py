@@ -3,7 +3,7 @@ from runs.running import alphabet
 
 from throughtime.records import Baselines, MetricsRow
 from throughtime.report.losses import both
-from throughtime.runs.sentences import divergence_lines, update_phrase, validation_line
+from throughtime.runs.recording.sentences import divergence_lines, update_phrase, validation_line
 from throughtime.runs.settings import OptimizationSettings
 
 TASK = alphabet(5)

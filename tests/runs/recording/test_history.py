@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from throughtime.records import StepNormRow, UpdateRow, read_table
-from throughtime.runs import history as module
-from throughtime.runs.history import History
+from throughtime.runs.recording import history as module
+from throughtime.runs.recording.history import History
 from throughtime.sequences.tap import LayerTap
 
 

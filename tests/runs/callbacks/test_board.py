@@ -5,7 +5,7 @@ import pytest
 
 from throughtime.errors import ArgumentError
 from throughtime.records import StepNormRow, UpdateRow, read_metrics, read_table
-from throughtime.runs import board
+from throughtime.runs.callbacks import board
 from throughtime.runs.engine import start
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -2,7 +2,7 @@
 
 import math
 
-from throughtime.records import Baselines, MetricsRow, Record, named
+from throughtime.records import BaselinesOf, MetricsRow, Record, named
 from throughtime.report.losses import OUTCOMES
 from throughtime.runs.settings import OptimizationSettings
 from throughtime.runs.tasks.base import Metric, Task
@@ -19,7 +19,7 @@ def update_phrase(settings: OptimizationSettings, streams: int) -> str:
     return f"{about}{plural(settings.update_every, 'step')} of {plural(streams, 'stream')}{reach}"
 
 
-def validation_line(task: Task, row: MetricsRow, epochs: int, baselines: Baselines | dict[str, float]) -> str:
+def validation_line(task: Task, row: MetricsRow, epochs: int, baselines: BaselinesOf) -> str:
     """Return the line printed after a validation."""
     return (
         f"epoch {row.epoch:5.2f}/{epochs}  train {row.train_loss:.3f}  validation {task.said(row.validation_loss)}  "
@@ -39,7 +39,7 @@ def opening_lines(task: Task, record: Record, run: str, epochs: int, updates_per
     ]
 
 
-def divergence_lines(task: Task, rows: list[MetricsRow], baselines: Baselines | dict[str, float]) -> list[str]:
+def divergence_lines(task: Task, rows: list[MetricsRow], baselines: BaselinesOf) -> list[str]:
     """Return a warning where the training loss exceeds every baseline for a whole epoch."""
     slack = 1e-6  # of an epoch: the epochs are quotients
     last = [row for row in rows if row.epoch > rows[-1].epoch - 1 + slack]

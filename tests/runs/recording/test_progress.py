@@ -3,7 +3,7 @@ import math
 
 import pytest
 
-from throughtime.runs.progress import Progress
+from throughtime.runs.recording.progress import Progress
 
 
 def _progress():

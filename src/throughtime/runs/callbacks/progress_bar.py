@@ -10,9 +10,9 @@ from lightning.pytorch.callbacks import ProgressBar
 from tqdm import tqdm
 
 from throughtime.cells.base import check_size
-from throughtime.records import Baselines
+from throughtime.records import BaselinesOf
 from throughtime.runs.module import SequenceTraining
-from throughtime.runs.sentences import validation_line
+from throughtime.runs.recording.sentences import validation_line
 from throughtime.runs.tasks.base import Task
 
 _SMOOTHING = 0.05
@@ -30,9 +30,7 @@ class RunBar(ProgressBar):
         epochs: passes of the run.
     """
 
-    def __init__(
-        self, say: Callable[[str], None], task: Task, baselines: Baselines | dict[str, float], epochs: int
-    ) -> None:
+    def __init__(self, say: Callable[[str], None], task: Task, baselines: BaselinesOf, epochs: int) -> None:
         super().__init__()
         check_size("epochs", epochs, 1)
         self._task = task

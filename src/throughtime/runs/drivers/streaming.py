@@ -16,7 +16,7 @@ from throughtime.errors import RunFolderError
 from throughtime.online import OnlineLearner
 from throughtime.records import (
     CHECKPOINT,
-    Baselines,
+    BaselinesOf,
     DataRecord,
     MetricsRow,
     Outcome,
@@ -29,12 +29,12 @@ from throughtime.records import (
     write_record,
 )
 from throughtime.runs.checkpoints import save_weights
-from throughtime.runs.driver import Driver, Run, Say
+from throughtime.runs.drivers.base import Driver, Run, Say
 from throughtime.runs.gradient import gradient_method
 from throughtime.runs.interruption import Interruption, stopped_at_once
 from throughtime.runs.model import SequenceModel
 from throughtime.runs.settings import OptimizationSettings, RunSettings
-from throughtime.runs.tasks.base import Event, StreamTask
+from throughtime.runs.tasks.streaming import Event, StreamTask
 
 SAVE_EVERY, SAY_EVERY = 20.0, 5.0
 """Seconds between two checkpoints, and between two lines for the user."""
@@ -102,7 +102,7 @@ class Streaming(Driver):
         """Refuse a model that the gradient method cannot serve."""
         self._learner(model).prepare(self.task.example())
 
-    def data_record(self) -> tuple[DataRecord, Baselines | dict[str, float]]:
+    def data_record(self) -> tuple[DataRecord, BaselinesOf]:
         """Return the record's entry before any event, with the worst guess as baseline."""
         worst = self.task.worst_guess
         return DataRecord(self.settings.file, "", 0, self.task.units), baselines_of(

@@ -13,18 +13,19 @@ from throughtime.data.streams import HELD_OUT_STEPS, ChunkLoader
 from throughtime.errors import RunFolderError
 from throughtime.gradients import CheckpointedBPTT
 from throughtime.layers.base import RecurrentLayer
-from throughtime.records import Baselines, DataRecord, Record
-from throughtime.runs.board import Board
+from throughtime.records import BaselinesOf, DataRecord, Record
+from throughtime.runs.callbacks.board import Board
+from throughtime.runs.callbacks.diagnoses import Diagnoses
+from throughtime.runs.callbacks.progress_bar import RunBar
+from throughtime.runs.callbacks.recorder import Recorder
 from throughtime.runs.checkpoints import AsideCheckpointIO
-from throughtime.runs.diagnoses import ROWS, STEPS, Diagnose, Diagnoses
-from throughtime.runs.driver import Driver, Run, Say
+from throughtime.runs.diagnoses import ROWS, STEPS, Diagnose
+from throughtime.runs.drivers.base import Driver, Run, Say
 from throughtime.runs.gradient import gradient_method
 from throughtime.runs.interruption import Interruption, stopped_at_once
 from throughtime.runs.model import SequenceModel
 from throughtime.runs.module import OWN_STATE, SequenceTraining
-from throughtime.runs.progress_bar import RunBar
-from throughtime.runs.recorder import Recorder
-from throughtime.runs.sentences import opening_lines, update_phrase
+from throughtime.runs.recording.sentences import opening_lines, update_phrase
 from throughtime.runs.settings import RunSettings
 from throughtime.runs.tasks.base import FileTask, Material
 
@@ -68,7 +69,7 @@ class Passes(Driver):
             for depth in range(layers.num_layers):  # `plan` raises where the limit is too small
                 method.plan(layers.cell_and_parameters(depth)[0], settings.update_every, settings.batch_size)
 
-    def data_record(self) -> tuple[DataRecord, Baselines | dict[str, float]]:
+    def data_record(self) -> tuple[DataRecord, BaselinesOf]:
         """Return file, size, digest and targets, and the baselines of the held-out part."""
         held_out = self.material.held_out
         data = DataRecord(self.settings.file, held_out.sha256, held_out.bytes, self.task.units)

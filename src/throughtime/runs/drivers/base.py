@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from throughtime.records import Baselines, DataRecord, Record
+from throughtime.records import BaselinesOf, DataRecord, Record
 from throughtime.runs.model import SequenceModel
 from throughtime.runs.settings import RunSettings
 from throughtime.runs.tasks.base import Task
@@ -55,7 +55,7 @@ class Driver(ABC):
         """Refuse a model that the settings cannot train, before a folder is made."""
 
     @abstractmethod
-    def data_record(self) -> tuple[DataRecord, Baselines | dict[str, float]]:
+    def data_record(self) -> tuple[DataRecord, BaselinesOf]:
         """Return the record's entry on the data, and the losses of naive predictions."""
 
     @abstractmethod

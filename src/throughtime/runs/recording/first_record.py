@@ -7,7 +7,7 @@ from pathlib import Path
 from throughtime import __version__
 from throughtime.kernels.native import describe
 from throughtime.records import DataRecord, ModelRecord, Record
-from throughtime.records.run import Baselines
+from throughtime.records.run import BaselinesOf
 from throughtime.runs.model import SequenceModel
 from throughtime.runs.settings import RunSettings
 from throughtime.runs.tasks.base import Task
@@ -21,7 +21,7 @@ def first_record(
     model: SequenceModel,
     folder: Path,
     data: DataRecord,
-    baselines: Baselines | dict[str, float],
+    baselines: BaselinesOf,
 ) -> Record:
     """Return the first record of a run, with what its task adds.
 

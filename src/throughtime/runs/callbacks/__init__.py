@@ -1,0 +1,1 @@
+"""Lightning callbacks of a run in passes: files, progress bar, TensorBoard, diagnoses."""

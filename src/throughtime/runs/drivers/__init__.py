@@ -1,0 +1,1 @@
+"""Training loops of a run: in passes over a file, or along a stream."""

@@ -1,0 +1,1 @@
+"""Numbers and lines of a run, for its files and its user."""
