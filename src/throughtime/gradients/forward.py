@@ -11,7 +11,7 @@ from torch import Tensor
 from throughtime.cells.base import Cell
 from throughtime.cells.loop import no_steps
 from throughtime.cells.recurrence import Recurrence
-from throughtime.errors import ArgumentError, UnsupportedError
+from throughtime.errors import UnsupportedError
 from throughtime.gradients.base import GradientMethod
 from throughtime.gradients.bptt import BPTT
 from throughtime.gradients.influence import Influence, StartInfluence, check_room
@@ -51,13 +51,7 @@ class ForwardMethod(GradientMethod):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.clip_step is not None:
-            raise ArgumentError(
-                "clip_step",
-                f"is {self.clip_step} in {type(self).__name__}",
-                "the method never forms the total ∂L/∂h_t that clip_step clips",
-                "leave it out and clip the whole gradient (throughtime.clip_gradients), or use BPTT(clip_step=…)",
-            )
+        self._refuse_clip_step("the method never forms the total ∂L/∂h_t that clip_step clips")
 
     @abstractmethod
     def dense(self, system: System) -> bool:
