@@ -191,7 +191,7 @@ class _Segments:
     def part(self, segment: int, entering: State) -> Recurrence:
         return self.recurrence.part(*self.bounds(segment), entering)
 
-    def advance(self, segment: int, entering: State) -> State:
+    def advance(self, segment: int, entering: State, last_use: bool) -> State:
         """Return the state that leaves a segment, as a copy."""
         return tuple(member.clone() for member in self.part(segment, entering).forward(None).final)
 

@@ -144,7 +144,7 @@ def go_back(
     segments: int,
     slots: int,
     states: dict[int, Held],
-    advance: Callable[[int, Held], Held],
+    advance: Callable[[int, Held, bool], Held],
     pull: Callable[[int, Held], None],
 ) -> None:
     """Visit all segments from the last to the first, each with its entering state.
@@ -153,7 +153,8 @@ def go_back(
         segments, slots: as in `Plan`.
         states: the states that are kept already, by the segment that they enter, at least the state of segment 0. The
             function empties this dict.
-        advance: (segment, the state that enters the segment) → the state that leaves the segment.
+        advance: (segment, the state that enters the segment, whether that state is not kept and so needed for the last
+            time) → the state that leaves the segment.
         pull: called with each segment and the state that enters the segment.
     """
     for segment in reversed(range(segments)):
@@ -163,7 +164,7 @@ def go_back(
         keep = {at + index for index in kept_states(segment + 1 - at, free)} - {segment}
         state = states[at] if at < segment else states.pop(at)
         for passed in range(at, segment):
-            state = advance(passed, state)
+            state = advance(passed, state, passed not in states)
             if passed + 1 in keep:
                 states[passed + 1] = state
         pull(segment, state)
