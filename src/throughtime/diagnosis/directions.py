@@ -22,7 +22,7 @@ class Follower:
     """
 
     def __init__(self, cell: Cell, parameters: Parameters, sequence: Sequence, count: int | None) -> None:
-        size = sum(cell.state_sizes.values())
+        size = cell.state_size
         count = size if count is None else count
         check_size("count", count, least=1)
         if count > size:

@@ -20,7 +20,7 @@ from throughtime.gradients.schedule import Plan, go_back, kept_to_the_end, plan_
 from throughtime.sequences.norms import StepNorms
 from throughtime.sequences.runner import Cotangents, Pass, Trace
 from throughtime.sequences.sequence import Sequence
-from throughtime.types import Gradients, State
+from throughtime.types import Gradients, State, is_whole
 
 
 def check_division(segments: int | None, memory: int | str | None) -> None:
@@ -38,8 +38,7 @@ def check_division(segments: int | None, memory: int | str | None) -> None:
         )
     if memory is not None:
         bytes_of(memory)
-    whole = isinstance(segments, int) and not isinstance(segments, bool)
-    if segments is not None and (not whole or segments < 1):
+    if segments is not None and not is_whole(segments, least=1):
         raise ArgumentError("segments", f"is {segments!r}", "it must be a whole number, at least 1, or None")
 
 

@@ -90,7 +90,7 @@ class ParallelScan(GradientMethod):
     def _check_size(self, recurrence: Recurrence) -> None:
         """Refuse Jacobians above the limit; warn once on a CPU, where scans are slow."""
         sequence = recurrence.sequence
-        (steps, rows), size = sequence.shape, sum(recurrence.cell.state_sizes.values())
+        (steps, rows), size = sequence.shape, recurrence.cell.state_size
         needed = ROOM * steps * rows * size * size * sequence.x.element_size()
         if needed > bytes_of(self.limit, "limit"):
             raise UnsupportedError(

@@ -15,6 +15,7 @@ from throughtime.models.evaluated import recurrent_layers, scalar_loss
 from throughtime.models.lags import estimate_by_lag, exact_by_lag
 from throughtime.models.recording import RecordedRun, Recording
 from throughtime.models.unchanged import differentiated_by, unchanged
+from throughtime.types import is_whole
 
 
 @dataclass(frozen=True)
@@ -143,8 +144,11 @@ def gradient_bias(
 
 
 def _check_lags(lags: Ordered[int]) -> None:
-    whole = all(isinstance(lag, int) and not isinstance(lag, bool) and lag > 0 for lag in lags)
-    if not whole or not lags or any(later <= earlier for earlier, later in zip(lags, lags[1:], strict=False)):
+    if (
+        not all(is_whole(lag, least=1) for lag in lags)
+        or not lags
+        or any(later <= earlier for earlier, later in zip(lags, lags[1:], strict=False))
+    ):
         raise ArgumentError(
             "lags", f"is {lags!r}", "it must be increasing whole numbers from 1 on, such as [1, 2, 4, 8]"
         )
