@@ -40,5 +40,5 @@ class Gradients:
 
 
 def is_whole(value: object, least: int) -> TypeGuard[int]:
-    """Return whether a value is a whole number of at least `least`; a bool is none."""
+    """Return whether a value is an int of at least `least`, and no bool."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= least

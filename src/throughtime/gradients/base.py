@@ -80,7 +80,7 @@ class GradientMethod(ABC):
         """Whether the result is the gradient that PyTorch itself would compute, up to rounding."""
         return self.clip_step is None
 
-    def differentiable(self) -> "GradientMethod":
+    def twice_differentiable(self) -> "GradientMethod":
         """Return the method to use where the backward pass is differentiated (create_graph).
 
         That method must give the same gradient, by operations that PyTorch can differentiate; `self` unless overridden.
@@ -220,13 +220,13 @@ class _Node(torch.autograd.Function):
 def _differentiate(
     method: GradientMethod, recurrence: Recurrence, trace: Trace, cotangents: Cotangents, tap: LayerTap | None
 ) -> Gradients:
-    """Call the method's `backward`, or with create_graph that of its `differentiable()` on the loop."""
+    """Call the method's `backward`, or with create_graph that of its `twice_differentiable()` on the loop."""
     if tap is not None:
         tap.begin(*recurrence.sequence.shape, recurrence.sequence.initial[0])
     if not torch.is_grad_enabled():
         return method.backward(recurrence, trace, cotangents, StepNorms(method.clip_step, tap))
     # create_graph: the gradient will be differentiated, so the trace is made again with a graph back to the inputs.
-    method, sequence, looped = method.differentiable(), recurrence.sequence, recurrence.looped()
+    method, sequence, looped = method.twice_differentiable(), recurrence.sequence, recurrence.looped()
     cotangents = replace(cotangents, outputs=sequence.to_plain(cotangents.outputs))
     again = method.forward(looped, keep=True).trace
     gradients = method.backward(looped, again, cotangents, StepNorms(method.clip_step, tap))

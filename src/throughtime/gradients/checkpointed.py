@@ -83,7 +83,7 @@ class CheckpointedBPTT(GradientMethod):
         padded = recurrence.sequence.batch_sizes is None and not recurrence.sequence.reverse
         return padded and (recurrence.is_fused or super().takes(recurrence))
 
-    def differentiable(self) -> GradientMethod:
+    def twice_differentiable(self) -> GradientMethod:
         return BPTT(clip_step=self.clip_step)
 
     def traced(self, recurrence: Recurrence, keep: bool) -> tuple[Float[Tensor, "time batch hidden"], State]:

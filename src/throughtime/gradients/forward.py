@@ -54,7 +54,7 @@ class ForwardMethod(GradientMethod):
         self._refuse_clip_step("the method never forms the total ∂L/∂h_t that clip_step clips")
 
     @abstractmethod
-    def dense(self, system: System) -> bool:
+    def is_dense(self, system: System) -> bool:
         """Return whether all of A_t is held, O(B·S·P)."""
 
     @abstractmethod
@@ -68,7 +68,7 @@ class ForwardMethod(GradientMethod):
         `like` is a member of such a state.
         """
 
-    def before(
+    def past_gradient(
         self, step: Step, direct: Float[Tensor, "batch size"], exact: Float[Tensor, "batch size"]
     ) -> Float[Tensor, "batch size"]:
         """Return the gradient of the loss of step t that meets A_{t-1}.
@@ -83,7 +83,7 @@ class ForwardMethod(GradientMethod):
     def check(self, cell: Cell) -> None:
         """Accept every cell; a subclass may refuse some."""
 
-    def differentiable(self) -> GradientMethod:
+    def twice_differentiable(self) -> GradientMethod:
         if self.exact:
             return BPTT()
         raise UnsupportedError(
@@ -93,7 +93,7 @@ class ForwardMethod(GradientMethod):
 
     def forward(self, recurrence: Recurrence, keep: bool) -> Pass:
         system = CellSystem(recurrence.cell, recurrence.parameters)
-        if keep and system.parameters and self.dense(system):
+        if keep and system.parameters and self.is_dense(system):
             check_room(system, recurrence.sequence.shape[1])
         return recurrence.forward(None)
 
@@ -176,7 +176,7 @@ class _Sweep:
         errors, d_entering = cell.pull_back(parameters, residuals, direct)
         immediate, d_x = cell.accumulate(parameters, step.x, step.entering, errors, needs_x)
         exact = torch.cat(d_entering, dim=-1)
-        d_state = self._method.before(step, torch.cat(direct, dim=-1), exact)
+        d_state = self._method.past_gradient(step, torch.cat(direct, dim=-1), exact)
         carried = {} if self._influence is None else self._influence.contract(d_state)
         for name, sum_so_far in self._total.items():
             sum_so_far += immediate[name] + carried[name]

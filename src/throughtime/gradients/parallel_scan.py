@@ -62,7 +62,7 @@ class ParallelScan(GradientMethod):
     def check(self, cell: Cell) -> None:
         """Accept every cell; `forward` checks the memory that the steps need."""
 
-    def differentiable(self) -> GradientMethod:
+    def twice_differentiable(self) -> GradientMethod:
         return BPTT()
 
     def forward(self, recurrence: Recurrence, keep: bool) -> Pass:

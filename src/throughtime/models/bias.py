@@ -178,7 +178,8 @@ def _by_lag(method: GradientMethod, runs: list[RecordedRun], lags: Ordered[int] 
     with torch.no_grad():
         exact = _summed([(run, exact_by_lag(run, bands)) for run in runs])
         estimated = _summed([(run, [estimate_by_lag(run, method, band) for band in bands]) for run in runs])
-    # An estimate is a difference of sums as large as the largest part, and has their rounding errors.
+    # An estimate is a difference of sums as large as the largest part, and has their rounding errors: about √n ε for n
+    # terms, so that a factor of 16 allows for some hundred terms.
     largest = max(Agreement.of(g, g).norm for g in exact)
     rounding = 16 * torch.finfo(exact[0][0].dtype).eps * largest
     return {band: Agreement.of(ours, g, rounding) for band, ours, g in zip(bands, estimated, exact, strict=True)}
