@@ -214,7 +214,7 @@ def _anew(state: State) -> State:
 
 def _irregular(like: Tensor, seed: int, size: int) -> Tensor:
     """Make two rows of irregular numbers between -2 and 2, without torch's generator."""
-    # A sine of steps far from any fraction of π; any others that give no regular pattern would do.
+    # The usual constants of a sine hash; any frequency and phase without a short period would do.
     at = torch.arange(2 * size, device=like.device).view(2, size)
     return (2 * torch.sin(12.9898 * at + 78.233 * seed + 1)).to(like.dtype)
 

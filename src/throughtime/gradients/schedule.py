@@ -123,8 +123,9 @@ def kept_states(segments: int, slots: int) -> list[int]:
     while slots and segments - at > 1:
         left = segments - at
         r = repetitions(left, slots)
-        # With s = slots + 1: what is passed runs again r - 1 times more at most, which C(s + r - 1, s) segments can;
-        # and C(s + r - 2, s - 1) segments remain at least, as many as s - 1 states serve with r - 1 repetitions.
+        # With s = slots + 1. The segments up to `at` run once now, and may run again r - 1 times later: C(s + r - 1, s)
+        # segments at most can do with that. At least C(s + r - 2, s - 1) segments must remain behind `at`: so many can
+        # s - 1 states serve with r - 1 repetitions, and fewer would leave these states unused.
         at += min(comb(slots + r, slots + 1), left - comb(slots + r - 1, slots))
         slots -= 1
         kept.append(at)

@@ -14,7 +14,7 @@ from throughtime.gradients.per_unit import UnitInfluence, UnitStart
 from throughtime.gradients.systems import CellStep, CellSystem, System
 
 PROBES = 16
-"""Number of random points; an entry that is zero at all counts as absent."""
+"""Number of random points; an entry that is zero at every point counts as absent."""
 
 
 @dataclass(frozen=True)
