@@ -6,7 +6,7 @@ from oracles import relative
 from throughtime.cells import Recurrence
 from throughtime.errors import ArgumentError
 from throughtime.gradients import BPTT, DoubleSum, run
-from throughtime.sequences import Sequence
+from throughtime.sequences import Cotangents, Sequence, StepNorms
 
 T, B = 6, 3
 
@@ -43,3 +43,15 @@ def test_the_forward_order_refuses_to_clip_what_it_never_forms():
 def test_an_unknown_order_is_refused():
     with pytest.raises(ArgumentError, match="order is 'sideways'"):
         DoubleSum(order="sideways")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("order", ["backward", "forward"])
+def test_without_resets_the_reset_state_has_no_gradient(order):
+    cell = CELLS["LSTM"]
+    parameters, initial = parameters_of(cell), states_of(cell, B)
+    x = torch.randn(T, B, INPUT, dtype=torch.float64)
+    recurrence, method = Recurrence(cell, parameters, Sequence(x, initial, initial)), DoubleSum(order=order)
+    with torch.no_grad():
+        result = method.forward(recurrence, keep=True)
+        cotangents = Cotangents(torch.ones_like(result.outputs), initial)
+        assert method.backward(recurrence, result.trace, cotangents, StepNorms()).reset_state is None

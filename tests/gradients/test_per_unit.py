@@ -19,7 +19,7 @@ AFFINE = {name: cell for name, cell in CELLS.items() if isinstance(cell, AffineC
 class MaskedSnAp(tt.SnAp):
     """The same, by way of all of A and a mask: every member of the unit whose weight it is."""
 
-    def dense(self, system):
+    def is_dense(self, system):
         return True
 
     def _mask(self, system):

@@ -26,8 +26,8 @@ class _Chain:
         self.segments, self.slots, self.advanced, self.met, self.most = segments, slots, 0, [], 0
         self.states: dict[int, int] = {0: 0}
 
-    def advance(self, segment: int, state: int) -> int:
-        assert state == segment
+    def advance(self, segment: int, state: int, last_use: bool) -> int:
+        assert state == segment and last_use == (segment not in self.states)
         self.advanced += 1
         return state + 1
 

@@ -12,6 +12,9 @@ from torch.autograd.graph import saved_tensors_hooks
 
 import throughtime as tt
 from throughtime.errors import ArgumentError, UnsupportedError
+from throughtime.models.boundaries import Boundary
+from throughtime.models.pieces import sliced
+from throughtime.models.segments import SegmentRunner
 
 T, B, INPUT, K = 23, 3, 4, 5
 
@@ -324,3 +327,36 @@ def test_a_model_may_turn_its_input_round_for_a_layer_that_is_batch_first():
     expected = torch.autograd.grad(nn.functional.mse_loss(model(x, None)[0], y), list(model.parameters()))
     for parameter, value in zip(model.parameters(), expected, strict=True):
         assert relative(parameter.grad, value) <= 1e-13
+
+
+@pytest.mark.parametrize("slots", [0, 1, 2, 3])
+def test_boundaries_that_are_passed_by_free_their_memory(slots, monkeypatch):
+    """With fewer slots than boundaries most are only passed by, and the same places serve all of them."""
+    made, copy = [], Boundary.copied
+    monkeypatch.setattr(Boundary, "copied", lambda boundary: made.append(boundary) or copy(boundary))
+    model, (x, y) = _Model(dropout=0.0), _data()
+    _reference(model, _loss(), x, y, [0, T])
+    expected = _gradients(model)
+    runner = SegmentRunner(model, _loss(), None, mean=True)
+    runner.run(sliced(x, y, T, 2), slots)
+    _agree(_gradients(model), expected)
+    assert len(made) == slots + 1 + 1, "a place for each slot and for the boundary in use, and the state at the end"
+
+
+@pytest.mark.parametrize("slots", [0, 2])
+def test_a_model_may_hand_on_the_tensors_of_its_state_in_another_order(slots):
+    weight = torch.randn(INPUT, INPUT, dtype=torch.float64, requires_grad=True)
+
+    def model(x, state):
+        a, b = state
+        return x @ weight * b + a, (b, a)
+
+    def loss(output, y):
+        return (output - y).square().mean()
+
+    x, y = torch.randn(2, 12, B, INPUT, dtype=torch.float64)
+    state = (torch.ones(B, INPUT, dtype=torch.float64), torch.full((B, INPUT), 2.0, dtype=torch.float64))
+    _reference(model, loss, x, y, [*range(13)], state)
+    expected, weight.grad = weight.grad, None
+    SegmentRunner(model, loss, state, mean=True).run(sliced(x, y, 12, 1), slots)
+    assert relative(weight.grad, expected) <= 1e-13

@@ -1,6 +1,7 @@
 import torch
 
 from throughtime.sequences import Sequence
+from throughtime.sequences.sequence import steps_since_start
 
 X = torch.arange(24.0).view(4, 3, 2)
 LENGTHS = torch.tensor([4, 0, 2])
@@ -30,3 +31,10 @@ def test_a_reset_replaces_exactly_the_flagged_rows():
     sequence = Sequence(X, STATE, at_rest, None, resets)
     assert sequence.entering(0, STATE) is STATE
     assert torch.equal(sequence.entering(1, STATE)[0], torch.tensor([[7.0, 7.0], [7.0, 7.0], [-1.0, -1.0]]))
+
+
+def test_steps_count_from_the_start_or_the_latest_reset():
+    resets = torch.tensor([[False, True, False], [False, False, False], [True, False, False], [False, True, False]])
+    steps = steps_since_start(Sequence(X, STATE, STATE, resets=resets))
+    assert steps.tolist() == [[0, 0, 0], [1, 1, 1], [0, 2, 2], [1, 0, 3]]
+    assert steps_since_start(Sequence(X, STATE, STATE)).tolist() == [[t] * 3 for t in range(4)]

@@ -24,7 +24,8 @@ from throughtime.types import Parameters, State
 class AffineCell(Cell):
     """Cell with two affine maps and a pointwise update.
 
-    a^x_t = W_ih x_t + b_ih,  a^h_t = W_hh h_{t-1} + b_hh,  s_t = update(a^x_t, a^h_t, s_{t-1}).
+    a^x_t = W_ih x_t + b_ih,  a^h_t = W_hh h_{t-1} + b_hh,  s_t = update(a^x_t, a^h_t, s_{t-1}). The weights and biases
+    have torch.nn's names.
 
     A subclass gives the number of `gates` (blocks of `hidden_size` in a^x and a^h) and the pointwise pair `update`,
     `update_vjp`; "pointwise" means that unit j of the new state depends on unit j of each gate and of the old state
@@ -93,10 +94,6 @@ class AffineCell(Cell):
         """Sizes of the cell, as kernels need them."""
         has_c = len(self.state_sizes) > 1
         return Sizes(self.input_size, self.hidden_size, self.output_size, self.gates, has_c, self.bias)
-
-    @property
-    def is_affine(self) -> bool:
-        return True
 
     def recurrent_blocks(self, parameters: Parameters) -> dict[str, Float[Tensor, "hidden output"]]:
         weight = parameters["weight_hh"].detach()
@@ -285,7 +282,7 @@ class AffineCell(Cell):
             self._add_at_units(units, influence)
             return
         if mix is None:
-            mix = torch.eye(sum(self.state_sizes.values()), dtype=x.dtype, device=x.device).expand(x.shape[0], -1, -1)
+            mix = torch.eye(self.state_size, dtype=x.dtype, device=x.device).expand(x.shape[0], -1, -1)
         if self.proj_size:
             influence["weight_hr"].add_(mix[..., : self.proj_size, None] * self._unprojected(parameters, x, state))
             # From here on `mix` acts on the state before the projection, like `units`.

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from throughtime.errors import ArgumentError
 from throughtime.sequences.runner import Runner
-from throughtime.types import Parameters, State
+from throughtime.types import Parameters, State, is_whole
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,11 @@ class Cell(ABC):
         """
 
     @property
+    def state_size(self) -> int:
+        """Number S of entries of the state, all members together."""
+        return sum(self.state_sizes.values())
+
+    @property
     def linear(self) -> bool:
         """Whether s_t is an affine function of s_{t-1} for a given x_t.
 
@@ -109,14 +114,6 @@ class Cell(ABC):
         return False
 
     @property
-    def is_affine(self) -> bool:
-        """Whether x_t and h_{t-1} enter by affine maps.
-
-        The weights and biases of these maps then have torch.nn's names.
-        """
-        return False
-
-    @property
     def slope_bound(self) -> float | None:
         """Bound γ on the slope, if J_t = diag(φ'(a_t)) W_hh with |φ'| ≤ γ.
 
@@ -125,7 +122,7 @@ class Cell(ABC):
         return None
 
     def recurrent_blocks(self, parameters: Parameters) -> dict[str, Float[Tensor, "hidden output"]]:
-        """Return the blocks of W_hh by gate name; {} unless the cell is affine."""
+        """Return the blocks of W_hh by gate name; {} unless the cell is an `AffineCell`."""
         return {}
 
     @abstractmethod
@@ -229,8 +226,7 @@ class Cell(ABC):
 
         Cost: O(B·S·P) memory, so only for teaching, oracles and small cells.
         """
-        size = sum(self.state_sizes.values())
-        dense = {name: value.new_zeros(x.shape[0], size, *value.shape) for name, value in parameters.items()}
+        dense = {name: value.new_zeros(x.shape[0], self.state_size, *value.shape) for name, value in parameters.items()}
         self.add_immediate(parameters, x, state, dense)
         return dense
 
@@ -254,5 +250,5 @@ class Cell(ABC):
 
 def check_size(name: str, value: object, least: int) -> None:
     """Raise `ArgumentError` unless `value` is a whole number of at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+    if not is_whole(value, least):
         raise ArgumentError(name, f"is {value!r}", f"it must be a whole number, at least {least}")

@@ -214,10 +214,12 @@ def _anew(state: State) -> State:
 
 def _irregular(like: Tensor, seed: int, size: int) -> Tensor:
     """Make two rows of irregular numbers between -2 and 2, without torch's generator."""
+    # The usual constants of a sine hash; any frequency and phase without a short period would do.
     at = torch.arange(2 * size, device=like.device).view(2, size)
     return (2 * torch.sin(12.9898 * at + 78.233 * seed + 1)).to(like.dtype)
 
 
 def _equal(a: Tensor, b: Tensor) -> bool:
     """Return whether two tensors are equal up to rounding."""
+    # √ε lies midway, by order of magnitude, between a rounding error, about ε, and a claim that is wrong, about 1.
     return torch.allclose(a, b, rtol=torch.finfo(a.dtype).eps ** 0.5, atol=torch.finfo(a.dtype).eps ** 0.5)

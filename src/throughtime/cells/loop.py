@@ -59,7 +59,7 @@ class Loop(Runner):
         for t in reversed(range(steps)):
             padding, resets = sequence.padding_at(t), sequence.resets_at(t)
             total = (carried[0] + blank(padding, d_outputs[t]), *carried[1:])  # [MR] (8); (2) at t = T
-            total = norms.pass_on(t, total, padding)
+            total = norms.clip(t, total, padding)
             active = tuple(blank(padding, member) for member in total)
             step_errors, d_entering = cell.pull_back(parameters, by_step[t][members:], active)
             errors.append(step_errors)

@@ -11,7 +11,7 @@ from throughtime.cells.affine import AffineCell
 from throughtime.cells.base import ActivationValues, KeepBias
 from throughtime.errors import ArgumentError
 from throughtime.kernels.fused import FusedKernel
-from throughtime.types import Parameters, State
+from throughtime.types import Parameters, State, is_whole
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,7 @@ class LSTMCell(AffineCell):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        whole = isinstance(self.proj_size, int) and not isinstance(self.proj_size, bool)
-        if not whole or not 0 <= self.proj_size < self.hidden_size:
+        if not is_whole(self.proj_size, least=0) or self.proj_size >= self.hidden_size:
             raise ArgumentError(
                 "proj_size",
                 f"is {self.proj_size!r}",

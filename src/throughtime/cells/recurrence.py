@@ -1,6 +1,8 @@
 """Recurrence: a cell with its parameters, a sequence, and a runner."""
 
+from collections.abc import Iterator
 from dataclasses import InitVar, dataclass, field
+from itertools import islice
 
 from torch import Tensor
 
@@ -120,27 +122,33 @@ class Form:
     one_hot: int
     inert: bool
 
-    @property
-    def counts(self) -> tuple[int, int]:
-        """Number of tensors and number of masks that `Recurrence.taken_apart` returns."""
-        return self._before_parameters + len(self.names), sum(self.has_masks)
-
-    @property
-    def _before_parameters(self) -> int:
-        """Number of tensors before the parameters: x, the initial state, and the reset state if there are resets."""
+    def in_order(self, gradients: Gradients) -> tuple[Tensor | None, ...]:
+        """Return the gradients in the order of the tensors of `Recurrence.taken_apart`."""
         _, has_resets, _ = self.has_masks
-        return 1 + len(self.cell.state_sizes) * (1 + has_resets)
+        reset_state = (gradients.reset_state or (None,) * len(gradients.initial)) if has_resets else ()
+        return gradients.x, *gradients.initial, *reset_state, *(gradients.parameters[name] for name in self.names)
 
-    def put_together(self, tensors: tuple[Tensor, ...], masks: tuple[Tensor, ...]) -> Recurrence:
-        """Rebuild the recurrence from the parts that `Recurrence.taken_apart` returned."""
-        members, present = len(self.cell.state_sizes), iter(masks)
-        # Only the masks that exist were saved, in this order.
-        lengths, resets, batch_sizes = (next(present) if has_mask else None for has_mask in self.has_masks)
-        at = self._before_parameters
-        initial, reset_state = tensors[1 : 1 + members], tensors[1 + members : at]
+    def put_together(self, saved: tuple[Tensor, ...]) -> tuple[Recurrence, tuple[Tensor, ...]]:
+        """Rebuild the recurrence from the tensors and masks of `Recurrence.taken_apart`.
+
+        Args:
+            saved: the tensors, the masks, and any further tensors.
+
+        Returns:
+            The recurrence, and the further tensors.
+        """
+        members, (_, has_resets, _) = len(self.cell.state_sizes), self.has_masks
+        left = iter(saved)
+        x, initial, reset_state = next(left), _take(left, members), _take(left, members * has_resets)
+        parameters = dict(zip(self.names, _take(left, len(self.names)), strict=True))
+        lengths, resets, batch_sizes = (next(left) if has_mask else None for has_mask in self.has_masks)
         marks = (lengths, resets, batch_sizes, self.reverse, self.one_hot, self.inert)
-        parameters = dict(zip(self.names, tensors[at:], strict=True))
-        return Recurrence(self.cell, parameters, Sequence(tensors[0], initial, reset_state, *marks), self.runner)
+        recurrence = Recurrence(self.cell, parameters, Sequence(x, initial, reset_state, *marks), self.runner)
+        return recurrence, tuple(left)
+
+
+def _take(tensors: Iterator[Tensor], count: int) -> tuple[Tensor, ...]:
+    return tuple(islice(tensors, count))
 
 
 def kernel_of(cell: Cell) -> Runner | None:

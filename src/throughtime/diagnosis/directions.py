@@ -7,7 +7,7 @@ from torch import Tensor
 from throughtime.cells.base import Cell, check_size
 from throughtime.diagnosis.finite import check_finite, checked_parameters
 from throughtime.errors import ArgumentError
-from throughtime.sequences.sequence import Sequence
+from throughtime.sequences.sequence import Sequence, steps_since_start
 from throughtime.types import Parameters, State
 
 JACOBIAN_ENTRIES = 2**18
@@ -22,7 +22,7 @@ class Follower:
     """
 
     def __init__(self, cell: Cell, parameters: Parameters, sequence: Sequence, count: int | None) -> None:
-        size = sum(cell.state_sizes.values())
+        size = cell.state_size
         count = size if count is None else count
         check_size("count", count, least=1)
         if count > size:
@@ -136,7 +136,5 @@ def age(sequence: Sequence) -> Int[Tensor, "time batch"]:
     The first stretch has a factor at its first step, ∂s_0/∂(initial state); after a reset at step r the first factor is
     that of step r + 1.
     """
-    steps = torch.arange(sequence.shape[0], device=sequence.initial[0].device)[:, None]
-    if sequence.resets is None:
-        return steps.expand(sequence.shape)
-    return steps - (sequence.resets * (steps + 1)).cummax(0).values
+    steps = steps_since_start(sequence)
+    return steps if sequence.resets is None else steps - sequence.resets.cummax(0).values.long()

@@ -34,7 +34,7 @@ def gain_map(run: RecordedRun, generator: torch.Generator, exact: bool = False) 
     rows = torch.arange(run.sequence.shape[1]) if lengths is None else (lengths == length).nonzero()[:, 0]
     part = run.part(rows[:ROWS].to(run.direct[0].device))
     steps = torch.linspace(0, length - 1, min(GRID, length)).round().long().tolist()
-    size = sum(run.cell.state_sizes.values())
+    size = run.cell.state_size
     count = size if exact else 1
     gain, spectral = ([[math.nan] * len(steps) for _ in steps] for _ in range(2))
     with torch.no_grad():
@@ -68,7 +68,7 @@ def _probes(
 
     Each step and row has its own random vector.
     """
-    size = sum(run.cell.state_sizes.values())
+    size = run.cell.state_size
     rows, like = run.sequence.shape[1], run.direct[0]
     if count > 1 or size == 1:
         units = torch.eye(size, dtype=like.dtype, device=like.device)

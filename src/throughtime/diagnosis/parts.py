@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from throughtime.cells.affine import AffineCell
 from throughtime.cells.base import Cell
 from throughtime.diagnosis.capture import CapturedLayer, joint_norms
 from throughtime.diagnosis.gains import gain_map
@@ -63,11 +64,11 @@ def _lags(layer: CapturedLayer, options: Options) -> dict[str, dict[str, Any]]:
 
 def _affordable_jacobians(run: RecordedRun) -> int:
     """Return how many sampled Jacobians the budget of eigenvalues allows."""
-    return max(2, min(SAMPLED_JACOBIANS, EIGENVALUE_PRODUCTS // sum(run.cell.state_sizes.values()) ** 3))
+    return max(2, min(SAMPLED_JACOBIANS, EIGENVALUE_PRODUCTS // run.cell.state_size**3))
 
 
 def _lyapunov(run: RecordedRun) -> Lyapunov | None:
-    size, (steps, rows) = sum(run.cell.state_sizes.values()), run.sequence.shape
+    size, (steps, rows) = run.cell.state_size, run.sequence.shape
     affordable = max(1, LYAPUNOV_JACOBIAN_ENTRIES // (steps * size**2))
     try:
         return lyapunov_of(run, min(EXPONENTS, size), rows=min(LYAPUNOV_ROWS, rows, affordable))
@@ -134,13 +135,13 @@ def _by_step(layer: CapturedLayer, clipped: dict[str, int]) -> list[LayerFlow]:
                 name=name,
                 cell=type(run.cell).__name__,
                 linear=run.cell.linear,
-                size=sum(run.cell.state_sizes.values()),
+                size=run.cell.state_size,
                 by_step=_root_mean_square(joint_norms(run), rows),
                 by_member={member: _root_mean_square(norms, rows) for member, norms in run.tap.norms.items()},
                 clipped=clipped.get(name, 0) / max(1, steps),
                 depth=place.depth,
                 reverse=place.reverse,
-                traits=traits_of(run.cell, run.cell.is_affine and "bias_ih" in run.parameters),
+                traits=traits_of(run.cell, isinstance(run.cell, AffineCell) and "bias_ih" in run.parameters),
             )
         )
     return flows
@@ -153,7 +154,7 @@ def traits_of(cell: Cell, bias: bool) -> CellTraits:
         names = cell.gate_names
         writes = None if keep.writes is None else names.index(keep.writes)
         gate = KeepGate(keep.gate, names.index(keep.gate), len(names), keep.sign, writes)
-    return CellTraits(cell.is_affine, bias, cell.slope_bound, gate)
+    return CellTraits(isinstance(cell, AffineCell), bias, cell.slope_bound, gate)
 
 
 def _root_mean_square(norms: Float[Tensor, "time batch"], rows: Int[Tensor, " time"]) -> list[float]:

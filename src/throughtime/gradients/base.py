@@ -46,6 +46,16 @@ class GradientMethod(ABC):
                 "clip_step", f"is {self.clip_step!r}", "it must be a positive finite norm, or None for no clipping"
             )
 
+    def _refuse_clip_step(self, reason: str) -> None:
+        """Raise `ArgumentError` if `clip_step` is given; `reason` says why the method cannot clip."""
+        if self.clip_step is not None:
+            raise ArgumentError(
+                "clip_step",
+                f"is {self.clip_step} in {type(self).__name__}",
+                reason,
+                "leave it out and clip the whole gradient (throughtime.clip_gradients), or use BPTT(clip_step=…)",
+            )
+
     @abstractmethod
     def check(self, cell: Cell) -> None:
         """Raise `UnsupportedError` if the method cannot serve a cell."""
@@ -70,7 +80,7 @@ class GradientMethod(ABC):
         """Whether the result is the gradient that PyTorch itself would compute, up to rounding."""
         return self.clip_step is None
 
-    def differentiable(self) -> "GradientMethod":
+    def twice_differentiable(self) -> "GradientMethod":
         """Return the method to use where the backward pass is differentiated (create_graph).
 
         That method must give the same gradient, by operations that PyTorch can differentiate; `self` unless overridden.
@@ -140,7 +150,7 @@ def _run(
     method: GradientMethod, recurrence: Recurrence, tap: LayerTap | None
 ) -> tuple[Float[Tensor, "*steps hidden"], State]:
     """Choose the way: in PyTorch's operations under transforms, else eagerly in a form that the method takes."""
-    if torch.compiler.is_compiling() or _transformed():
+    if torch.compiler.is_compiling() or forward_mode_active() or transforms_active():
         return _run_in_torch(method, recurrence, tap)
     if method.takes(recurrence):
         return _run_eagerly(method, recurrence, tap)
@@ -198,39 +208,29 @@ class _Node(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:
-        saved, (count, masks) = ctx.saved_tensors, ctx.form.counts
-        recurrence = ctx.form.put_together(saved[:count], saved[count : count + masks])
-        trace = replace(ctx.trace, tensors=saved[count + masks :])
+        recurrence, kept = ctx.form.put_together(ctx.saved_tensors)
+        trace = replace(ctx.trace, tensors=kept)
         # Argument 5 of `forward` is x: the first of `tensors`, after the five arguments that have no gradient.
         arriving = Cotangents(cotangents[0], cotangents[1:], ctx.needs_input_grad[5])
-        with without_autocast(saved[0].device):
+        with without_autocast(recurrence.sequence.x.device):
             gradients = _differentiate(ctx.method, recurrence, trace, arriving, ctx.tap)
-        reset_state = ()
-        if recurrence.sequence.resets is not None:
-            reset_state = gradients.reset_state or (None,) * len(gradients.initial)
-        by_name = (gradients.parameters[name] for name in recurrence.parameters)
-        return None, None, None, None, None, gradients.x, *gradients.initial, *reset_state, *by_name
+        return None, None, None, None, None, *ctx.form.in_order(gradients)
 
 
 def _differentiate(
     method: GradientMethod, recurrence: Recurrence, trace: Trace, cotangents: Cotangents, tap: LayerTap | None
 ) -> Gradients:
-    """Call the method's `backward`, or with create_graph that of its `differentiable()` on the loop."""
+    """Call the method's `backward`, or with create_graph that of its `twice_differentiable()` on the loop."""
     if tap is not None:
         tap.begin(*recurrence.sequence.shape, recurrence.sequence.initial[0])
     if not torch.is_grad_enabled():
         return method.backward(recurrence, trace, cotangents, StepNorms(method.clip_step, tap))
     # create_graph: the gradient will be differentiated, so the trace is made again with a graph back to the inputs.
-    method, sequence, looped = method.differentiable(), recurrence.sequence, recurrence.looped()
+    method, sequence, looped = method.twice_differentiable(), recurrence.sequence, recurrence.looped()
     cotangents = replace(cotangents, outputs=sequence.to_plain(cotangents.outputs))
     again = method.forward(looped, keep=True).trace
     gradients = method.backward(looped, again, cotangents, StepNorms(method.clip_step, tap))
     return gradients if gradients.x is None else replace(gradients, x=sequence.from_plain(gradients.x))
-
-
-def _transformed() -> bool:
-    """Return whether a transform of torch.func or forward-mode differentiation is active."""
-    return forward_mode_active() or transforms_active()
 
 
 def _any_requires_grad(tensors: tuple[Tensor, ...]) -> bool:

@@ -3,6 +3,7 @@
 import re
 
 from throughtime.errors import ArgumentError
+from throughtime.types import is_whole
 
 UNITS = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
@@ -21,7 +22,7 @@ def bytes_of(memory: int | str, name: str = "memory") -> int:
     if parsed and parsed[2] in UNITS:
         count = int(float(parsed[1]) * UNITS[parsed[2]])
     else:
-        count = memory if isinstance(memory, int) and not isinstance(memory, bool) else 0
+        count = memory if is_whole(memory, least=1) else 0
     if count < 1:
         raise ArgumentError(
             name,

@@ -20,7 +20,7 @@ from throughtime.gradients.schedule import Plan, go_back, kept_to_the_end, plan_
 from throughtime.sequences.norms import StepNorms
 from throughtime.sequences.runner import Cotangents, Pass, Trace
 from throughtime.sequences.sequence import Sequence
-from throughtime.types import Gradients, State
+from throughtime.types import Gradients, State, is_whole
 
 
 def check_division(segments: int | None, memory: int | str | None) -> None:
@@ -38,8 +38,7 @@ def check_division(segments: int | None, memory: int | str | None) -> None:
         )
     if memory is not None:
         bytes_of(memory)
-    whole = isinstance(segments, int) and not isinstance(segments, bool)
-    if segments is not None and (not whole or segments < 1):
+    if segments is not None and not is_whole(segments, least=1):
         raise ArgumentError("segments", f"is {segments!r}", "it must be a whole number, at least 1, or None")
 
 
@@ -84,7 +83,7 @@ class CheckpointedBPTT(GradientMethod):
         padded = recurrence.sequence.batch_sizes is None and not recurrence.sequence.reverse
         return padded and (recurrence.is_fused or super().takes(recurrence))
 
-    def differentiable(self) -> GradientMethod:
+    def twice_differentiable(self) -> GradientMethod:
         return BPTT(clip_step=self.clip_step)
 
     def traced(self, recurrence: Recurrence, keep: bool) -> tuple[Float[Tensor, "time batch hidden"], State]:
@@ -191,7 +190,7 @@ class _Segments:
     def part(self, segment: int, entering: State) -> Recurrence:
         return self.recurrence.part(*self.bounds(segment), entering)
 
-    def advance(self, segment: int, entering: State) -> State:
+    def advance(self, segment: int, entering: State, last_use: bool) -> State:
         """Return the state that leaves a segment, as a copy."""
         return tuple(member.clone() for member in self.part(segment, entering).forward(None).final)
 

@@ -67,7 +67,7 @@ class DoubleSum(GradientMethod):
             d_parameters,
             paths.d_x(totals) if cotangents.needs_x else None,
             paths.split(d_initial),
-            paths.split(d_reset),
+            None if d_reset is None else paths.split(d_reset),
         )
 
 
@@ -105,25 +105,25 @@ class _Paths:
         derivative = self.cell.immediate_derivative(self.parameters, self.sequence.x[t], self.entering[t])
         return {name: blank(self.sequence.padding_at(t), value) for name, value in derivative.items()}
 
-    def sum_of_paths(self, norms: StepNorms) -> tuple[list[Tensor], Tensor, Tensor]:
+    def sum_of_paths(self, norms: StepNorms) -> tuple[list[Tensor], Tensor, Tensor | None]:
         """Compute ∂L/∂s_k = Σ_{t≥k} J_{k+1}ᵀ … J_tᵀ g_t for every k.
 
         Returns:
-            ∂L/∂s_k by step, ∂L/∂(initial state), ∂L/∂(reset state).
+            ∂L/∂s_k by step, ∂L/∂(initial state), and ∂L/∂(reset state) or, without resets, None.
         """
         totals: list[Tensor] = []
         paths: list[Tensor] = []
-        d_reset = torch.zeros_like(self.direct[0])
+        d_reset = None if self.sequence.resets is None else torch.zeros_like(self.direct[0])
         for k in reversed(range(len(self.direct))):
             paths.append(self.direct[k])
             total = torch.stack(paths).sum(dim=0)
-            scale = norms.scale(k, self.split(total), self.sequence.padding_at(k))
-            if scale is not None:
-                paths, total = [path * scale for path in paths], total * scale
+            factors = norms.clip_factors(k, self.split(total), self.sequence.padding_at(k))
+            if factors is not None:
+                paths, total = [path * factors for path in paths], total * factors
             totals.append(total)
             jacobian, resets = self.jacobian(k), self.sequence.resets_at(k)
             paths = [torch.einsum("bij,bi->bj", jacobian, path) for path in paths]
-            if resets is not None:
+            if resets is not None and d_reset is not None:
                 d_reset = d_reset + blank(~resets, torch.stack(paths).sum(dim=0))
                 paths = [blank(resets, path) for path in paths]
         return totals[::-1], torch.stack(paths).sum(dim=0), d_reset

@@ -55,7 +55,7 @@ class EProp(ForwardMethod):
                 "belong to one unit is not known; use one member, or SnAp"
             )
 
-    def before(
+    def past_gradient(
         self, step: Step, direct: Float[Tensor, "batch size"], exact: Float[Tensor, "batch size"]
     ) -> Float[Tensor, "batch size"]:
         if isinstance(step, CellStep) and isinstance(step.cell, AffineCell):
@@ -63,18 +63,18 @@ class EProp(ForwardMethod):
             return torch.einsum("bmnj,bmj->bnj", _past_recurrent_weights(step.cell, step), units).flatten(1)
         return _diagonal(step) * direct
 
-    def dense(self, system: System) -> bool:
+    def is_dense(self, system: System) -> bool:
         return not system.has_units
 
     def influence(self, system: System, batch: int) -> Influence:
-        if self.dense(system):
+        if self.is_dense(system):
             return DenseInfluence(system, batch, _diagonal)
         return UnitInfluence(system, batch, _past_recurrent_weights)
 
     def start_influence(self, system: CellSystem, like: Float[Tensor, "batch member"]) -> StartInfluence:
         return (
             DenseStart(system, like, _diagonal)
-            if self.dense(system)
+            if self.is_dense(system)
             else UnitStart(system, like, _past_recurrent_weights)
         )
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from throughtime.cells.base import Cell
 from throughtime.cells.loop import no_steps
 from throughtime.cells.recurrence import Recurrence
-from throughtime.errors import ArgumentError, UnsupportedError
+from throughtime.errors import UnsupportedError
 from throughtime.gradients.base import GradientMethod
 from throughtime.gradients.bptt import BPTT
 from throughtime.gradients.influence import Influence, StartInfluence, check_room
@@ -51,16 +51,10 @@ class ForwardMethod(GradientMethod):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.clip_step is not None:
-            raise ArgumentError(
-                "clip_step",
-                f"is {self.clip_step} in {type(self).__name__}",
-                "the method never forms the total ∂L/∂h_t that clip_step clips",
-                "leave it out and clip the whole gradient (throughtime.clip_gradients), or use BPTT(clip_step=…)",
-            )
+        self._refuse_clip_step("the method never forms the total ∂L/∂h_t that clip_step clips")
 
     @abstractmethod
-    def dense(self, system: System) -> bool:
+    def is_dense(self, system: System) -> bool:
         """Return whether all of A_t is held, O(B·S·P)."""
 
     @abstractmethod
@@ -74,7 +68,7 @@ class ForwardMethod(GradientMethod):
         `like` is a member of such a state.
         """
 
-    def before(
+    def past_gradient(
         self, step: Step, direct: Float[Tensor, "batch size"], exact: Float[Tensor, "batch size"]
     ) -> Float[Tensor, "batch size"]:
         """Return the gradient of the loss of step t that meets A_{t-1}.
@@ -89,7 +83,7 @@ class ForwardMethod(GradientMethod):
     def check(self, cell: Cell) -> None:
         """Accept every cell; a subclass may refuse some."""
 
-    def differentiable(self) -> GradientMethod:
+    def twice_differentiable(self) -> GradientMethod:
         if self.exact:
             return BPTT()
         raise UnsupportedError(
@@ -99,7 +93,7 @@ class ForwardMethod(GradientMethod):
 
     def forward(self, recurrence: Recurrence, keep: bool) -> Pass:
         system = CellSystem(recurrence.cell, recurrence.parameters)
-        if keep and system.parameters and self.dense(system):
+        if keep and system.parameters and self.is_dense(system):
             check_room(system, recurrence.sequence.shape[1])
         return recurrence.forward(None)
 
@@ -182,7 +176,7 @@ class _Sweep:
         errors, d_entering = cell.pull_back(parameters, residuals, direct)
         immediate, d_x = cell.accumulate(parameters, step.x, step.entering, errors, needs_x)
         exact = torch.cat(d_entering, dim=-1)
-        d_state = self._method.before(step, torch.cat(direct, dim=-1), exact)
+        d_state = self._method.past_gradient(step, torch.cat(direct, dim=-1), exact)
         carried = {} if self._influence is None else self._influence.contract(d_state)
         for name, sum_so_far in self._total.items():
             sum_so_far += immediate[name] + carried[name]

@@ -10,7 +10,7 @@ from torch import Tensor
 from throughtime.cells.base import Cell
 from throughtime.cells.loop import no_steps
 from throughtime.cells.recurrence import Recurrence
-from throughtime.errors import ArgumentError, UnsupportedError
+from throughtime.errors import UnsupportedError
 from throughtime.gradients.base import GradientMethod
 from throughtime.gradients.bptt import BPTT
 from throughtime.gradients.budget import bytes_of, in_words
@@ -21,7 +21,6 @@ from throughtime.sequences.runner import Cotangents, Pass, Trace
 from throughtime.sequences.sequence import blank
 from throughtime.types import Gradients, State
 
-STATES = BPTT(save="states")
 ROOM = 4
 """Number of copies of the Jacobians in memory at once.
 
@@ -58,18 +57,12 @@ class ParallelScan(GradientMethod):
     def __post_init__(self) -> None:
         super().__post_init__()
         bytes_of(self.limit, "limit")
-        if self.clip_step is not None:
-            raise ArgumentError(
-                "clip_step",
-                f"is {self.clip_step} in ParallelScan",
-                "clipping is not affine, so steps that clip cannot be joined",
-                "leave it out and clip the whole gradient (throughtime.clip_gradients), or use BPTT(clip_step=…)",
-            )
+        self._refuse_clip_step("clipping is not affine, so steps that clip cannot be joined")
 
     def check(self, cell: Cell) -> None:
         """Accept every cell; `forward` checks the memory that the steps need."""
 
-    def differentiable(self) -> GradientMethod:
+    def twice_differentiable(self) -> GradientMethod:
         return BPTT()
 
     def forward(self, recurrence: Recurrence, keep: bool) -> Pass:
@@ -77,7 +70,7 @@ class ParallelScan(GradientMethod):
         if (keep or cell.linear) and not cell.diagonal:
             self._check_size(recurrence)
         if not cell.linear or not len(sequence.x):
-            return STATES.forward(recurrence, keep)
+            return recurrence.forward("states" if keep else None)
         states = _scan_forward(recurrence)
         outputs = states[0] if sequence.padding is None else states[0].masked_fill(sequence.padding[..., None], 0)
         trace = Trace(states, "states") if keep else Trace()
@@ -97,7 +90,7 @@ class ParallelScan(GradientMethod):
     def _check_size(self, recurrence: Recurrence) -> None:
         """Refuse Jacobians above the limit; warn once on a CPU, where scans are slow."""
         sequence = recurrence.sequence
-        (steps, rows), size = sequence.shape, sum(recurrence.cell.state_sizes.values())
+        (steps, rows), size = sequence.shape, recurrence.cell.state_size
         needed = ROOM * steps * rows * size * size * sequence.x.element_size()
         if needed > bytes_of(self.limit, "limit"):
             raise UnsupportedError(

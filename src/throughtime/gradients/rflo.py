@@ -62,21 +62,21 @@ class RFLO(ForwardMethod):
                 "fixed leak; use EProp"
             )
 
-    def before(
+    def past_gradient(
         self, step: Step, direct: Float[Tensor, "batch size"], exact: Float[Tensor, "batch size"]
     ) -> Float[Tensor, "batch size"]:
         return self.leak * direct
 
-    def dense(self, system: System) -> bool:
+    def is_dense(self, system: System) -> bool:
         return not system.has_units
 
     def influence(self, system: System, batch: int) -> Influence:
-        if self.dense(system):
+        if self.is_dense(system):
             return DenseInfluence(system, batch, self._leak_as_diagonal)
         return UnitInfluence(system, batch, self._leak_of_units)
 
     def start_influence(self, system: CellSystem, like: Float[Tensor, "batch member"]) -> StartInfluence:
-        if self.dense(system):
+        if self.is_dense(system):
             return DenseStart(system, like, self._leak_as_diagonal)
         return UnitStart(system, like, self._leak_of_units)
 

@@ -23,7 +23,7 @@ class RTRL(ForwardMethod):
     Williams & Zipser 1989; here for any cell.
     """
 
-    def dense(self, system: System) -> bool:
+    def is_dense(self, system: System) -> bool:
         return True
 
     def influence(self, system: System, batch: int) -> Influence:

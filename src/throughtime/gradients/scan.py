@@ -18,8 +18,8 @@ def scan(factors: Tensor, terms: Tensor) -> Tensor:
     Returns:
         x_i of all i, [n, batch, size].
 
-    Cost: n products of matrices, about log2 n of them one after the other, and as many products of a matrix and a
-    vector again as the loop has; memory of two and a half times the factors.
+    Cost: about n products of two matrices and 2 n products of a matrix and a vector, where a loop has n of the latter;
+    only about 2 log2 n products follow one another. Memory: two and a half times the factors.
     """
     count = len(terms)
     if count < 2:

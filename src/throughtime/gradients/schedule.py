@@ -123,8 +123,9 @@ def kept_states(segments: int, slots: int) -> list[int]:
     while slots and segments - at > 1:
         left = segments - at
         r = repetitions(left, slots)
-        # With s = slots + 1: what is passed runs again r - 1 times more at most, which C(s + r - 1, s) segments can;
-        # and C(s + r - 2, s - 1) segments remain at least, as many as s - 1 states serve with r - 1 repetitions.
+        # With s = slots + 1. The segments up to `at` run once now, and may run again r - 1 times later: C(s + r - 1, s)
+        # segments at most can do with that. At least C(s + r - 2, s - 1) segments must remain behind `at`: so many can
+        # s - 1 states serve with r - 1 repetitions, and fewer would leave these states unused.
         at += min(comb(slots + r, slots + 1), left - comb(slots + r - 1, slots))
         slots -= 1
         kept.append(at)
@@ -144,7 +145,7 @@ def go_back(
     segments: int,
     slots: int,
     states: dict[int, Held],
-    advance: Callable[[int, Held], Held],
+    advance: Callable[[int, Held, bool], Held],
     pull: Callable[[int, Held], None],
 ) -> None:
     """Visit all segments from the last to the first, each with its entering state.
@@ -153,7 +154,8 @@ def go_back(
         segments, slots: as in `Plan`.
         states: the states that are kept already, by the segment that they enter, at least the state of segment 0. The
             function empties this dict.
-        advance: (segment, the state that enters the segment) → the state that leaves the segment.
+        advance: (segment, the state that enters the segment, whether that state is not kept and so needed for the last
+            time) → the state that leaves the segment.
         pull: called with each segment and the state that enters the segment.
     """
     for segment in reversed(range(segments)):
@@ -163,7 +165,7 @@ def go_back(
         keep = {at + index for index in kept_states(segment + 1 - at, free)} - {segment}
         state = states[at] if at < segment else states.pop(at)
         for passed in range(at, segment):
-            state = advance(passed, state)
+            state = advance(passed, state, passed not in states)
             if passed + 1 in keep:
                 states[passed + 1] = state
         pull(segment, state)

@@ -14,7 +14,7 @@ from throughtime.gradients.per_unit import UnitInfluence, UnitStart
 from throughtime.gradients.systems import CellStep, CellSystem, System
 
 PROBES = 16
-"""Number of random points; an entry that is zero at all counts as absent."""
+"""Number of random points; an entry that is zero at every point counts as absent."""
 
 
 @dataclass(frozen=True)
@@ -50,17 +50,19 @@ class SnAp(ForwardMethod):
     def exact(self) -> bool:
         return False
 
-    def dense(self, system: System) -> bool:
+    def is_dense(self, system: System) -> bool:
         return self.order > 1 or not system.has_units
 
     def influence(self, system: System, batch: int) -> Influence:
-        if self.dense(system):
+        if self.is_dense(system):
             return DenseInfluence(system, batch, whole_jacobian, self._mask(system))
         return UnitInfluence(system, batch, _within_units)
 
     def start_influence(self, system: CellSystem, like: Float[Tensor, "batch member"]) -> StartInfluence:
         return (
-            DenseStart(system, like, whole_jacobian) if self.dense(system) else UnitStart(system, like, _within_units)
+            DenseStart(system, like, whole_jacobian)
+            if self.is_dense(system)
+            else UnitStart(system, like, _within_units)
         )
 
     def _mask(self, system: System) -> Float[Tensor, "size p"] | None:

@@ -70,7 +70,7 @@ class Steps:
             needs_x: whether ∂L/∂x is computed.
             norms: records the norms of the totals.
         """
-        norms.note(totals)
+        norms.record_all(totals)
         errors, d_entering = self.pull_back(totals)
         cell, sequence = self.recurrence.cell, self.recurrence.sequence
         d_parameters, d_x = cell.accumulate(self.recurrence.parameters, self.x, self.entering, errors, needs_x)

@@ -6,15 +6,11 @@ import torch
 
 from throughtime.cells.base import Cell, check_size
 from throughtime.cells.recurrence import Recurrence
-from throughtime.errors import ArgumentError
 from throughtime.gradients.base import GradientMethod
-from throughtime.gradients.bptt import BPTT
 from throughtime.gradients.steps import Steps, direct
 from throughtime.sequences.norms import StepNorms
 from throughtime.sequences.runner import Cotangents, Pass, Trace
 from throughtime.types import Gradients
-
-WHOLE, STATES = BPTT(), BPTT(save="states")
 
 
 @dataclass(frozen=True)
@@ -48,13 +44,9 @@ class TruncatedBPTT(GradientMethod):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_size("horizon", self.horizon, least=1)
-        if self.clip_step is not None:
-            raise ArgumentError(
-                "clip_step",
-                f"is {self.clip_step} in TruncatedBPTT",
-                "it clips the total ∂L/∂h_t on its way back through time, a recursion that is not run here",
-                "leave it out and clip the whole gradient (throughtime.clip_gradients), or use BPTT(clip_step=…)",
-            )
+        self._refuse_clip_step(
+            "it clips the total ∂L/∂h_t on its way back through time, a recursion that is not run here"
+        )
 
     def check(self, cell: Cell) -> None:
         """Accept every cell."""
@@ -64,11 +56,12 @@ class TruncatedBPTT(GradientMethod):
         return False
 
     def forward(self, recurrence: Recurrence, keep: bool) -> Pass:
-        return self._method(recurrence).forward(recurrence, keep)
+        save = "gates" if self._reaches_the_start(recurrence) else "states"
+        return recurrence.forward(save if keep else None)
 
     def backward(self, recurrence: Recurrence, trace: Trace, cotangents: Cotangents, norms: StepNorms) -> Gradients:
-        if self._method(recurrence) is WHOLE:
-            return WHOLE.backward(recurrence, trace, cotangents, norms)
+        if self._reaches_the_start(recurrence):
+            return recurrence.backward(trace, cotangents, norms)
         steps = Steps.of(recurrence, recurrence.entering(trace))
         reaching, unstepped = direct(recurrence.sequence, cotangents)
         totals = reaching
@@ -77,6 +70,6 @@ class TruncatedBPTT(GradientMethod):
             totals = tuple(map(torch.add, totals, reaching))
         return steps.gradients(totals, unstepped, cotangents.needs_x, norms)
 
-    def _method(self, recurrence: Recurrence) -> BPTT:
-        """Choose the forward pass: nothing is cut where every loss reaches the first step."""
-        return WHOLE if self.horizon >= recurrence.sequence.shape[0] else STATES
+    def _reaches_the_start(self, recurrence: Recurrence) -> bool:
+        """Return whether every loss reaches the first step, so that nothing is cut."""
+        return self.horizon >= recurrence.sequence.shape[0]

@@ -46,7 +46,7 @@ class UORO(ForwardMethod):
     def exact(self) -> bool:
         return False
 
-    def dense(self, system: System) -> bool:
+    def is_dense(self, system: System) -> bool:
         return False
 
     def influence(self, system: System, batch: int) -> Influence:
@@ -77,7 +77,7 @@ class RankOneInfluence(Influence):
         immediate = {name: torch.zeros_like(value) for name, value in self._weights.items()}
         step.add_immediate(immediate, signs[:, None])  # B_tᵀ ν_t
         state = torch.einsum("bij,bj->bi", step.jacobian(), self._state)
-        tiny = torch.finfo(state.dtype).tiny ** 0.5
+        tiny = torch.finfo(state.dtype).tiny ** 0.5  # the squares of smaller numbers underflow
         # (3); where either norm is zero the product is zero too, and the ratio does not matter
         rho_0 = _balance(_norm(self._weights), state.norm(dim=-1), tiny)
         rho_1 = _balance(_norm(immediate), signs.norm(dim=-1), tiny)

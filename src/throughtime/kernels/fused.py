@@ -127,7 +127,7 @@ class FusedKernel(Runner):
             # Not the same tensor: code that scales gradients in place would scale it twice.
             d_parameters["bias_hh"].copy_(d_parameters["bias_ih"])
         if norms.tap is not None:
-            norms.tap.fill([sequence.to_plain(norm) for norm in measured], norms.clip_step)
+            norms.tap.record_all([sequence.to_plain(norm) for norm in measured], norms.clip_step)
         return Gradients(d_parameters, d_x, d_initial, d_reset or None)
 
     def entering(self, sequence: Sequence, trace: Trace) -> State:

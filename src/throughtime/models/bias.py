@@ -15,6 +15,7 @@ from throughtime.models.evaluated import recurrent_layers, scalar_loss
 from throughtime.models.lags import estimate_by_lag, exact_by_lag
 from throughtime.models.recording import RecordedRun, Recording
 from throughtime.models.unchanged import differentiated_by, unchanged
+from throughtime.types import is_whole
 
 
 @dataclass(frozen=True)
@@ -143,8 +144,11 @@ def gradient_bias(
 
 
 def _check_lags(lags: Ordered[int]) -> None:
-    whole = all(isinstance(lag, int) and not isinstance(lag, bool) and lag > 0 for lag in lags)
-    if not whole or not lags or any(later <= earlier for earlier, later in zip(lags, lags[1:], strict=False)):
+    if (
+        not all(is_whole(lag, least=1) for lag in lags)
+        or not lags
+        or any(later <= earlier for earlier, later in zip(lags, lags[1:], strict=False))
+    ):
         raise ArgumentError(
             "lags", f"is {lags!r}", "it must be increasing whole numbers from 1 on, such as [1, 2, 4, 8]"
         )
@@ -174,7 +178,8 @@ def _by_lag(method: GradientMethod, runs: list[RecordedRun], lags: Ordered[int] 
     with torch.no_grad():
         exact = _summed([(run, exact_by_lag(run, bands)) for run in runs])
         estimated = _summed([(run, [estimate_by_lag(run, method, band) for band in bands]) for run in runs])
-    # An estimate is a difference of sums as large as the largest part, and has their rounding errors.
+    # An estimate is a difference of sums as large as the largest part, and has their rounding errors: about √n ε for n
+    # terms, so that a factor of 16 allows for some hundred terms.
     largest = max(Agreement.of(g, g).norm for g in exact)
     rounding = 16 * torch.finfo(exact[0][0].dtype).eps * largest
     return {band: Agreement.of(ours, g, rounding) for band, ours, g in zip(bands, estimated, exact, strict=True)}

@@ -8,11 +8,16 @@ from throughtime.gradients.steps import Steps
 from throughtime.models.recording import RecordedRun
 from throughtime.sequences.norms import StepNorms
 from throughtime.sequences.runner import Cotangents
-from throughtime.sequences.sequence import Sequence
+from throughtime.sequences.sequence import Sequence, steps_since_start
 from throughtime.types import Gradients
 
 WINDOW_ELEMENTS = 2**27
-"""The largest number of elements, about, of the windows run together, for a method that carries ∂s/∂θ along."""
+"""The largest number of elements, about, of the windows run together: 0.5 GB in float32, 1 GB in float64."""
+STATES_OF_A_STEP = 8
+"""The number of tensors of the state's size that a step takes, at most.
+
+The GRU takes most: 3 for the projected input and 5 for the residuals of `GRUCell.update`.
+"""
 
 
 def exact_by_lag(run: RecordedRun, bands: list[range], least: float = 0.0) -> list[dict[str, Tensor]]:
@@ -62,11 +67,8 @@ def _losses(run: RecordedRun, lag: int) -> Tensor:
 
     Steps count since the start of the row or its last reset.
     """
-    steps = torch.arange(len(run.sequence.x), device=run.sequence.x.device)[:, None]
-    resets = run.sequence.resets
-    started = torch.zeros_like(steps) if resets is None else (resets * steps).cummax(0).values
     has_loss = torch.stack([member.ne(0).any(-1) for member in run.direct]).any(0)
-    return (has_loss & (steps - started >= lag)).nonzero()
+    return (has_loss & (steps_since_start(run.sequence) >= lag)).nonzero()
 
 
 def _over_windows(run: RecordedRun, method: GradientMethod, losses: Tensor, horizon: int) -> dict[str, Tensor]:
@@ -77,8 +79,8 @@ def _over_windows(run: RecordedRun, method: GradientMethod, losses: Tensor, hori
     length = min(horizon, len(run.sequence.x))
     state = sum(member.shape[-1] for member in run.direct)
     weights = sum(value.numel() for value in run.parameters.values())
-    # About: the inputs, a few tensors of the state's size for each step, and ∂s/∂θ once.
-    of_a_window = length * (run.sequence.x.shape[-1] + 8 * state) + state * weights
+    # The inputs and the tensors of each step, and ∂s/∂θ once, which some methods carry along.
+    of_a_window = length * (run.sequence.x.shape[-1] + STATES_OF_A_STEP * state) + state * weights
     for some in losses.split(max(run.sequence.shape[1], WINDOW_ELEMENTS // of_a_window)):
         added = _differentiate(run, method, *_windows(run, length, *some.unbind(1))).parameters
         total = {name: value + added[name] for name, value in total.items()}

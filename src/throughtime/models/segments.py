@@ -51,8 +51,11 @@ class SegmentRunner:
         # A place more than slots, for the boundary that is used at once and not kept.
         shelf = Shelf(min(slots + 1, len(pieces) - 1))
 
-        def advance(index: int, start: Boundary) -> Boundary:
-            return shelf.put(self._advance(pieces, index, start))
+        def advance(index: int, start: Boundary, last_use: bool) -> Boundary:
+            after = self._advance(pieces, index, start)
+            if last_use:
+                shelf.give_back(start)
+            return shelf.put(after)
 
         def pull(index: int, start: Boundary) -> None:
             self._pull(pieces, index, start)

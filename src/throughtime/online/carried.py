@@ -225,7 +225,7 @@ class Carried(Engine):
             members = leaves if part.whole is not None else visits[part.layer].entering
             d_state = torch.cat(part.state(tuple(d_leaf[id(member)] for member in members)), dim=-1)
             if self._method.local:
-                d_state = self._method.before(step, self._direct(part, d_state), d_state)
+                d_state = self._method.past_gradient(step, self._direct(part, d_state), d_state)
             if reset is not None:  # a row that has just started anew owes nothing to the weights yet
                 d_state = d_state.masked_fill(reset[:, None], 0)
             for name, carried in part.influence.contract(d_state).items():

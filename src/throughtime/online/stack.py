@@ -103,7 +103,7 @@ class StackStep(Step):
 
     @cached_property
     def _sizes(self) -> list[int]:
-        return [sum(cell.state_sizes.values()) for cell in self.cells]
+        return [cell.state_size for cell in self.cells]
 
     def _offset(self, depth: int) -> int:
         """The offset of a layer's part of the state."""

@@ -28,34 +28,36 @@ class StepNorms:
         """Restrict the record to the steps start … stop - 1, counted from 0."""
         return StepNorms(self.clip_step, self.tap and self.tap.part(start, stop))
 
-    def pass_on(self, t: int, total: State, padding: Bool[Tensor, "batch 1"] | None) -> State:
-        """Clip the total ∂L/∂s_t and record its norms.
+    def clip(self, t: int, total: State, padding: Bool[Tensor, "batch 1"] | None) -> State:
+        """Record the norms of the total ∂L/∂s_t and return the total clipped.
 
         Padded rows take no step: their norm is 0, and they are not clipped.
         """
-        scale = self.scale(t, total, padding)
-        return total if scale is None else tuple(member * scale for member in total)
+        factors = self.clip_factors(t, total, padding)
+        return total if factors is None else tuple(member * factors for member in total)
 
-    def note(self, totals: State) -> None:
+    def record_all(self, totals: State) -> None:
         """Record the norms of the totals of all steps at once, without clipping.
 
         Args:
             totals: ∂L/∂s_t of all steps, each member [T, B, size].
         """
         if self.tap is not None:
-            self.tap.fill([torch.linalg.vector_norm(member.detach(), dim=-1) for member in totals], None)
+            self.tap.record_all([torch.linalg.vector_norm(member.detach(), dim=-1) for member in totals], None)
 
-    def scale(self, t: int, total: State, padding: Bool[Tensor, "batch 1"] | None) -> Float[Tensor, "batch 1"] | None:
+    def clip_factors(
+        self, t: int, total: State, padding: Bool[Tensor, "batch 1"] | None
+    ) -> Float[Tensor, "batch 1"] | None:
         """Record the norms of the total ∂L/∂s_t and return the factor of each row.
 
-        `pass_on` calls this method; only a caller that scales by itself calls it directly. None: no clipping.
+        `clip` calls this method; only a caller that scales by itself calls it directly. None: no clipping.
         """
         if self.tap is None and self.clip_step is None:
             return None
         total = tuple(blank(padding, member) for member in total)
         norm = row_norm(total)
         if self.tap is not None:
-            self.tap.record(t, total, norm, self.clip_step)
+            self.tap.record_step(t, total, norm, self.clip_step)
         if self.clip_step is None:
             return None
         # [T] clips "at each timestep", though it prints a comparison of single entries; here the norm decides. The

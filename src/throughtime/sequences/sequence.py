@@ -183,6 +183,14 @@ def valid_steps(steps: int, lengths: Int[Tensor, " batch"]) -> Bool[Tensor, "tim
     return torch.arange(steps, device=lengths.device)[:, None] < lengths
 
 
+def steps_since_start(sequence: Sequence) -> Int[Tensor, "time batch"]:
+    """Count the steps since the start or the latest reset of each row; 0 there."""
+    steps = torch.arange(sequence.shape[0], device=sequence.initial[0].device)[:, None]
+    if sequence.resets is None:
+        return steps.expand(sequence.shape)
+    return steps - (sequence.resets * steps).cummax(0).values
+
+
 def check_indices(x: Int[Tensor, "*steps"], inputs: int, lengths: Tensor | None = None) -> None:
     """Check that the indices of a one-hot input lie in 0 … inputs - 1.
 

@@ -61,7 +61,7 @@ class LayerTap:
         clipped = None if self.clipped is None else self.clipped[start:stop]
         return LayerTap(self.names, {name: norms[start:stop] for name, norms in self.norms.items()}, clipped)
 
-    def record(self, t: int, total: State, norm: Float[Tensor, " batch"], clip_step: float | None) -> None:
+    def record_step(self, t: int, total: State, norm: Float[Tensor, " batch"], clip_step: float | None) -> None:
         """Record step t: `total` is ∂L/∂s_t, `norm` the rows' norms over all members."""
         for name, member in zip(self.names, total, strict=True):
             member_norm = norm if len(total) == 1 else torch.linalg.vector_norm(member, dim=-1)
@@ -69,7 +69,7 @@ class LayerTap:
         if clip_step is not None and self.clipped is not None:
             self.clipped[t] = norm.detach() > clip_step
 
-    def fill(self, members: list[Float[Tensor, "time batch"]], clip_step: float | None) -> None:
+    def record_all(self, members: list[Float[Tensor, "time batch"]], clip_step: float | None) -> None:
         """Record all steps at once.
 
         Args:
