@@ -4,7 +4,7 @@ from diagnosis.plain_loops import INPUT, B, H, T, data
 from examples_of import CELLS
 
 import throughtime as tt
-from throughtime.cells import AffineCell, ElmanCell, GRUCell, LSTMCell
+from throughtime.cells import ElmanCell, GRUCell, LSTMCell
 from throughtime.diagnosis import parts
 from throughtime.diagnosis.parts import traits_of
 from throughtime.records import CellTraits, KeepGate
@@ -17,7 +17,7 @@ def test_traits_are_what_the_cell_says(cell):
         LSTMCell: CellTraits(True, True, None, KeepGate("forget gate", 1, 4, 1, 0)),
         GRUCell: CellTraits(True, True, None, KeepGate("update gate", 1, 3)),
     }
-    assert traits_of(cell, bias=isinstance(cell, AffineCell)) == expected.get(type(cell), CellTraits())
+    assert traits_of(cell, bias=cell.is_affine) == expected.get(type(cell), CellTraits())
 
 
 @pytest.mark.parametrize("bias", [True, False])

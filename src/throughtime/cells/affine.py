@@ -95,6 +95,10 @@ class AffineCell(Cell):
         has_c = len(self.state_sizes) > 1
         return Sizes(self.input_size, self.hidden_size, self.output_size, self.gates, has_c, self.bias)
 
+    @property
+    def is_affine(self) -> bool:
+        return True
+
     def recurrent_blocks(self, parameters: Parameters) -> dict[str, Float[Tensor, "hidden output"]]:
         weight = parameters["weight_hh"].detach()
         if self.gates == 1:

@@ -114,6 +114,15 @@ class Cell(ABC):
         return False
 
     @property
+    def is_affine(self) -> bool:
+        """Whether x_t and h_{t-1} enter by affine maps.
+
+        The weights and biases of these maps then have torch.nn's names. The diagnosis and its advice ask this, of any
+        cell; code that calls the maps themselves needs an `AffineCell`.
+        """
+        return False
+
+    @property
     def slope_bound(self) -> float | None:
         """Bound γ on the slope, if J_t = diag(φ'(a_t)) W_hh with |φ'| ≤ γ.
 
@@ -122,7 +131,7 @@ class Cell(ABC):
         return None
 
     def recurrent_blocks(self, parameters: Parameters) -> dict[str, Float[Tensor, "hidden output"]]:
-        """Return the blocks of W_hh by gate name; {} unless the cell is an `AffineCell`."""
+        """Return the blocks of W_hh by gate name; {} unless the cell is affine."""
         return {}
 
     @abstractmethod

@@ -8,7 +8,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from throughtime.cells.affine import AffineCell
 from throughtime.cells.base import Cell
 from throughtime.diagnosis.capture import CapturedLayer, joint_norms
 from throughtime.diagnosis.gains import gain_map
@@ -141,7 +140,7 @@ def _by_step(layer: CapturedLayer, clipped: dict[str, int]) -> list[LayerFlow]:
                 clipped=clipped.get(name, 0) / max(1, steps),
                 depth=place.depth,
                 reverse=place.reverse,
-                traits=traits_of(run.cell, isinstance(run.cell, AffineCell) and "bias_ih" in run.parameters),
+                traits=traits_of(run.cell, run.cell.is_affine and "bias_ih" in run.parameters),
             )
         )
     return flows
@@ -154,7 +153,7 @@ def traits_of(cell: Cell, bias: bool) -> CellTraits:
         names = cell.gate_names
         writes = None if keep.writes is None else names.index(keep.writes)
         gate = KeepGate(keep.gate, names.index(keep.gate), len(names), keep.sign, writes)
-    return CellTraits(isinstance(cell, AffineCell), bias, cell.slope_bound, gate)
+    return CellTraits(cell.is_affine, bias, cell.slope_bound, gate)
 
 
 def _root_mean_square(norms: Float[Tensor, "time batch"], rows: Int[Tensor, " time"]) -> list[float]:
