@@ -7,11 +7,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from throughtime.diagnosis.capture import CapturedLayer
+from throughtime.diagnosis.quantiles import QUANTILES
 from throughtime.models.recording import RecordedRun
 from throughtime.records import LagCurve
 from throughtime.sequences.direction import reversed_in_time
 
-QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 PASSES = 16
 """The number of backward passes for each direction of a layer, at most."""
 _ENTRIES = 2**22

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from throughtime.errors import ArgumentError
 from throughtime.gradients.base import GradientMethod
 from throughtime.layers.base import RecurrentLayer
-from throughtime.models.evaluated import recurrent_layers, scalar_loss
+from throughtime.models.contexts import differentiated_by, side_effects_undone
 from throughtime.models.lags import estimate_by_lag, exact_by_lag
 from throughtime.models.recording import RecordedRun, Recording
-from throughtime.models.unchanged import differentiated_by, unchanged
+from throughtime.models.recurrent_layers import recurrent_layers
+from throughtime.models.scalar_loss import scalar_loss
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,7 @@ def _gradients(
     y: Any,
     parameters: list[nn.Parameter],
 ) -> tuple[Tensor, ...]:
-    with unchanged(model), differentiated_by(layers, method), torch.enable_grad():
+    with side_effects_undone(model), differentiated_by(layers, method), torch.enable_grad():
         value = scalar_loss(model, loss, x, y)
         return torch.autograd.grad(value, parameters, materialize_grads=True)
 

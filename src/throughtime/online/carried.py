@@ -13,8 +13,8 @@ from throughtime.gradients.forward import ForwardMethod
 from throughtime.gradients.influence import Influence
 from throughtime.gradients.systems import CellSystem, Step
 from throughtime.layers.base import RecurrentLayer
+from throughtime.models.contexts import differentiated_by
 from throughtime.models.recording import Recording
-from throughtime.models.unchanged import differentiated_by
 from throughtime.nests import tensors_of
 from throughtime.online.engine import Engine, StepLoss
 from throughtime.online.stack import StackSystem

@@ -15,7 +15,7 @@ from throughtime.errors import ArgumentError, NonFiniteError, UnsupportedError
 from throughtime.gradients.base import GradientMethod
 from throughtime.gradients.forward import ForwardMethod
 from throughtime.gradients.rtrl import RTRL
-from throughtime.models.unchanged import unchanged
+from throughtime.models.contexts import side_effects_undone
 from throughtime.online.carried import Carried
 from throughtime.online.engine import Engine, StepLoss
 from throughtime.online.window import WindowEngine
@@ -226,7 +226,7 @@ class OnlineLearner:
 
     def _begin(self, x_t: Tensor) -> None:
         try:
-            with unchanged(self.model):
+            with side_effects_undone(self.model):
                 self._engine.begin(x_t)
         except Exception:
             self._engine.leaves = ()  # not begun: the next step tries again

@@ -10,7 +10,7 @@ from torch.nn.functional import one_hot
 
 from throughtime.errors import ArgumentError, UnsupportedError
 from throughtime.layers.base import RecurrentLayer
-from throughtime.models.evaluated import recurrent_layers
+from throughtime.models.recurrent_layers import recurrent_layers
 from throughtime.types import Parameters, State
 
 

@@ -13,7 +13,7 @@ from throughtime.errors import UnsupportedError
 from throughtime.gradients.base import GradientMethod
 from throughtime.gradients.checkpointed import CheckpointedBPTT
 from throughtime.gradients.truncated import TruncatedBPTT
-from throughtime.models.unchanged import differentiated_by
+from throughtime.models.contexts import differentiated_by
 from throughtime.online.engine import Engine, StepLoss
 from throughtime.types import State
 

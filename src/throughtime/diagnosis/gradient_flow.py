@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from throughtime.cells.base import check_size
 from throughtime.diagnosis.capture import capture
 from throughtime.diagnosis.clipped_steps import clipped_steps
-from throughtime.diagnosis.nonfinite import first_nonfinite
+from throughtime.diagnosis.first_nonfinite import first_nonfinite
 from throughtime.diagnosis.parts import PARTS, Options, measured
 from throughtime.diagnosis.verdict import judge
 from throughtime.errors import ArgumentError
