@@ -160,7 +160,7 @@ class Carried(Engine):
         influences = [{n: t.clone() for n, t in part.influence.tensors().items()} for part in self._parts]
         return {"influences": influences, "sum": dict(self._sum), "losses": self._losses}
 
-    def remember(self, memory: dict[str, Any]) -> None:
+    def restore(self, memory: dict[str, Any]) -> None:
         for part, tensors in zip(self._parts, memory["influences"], strict=True):
             part.influence.restore(tensors)
         self._sum, self._losses = dict(memory["sum"]), memory["losses"]

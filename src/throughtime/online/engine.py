@@ -85,10 +85,10 @@ class Engine(ABC):
 
     @abstractmethod
     def memory(self) -> dict[str, Any]:
-        """Return everything that the engine keeps beside the state, for `remember`."""
+        """Return everything that the engine keeps beside the state, for `restore`."""
 
     @abstractmethod
-    def remember(self, memory: dict[str, Any]) -> None:
+    def restore(self, memory: dict[str, Any]) -> None:
         """Restore what `memory` returned."""
 
     @abstractmethod

@@ -103,7 +103,7 @@ class WindowEngine(Engine):
     def memory(self) -> dict[str, Any]:
         return {"moments": [vars(moment) for moment in self._moments], "since": self._since}
 
-    def remember(self, memory: dict[str, Any]) -> None:
+    def restore(self, memory: dict[str, Any]) -> None:
         self._moments.clear()
         self._moments.extend(_Moment(**moment) for moment in memory["moments"])
         self._since = memory["since"]
