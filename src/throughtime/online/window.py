@@ -3,7 +3,7 @@
 import inspect
 from collections import deque
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool
@@ -28,6 +28,13 @@ class _Moment:
     entering: State
 
 
+class _Trial(NamedTuple):
+    """A step that was tried and not taken yet, and the new state."""
+
+    moment: _Moment
+    leaving: State
+
+
 class WindowEngine(Engine):
     """Engine that keeps the latest steps, and runs them again at each update.
 
@@ -45,8 +52,8 @@ class WindowEngine(Engine):
         self._before = method.horizon - 1 if isinstance(method, TruncatedBPTT) else 0
         self._update_every = update_every
         self._moments: deque[_Moment] = deque()
-        self._tried: tuple[_Moment, State] | None = None
-        self._since = 0
+        self._trial: _Trial | None = None
+        self._since = 0  # the steps since the last update
         self._takes_resets = "resets" in inspect.signature(model.forward).parameters
 
     def begin(self, x: Tensor) -> None:
@@ -70,13 +77,13 @@ class WindowEngine(Engine):
         with torch.no_grad():
             output, new = self.model(x[None], self.nest(moment.entering))
             loss = None if y is None else self.loss_of(output[0], y)
-        self._tried = moment, self.flat(new)
+        self._trial = _Trial(moment, self.flat(new))
         return output[0], loss
 
     def commit(self) -> None:
-        assert self._tried is not None
-        moment, self.leaves = self._tried
-        self._tried = None
+        assert self._trial is not None
+        moment, self.leaves = self._trial
+        self._trial = None
         self._moments.append(moment)
         self._since += 1
         while len(self._moments) > self._since + self._before:
