@@ -8,6 +8,7 @@ from torch import Tensor
 
 from throughtime.diagnosis.capture import CapturedLayer
 from throughtime.diagnosis.quantiles import QUANTILES
+from throughtime.models.lags import steps_since_start
 from throughtime.models.recording import RecordedRun
 from throughtime.records import LagCurve
 from throughtime.sequences.direction import reversed_in_time
@@ -70,17 +71,12 @@ def profiles_of(layer: CapturedLayer, samples: int, generator: torch.Generator) 
         chosen = _choose(layer, layer.runs[names[0]], reverse, samples, generator)
         passes = [(steps, layer.norms(_mask_at(layer, steps, reverse))) for steps in chosen]
         for name in names:
-            parts = [_profiles_of_pass(norms[name], steps, _reach(layer.runs[name])) for steps, norms in passes]
+            parts = [
+                _profiles_of_pass(norms[name], steps, steps_since_start(layer.runs[name].sequence))
+                for steps, norms in passes
+            ]
             profiles[name] = _joined(parts)
     return {name: profiles[name] for name in layer.runs}
-
-
-def _reach(run: RecordedRun) -> Int[Tensor, "time batch"]:
-    """Return the steps since the start or the last reset of each row."""
-    steps = torch.arange(len(run.sequence.x), device=run.sequence.x.device)[:, None]
-    if run.sequence.resets is None:
-        return steps.expand(run.sequence.shape)
-    return steps - (run.sequence.resets * steps).cummax(0).values
 
 
 def _choose(
@@ -96,7 +92,7 @@ def _choose(
     """
     entering = layer.entering()
     entering = (reversed_in_time(entering, run.sequence.lengths) if reverse else entering).cpu()
-    reach = _reach(run).cpu()
+    reach = steps_since_start(run.sequence).cpu()
     of_rows = []
     for row in range(entering.shape[1]):
         candidates = entering[:, row].nonzero()[:, 0]

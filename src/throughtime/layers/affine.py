@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from throughtime.cells.affine import AffineCell
+from throughtime.cells.base import check_size
 from throughtime.errors import ArgumentError, UnsupportedError
 from throughtime.gradients.base import GradientMethod
 from throughtime.layers.base import RecurrentLayer
@@ -50,8 +51,7 @@ class AffineLayer(RecurrentLayer, Generic[Twin], ABC):
         device: torch.device | str | None,
         dtype: torch.dtype | None,
     ) -> None:
-        if isinstance(num_layers, bool) or not isinstance(num_layers, int) or num_layers < 1:
-            raise ArgumentError("num_layers", f"is {num_layers!r}", "it must be a whole number, at least 1")
+        check_size("num_layers", num_layers, least=1)
         first = make_cell(input_size)
         above = make_cell(first.output_size * (2 if bidirectional else 1))
         super().__init__(

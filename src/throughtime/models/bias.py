@@ -12,7 +12,7 @@ from throughtime.errors import ArgumentError
 from throughtime.gradients.base import GradientMethod
 from throughtime.layers.base import RecurrentLayer
 from throughtime.models.contexts import differentiated_by, side_effects_undone
-from throughtime.models.lags import estimate_by_lag, exact_by_lag
+from throughtime.models.lags import bands_of, doubling_ends, estimate_by_lag, exact_by_lag
 from throughtime.models.recording import RecordedRun, Recording
 from throughtime.models.recurrent_layers import recurrent_layers
 from throughtime.models.scalar_loss import scalar_loss
@@ -170,8 +170,7 @@ def _by_lag(method: GradientMethod, runs: list[RecordedRun], lags: Ordered[int] 
     steps = max((len(run.sequence.x) for run in runs), default=0)
     if not steps:
         return {}
-    ends = [*(2**i for i in range((steps - 1).bit_length())), steps] if lags is None else list(lags)
-    bands = [range(start, end) for start, end in zip([0, *ends], ends, strict=False)]
+    bands = bands_of(doubling_ends(steps) if lags is None else list(lags))
     with torch.no_grad():
         exact = _summed([(run, exact_by_lag(run, bands)) for run in runs])
         estimated = _summed([(run, [estimate_by_lag(run, method, band) for band in bands]) for run in runs])

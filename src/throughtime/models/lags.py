@@ -1,6 +1,7 @@
 """Gradients of recorded runs by lag: the steps from a weight to the loss."""
 
 import torch
+from jaxtyping import Int
 from torch import Tensor
 
 from throughtime.gradients.base import GradientMethod
@@ -13,6 +14,24 @@ from throughtime.types import Gradients
 
 WINDOW_ELEMENTS = 2**27
 """The largest number of elements, about, of the windows run together, for a method that carries ∂s/∂θ along."""
+
+
+def bands_of(ends: list[int]) -> list[range]:
+    """Return adjacent bands of lags, from their ends; the first begins at 0."""
+    return [range(start, end) for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def doubling_ends(steps: int) -> list[int]:
+    """Return the ends 1, 2, 4, … and `steps` of bands of lags."""
+    return [*(2**i for i in range((steps - 1).bit_length())), steps]
+
+
+def steps_since_start(sequence: Sequence) -> Int[Tensor, "time batch"]:
+    """Count the steps of each row since its start or its last reset."""
+    steps = torch.arange(len(sequence.x), device=sequence.x.device)[:, None]
+    if sequence.resets is None:
+        return steps.expand(sequence.shape)
+    return steps - (sequence.resets * steps).cummax(0).values
 
 
 def exact_by_lag(run: RecordedRun, bands: list[range], least: float = 0.0) -> list[dict[str, Tensor]]:
@@ -58,15 +77,9 @@ def estimate_by_lag(run: RecordedRun, method: GradientMethod, band: range) -> di
 
 
 def _losses(run: RecordedRun, lag: int) -> Tensor:
-    """Step and row [n, 2] of every loss with at least `lag` steps before it.
-
-    Steps count since the start of the row or its last reset.
-    """
-    steps = torch.arange(len(run.sequence.x), device=run.sequence.x.device)[:, None]
-    resets = run.sequence.resets
-    started = torch.zeros_like(steps) if resets is None else (resets * steps).cummax(0).values
+    """Step and row [n, 2] of every loss with at least `lag` steps since the start or the last reset."""
     has_loss = torch.stack([member.ne(0).any(-1) for member in run.direct]).any(0)
-    return (has_loss & (steps - started >= lag)).nonzero()
+    return (has_loss & (steps_since_start(run.sequence) >= lag)).nonzero()
 
 
 def _over_windows(run: RecordedRun, method: GradientMethod, losses: Tensor, horizon: int) -> dict[str, Tensor]:
