@@ -96,7 +96,7 @@ A part gives the fields of `LayerFlow` that it fills.
 PARTS = (*OF_A_LAYER, *OF_A_RUN)
 
 
-def measured(
+def layer_flows(
     layer: CapturedLayer, parts: Collection[str], options: Options, clipped: dict[str, int]
 ) -> list[LayerFlow]:
     """Return the record of each recurrence of the layer.

@@ -149,7 +149,7 @@ class Carried(Engine):
     def try_step(
         self, x: Tensor, y: Tensor | None, reset: Bool[Tensor, " batch"] | None
     ) -> tuple[Tensor, Tensor | None]:
-        run = self._run(x, self.entering(reset))
+        run = self._run(x, self.entering_state(reset))
         if self._parts[0].whole is None:
             _check_handed_on(run)
         steps = [self._step(part, run, x) for part in self._parts]

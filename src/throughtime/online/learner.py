@@ -102,13 +102,12 @@ class OnlineLearner:
             else WindowEngine(model, loss, gradient, update_every)
         )
         self.clipping: ClipReport | None = None
-        self._since = 0
-        """The steps since the last update."""
+        self._steps_since_update = 0
         self._as_built = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
-        self._owed: Tensor | None = None
-        """The resets of skipped steps, which act at the next step."""
-        self._like: tuple[Tensor, Tensor | None] | None = None
-        """Inputs and targets of an earlier step, whose shapes and dtypes all others must have."""
+        # The resets of skipped steps, which act at the next step.
+        self._owed_resets: Tensor | None = None
+        # Inputs and targets, whose shapes and dtypes all other steps must have.
+        self._earlier_step: tuple[Tensor, Tensor | None] | None = None
 
     @property
     def state(self) -> Any:
@@ -134,32 +133,32 @@ class OnlineLearner:
             y_t: the targets [batch, …]; without them (None) the state goes on and nothing is learned.
             reset: [batch], True where a stream starts anew: before this step its state returns to zero.
         """
-        check_step(x_t, y_t, reset, self._like)
+        check_step(x_t, y_t, reset, self._earlier_step)
         check_parameters(self.model, self._as_built)
         x_t, y_t = _ordinary(x_t), None if y_t is None else _ordinary(y_t)
         reset = self._due(reset)
         self.prepare(x_t)
         prediction, loss = self._engine.try_step(x_t, y_t, reset)
-        if self._like is None or self._like[1] is None:  # until a step has come with a target
-            self._like = x_t, y_t
+        if self._earlier_step is None or self._earlier_step[1] is None:  # until a step has come with a target
+            self._earlier_step = x_t, y_t
         if loss is not None and not math.isfinite(float(loss)):
             self._raise_or_count(f"the loss at step {self.steps} (counted from 0) is {float(loss)}")
-            self._owed = reset
+            self._owed_resets = reset
             if not self._engine.finite:
                 self._engine.start_anew_where_not_finite()
             return OnlineStep(prediction, loss)
         self._engine.commit()
-        self._owed = None
+        self._owed_resets = None
         self.steps += 1
-        self._since += 1
-        if self._since >= self.update_every:
+        self._steps_since_update += 1
+        if self._steps_since_update >= self.update_every:
             self.update()
         return OnlineStep(prediction, loss)
 
     def update(self) -> None:
         """Update the weights now, with the losses since the last update."""
         gradient = self._engine.gradient()
-        self._since = 0
+        self._steps_since_update = 0
         if gradient is None:
             return
         for name, parameter in self.model.named_parameters():
@@ -183,9 +182,9 @@ class OnlineLearner:
         return {
             "gradient": repr(self.gradient),
             "update_every": self.update_every,
-            "counts": (self.steps, self.updates, self.skipped, self._since),
-            "like": self._like,
-            "owed": self._owed,
+            "counts": (self.steps, self.updates, self.skipped, self._steps_since_update),
+            "like": self._earlier_step,
+            "owed": self._owed_resets,
             "state": self._engine.leaves,
             "memory": self._engine.memory(),
             "model": copy.deepcopy(self.model.state_dict()),
@@ -212,13 +211,13 @@ class OnlineLearner:
                 )
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
-        self.steps, self.updates, self.skipped, self._since = state["counts"]
-        self._like, self._owed = state["like"], state["owed"]
+        self.steps, self.updates, self.skipped, self._steps_since_update = state["counts"]
+        self._earlier_step, self._owed_resets = state["like"], state["owed"]
         if self._engine.leaves:
             self._engine.forget()
             self._engine.leaves = ()
-        if self._like is not None:
-            self._begin(self._like[0])
+        if self._earlier_step is not None:
+            self._begin(self._earlier_step[0])
             self._engine.leaves = tuple(leaf.clone() for leaf in state["state"])
             self._engine.restore(state["memory"])
         torch.set_rng_state(state["random"])
@@ -233,7 +232,7 @@ class OnlineLearner:
 
     def _due(self, reset: Tensor | None) -> Tensor | None:
         """The resets of this step and of skipped steps; None where no row is reset."""
-        due = [flags for flags in (reset, self._owed) if flags is not None]
+        due = [flags for flags in (reset, self._owed_resets) if flags is not None]
         together = torch.stack(due).any(dim=0) if due else None
         return together if together is not None and bool(together.any()) else None
 
