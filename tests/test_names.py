@@ -7,10 +7,6 @@ from collections import defaultdict
 import throughtime
 
 ROOT = pathlib.Path(throughtime.__file__).parent
-AMBIGUOUS = {
-    "Carried": {"online/carried.py", "training/carried.py"},
-}
-"""Names that still mean two things, with the modules that define them; to be emptied."""
 
 
 def _modules_by_class() -> dict[str, set[str]]:
@@ -26,4 +22,4 @@ def test_no_two_classes_share_a_name():
     modules = _modules_by_class()
     assert len(modules) > 100, "the search sees none"
     shared = {name: places for name, places in modules.items() if len(places) > 1}
-    assert {name: places for name, places in shared.items() if name not in AMBIGUOUS} == {}
+    assert shared == {}

@@ -4,7 +4,7 @@ import pytest
 from diagnosis.records_of import curve, flow, horizon, layer, lyapunov
 
 from throughtime.diagnosis.evidence import LayerEvidence
-from throughtime.diagnosis.sentences import figure, notes, place, sentence
+from throughtime.diagnosis.sentences import figure, notes, place_in_words, sentence
 from throughtime.records import NonFinite, Source, Verdict
 
 
@@ -27,7 +27,7 @@ def test_numbers_have_three_digits_and_counts_stay_whole():
     ],
 )
 def test_a_place_is_said_as_far_as_it_is_known(nonfinite, words):
-    assert place(nonfinite) == words
+    assert place_in_words(nonfinite) == words
 
 
 def test_growth_and_fall_are_told_by_what_is_known():

@@ -91,9 +91,8 @@ def test_huge_logits_stay_finite(loss):
 def test_a_class_out_of_range_is_refused_with_value_and_position_unless_it_is_padding(loss, wrong: int):
     targets = classes()
     targets[5, 2] = wrong
-    with pytest.raises(
-        ArgumentError, match=rf"^targets is {wrong} at step 5, batch row 2 .*; it must be from 0 to 2, .*: mark padding"
-    ):
+    allowed = "it must be from 0 to 2, because the logits have 3 classes: mark padding .*, or give the logits more"
+    with pytest.raises(ArgumentError, match=rf"^targets is {wrong} at step 5, batch row 2 .*; {allowed}"):
         loss(logits(), targets, lengths=LENGTHS)
     with pytest.raises(ArgumentError, match=rf"^targets is {wrong} at step 5 \(counted from 0\)"):
         loss(logits()[:, 2], targets[:, 2])

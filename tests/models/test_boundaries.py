@@ -1,6 +1,6 @@
 import torch
 
-from throughtime.models.boundaries import Boundary, Shelf, draw_again, random_state, same_random_state
+from throughtime.models.boundaries import Boundary, Shelf, random_state, same_random_state, set_random_state
 
 
 def test_a_boundary_is_detached_and_draws_the_same_again():
@@ -8,7 +8,7 @@ def test_a_boundary_is_detached_and_draws_the_same_again():
     boundary = Boundary.here(state)
     drawn, after = torch.rand(3), random_state()
     assert not boundary.state[0].requires_grad and boundary.state[1]["name"] == "a"
-    draw_again(boundary.random)
+    set_random_state(boundary.random)
     assert torch.equal(torch.rand(3), drawn) and same_random_state(random_state(), after)
     assert not same_random_state(boundary.random, after)
 

@@ -212,7 +212,7 @@ class _Drawing(Model):
         (lambda: Model(tt.LSTM, 2, dropout=0.3), tt.EProp(), "dropout=0.3"),
         (lambda: Model(tt.LSTM, proj_size=2, size=5), tt.EProp(), "proj_size"),
         (lambda: Model(tt.LSTM), tt.RFLO(), "RFLO cannot serve a LSTMCell"),
-        (lambda: Model(tt.GRU, bidirectional=True), tt.RTRL(), "bidirectional=True"),
+        (lambda: Model(tt.GRU, bidirectional=True), tt.RTRL(), "bidirectional=True.*build it without"),
         (lambda: Model(tt.GRU, batch_first=True), tt.RTRL(), "batch_first=True"),
         (lambda: Model(tt.GRU, learn_initial_state=True), tt.BPTT(), "learn_initial_state=True"),
     ],

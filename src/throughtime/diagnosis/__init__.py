@@ -2,8 +2,8 @@
 
 from throughtime.diagnosis.flossing import floss as floss
 from throughtime.diagnosis.flossing import flossing_loss as flossing_loss
-from throughtime.diagnosis.flow import GradientFlow as GradientFlow
-from throughtime.diagnosis.flow import gradient_flow as gradient_flow
+from throughtime.diagnosis.gradient_flow import GradientFlow as GradientFlow
+from throughtime.diagnosis.gradient_flow import gradient_flow as gradient_flow
 from throughtime.diagnosis.lyapunov import lyapunov_exponents as lyapunov_exponents
 from throughtime.diagnosis.lyapunov import lyapunov_of as lyapunov_of
 from throughtime.diagnosis.saturation import activations_of as activations_of

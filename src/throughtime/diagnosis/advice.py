@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 
 from throughtime.diagnosis.evidence import LayerEvidence
-from throughtime.diagnosis.sentences import place
+from throughtime.diagnosis.sentences import place_in_words
 from throughtime.diagnosis.suggestions import Suggestion
 from throughtime.records import LayerFlow, MatrixSpectrum, NonFinite, Source, Verdict
 from throughtime.wording import percent, plural
@@ -25,7 +25,7 @@ def after_too_short(layer: LayerFlow) -> list[str]:
 
 def after_nonfinite(nonfinite: NonFinite, loss: float, layer: LayerFlow | None = None) -> list[str]:
     """Return suggestions for a value that is not finite, in that layer."""
-    where = place(nonfinite)
+    where = place_in_words(nonfinite)
     match nonfinite.source:
         case Source.WEIGHTS:
             return [Suggestion.LEARNING_RATE.of(what=f"the weights {nonfinite.layer} are not finite")]
@@ -49,7 +49,7 @@ def after_nonfinite(nonfinite: NonFinite, loss: float, layer: LayerFlow | None =
             ]
 
 
-def after(verdict: Verdict, evidence: LayerEvidence) -> list[str]:
+def after_verdict(verdict: Verdict, evidence: LayerEvidence) -> list[str]:
     """Return suggestions after this verdict on a layer, the most promising first.
 
     NON_FINITE is about the whole model, see `after_nonfinite`.

@@ -15,8 +15,8 @@ from throughtime.errors import ArgumentError
 from throughtime.layers.base import RecurrentLayer
 from throughtime.layers.stack import StackPlace
 from throughtime.layers.tap import tap
+from throughtime.models.contexts import differentiated_by
 from throughtime.models.recording import RecordedRun, Recording
-from throughtime.models.unchanged import differentiated_by
 from throughtime.sequences.tap import LayerTap, Tap
 from throughtime.types import State
 

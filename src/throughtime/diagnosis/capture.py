@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from throughtime.diagnosis.calls import LayerCall, check_all_ours, recorded_calls
 from throughtime.errors import ArgumentError
-from throughtime.layers.base import RecurrentLayer
-from throughtime.models.evaluated import recurrent_layers, scalar_loss
+from throughtime.models.contexts import side_effects_undone
 from throughtime.models.recording import RecordedRun
-from throughtime.models.unchanged import unchanged
+from throughtime.models.recurrent_layers import recurrent_layers
+from throughtime.models.scalar_loss import scalar_loss
 from throughtime.sequences.norms import row_norm
 from throughtime.sequences.sequence import valid_steps
 from throughtime.sequences.tap import Tap
@@ -100,9 +100,9 @@ def capture(model: nn.Module, loss: Callable[[Tensor, Any], Tensor], x: Any, y: 
         ArgumentError: the model has no recurrent layer, holds one of torch.nn's, calls no layer, calls a layer twice or
             without a graph; the input has no steps or no rows; the loss is not a scalar.
     """
-    layers = {name: layer for name, layer in recurrent_layers(model).items() if isinstance(layer, RecurrentLayer)}
+    layers = recurrent_layers(model)
     check_all_ours(model)
-    with unchanged(model), torch.enable_grad():
+    with side_effects_undone(model), torch.enable_grad():
         with recorded_calls(model, layers) as calls:
             value = scalar_loss(model, loss, x, y)
         if not calls:

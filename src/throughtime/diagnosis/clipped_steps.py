@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from throughtime.layers.tap import tap
-from throughtime.models.evaluated import recurrent_layers, scalar_loss
+from throughtime.models.contexts import differentiated_by, side_effects_undone
 from throughtime.models.recording import Recording
-from throughtime.models.unchanged import differentiated_by, unchanged
+from throughtime.models.recurrent_layers import recurrent_layers
+from throughtime.models.scalar_loss import scalar_loss
 
 
 def clipped_steps(model: nn.Module, loss: Callable[[Tensor, Any], Tensor], x: Any, y: Any) -> dict[str, int]:
@@ -23,7 +24,12 @@ def clipped_steps(model: nn.Module, loss: Callable[[Tensor, Any], Tensor], x: An
         return {}
     untapped = [layer for layer in recurrent_layers(model).values() if not layer.gradient.taps]
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    with unchanged(model), torch.enable_grad(), tap(model) as record, differentiated_by(untapped, Recording()):
+    with (
+        side_effects_undone(model),
+        torch.enable_grad(),
+        tap(model) as record,
+        differentiated_by(untapped, Recording()),
+    ):
         value = scalar_loss(model, loss, x, y)
         if parameters and value.requires_grad:
             torch.autograd.grad(value, parameters, allow_unused=True)

@@ -7,10 +7,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from throughtime.diagnosis.evidence import GONE
 from throughtime.diagnosis.lag_curves import Profiles, quantiles_by_lag
 from throughtime.records import Horizon
 
-LEVELS = (1 / math.e, 0.01)
+LEVELS = (1 / math.e, GONE)
+"""The levels whose horizons are measured; the verdict reads the second."""
 DRAWS = 200
 """The number of bootstrap samples for the interval."""
 

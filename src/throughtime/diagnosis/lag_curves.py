@@ -7,12 +7,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from throughtime.diagnosis.capture import CapturedLayer
+from throughtime.diagnosis.quantiles import QUANTILES
 from throughtime.models.recording import RecordedRun
 from throughtime.records import LagCurve
 from throughtime.sequences.direction import reversed_in_time
 from throughtime.sequences.sequence import steps_since_start
 
-QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 PASSES = 16
 """The number of backward passes for each direction of a layer, at most."""
 _ENTRIES = 2**22

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from throughtime.cells.base import Cell
 from throughtime.diagnosis.capture import CapturedLayer, joint_norms
+from throughtime.diagnosis.first_nonfinite import is_finite
 from throughtime.diagnosis.gains import gain_map
 from throughtime.diagnosis.horizons import horizons_of
 from throughtime.diagnosis.lag_curves import profiles_of
 from throughtime.diagnosis.lyapunov import lyapunov_of
-from throughtime.diagnosis.nonfinite import is_finite
 from throughtime.diagnosis.saturation import activations_of, units_of
 from throughtime.diagnosis.shares import shares_of
 from throughtime.diagnosis.spectra import spectrum_of
@@ -96,7 +96,7 @@ A part gives the fields of `LayerFlow` that it fills.
 PARTS = (*OF_A_LAYER, *OF_A_RUN)
 
 
-def measured(
+def layer_flows(
     layer: CapturedLayer, parts: Collection[str], options: Options, clipped: dict[str, int]
 ) -> list[LayerFlow]:
     """Return the record of each recurrence of the layer.

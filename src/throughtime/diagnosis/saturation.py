@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from throughtime.cells import ActivationValues
+from throughtime.diagnosis.quantiles import QUANTILES
 from throughtime.models.recording import RecordedRun
 from throughtime.records import Activation, Role, Units
 from throughtime.types import State
@@ -15,7 +16,6 @@ from throughtime.types import State
 BINS = 20
 EDGE = 1 / 20
 """Share of an activation's range at either end that counts as saturated. There tanh has a slope below 0.2."""
-LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 VALUES_AT_A_TIME = 2**22
 """The number of values of an activation that are held at a time, about."""
 
@@ -68,7 +68,7 @@ def units_of(run: RecordedRun) -> Units:
                 count += activation.preactivation.numel()
     return Units(
         units=run.direct[0].shape[-1],
-        dead=extent.unchanged() if rows.sum() > 1 else 0,
+        dead=extent.constant_units() if rows.sum() > 1 else 0,
         state_norms=(squares / rows).sqrt().tolist(),
         preactivation=math.sqrt(applied / count) if count else math.nan,
     )
@@ -120,7 +120,7 @@ class _Extent:
         low, high = (low if math.isfinite(low) else 0.0), (high if math.isfinite(high) else 0.0)
         return (low, high) if low < high else (low, low + max(1.0, abs(low)))
 
-    def unchanged(self) -> int:
+    def constant_units(self) -> int:
         """Count the units that had a single value, up to rounding."""
         assert self.least is not None and self.greatest is not None
         size = torch.maximum(self.least.abs(), self.greatest.abs())
@@ -181,5 +181,5 @@ class _Tally:
 
     def _time_constants(self, logarithms: Tensor) -> list[float]:
         constants = (logarithms / self.rows).abs().reciprocal().cpu()  # ln ≤ 0, and 1/-0 would be -inf
-        levels = torch.tensor(LEVELS, dtype=constants.dtype)
+        levels = torch.tensor(QUANTILES, dtype=constants.dtype)
         return torch.nanquantile(constants, levels, interpolation="nearest").tolist()

@@ -167,7 +167,7 @@ def figure(number: float | int | str) -> str:
     return f"{number:.3g}" if isinstance(number, float) else str(number)
 
 
-def place(nonfinite: NonFinite) -> str:
+def place_in_words(nonfinite: NonFinite) -> str:
     """Return where a value is not finite, in words."""
     of_layer = f" of {nonfinite.layer}" if nonfinite.layer else ""
     return f"step {nonfinite.step}, row {nonfinite.row}{of_layer}" if nonfinite.step >= 0 else f"some step{of_layer}"

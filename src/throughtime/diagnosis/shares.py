@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from throughtime.models.lags import exact_by_lag
+from throughtime.models.lags import bands_of, doubling_ends, exact_by_lag
 from throughtime.models.recording import RecordedRun
 from throughtime.records import LagShare
 
@@ -26,9 +26,7 @@ def shares_of(run: RecordedRun) -> list[LagShare]:
     if not all(bool(member.isfinite().all()) for member in run.direct):
         return []
     part = affordable(run, BUDGET)
-    steps = len(part.sequence.x)
-    ends = [*(2**i for i in range((steps - 1).bit_length())), steps]
-    bands = [range(start, end) for start, end in zip([0, *ends], ends, strict=False)]
+    bands = bands_of(doubling_ends(len(part.sequence.x)))
     largest = max(member.abs().max().item() for member in part.direct)
     with torch.no_grad():
         gradients = exact_by_lag(part, bands, least=largest * torch.finfo(part.direct[0].dtype).eps)

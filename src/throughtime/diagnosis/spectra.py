@@ -8,7 +8,7 @@ from torch import Tensor
 
 from throughtime.cells.base import check_size
 from throughtime.diagnosis.directions import moving
-from throughtime.diagnosis.finite import check_finite, checked_parameters
+from throughtime.diagnosis.finite_checks import check_finite, checked_parameters
 from throughtime.diagnosis.transient import power_norms, spectral_norm
 from throughtime.models.recording import RecordedRun
 from throughtime.records import MatrixSpectrum, Spectrum

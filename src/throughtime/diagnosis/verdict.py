@@ -2,9 +2,9 @@
 
 import math
 
-from throughtime.diagnosis.advice import after, after_nonfinite, after_too_short
+from throughtime.diagnosis.advice import after_nonfinite, after_too_short, after_verdict
 from throughtime.diagnosis.evidence import ERRORS, GONE, LayerEvidence
-from throughtime.diagnosis.sentences import Sentence, notes, place, sentence
+from throughtime.diagnosis.sentences import Sentence, notes, place_in_words, sentence
 from throughtime.errors import ArgumentError
 from throughtime.records import Finding, Flow, LayerFlow, NonFinite, Source, Verdict
 
@@ -79,7 +79,7 @@ def judge(flow: Flow) -> Finding:
         layer="" if verdict is Verdict.TOO_SHORT else evidence.layer.name,
         numbers=evidence.numbers(),
         sentence=sentence(verdict, evidence) + "".join(f" ({note})" for note in said),
-        suggestions=after(verdict, evidence)
+        suggestions=after_verdict(verdict, evidence)
         + [suggestion for layer in beside for suggestion in after_too_short(layer)],
     )
 
@@ -147,7 +147,7 @@ def _nonfinite(flow: Flow, first: NonFinite) -> Finding:
     """Return the finding on a flow whose first non-finite value is `first`."""
     is_initial_state = first.source is Source.INPUT and first.step < 0 <= first.row
     kind = Sentence.INITIAL_STATE if is_initial_state else Sentence[first.source.name]
-    said = kind.of(layer=first.layer or "the model", loss=flow.loss, place=place(first), row=first.row)
+    said = kind.of(layer=first.layer or "the model", loss=flow.loss, place=place_in_words(first), row=first.row)
     layer = next((layer for layer in flow.layers if layer.name == first.layer), None)
     numbers = {"step": float(first.step), "row": float(first.row)} if first.step >= 0 else {}
     return Finding(

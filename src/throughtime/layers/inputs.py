@@ -113,6 +113,23 @@ def read_batch(x: Any, lengths: Any, resets: Any, batch_first: bool, input_size:
     return Batch(x, x.shape[1], dtype, lengths, resets, unbatched=unbatched, batch_first=swap)
 
 
+def check_flags(name: str, flags: object, shape: tuple[int, ...], of: str) -> None:
+    """Check that flags are a bool tensor of a shape.
+
+    Args:
+        name: the name of the argument, for the error.
+        flags: the flags.
+        shape: the shape that they must have.
+        of: what each flag stands for, for the error: "step" or "row".
+
+    Raises:
+        ArgumentError: any other type, dtype or shape.
+    """
+    if not isinstance(flags, Tensor) or flags.dtype != torch.bool or tuple(flags.shape) != shape:
+        came = f"{flags.dtype} {tuple(flags.shape)}" if isinstance(flags, Tensor) else type(flags).__name__
+        raise ArgumentError(name, f"is {came}", f"it must be a bool tensor {shape}, a flag for each {of}")
+
+
 def _read_packed(
     packed: PackedSequence, lengths: Any, resets: Any, batch_first: bool, input_size: int, like: Tensor | None
 ) -> Batch:
@@ -190,9 +207,7 @@ def _checked_resets(resets: Any, x: Tensor, unbatched: bool, batch_first: bool) 
     """Return resets [T, B]; of x, time-major, only the shape and the device are read."""
     steps, rows = x.shape[:2]
     allowed = (steps,) if unbatched else (rows, steps) if batch_first else (steps, rows)
-    if not isinstance(resets, Tensor) or resets.dtype != torch.bool or tuple(resets.shape) != allowed:
-        came = f"{resets.dtype} {tuple(resets.shape)}" if isinstance(resets, Tensor) else type(resets).__name__
-        raise ArgumentError("resets", f"is {came}", f"it must be a bool tensor {allowed}, a flag for each step")
+    check_flags("resets", resets, allowed, "step")
     resets = resets.to(x.device)
     return resets[:, None] if unbatched else resets.T if batch_first else resets
 

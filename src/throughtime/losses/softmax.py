@@ -120,7 +120,7 @@ def _checked_classes(targets: Tensor, leading: torch.Size, classes: int, valid: 
         raise ArgumentError(
             "targets",
             f"is {targets[step, *row].item()} at {place} (counted from 0)",
-            f"it must be from 0 to {classes - 1}, the numbers of the logits",
-            "mark padding in `mask` or `lengths`",
+            f"it must be from 0 to {classes - 1}, because the logits have {classes} classes",
+            "mark padding in `mask` or `lengths`, or give the logits more classes",
         )
     return targets

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from throughtime.errors import ArgumentError
 from throughtime.gradients.base import GradientMethod
 from throughtime.layers.base import RecurrentLayer
-from throughtime.models.evaluated import recurrent_layers, scalar_loss
-from throughtime.models.lags import estimate_by_lag, exact_by_lag
+from throughtime.models.contexts import differentiated_by, side_effects_undone
+from throughtime.models.lags import bands_of, doubling_ends, estimate_by_lag, exact_by_lag
 from throughtime.models.recording import RecordedRun, Recording
-from throughtime.models.unchanged import differentiated_by, unchanged
+from throughtime.models.recurrent_layers import recurrent_layers
+from throughtime.models.scalar_loss import scalar_loss
 from throughtime.types import is_whole
 
 
@@ -163,7 +164,7 @@ def _gradients(
     y: Any,
     parameters: list[nn.Parameter],
 ) -> tuple[Tensor, ...]:
-    with unchanged(model), differentiated_by(layers, method), torch.enable_grad():
+    with side_effects_undone(model), differentiated_by(layers, method), torch.enable_grad():
         value = scalar_loss(model, loss, x, y)
         return torch.autograd.grad(value, parameters, materialize_grads=True)
 
@@ -173,8 +174,7 @@ def _by_lag(method: GradientMethod, runs: list[RecordedRun], lags: Ordered[int] 
     steps = max((len(run.sequence.x) for run in runs), default=0)
     if not steps:
         return {}
-    ends = [*(2**i for i in range((steps - 1).bit_length())), steps] if lags is None else list(lags)
-    bands = [range(start, end) for start, end in zip([0, *ends], ends, strict=False)]
+    bands = bands_of(doubling_ends(steps) if lags is None else list(lags))
     with torch.no_grad():
         exact = _summed([(run, exact_by_lag(run, bands)) for run in runs])
         estimated = _summed([(run, [estimate_by_lag(run, method, band) for band in bands]) for run in runs])

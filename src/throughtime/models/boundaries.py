@@ -72,7 +72,7 @@ def random_state() -> tuple[Tensor, ...]:
     return (torch.get_rng_state(), *(torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else ()))
 
 
-def draw_again(random: tuple[Tensor, ...]) -> None:
+def set_random_state(random: tuple[Tensor, ...]) -> None:
     """Set torch's generators to states read before."""
     cpu, *cuda = random
     torch.set_rng_state(cpu)

@@ -20,6 +20,16 @@ The GRU takes most: 3 for the projected input and 5 for the residuals of `GRUCel
 """
 
 
+def bands_of(ends: list[int]) -> list[range]:
+    """Return adjacent bands of lags, from their ends; the first begins at 0."""
+    return [range(start, end) for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def doubling_ends(steps: int) -> list[int]:
+    """Return the ends 1, 2, 4, … and `steps` of bands of lags."""
+    return [*(2**i for i in range((steps - 1).bit_length())), steps]
+
+
 def exact_by_lag(run: RecordedRun, bands: list[range], least: float = 0.0) -> list[dict[str, Tensor]]:
     """Compute the exact gradient by way of each band of lags ([HSK] (10)).
 
@@ -63,10 +73,7 @@ def estimate_by_lag(run: RecordedRun, method: GradientMethod, band: range) -> di
 
 
 def _losses(run: RecordedRun, lag: int) -> Tensor:
-    """Step and row [n, 2] of every loss with at least `lag` steps before it.
-
-    Steps count since the start of the row or its last reset.
-    """
+    """Step and row [n, 2] of every loss with at least `lag` steps since the start or the last reset."""
     has_loss = torch.stack([member.ne(0).any(-1) for member in run.direct]).any(0)
     return (has_loss & (steps_since_start(run.sequence) >= lag)).nonzero()
 

@@ -9,9 +9,9 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from throughtime.errors import ArgumentError, UnsupportedError
 from throughtime.gradients.schedule import go_back
-from throughtime.models.boundaries import Boundary, Shelf, draw_again, random_state, same_random_state
-from throughtime.models.evaluated import checked_loss
+from throughtime.models.boundaries import Boundary, Shelf, random_state, same_random_state, set_random_state
 from throughtime.models.pieces import Pieces
+from throughtime.models.scalar_loss import checked_loss
 from throughtime.nests import map_tensors, tensors_of
 from throughtime.torch_internals import times_changed
 
@@ -63,7 +63,7 @@ class SegmentRunner:
 
         go_back(len(pieces), slots, {0: start}, advance, pull)
         assert self.end is not None
-        draw_again(self.end.random)
+        set_random_state(self.end.random)
         with torch.no_grad():
             for leaf, gradient in self._gradients.items():
                 leaf.grad = gradient if leaf.grad is None else leaf.grad.add_(gradient)
@@ -96,7 +96,7 @@ class SegmentRunner:
         with torch.enable_grad(), saved_tensors_hooks(note, lambda tensor: tensor):
             value, leaving = self._value(pieces, 0, map_tensors(Tensor.detach, self._state))
         drawn = 0 if same_random_state(random, random_state()) else sum(state.nbytes for state in random)
-        draw_again(random)
+        set_random_state(random)
         self.end = None  # of the trial, not of the run
         for tensor in (x, *_leaves([value])):
             storages.pop(tensor.untyped_storage().data_ptr(), None)
@@ -104,13 +104,13 @@ class SegmentRunner:
 
     def _advance(self, pieces: Pieces, index: int, start: Boundary) -> Boundary:
         """Run a segment without a graph to the boundary after it."""
-        draw_again(start.random)
+        set_random_state(start.random)
         with torch.no_grad():
             return Boundary.here(self._outputs(pieces.x(index), start.state)[1])
 
     def _pull(self, pieces: Pieces, index: int, start: Boundary) -> None:
         """Run a segment with its graph and go back through it."""
-        draw_again(start.random)
+        set_random_state(start.random)
         given = tensors_of(start.state)
         # The state passed in requires a gradient where its owner says so; the states between segments do.
         wanted = iter([tensor.requires_grad if index == 0 else _differentiable(tensor) for tensor in given])

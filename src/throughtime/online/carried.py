@@ -1,7 +1,7 @@
 """The engine that carries the influence of the weights along: RTRL and its approximations."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool
@@ -13,8 +13,8 @@ from throughtime.gradients.forward import ForwardMethod
 from throughtime.gradients.influence import Influence
 from throughtime.gradients.systems import CellSystem, Step
 from throughtime.layers.base import RecurrentLayer
+from throughtime.models.contexts import differentiated_by
 from throughtime.models.recording import Recording
-from throughtime.models.unchanged import differentiated_by
 from throughtime.nests import tensors_of
 from throughtime.online.engine import Engine, StepLoss
 from throughtime.online.stack import StackSystem
@@ -53,6 +53,40 @@ class _Part:
         return tuple(member[depth] for depth in self.depths for member in members)
 
 
+class _Run(NamedTuple):
+    """A step of the model, run with its graph.
+
+    Attributes:
+        leaves: the state that entered, in tensors that require a gradient.
+        visits: the call of each recurrent layer, by name.
+        prediction: the prediction [B, …].
+        state: the new state, in the model's form.
+        recording: filled by a backward pass through the step.
+    """
+
+    leaves: State
+    visits: dict[str, Visit]
+    prediction: Tensor
+    state: Any
+    recording: Recording
+
+
+class _Trial(NamedTuple):
+    """A step that was tried and not taken yet.
+
+    Attributes:
+        gradient: of the step's loss; None without a target.
+        steps: the step of each part.
+        leaving: the new state.
+        reset: the rows whose state returned to zero before the step; None for no row.
+    """
+
+    gradient: dict[str, Tensor] | None
+    steps: list[Step]
+    leaving: State
+    reset: Bool[Tensor, " batch"] | None
+
+
 class Carried(Engine):
     """Engine that carries the influence of the weights along ([Y] (1)).
 
@@ -67,9 +101,7 @@ class Carried(Engine):
         self._parts: list[_Part] = []
         self._sum: dict[str, Tensor] = {}
         self._losses = 0
-        self._recording = Recording()  # of the latest `_run`, for `_direct`
-        # The gradient of the step's loss, the step of each part, the new state, and the resets.
-        self._tried: tuple[dict[str, Tensor] | None, list[Step], State, Tensor | None] | None = None
+        self._trial: _Trial | None = None
         for name, layer in self.layers.items():
             if layer.num_layers > 1 and layer.dropout:
                 raise UnsupportedError(
@@ -79,19 +111,18 @@ class Carried(Engine):
 
     def begin(self, x: Tensor) -> None:
         super().begin(x)
-        leaves = tuple(leaf.clone().requires_grad_() for leaf in self.leaves)
-        visits, _, new = self._run(x, leaves)
+        run = self._run(x, self.leaves)
         with torch.no_grad(), differentiated_by(self.layers.values(), BPTT()):
-            self._parts = self._divided(x, visits, leaves, new)
+            self._parts = self._divided(x, run)
 
-    def _divided(self, x: Tensor, visits: dict[str, Visit], leaves: State, new: Any) -> list[_Part]:
+    def _divided(self, x: Tensor, run: _Run) -> list[_Part]:
         """Choose what to carry an influence for: each layer, each stack, or the whole model."""
         # An embedding below a layer, for example, acts on the state too.
-        inputs_depend = any(visit.x.requires_grad for visit in visits.values())
+        inputs_depend = any(visit.x.requires_grad for visit in run.visits.values())
         if not self._method.local and (inputs_depend or len(self.layers) > 1):
-            system = self._whole(x, new)
+            system = self._whole(x, run.state)
             return [_Part(self._method.influence(system, len(x)), whole=system)]
-        _check_handed_on(visits, leaves, new)
+        _check_handed_on(run)
         if self._method.local:
             self._check_apart()
         parts = []
@@ -118,22 +149,21 @@ class Carried(Engine):
     def try_step(
         self, x: Tensor, y: Tensor | None, reset: Bool[Tensor, " batch"] | None
     ) -> tuple[Tensor, Tensor | None]:
-        leaves = tuple(leaf.clone().requires_grad_() for leaf in self.entering(reset))
-        visits, prediction, new = self._run(x, leaves)
+        run = self._run(x, self.entering_state(reset))
         if self._parts[0].whole is None:
-            _check_handed_on(visits, leaves, new)
-        steps = [self._step(part, visits, x, leaves) for part in self._parts]
+            _check_handed_on(run)
+        steps = [self._step(part, run, x) for part in self._parts]
         gradient, loss = None, None
         if y is not None:
-            loss = self.loss_of(prediction, y)
-            gradient = self._gradient_of(loss, visits, leaves, steps, reset)
-        self._tried = gradient, steps, self.flat(new), reset
-        return prediction.detach(), None if loss is None else loss.detach()
+            loss = self.loss_of(run.prediction, y)
+            gradient = self._gradient_of(loss, run, steps, reset)
+        self._trial = _Trial(gradient, steps, self.flat(run.state), reset)
+        return run.prediction.detach(), None if loss is None else loss.detach()
 
     def commit(self) -> None:
-        assert self._tried is not None
-        gradient, steps, self.leaves, reset = self._tried
-        self._tried = None
+        assert self._trial is not None
+        gradient, steps, self.leaves, reset = self._trial
+        self._trial = None
         with torch.no_grad(), differentiated_by(self.layers.values(), BPTT()):
             for part, step in zip(self._parts, steps, strict=True):
                 if reset is not None:
@@ -160,60 +190,53 @@ class Carried(Engine):
         influences = [{n: t.clone() for n, t in part.influence.tensors().items()} for part in self._parts]
         return {"influences": influences, "sum": dict(self._sum), "losses": self._losses}
 
-    def remember(self, memory: dict[str, Any]) -> None:
+    def restore(self, memory: dict[str, Any]) -> None:
         for part, tensors in zip(self._parts, memory["influences"], strict=True):
             part.influence.restore(tensors)
         self._sum, self._losses = dict(memory["sum"]), memory["losses"]
 
-    def _run(self, x: Tensor, leaves: State) -> tuple[dict[str, Visit], Tensor, Any]:
-        """Run a step of the model, with its graph.
-
-        Returns:
-            The visits of the layers, the prediction [B, …], and the new state in the model's form.
-        """
-        self._recording = Recording()
+    def _run(self, x: Tensor, entering: State) -> _Run:
+        """Run a step of the model, with its graph."""
+        leaves, recording = tuple(member.clone().requires_grad_() for member in entering), Recording()
         # Eagerly, because a compiled layer does not run its backward pass in `Recording`.
         eagerly = torch.compiler.set_stance("force_eager")
-        recorded = differentiated_by(self.layers.values(), self._recording)
+        recorded = differentiated_by(self.layers.values(), recording)
         with torch.enable_grad(), eagerly, recorded, watched(self.layers) as visits:
-            output, new = self.model(x[None], self.nest(leaves))
+            output, state = self.model(x[None], self.nest(leaves))
         used = [member for visit in visits.values() for member in visit.entering]
         if {id(member) for member in used} != {id(leaf) for leaf in leaves}:
             raise UnsupportedError(
                 "model does not hand its state to its recurrent layers as it came, each member to one layer; a "
                 "forward method could not follow its influence: pass the state on unchanged"
             )
-        return visits, output[0], new
+        return _Run(leaves, visits, output[0], state, recording)
 
-    def _step(self, part: _Part, visits: dict[str, Visit], x: Tensor, leaves: State) -> Step:
+    def _step(self, part: _Part, run: _Run, x: Tensor) -> Step:
         if part.whole is not None:
-            return part.whole.at(x, tuple(member.detach() for member in part.state(leaves)))
-        visit = visits[part.layer]
+            return part.whole.at(x, tuple(member.detach() for member in part.state(run.leaves)))
+        visit = run.visits[part.layer]
         lowest = part.depths[0]
         below = visit.x if lowest == 0 else visit.leaving[0][lowest - 1]
         entering = tuple(member.detach() for member in part.state(visit.entering))
         return _system(self.layers[part.layer], part.depths).at(below.detach(), entering)
 
-    def _gradient_of(
-        self, loss: Tensor, visits: dict[str, Visit], leaves: State, steps: list[Step], reset: Tensor | None
-    ) -> dict[str, Tensor]:
+    def _gradient_of(self, loss: Tensor, run: _Run, steps: list[Step], reset: Tensor | None) -> dict[str, Tensor]:
         parameters = [self.model.get_parameter(name) for name in self.names]
-        gradients = torch.autograd.grad(loss, [*parameters, *leaves], allow_unused=True)
+        gradients = torch.autograd.grad(loss, [*parameters, *run.leaves], allow_unused=True)
         d_parameters, d_leaves = gradients[: len(parameters)], gradients[len(parameters) :]
         d_leaf = {
-            id(leaf): torch.zeros_like(leaf) if d is None else d for leaf, d in zip(leaves, d_leaves, strict=True)
+            id(leaf): torch.zeros_like(leaf) if d is None else d for leaf, d in zip(run.leaves, d_leaves, strict=True)
         }
         gradient = {name: d for name, d in zip(self.names, d_parameters, strict=True) if d is not None}
         with torch.no_grad():
-            self._add_carried(gradient, d_leaf, visits, leaves, steps, reset)
+            self._add_carried(gradient, d_leaf, run, steps, reset)
         return gradient
 
     def _add_carried(
         self,
         gradient: dict[str, Tensor],
         d_leaf: dict[int, Tensor],
-        visits: dict[str, Visit],
-        leaves: State,
+        run: _Run,
         steps: list[Step],
         reset: Tensor | None,
     ) -> None:
@@ -222,10 +245,10 @@ class Carried(Engine):
         `d_leaf` has ∂L_t/∂s_{t-1} by the id of each tensor of the state.
         """
         for part, step in zip(self._parts, steps, strict=True):
-            members = leaves if part.whole is not None else visits[part.layer].entering
+            members = run.leaves if part.whole is not None else run.visits[part.layer].entering
             d_state = torch.cat(part.state(tuple(d_leaf[id(member)] for member in members)), dim=-1)
             if self._method.local:
-                d_state = self._method.past_gradient(step, self._direct(part, d_state), d_state)
+                d_state = self._method.past_gradient(step, self._direct(part, run.recording, d_state), d_state)
             if reset is not None:  # a row that has just started anew owes nothing to the weights yet
                 d_state = d_state.masked_fill(reset[:, None], 0)
             for name, carried in part.influence.contract(d_state).items():
@@ -233,10 +256,10 @@ class Carried(Engine):
                 if name in self.names:
                     gradient[name] = gradient[name] + carried if name in gradient else carried
 
-    def _direct(self, part: _Part, like: Tensor) -> Tensor:
+    def _direct(self, part: _Part, recording: Recording, like: Tensor) -> Tensor:
         """∂L_t/∂s_t [B, S] of a part, zero where the loss does not reach it."""
         place = place_of(self.layers[part.layer].cell_and_parameters(part.depths[0])[1])
-        runs = [run for run in self._recording.runs if place_of(run.parameters) == place]
+        runs = [run for run in recording.runs if place_of(run.parameters) == place]
         return torch.cat([member[0] for member in runs[-1].direct], dim=-1) if runs else torch.zeros_like(like)
 
     def _whole(self, x: Tensor, new: Any) -> ModelSystem:
@@ -251,15 +274,15 @@ class Carried(Engine):
         return system
 
 
-def _check_handed_on(visits: dict[str, Visit], leaves: State, new: Any) -> None:
+def _check_handed_on(run: _Run) -> None:
     """Refuse a model that returns another state than its layers left."""
     # Each tensor of the state is known by its identity: it entered a single layer, which left a tensor in its place.
     left = {
         id(before): after
-        for visit in visits.values()
+        for visit in run.visits.values()
         for before, after in zip(visit.entering, visit.leaving, strict=True)
     }
-    for leaf, after in zip(leaves, tensors_of(new), strict=True):
+    for leaf, after in zip(run.leaves, tensors_of(run.state), strict=True):
         of_layer = left[id(leaf)]
         if after.data_ptr() != of_layer.data_ptr() and not torch.equal(after, of_layer):
             raise UnsupportedError(

@@ -85,10 +85,10 @@ class Engine(ABC):
 
     @abstractmethod
     def memory(self) -> dict[str, Any]:
-        """Return everything that the engine keeps beside the state, for `remember`."""
+        """Return everything that the engine keeps beside the state, for `restore`."""
 
     @abstractmethod
-    def remember(self, memory: dict[str, Any]) -> None:
+    def restore(self, memory: dict[str, Any]) -> None:
         """Restore what `memory` returned."""
 
     @abstractmethod
@@ -103,7 +103,7 @@ class Engine(ABC):
     def start_anew_where_not_finite(self) -> None:
         """Set rows whose state is not finite to zero, and forget all past steps."""
         bad = torch.stack([~leaf.isfinite().all(dim=2).all(dim=0) for leaf in self.leaves]).any(dim=0)
-        self.leaves = self.entering(bad)
+        self.leaves = self.entering_state(bad)
         self.forget()
 
     def begin(self, x: Tensor) -> None:
@@ -129,7 +129,7 @@ class Engine(ABC):
                 )
         self.leaves = tuple(map(torch.zeros_like, tensors_of(self.form)))
 
-    def entering(self, reset: Bool[Tensor, " batch"] | None) -> State:
+    def entering_state(self, reset: Bool[Tensor, " batch"] | None) -> State:
         """Return the state before the next step, zero in the rows that `reset` marks."""
         if reset is None:
             return self.leaves

@@ -2,25 +2,23 @@
 
 import copy
 import math
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from throughtime.cells.base import check_size
 from throughtime.clipping import ClipReport, clip_gradients
-from throughtime.errors import ArgumentError, NonFiniteError, UnsupportedError
+from throughtime.errors import ArgumentError, NonFiniteError
 from throughtime.gradients.base import GradientMethod
 from throughtime.gradients.forward import ForwardMethod
 from throughtime.gradients.rtrl import RTRL
-from throughtime.models.unchanged import unchanged
+from throughtime.models.contexts import side_effects_undone
+from throughtime.online.arguments import NonFinitePolicy, check_construction, check_parameters, check_step
 from throughtime.online.carried import Carried
 from throughtime.online.engine import Engine, StepLoss
 from throughtime.online.window import WindowEngine
-
-NonFinite = Literal["raise", "skip"]
 
 
 class OnlineStep(NamedTuple):
@@ -91,10 +89,10 @@ class OnlineLearner:
         update_every: int = 1,
         *,
         clip: float | None = None,
-        nonfinite: NonFinite = "raise",
+        nonfinite: NonFinitePolicy = "raise",
     ) -> None:
         gradient = RTRL() if gradient is None else gradient
-        _check_arguments(model, loss, optimizer, gradient, update_every, clip, nonfinite)
+        check_construction(model, loss, optimizer, gradient, update_every, clip, nonfinite)
         self.model, self.optimizer, self.update_every = model, optimizer, update_every
         self.gradient, self.clip, self.nonfinite = gradient, clip, nonfinite
         self.steps = self.updates = self.skipped = 0
@@ -104,13 +102,12 @@ class OnlineLearner:
             else WindowEngine(model, loss, gradient, update_every)
         )
         self.clipping: ClipReport | None = None
-        self._since = 0
-        """The steps since the last update."""
+        self._steps_since_update = 0
         self._as_built = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
-        self._owed: Tensor | None = None
-        """The resets of skipped steps, which act at the next step."""
-        self._like: tuple[Tensor, Tensor | None] | None = None
-        """Inputs and targets of an earlier step, whose shapes and dtypes all others must have."""
+        # The resets of skipped steps, which act at the next step.
+        self._owed_resets: Tensor | None = None
+        # Inputs and targets, whose shapes and dtypes all other steps must have.
+        self._earlier_step: tuple[Tensor, Tensor | None] | None = None
 
     @property
     def state(self) -> Any:
@@ -136,31 +133,32 @@ class OnlineLearner:
             y_t: the targets [batch, …]; without them (None) the state goes on and nothing is learned.
             reset: [batch], True where a stream starts anew: before this step its state returns to zero.
         """
-        self._check_step(x_t, y_t, reset)
+        check_step(x_t, y_t, reset, self._earlier_step)
+        check_parameters(self.model, self._as_built)
         x_t, y_t = _ordinary(x_t), None if y_t is None else _ordinary(y_t)
         reset = self._due(reset)
         self.prepare(x_t)
         prediction, loss = self._engine.try_step(x_t, y_t, reset)
-        if self._like is None or self._like[1] is None:  # until a step has come with a target
-            self._like = x_t, y_t
+        if self._earlier_step is None or self._earlier_step[1] is None:  # until a step has come with a target
+            self._earlier_step = x_t, y_t
         if loss is not None and not math.isfinite(float(loss)):
             self._raise_or_count(f"the loss at step {self.steps} (counted from 0) is {float(loss)}")
-            self._owed = reset
+            self._owed_resets = reset
             if not self._engine.finite:
                 self._engine.start_anew_where_not_finite()
             return OnlineStep(prediction, loss)
         self._engine.commit()
-        self._owed = None
+        self._owed_resets = None
         self.steps += 1
-        self._since += 1
-        if self._since >= self.update_every:
+        self._steps_since_update += 1
+        if self._steps_since_update >= self.update_every:
             self.update()
         return OnlineStep(prediction, loss)
 
     def update(self) -> None:
         """Update the weights now, with the losses since the last update."""
         gradient = self._engine.gradient()
-        self._since = 0
+        self._steps_since_update = 0
         if gradient is None:
             return
         for name, parameter in self.model.named_parameters():
@@ -184,9 +182,9 @@ class OnlineLearner:
         return {
             "gradient": repr(self.gradient),
             "update_every": self.update_every,
-            "counts": (self.steps, self.updates, self.skipped, self._since),
-            "like": self._like,
-            "owed": self._owed,
+            "counts": (self.steps, self.updates, self.skipped, self._steps_since_update),
+            "like": self._earlier_step,
+            "owed": self._owed_resets,
             "state": self._engine.leaves,
             "memory": self._engine.memory(),
             "model": copy.deepcopy(self.model.state_dict()),
@@ -213,20 +211,20 @@ class OnlineLearner:
                 )
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
-        self.steps, self.updates, self.skipped, self._since = state["counts"]
-        self._like, self._owed = state["like"], state["owed"]
+        self.steps, self.updates, self.skipped, self._steps_since_update = state["counts"]
+        self._earlier_step, self._owed_resets = state["like"], state["owed"]
         if self._engine.leaves:
             self._engine.forget()
             self._engine.leaves = ()
-        if self._like is not None:
-            self._begin(self._like[0])
+        if self._earlier_step is not None:
+            self._begin(self._earlier_step[0])
             self._engine.leaves = tuple(leaf.clone() for leaf in state["state"])
-            self._engine.remember(state["memory"])
+            self._engine.restore(state["memory"])
         torch.set_rng_state(state["random"])
 
     def _begin(self, x_t: Tensor) -> None:
         try:
-            with unchanged(self.model):
+            with side_effects_undone(self.model):
                 self._engine.begin(x_t)
         except Exception:
             self._engine.leaves = ()  # not begun: the next step tries again
@@ -234,7 +232,7 @@ class OnlineLearner:
 
     def _due(self, reset: Tensor | None) -> Tensor | None:
         """The resets of this step and of skipped steps; None where no row is reset."""
-        due = [flags for flags in (reset, self._owed) if flags is not None]
+        due = [flags for flags in (reset, self._owed_resets) if flags is not None]
         together = torch.stack(due).any(dim=0) if due else None
         return together if together is not None and bool(together.any()) else None
 
@@ -247,107 +245,7 @@ class OnlineLearner:
             )
         self.skipped += 1
 
-    def _check_step(self, x_t: Tensor, y_t: Tensor | None, reset: Tensor | None) -> None:
-        if torch.is_inference_mode_enabled():
-            raise UnsupportedError(
-                "step was called inside torch.inference_mode(), where nothing can be differentiated: call it outside; "
-                "torch.no_grad() does no harm"
-            )
-        self._check_parameters()
-        x_before, y_before = self._like or (None, None)
-        _check_values("x_t", x_t, x_before)
-        if y_t is not None:
-            _check_values("y_t", y_t, y_before)
-            if y_t.dim() and len(y_t) != len(x_t):
-                raise ArgumentError("y_t", f"has {len(y_t)} rows, x_t has {len(x_t)}", "each row needs its target")
-        if reset is not None and (
-            not isinstance(reset, Tensor) or reset.dtype != torch.bool or tuple(reset.shape) != (len(x_t),)
-        ):
-            came = f"{reset.dtype} {tuple(reset.shape)}" if isinstance(reset, Tensor) else type(reset).__name__
-            raise ArgumentError("reset", f"is {came}", f"it must be a bool tensor ({len(x_t)},), a flag for each row")
-
-    def _check_parameters(self) -> None:
-        now = list(self.model.named_parameters())
-        for (name, parameter), (before, wanted) in zip(now, self._as_built, strict=False):  # length: see below
-            if parameter is not before or parameter.requires_grad != wanted:
-                raise ArgumentError(
-                    "model",
-                    f"has a parameter {name!r} that was replaced, frozen or set free since the learner was built",
-                    "neither the learner nor the optimizer knows of that",
-                    "build a new learner",
-                )
-        if len(now) != len(self._as_built):
-            raise ArgumentError(
-                "model",
-                f"has {len(now)} parameters, and had {len(self._as_built)} when the learner was built",
-                "they must stay the same",
-                "build a new learner",
-            )
-
 
 def _ordinary(value: Tensor) -> Tensor:
     """Copy an inference tensor, which could not be saved for a backward pass."""
     return value.clone() if value.is_inference() else value
-
-
-def _check_values(name: str, value: object, before: Tensor | None) -> None:
-    if not isinstance(value, Tensor) or not value.dim() or not len(value):
-        came = f"a tensor {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
-        raise ArgumentError(name, f"is {came}", "it must be a tensor [batch, …] with at least 1 row")
-    if before is not None and (value.shape != before.shape or value.dtype != before.dtype):
-        raise ArgumentError(
-            name,
-            f"is {value.dtype} {tuple(value.shape)}, at the first step it was {before.dtype} {tuple(before.shape)}",
-            "the streams must stay the same",
-            "build a new learner for others",
-        )
-    if value.is_floating_point() and not bool(value.isfinite().all()):
-        row = int((~value.isfinite()).flatten(1).any(dim=1).nonzero()[0]) if value.dim() > 1 else 0
-        raise ArgumentError(
-            name,
-            f"has a value that is missing or infinite (row {row})",
-            "a stream needs finite numbers",
-            "fill the value in, leave the step out, or for a target pass y_t=None",
-        )
-
-
-def _check_arguments(
-    model: object,
-    loss: object,
-    optimizer: object,
-    gradient: object,
-    update_every: object,
-    clip: object,
-    nonfinite: object,
-) -> None:
-    if not isinstance(model, nn.Module):
-        raise ArgumentError("model", f"is a {type(model).__name__}", "it must be a torch.nn.Module")
-    if not callable(loss):
-        raise ArgumentError(
-            "loss", f"is a {type(loss).__name__}", "it must be a function (prediction, target) → a scalar"
-        )
-    if not isinstance(optimizer, Optimizer):
-        raise ArgumentError("optimizer", f"is a {type(optimizer).__name__}", "it must be an optimizer of torch.optim")
-    if not isinstance(gradient, GradientMethod):
-        raise ArgumentError("gradient", f"is {gradient!r}", "it must be a gradient method such as throughtime.RTRL()")
-    check_size("update_every", update_every, least=1)
-    if clip is not None and not (isinstance(clip, int | float) and clip > 0):
-        raise ArgumentError("clip", f"is {clip!r}", "it must be a norm above 0, or None for no clipping")
-    if nonfinite not in get_args(NonFinite):
-        raise ArgumentError("nonfinite", f"is {nonfinite!r}", "it must be 'raise' or 'skip'")
-    of_model = {id(parameter): parameter.requires_grad for parameter in model.parameters()}
-    held = {id(value) for group in optimizer.param_groups for value in group["params"]}
-    if not any(of_model.get(key) for key in held):
-        raise ArgumentError(
-            "optimizer",
-            "holds none of the model's parameters that require a gradient",
-            "it must hold some",
-            "build it with model.parameters()",
-        )
-    if held - of_model.keys():
-        raise ArgumentError(
-            "optimizer",
-            "holds tensors that are not the model's",
-            "they would never get a gradient",
-            "put all that learns into the model, the readout too, and build the optimizer with model.parameters()",
-        )

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from throughtime.cells.base import Cell
-from throughtime.gradients.systems import CellSystem, Step, System
+from throughtime.gradients.systems import CellStep, CellSystem, Step, System
 from throughtime.types import Parameters, State
 
 
@@ -63,12 +63,12 @@ class StackStep(Step):
         Its rows are [J_0], [X_1 J_0, J_1], … with X_l = ∂s_l/∂h_{l-1} at step t.
         """
         total, rows = sum(self._sizes), []
-        for depth, (cell, values, x, state) in enumerate(self._layers):
+        for depth, layer in enumerate(self._layers):
             below = self.x.new_zeros(len(self.x), self._sizes[depth], total)
             if depth:
                 below = self._link(depth) @ rows[-1][:, : self._width(depth - 1)]
             of_layer = slice(self._offset(depth), self._offset(depth + 1))
-            below[:, :, of_layer] = cell.state_jacobian(values, x, state)
+            below[:, :, of_layer] = layer.jacobian()
             rows.append(below)
         return torch.cat(rows, dim=1)
 
@@ -76,28 +76,28 @@ class StackStep(Step):
         self, influence: Mapping[str, Tensor], mix: Float[Tensor, "batch rows size"] | None = None
     ) -> None:
         # A layer's weights act on the layer's part of s_t, and through `upwards` on the parts of all layers above.
-        for depth, (cell, values, x, state) in enumerate(self._layers):
-            of_layer = {name: influence[f"{name}_l{depth}"] for name in values}
+        for depth, layer in enumerate(self._layers):
+            of_layer = {name: influence[f"{name}_l{depth}"] for name in layer.values}
             upwards = self._upwards(depth)
             if mix is not None:
                 reach = mix[..., self._offset(depth) : self._offset(depth + 1)]
                 if upwards is not None:
                     reach = reach + mix[..., self._offset(depth + 1) :] @ upwards
-                cell.add_immediate(values, x, state, of_layer, reach)
+                layer.add_immediate(of_layer, reach)
                 continue
             start, size = self._offset(depth), self._sizes[depth]
-            cell.add_immediate(values, x, state, {n: v.narrow(1, start, size) for n, v in of_layer.items()})
+            layer.add_immediate({n: v.narrow(1, start, size) for n, v in of_layer.items()})
             if upwards is not None:
                 above = {n: v.narrow(1, start + size, upwards.shape[1]) for n, v in of_layer.items()}
-                cell.add_immediate(values, x, state, above, upwards)
+                layer.add_immediate(above, upwards)
 
     @cached_property
-    def _layers(self) -> list[tuple[Cell, Parameters, Tensor, State]]:
-        """The cell, parameters, input and entering state of each layer."""
+    def _layers(self) -> list[CellStep]:
+        """The step of each layer, the lowest first."""
         layers, x, rest = [], self.x, self.entering
         for cell, values in zip(self.cells, self.values, strict=True):
             state, rest = rest[: len(cell.state_sizes)], rest[len(cell.state_sizes) :]
-            layers.append((cell, values, x, state))
+            layers.append(CellStep(cell, values, x, state))
             x = cell.step(values, x, state)[0]
         return layers
 
@@ -115,8 +115,8 @@ class StackStep(Step):
 
     def _link(self, depth: int) -> Float[Tensor, "batch size width"]:
         """∂s_l/∂h_{l-1} at the same step."""
-        cell, values, x, state = self._layers[depth]
-        return cell.input_jacobian(values, x, state)
+        layer = self._layers[depth]
+        return layer.cell.input_jacobian(layer.values, layer.x, layer.entering)
 
     def _upwards(self, depth: int) -> Float[Tensor, "batch above size"] | None:
         """∂(the states of all layers above)/∂s_l at the same step; None for the highest."""

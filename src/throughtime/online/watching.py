@@ -10,7 +10,7 @@ from torch.nn.functional import one_hot
 
 from throughtime.errors import ArgumentError, UnsupportedError
 from throughtime.layers.base import RecurrentLayer
-from throughtime.models.evaluated import recurrent_layers
+from throughtime.models.recurrent_layers import recurrent_layers
 from throughtime.types import Parameters, State
 
 
@@ -47,7 +47,11 @@ def streaming_layers(model: nn.Module) -> dict[str, RecurrentLayer]:
     for name, layer in layers.items():
         place = f"model's layer {name!r}" if name else "model"
         for wrong, what, way_out in (
-            (layer.bidirectional, "bidirectional=True", "its second direction begins at the end of the stream"),
+            (
+                layer.bidirectional,
+                "bidirectional=True",
+                "its second direction would begin at the end of the stream; build it without",
+            ),
             (layer.batch_first, "batch_first=True", "steps come as [time, batch, …]; build it without"),
             (layer.learn_initial_state, "learn_initial_state=True", "a stream has one start; build it without"),
         ):

@@ -3,7 +3,7 @@
 import inspect
 from collections import deque
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool
@@ -13,7 +13,7 @@ from throughtime.errors import UnsupportedError
 from throughtime.gradients.base import GradientMethod
 from throughtime.gradients.checkpointed import CheckpointedBPTT
 from throughtime.gradients.truncated import TruncatedBPTT
-from throughtime.models.unchanged import differentiated_by
+from throughtime.models.contexts import differentiated_by
 from throughtime.online.engine import Engine, StepLoss
 from throughtime.types import State
 
@@ -26,6 +26,13 @@ class _Moment:
     y: Tensor | None
     reset: Bool[Tensor, " batch"] | None
     entering: State
+
+
+class _Trial(NamedTuple):
+    """A step that was tried and not taken yet, and the new state."""
+
+    moment: _Moment
+    leaving: State
 
 
 class WindowEngine(Engine):
@@ -42,11 +49,11 @@ class WindowEngine(Engine):
     def __init__(self, model: nn.Module, loss: StepLoss, method: GradientMethod, update_every: int) -> None:
         super().__init__(model, loss, method)
         # How many steps are kept from before the last update.
-        self._before = method.horizon - 1 if isinstance(method, TruncatedBPTT) else 0
+        self._kept_before = method.horizon - 1 if isinstance(method, TruncatedBPTT) else 0
         self._update_every = update_every
         self._moments: deque[_Moment] = deque()
-        self._tried: tuple[_Moment, State] | None = None
-        self._since = 0
+        self._trial: _Trial | None = None
+        self._steps_since_update = 0
         self._takes_resets = "resets" in inspect.signature(model.forward).parameters
 
     def begin(self, x: Tensor) -> None:
@@ -59,31 +66,36 @@ class WindowEngine(Engine):
         self, x: Tensor, y: Tensor | None, reset: Bool[Tensor, " batch"] | None
     ) -> tuple[Tensor, Tensor | None]:
         # A reset at the first step of the window is already in the state that enters it.
-        if reset is not None and not self._takes_resets and (self._since or self._before) and self._moments:
+        if (
+            reset is not None
+            and not self._takes_resets
+            and (self._steps_since_update or self._kept_before)
+            and self._moments
+        ):
             raise UnsupportedError(
                 f"reset came, but {type(self.model).__name__}.forward takes no `resets`, with which {self.method} runs "
                 "the latest steps again: let forward(x, state, resets=None) pass it on to its recurrent layers"
             )
         # Copies, because the caller may fill the same tensors with the next step.
         kept = (None if value is None else value.detach().clone() for value in (x, y, reset))
-        moment = _Moment(*kept, self.entering(reset))  # type: ignore[arg-type]  (x is never None)
+        moment = _Moment(*kept, self.entering_state(reset))  # type: ignore[arg-type]  (x is never None)
         with torch.no_grad():
             output, new = self.model(x[None], self.nest(moment.entering))
             loss = None if y is None else self.loss_of(output[0], y)
-        self._tried = moment, self.flat(new)
+        self._trial = _Trial(moment, self.flat(new))
         return output[0], loss
 
     def commit(self) -> None:
-        assert self._tried is not None
-        moment, self.leaves = self._tried
-        self._tried = None
+        assert self._trial is not None
+        moment, self.leaves = self._trial
+        self._trial = None
         self._moments.append(moment)
-        self._since += 1
-        while len(self._moments) > self._since + self._before:
+        self._steps_since_update += 1
+        while len(self._moments) > self._steps_since_update + self._kept_before:
             self._moments.popleft()
 
     def gradient(self) -> dict[str, Tensor] | None:
-        window, new, self._since = list(self._moments), self._since, 0
+        window, new, self._steps_since_update = list(self._moments), self._steps_since_update, 0
         with_target = [t for t in range(len(window) - new, len(window)) if window[t].y is not None]
         if not with_target:
             return None
@@ -98,15 +110,15 @@ class WindowEngine(Engine):
 
     def forget(self) -> None:
         self._moments.clear()
-        self._since = 0
+        self._steps_since_update = 0
 
     def memory(self) -> dict[str, Any]:
-        return {"moments": [vars(moment) for moment in self._moments], "since": self._since}
+        return {"moments": [vars(moment) for moment in self._moments], "since": self._steps_since_update}
 
-    def remember(self, memory: dict[str, Any]) -> None:
+    def restore(self, memory: dict[str, Any]) -> None:
         self._moments.clear()
         self._moments.extend(_Moment(**moment) for moment in memory["moments"])
-        self._since = memory["since"]
+        self._steps_since_update = memory["since"]
 
     @staticmethod
     def _resets(window: list[_Moment]) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from throughtime.diagnosis import gradient_flow
-from throughtime.models.unchanged import undisturbed
+from throughtime.models.contexts import in_evaluation_mode
 from throughtime.records import Flow
 
 
@@ -20,7 +20,7 @@ def diagnose(
 ) -> Flow:
     """Measure how a loss's gradient flows through a model, without dropout.
 
-    The model's training goes on undisturbed.
+    The model's training then goes on as if there had been no diagnosis.
 
     Args:
         model: see `gradient_flow`.
@@ -31,7 +31,7 @@ def diagnose(
         say: see `gradient_flow`.
     """
     device = next(model.parameters()).device
-    with undisturbed(model):
+    with in_evaluation_mode(model):
         return gradient_flow(
             model, loss, x.to(device), y.to(device), wanted_lag=min(wanted_lag, len(x)), say=say
         ).record

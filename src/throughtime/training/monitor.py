@@ -16,7 +16,7 @@ from throughtime.cells.base import check_size
 from throughtime.errors import ArgumentError, UnsupportedError
 from throughtime.layers.base import RecurrentLayer
 from throughtime.layers.tap import tap
-from throughtime.models.unchanged import undisturbed
+from throughtime.models.contexts import in_evaluation_mode
 from throughtime.records import Flow
 from throughtime.sequences.tap import LayerTap, Tap
 from throughtime.training.rescue import Rescue
@@ -130,7 +130,7 @@ class GradientMonitor(Callback):
             return
         self._updates = trainer.global_step
         if self._diagnose is not None and self._diagnose_every and self._updates % self._diagnose_every == 0:
-            with undisturbed(pl_module):
+            with in_evaluation_mode(pl_module):
                 self.flows.append(replace(self._diagnose(pl_module, batch), update=self._updates))
             _send(trainer, _horizons(self.flows[-1]))
 

@@ -59,9 +59,9 @@ class Rescue:
         self.keep_every = keep_every
         self.rescues = 0
         self._in_a_row = 0
-        self._norm: float | None = None
-        self._kept: dict[str, Any] | None = None
-        self._since = 0
+        self._last_finite_norm: float | None = None
+        self._copy: dict[str, Any] | None = None
+        self._updates_since_copy = 0
 
     def check(
         self, model: nn.Module, optimizer: Optimizer, tap: FirstNonFinite | None, clip_norm: float | None = None
@@ -76,7 +76,7 @@ class Rescue:
             sentence = report.nonfinite.rstrip(".")
             scale, done = self._act(model, optimizer, sentence, clip_norm)
             return Checked(report.total_norm, scale, scale < 1, f"{sentence}; {done}.")
-        self._in_a_row, self._norm = 0, report.total_norm
+        self._in_a_row, self._last_finite_norm = 0, report.total_norm
         if self.policy == "restore":
             self._keep(model, optimizer)
         return Checked(report.total_norm, report.scale, report.clipped)
@@ -94,7 +94,7 @@ class Rescue:
             raise NonFiniteError(f"{sentence}; so it was in the {MOST_IN_A_ROW} updates before.")
         scale, done = 0.0, "the update was skipped"
         if self.policy == "rescale":
-            if self._norm is None:
+            if self._last_finite_norm is None:
                 raise NonFiniteError(f"{sentence}; no finite gradient came before it, whose norm it could be given.")
             scale = self._rescale(model, clip_norm)
             done = f"these entries were set to 0 and the rest multiplied by {scale:.3g}"
@@ -111,23 +111,23 @@ class Rescue:
         for parameter in model.parameters():
             if parameter.grad is not None:
                 parameter.grad = torch.nan_to_num(parameter.grad, nan=0.0, posinf=0.0, neginf=0.0)
-        limit = min(self._norm or 0.0, clip_norm or float("inf"))
+        limit = min(self._last_finite_norm or 0.0, clip_norm or float("inf"))
         return clip_gradients(model, norm=limit).scale if limit else 0.0
 
     def _keep(self, model: nn.Module, optimizer: Optimizer) -> None:
         """Copy weights and optimiser before the update, every `keep_every` updates."""
-        if self._kept is None or self._since >= self.keep_every:
-            self._kept = {"model": copied(model.state_dict()), "optimizer": deepcopy(optimizer.state_dict()["state"])}
-            self._since = 0
-        self._since += 1
+        if self._copy is None or self._updates_since_copy >= self.keep_every:
+            self._copy = {"model": copied(model.state_dict()), "optimizer": deepcopy(optimizer.state_dict()["state"])}
+            self._updates_since_copy = 0
+        self._updates_since_copy += 1
 
     def _restore(self, model: nn.Module, optimizer: Optimizer, sentence: str) -> int:
-        if self._kept is None:
+        if self._copy is None:
             raise NonFiniteError(f"{sentence}; there is no earlier update with a finite gradient to go back to.")
-        model.load_state_dict(self._kept["model"])
+        model.load_state_dict(self._copy["model"])
         # The learning rates stay those of the schedule; copied, because the optimiser goes on in what it is given.
-        optimizer.load_state_dict({**optimizer.state_dict(), "state": deepcopy(self._kept["optimizer"])})
-        gone, self._since = self._since, 0
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": deepcopy(self._copy["optimizer"])})
+        gone, self._updates_since_copy = self._updates_since_copy, 0
         return gone
 
     def state_dict(self) -> dict[str, Any]:
@@ -135,15 +135,15 @@ class Rescue:
         return {
             "rescues": self.rescues,
             "in_a_row": self._in_a_row,
-            "norm": self._norm,
-            "kept": self._kept,
-            "since": self._since,
+            "norm": self._last_finite_norm,
+            "kept": self._copy,
+            "since": self._updates_since_copy,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore the state that `state_dict` returned."""
         self.rescues, self._in_a_row = state["rescues"], state["in_a_row"]
-        self._norm, self._kept, self._since = state["norm"], state["kept"], state["since"]
+        self._last_finite_norm, self._copy, self._updates_since_copy = state["norm"], state["kept"], state["since"]
 
 
 def first_nonfinite_weights(model: nn.Module) -> str | None:

@@ -8,7 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from throughtime.cells.base import check_size
 from throughtime.data.streams import Chunk
-from throughtime.models.unchanged import undisturbed
+from throughtime.models.contexts import in_evaluation_mode
 from throughtime.records import DIAGNOSES, Flow, read_flows, write_flows
 from throughtime.runs.diagnoses import Diagnose
 from throughtime.runs.module import SequenceTraining, sequence_training
@@ -62,6 +62,6 @@ class Diagnoses(Callback):
         update = module.progress.updates
         if any(flow.update == update for flow in self._flows):
             return
-        with undisturbed(module.model):
+        with in_evaluation_mode(module.model):
             self._flows.append(replace(self._diagnose(self._task, module.model, self._chunk), update=update))
         write_flows(self._folder, self._flows)

@@ -1,4 +1,4 @@
-"""Contexts that restore a model: its buffers, gradient methods, modes and gradients."""
+"""Contexts that use a model for a block, and restore it afterwards."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -11,8 +11,8 @@ from throughtime.layers.base import RecurrentLayer
 
 
 @contextmanager
-def unchanged(model: nn.Module) -> Iterator[None]:
-    """Restore the buffers of `model` and torch's generators after the block."""
+def side_effects_undone(model: nn.Module) -> Iterator[None]:
+    """Undo what forward passes in the block change: buffers of `model` and torch's generators."""
     buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
     devices = {parameter.device for parameter in model.parameters() if parameter.device.type == "cuda"}
     try:
@@ -25,10 +25,10 @@ def unchanged(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def undisturbed(model: nn.Module) -> Iterator[None]:
+def in_evaluation_mode(model: nn.Module) -> Iterator[None]:
     """Evaluate `model` in the middle of its training: dropout off, gradients on.
 
-    After the block everything but the weights is restored: the mode of each module, `.grad`, and as in `unchanged`.
+    After the block the mode of each module and `.grad` are restored, beside what `side_effects_undone` restores.
     """
     modes = {module: module.training for module in model.modules()}
     gradients = [(parameter, parameter.grad) for parameter in model.parameters()]
@@ -36,7 +36,7 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
     for parameter, _ in gradients:
         parameter.grad = None
     try:
-        with unchanged(model), torch.enable_grad():
+        with side_effects_undone(model), torch.enable_grad():
             yield
     finally:
         for module, mode in modes.items():

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from throughtime.models.unchanged import undisturbed
+from throughtime.models.contexts import in_evaluation_mode
 
 
 def test_modes_gradients_buffers_and_random_numbers_are_as_before_even_after_an_error():
@@ -11,7 +11,7 @@ def test_modes_gradients_buffers_and_random_numbers_are_as_before_even_after_an_
     torch.manual_seed(1)
     expected = torch.randn(2)
     torch.manual_seed(1)
-    with pytest.raises(KeyError), torch.no_grad(), undisturbed(model):
+    with pytest.raises(KeyError), torch.no_grad(), in_evaluation_mode(model):
         assert not model.training and not model[1].training and model[0].weight.grad is None
         model(torch.randn(5, 3)).sum().backward()
         assert model[0].weight.grad is not None

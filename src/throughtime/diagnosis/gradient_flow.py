@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from throughtime.cells.base import check_size
 from throughtime.diagnosis.capture import capture
 from throughtime.diagnosis.clipped_steps import clipped_steps
-from throughtime.diagnosis.nonfinite import first_nonfinite
-from throughtime.diagnosis.parts import PARTS, Options, measured
+from throughtime.diagnosis.first_nonfinite import first_nonfinite
+from throughtime.diagnosis.parts import PARTS, Options, layer_flows
 from throughtime.diagnosis.verdict import judge
 from throughtime.errors import ArgumentError
 from throughtime.records import Finding, Flow, GainMap, Horizon, LagCurve, LayerFlow, Lyapunov, Spectrum, Verdict
@@ -188,7 +188,7 @@ def gradient_flow(
         layout, device = captured.layers[0].call.layout, captured.layers[0].call.outputs.device
         with without_autocast(device):
             nonfinite = first_nonfinite(model, captured)
-            layers = [flow for layer in captured.layers for flow in measured(layer, parts, options, clipped)]
+            layers = [flow for layer in captured.layers for flow in layer_flows(layer, parts, options, clipped)]
     wanted = max(1, layout.steps // 2) if wanted_lag is None else wanted_lag
     flow = Flow(None, layout.steps, layout.rows, captured.loss, wanted, layers, nonfinite, None, 0.0)
     return GradientFlow(replace(flow, finding=judge(flow), seconds=time.perf_counter() - began))

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from throughtime.diagnosis.finite import check_finite, checked_parameters
+from throughtime.diagnosis.finite_checks import check_finite, checked_parameters
 from throughtime.errors import NonFiniteError
 
 
