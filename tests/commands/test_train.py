@@ -88,7 +88,7 @@ def test_a_misspelt_key_in_a_config_is_refused_by_name(refused, trained, tmp_pat
         (b"", (), 1, "is empty"),
         (b"abc", (), 1, "The text is too short: of its 3 symbols"),
         (b"abcabcabc" * 5, (), 2, "--update-every is 50; it is longer than the training part, which has 41 steps"),
-        (b"abcabcabc" * 50, ("--batch-size", 9), 2, "--batch-size is 9; 405 symbols .* give at most 8"),
+        (b"abcabcabc" * 50, ("--batch-size", 9), 2, "--batch-size is 9; 405 steps .* give at most 8"),
         (b"\x7fELF\0\0\0\1" * 99, (), 1, "NUL characters.*--units bytes"),
         (b"caf\xe9 " * 99, (), 1, "is not text in utf-8 at byte 3.*--units bytes"),
     ],

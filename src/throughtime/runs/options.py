@@ -89,7 +89,7 @@ def check_options(settings: Any) -> None:
 
 
 def check_types(kind: type) -> None:
-    """Raise `ArgumentError` where an option of a settings class is of a type that options cannot have."""
+    """Raise `ArgumentError` where an option of a settings class has an unsupported type."""
     for name, hint in get_type_hints(kind).items():
         plain = _without_none(hint)
         if not (plain in _WORDS or get_origin(plain) is Literal) or (plain is bool and plain is not hint):
