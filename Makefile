@@ -28,7 +28,7 @@ train: $(VENV)/.train
 
 test: $(VENV)/.dev browser
 	@echo "==> pytest"
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 # The tests of the report open it in a Chromium; where Debian's cannot be installed, they are skipped.
 browser:
