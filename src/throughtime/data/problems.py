@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from throughtime.errors import ArgumentError
+from throughtime.types import is_whole
 
 COPY_ALPHABET, COPY_SYMBOLS = 8, 10
 """Copy memory: the number of different symbols, and the number of symbols to remember."""
@@ -150,5 +151,5 @@ def _generator(seed: int | torch.Generator) -> torch.Generator:
 
 def _check(**sizes: tuple[int, int]) -> None:
     for name, (value, least) in sizes.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        if not is_whole(value, least):
             raise ArgumentError(name, f"is {value!r}", f"it must be a whole number of at least {least}")

@@ -116,6 +116,22 @@ class GradientMethod(ABC):
         return sequence.from_plain(result.outputs), result.final
 
 
+def check_method(name: str, method: object, example: str) -> None:
+    """Check that an argument is a gradient method.
+
+    Args:
+        name: the name of the argument, for the error.
+        method: the argument.
+        example: the call of a method that fits, for the error, such as "BPTT()".
+
+    Raises:
+        ArgumentError: it is anything else.
+    """
+    if not isinstance(method, GradientMethod):
+        allowed = f"it must be a gradient method such as throughtime.{example}"
+        raise ArgumentError(name, f"is {method!r}", allowed)
+
+
 def run(
     method: GradientMethod, recurrence: Recurrence, tap: LayerTap | None = None
 ) -> tuple[Float[Tensor, "*steps hidden"], State]:

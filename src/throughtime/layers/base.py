@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import PackedSequence
 from throughtime.cells.base import Cell
 from throughtime.cells.recurrence import Recurrence, kernel_of, runner_for
 from throughtime.errors import ArgumentError
-from throughtime.gradients.base import GradientMethod, run
+from throughtime.gradients.base import GradientMethod, check_method, run
 from throughtime.gradients.bptt import BPTT
 from throughtime.layers.inputs import Batch, read_batch
 from throughtime.layers.stack import Direction, StackPlace, check_stack, checked_dropout
@@ -59,10 +59,7 @@ class RecurrentLayer(nn.Module, ABC):
     ) -> None:
         super().__init__()
         self.gradient = BPTT() if gradient is None else gradient
-        if not isinstance(self.gradient, GradientMethod):
-            raise ArgumentError(
-                "gradient", f"is {gradient!r}", "it must be a gradient method such as throughtime.BPTT()"
-            )
+        check_method("gradient", self.gradient, "BPTT()")
         self.num_layers = len(cells)
         self.batch_first, self.bidirectional = bool(batch_first), bool(bidirectional)
         self.dropout = checked_dropout(dropout, self.num_layers)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from throughtime.errors import ArgumentError
-from throughtime.gradients.base import GradientMethod
+from throughtime.gradients.base import GradientMethod, check_method
 from throughtime.layers.base import RecurrentLayer
 from throughtime.models.contexts import differentiated_by, side_effects_undone
 from throughtime.models.lags import bands_of, doubling_ends, estimate_by_lag, exact_by_lag
@@ -122,10 +122,7 @@ def gradient_bias(
         >>> bias.by_lag[range(0, 4)].error < 1e-12, bias.by_lag[range(4, 20)].estimated_norm < 1e-12
         (True, True)
     """
-    if not isinstance(method, GradientMethod):
-        raise ArgumentError(
-            "method", f"is {method!r}", "it must be a gradient method such as throughtime.TruncatedBPTT(8)"
-        )
+    check_method("method", method, "TruncatedBPTT(8)")
     layers = list(recurrent_layers(model).values())
     if lags is not None:
         _check_lags(lags)

@@ -84,7 +84,7 @@ def _over_windows(run: RecordedRun, method: GradientMethod, losses: Tensor, hori
     if not len(losses):
         return total
     length = min(horizon, len(run.sequence.x))
-    state = sum(member.shape[-1] for member in run.direct)
+    state = run.cell.state_size
     weights = sum(value.numel() for value in run.parameters.values())
     # The inputs and the tensors of each step, and ∂s/∂θ once, which some methods carry along.
     of_a_window = length * (run.sequence.x.shape[-1] + STATES_OF_A_STEP * state) + state * weights

@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 
 from throughtime.cells.base import check_size
 from throughtime.errors import ArgumentError, UnsupportedError
-from throughtime.gradients.base import GradientMethod
+from throughtime.gradients.base import check_method
 from throughtime.layers.inputs import check_flags
 
 NonFinitePolicy = Literal["raise", "skip"]
@@ -37,8 +37,7 @@ def check_construction(
         )
     if not isinstance(optimizer, Optimizer):
         raise ArgumentError("optimizer", f"is a {type(optimizer).__name__}", "it must be an optimizer of torch.optim")
-    if not isinstance(gradient, GradientMethod):
-        raise ArgumentError("gradient", f"is {gradient!r}", "it must be a gradient method such as throughtime.RTRL()")
+    check_method("gradient", gradient, "RTRL()")
     check_size("update_every", update_every, least=1)
     if clip is not None and not (isinstance(clip, int | float) and clip > 0):
         raise ArgumentError("clip", f"is {clip!r}", "it must be a norm above 0, or None for no clipping")

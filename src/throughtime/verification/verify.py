@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from throughtime.errors import ArgumentError, UnsupportedError, WrongGradientError
+from throughtime.types import is_whole
 from throughtime.verification.differences import HALVINGS, STEP, Line, judge
 from throughtime.verification.report import GradientCheck, Place, TensorCheck
 from throughtime.verification.subject import Subject, kept_random_state
@@ -86,7 +87,7 @@ def _check_options(step: float | None, tolerance: float, samples: int | None) ->
         raise ArgumentError("step", f"is {step!r}", "it must be a positive finite number, or None to have it chosen")
     if not 0 < tolerance < 1:
         raise ArgumentError("tolerance", f"is {tolerance!r}", "it must be above 0 and below 1")
-    if samples is not None and (isinstance(samples, bool) or not isinstance(samples, int) or samples < 1):
+    if samples is not None and not is_whole(samples, least=1):
         raise ArgumentError(
             "samples", f"is {samples!r}", "it must be a whole number of at least 1, or None for all elements"
         )
