@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, TypeGuard
+from typing import Literal, TypeAlias
 
 from torch import Tensor
 
@@ -37,8 +37,3 @@ class Gradients:
     x: Tensor | None
     initial: State
     reset_state: State | None
-
-
-def is_whole(value: object, least: int) -> TypeGuard[int]:
-    """Return whether a value is an int of at least `least`, and no bool."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least

@@ -63,17 +63,17 @@ def test_another_text_than_the_runs_own(command, trained, text_file, tmp_path):
     text_file.rename(tmp_path / "elsewhere.txt")
     code, _, err = command("diagnose", trained, *QUICK)
     assert code == 1 and "text.txt" in err
-    assert command("diagnose", trained, *QUICK, "--text", tmp_path / "elsewhere.txt")[0] == 0
+    assert command("diagnose", trained, *QUICK, "--data", tmp_path / "elsewhere.txt")[0] == 0
     (tmp_path / "foreign.txt").write_text("the lazy dog Ω sees the fox " * 40)
-    code, _, err = command("diagnose", trained, *QUICK, "--text", tmp_path / "foreign.txt")
+    code, _, err = command("diagnose", trained, *QUICK, "--data", tmp_path / "foreign.txt")
     assert code == 1 and "'Ω'" in err and "--skip-unknown" in err
-    assert command("diagnose", trained, *QUICK, "--text", tmp_path / "foreign.txt", "--skip-unknown")[0] == 0
+    assert command("diagnose", trained, *QUICK, "--data", tmp_path / "foreign.txt", "--skip-unknown")[0] == 0
 
 
 def test_a_text_that_has_changed_is_refused(command, trained, text_file):
     text_file.write_text(text_file.read_text()[:-7])
     code, _, err = command("diagnose", trained, *QUICK)
-    assert code == 1 and "SHA-256 has changed" in err and "--text" in err
+    assert code == 1 and "SHA-256 has changed" in err and "--data" in err
 
 
 @pytest.mark.parametrize(
@@ -101,8 +101,8 @@ def test_what_is_no_run_and_no_text_is_refused(command, text_file, tmp_path):
     assert code == 1 and "2 to predict one" in err
     code, _, err = command("diagnose", text_file, *QUICK, *SMALL_MODEL, "--output", tmp_path / "no" / "page.html")
     assert code == 2 and "--output" in err
-    code, _, err = command("diagnose", text_file, "--text", text_file)
-    assert code == 2 and "--text is for a run" in err
+    code, _, err = command("diagnose", text_file, "--data", text_file)
+    assert code == 2 and "--data is for a run" in err
 
 
 def test_one_step_is_too_short_and_the_page_says_so(command, text_file, tmp_path):

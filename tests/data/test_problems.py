@@ -86,9 +86,9 @@ def test_a_seed_gives_the_same_problem_again_and_a_generator_goes_on(make):
 @pytest.mark.parametrize(
     ("make", "sizes", "said"),
     [
-        (two_dependency_stream, (0, 3), "steps is 0; it must be a whole number of at least 1"),
-        (copy_memory, (0, 3), "blanks is 0; it must be a whole number of at least 1"),
-        (adding, (1, 3), "steps is 1; it must be a whole number of at least 2"),
+        (two_dependency_stream, (0, 3), "steps is 0; it must be a whole number, at least 1"),
+        (copy_memory, (0, 3), "blanks is 0; it must be a whole number, at least 1"),
+        (adding, (1, 3), "steps is 1; it must be a whole number, at least 2"),
         (adding, (5, 0), "batch is 0"),
         (adding, (5.0, 3), "steps is 5.0"),
     ],

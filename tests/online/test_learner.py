@@ -203,6 +203,7 @@ def _arguments(**changed):
         ({"gradient": tt.RFLO()}, UnsupportedError, "RFLO cannot serve a GRUCell"),
         ({"update_every": 0}, ArgumentError, "update_every is 0"),
         ({"clip": -1.0}, ArgumentError, "clip is -1.0"),
+        ({"clip": True}, ArgumentError, "clip is True"),
         ({"nonfinite": "ignore"}, ArgumentError, "nonfinite is 'ignore'"),
     ],
 )

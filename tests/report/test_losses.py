@@ -1,53 +1,65 @@
 import math
 
 import pytest
+from report.records_of import BASELINES, metrics, updates
 
-from throughtime.records import Baselines
-from throughtime.report.losses import LossVerdict, both, verdict, verdict_parts
-
-BASELINES = Baselines(uniform=4.0, unigram=3.0, bigram=2.0)
-
-
-@pytest.mark.parametrize(
-    ("loss", "found"),
-    [
-        (3.5, LossVerdict.NOTHING),
-        (3.0, LossVerdict.NOTHING),
-        (4.0, LossVerdict.WORSE_THAN_CHANCE),
-        (math.nan, LossVerdict.WORSE_THAN_CHANCE),
-        (3.999, LossVerdict.NOTHING),
-        (2.999, LossVerdict.PAIRS_AT_MOST),
-        (2.0, LossVerdict.PAIRS_AT_MOST),
-        (1.999, LossVerdict.CONTEXT),
-    ],
-)
-def test_the_verdict_is_where_the_loss_stands_between_the_entropies(loss, found):
-    assert verdict(loss, BASELINES) is found
+from throughtime.records import Baselines, UpdateRow
+from throughtime.report.canvas import PAGE, drawing, one_axes
+from throughtime.report.losses import losses
+from throughtime.report.sentences import Absent, LookFor
 
 
-def test_a_bit_is_ln_2_nats():
-    assert both(math.log(2)) == "0.693 nats (1.000 bits)"
+def _drawn(exhibit):
+    with drawing():
+        _, axes = one_axes((5, 3), 1, False)
+        exhibit.panels[0].draw(axes, PAGE)
+    return axes
 
 
-def test_a_loss_is_told_by_the_nearer_entropy():
-    figures, meaning = verdict_parts(2.5, BASELINES, "bytes")
-    assert figures == "2.500 nats (3.607 bits) per byte, 0.500 nats above the bigram entropy"
-    assert meaning == LossVerdict.PAIRS_AT_MOST.value.format(unit="byte")
-    assert verdict_parts(4.5, BASELINES, "bytes")[0].endswith("0.500 nats above the uniform entropy")
-    assert verdict_parts(1.5, BASELINES, "bytes")[0].endswith("0.500 nats below the bigram entropy")
+def test_the_losses_stand_beside_the_baselines():
+    exhibit = losses(metrics(), [], BASELINES, stream=False)
+    axes = _drawn(exhibit)
+    assert [text.get_text() for text in axes.texts] == ["bigram", "unigram", "uniform"]
+    lines = {line.get_label(): list(line.get_ydata()) for line in axes.get_lines() if line.get_label()[0] != "_"}
+    assert lines == {
+        "training": [row.train_loss for row in metrics()],
+        "validation": [row.validation_loss for row in metrics()],
+    }
+    assert "validation from 3.875 to 1.919; bigram 2.4, unigram 3.1, uniform 4.5." in exhibit.panels[0].alt
 
 
-@pytest.mark.parametrize(
-    ("loss", "figures", "meaning"),
-    [
-        (0.5, "0.5, 1.5 below the baseline 'mean'", "it beats every naive prediction"),
-        (2.5, "2.5, 0.5 below the baseline 'zero'", "1 naive prediction did as well or better"),
-        (3.0, "3, 0 above the baseline 'zero'", "2 naive predictions did as well or better"),
-    ],
-)
-def test_a_loss_beside_baselines_that_a_task_names(loss, figures, meaning):
-    assert verdict_parts(loss, {"zero": 3.0, "mean": 2.0}, "series") == (figures, meaning)
+def test_the_training_curve_has_every_update_where_they_were_recorded():
+    exhibit = losses(metrics(1), updates(7), BASELINES, stream=False)
+    lines = {line.get_label(): line.get_xydata().tolist() for line in _drawn(exhibit).get_lines()}
+    assert lines["training"] == [[row.update, row.loss] for row in updates(7)]
+    assert lines["validation"] == [[100, 3.875]], "a run of one epoch has one validation, and still a curve"
+    assert "training from 4.5 to 4.473, validation from 3.875" in exhibit.panels[0].alt
 
 
-def test_without_baselines_there_is_nothing_to_compare_with():
-    assert verdict_parts(0.5, {}, "series") == ("0.5", "there is no naive prediction to compare with")
+def test_of_many_updates_the_mean_of_neighbours_is_drawn():
+    rows = [*updates(479), UpdateRow(480, math.nan, math.inf, 0.0, math.nan)]
+    lines = {line.get_label(): line for line in _drawn(losses([], rows, BASELINES, stream=False)).get_lines()}
+    assert "validation" not in lines, "there was none yet"
+    drawn = lines["training, mean of 2 updates"].get_xydata().tolist()
+    assert len(drawn) == 240 and drawn[1] == pytest.approx([4, (rows[2].loss + rows[3].loss) / 2])
+    assert drawn[-1] == pytest.approx([480, rows[478].loss]), "what is not finite is left out of the mean"
+
+
+def test_baselines_that_coincide_share_a_line():
+    axes = _drawn(losses(metrics(), [], Baselines(3.0, 3.0, 3.0), stream=True, units="bytes"))
+    assert [text.get_text() for text in axes.texts] == ["bigram\nunigram\nuniform"]
+    assert sum(line.get_label() == "loss on unseen bytes" for line in axes.get_lines()) == 1
+
+
+def test_another_task_has_its_units_and_no_word_of_texts():
+    for stream, look in ((False, LookFor.OTHER_LOSSES), (True, LookFor.OTHER_STREAM_LOSSES)):
+        exhibit = losses(metrics(), [], {"mean": 3.0}, stream, "m² per series", "series")
+        axes, (told,) = _drawn(exhibit), exhibit.tables
+        assert axes.get_ylabel() == "m² per series" and exhibit.panels[0].alt.startswith("Losses (m² per series): ")
+        assert told.caption == "Losses: m² per series" and "series/s" in told.heads
+        assert exhibit.look_for == look.value and "symbol" not in look.value and "byte" not in look.value
+    assert "loss on unseen series" in exhibit.panels[0].alt
+
+
+def test_without_a_validation_a_sentence_stands():
+    assert losses([], [], BASELINES, stream=False).panels[0].instead == Absent.NO_VALIDATION.value

@@ -185,7 +185,7 @@ def test_an_online_run_is_called_what_it_is(bare, old):
     assert "standard input" in next(page.all("header")).text
     assert LookFor.STREAM_LOSSES.value in section_of(page, "loss").text
     assert [one.text for one in section_of(page, "missing").all("li")] == [
-        Absent.NO_DIAGNOSIS.value.format(way=f"throughtime diagnose {bare} --text FILE"),
+        Absent.NO_DIAGNOSIS.value.format(way=f"throughtime diagnose {bare} --data FILE"),
         Absent.STREAM.value,
     ]
     assert "none: a stream has no end" in section_of(page, "particulars").text

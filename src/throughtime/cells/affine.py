@@ -14,7 +14,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import linear
 
-from throughtime.cells.base import Cell, check_size
+from throughtime.cells.base import Cell
+from throughtime.checks import check_size
 from throughtime.errors import ArgumentError
 from throughtime.kernels.fused import Sizes
 from throughtime.types import Parameters, State

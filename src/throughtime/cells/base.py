@@ -10,9 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from throughtime.errors import ArgumentError
 from throughtime.sequences.runner import Runner
-from throughtime.types import Parameters, State, is_whole
+from throughtime.types import Parameters, State
 
 
 @dataclass(frozen=True)
@@ -255,9 +254,3 @@ class Cell(ABC):
         errors, d_state = self.pull_back(parameters, residuals, cotangent)
         d_parameters, d_x = self.accumulate(parameters, x, state, errors, needs_x=True)
         return d_parameters, d_x, d_state  # type: ignore[return-value]  (d_x was asked for)
-
-
-def check_size(name: str, value: object, least: int) -> None:
-    """Raise `ArgumentError` unless `value` is a whole number of at least `least`."""
-    if not is_whole(value, least):
-        raise ArgumentError(name, f"is {value!r}", f"it must be a whole number, at least {least}")

@@ -9,7 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.func import jacrev, vjp, vmap
 
-from throughtime.cells.base import Cell, check_size
+from throughtime.cells.base import Cell
+from throughtime.checks import check_size
 from throughtime.errors import ArgumentError
 from throughtime.torch_internals import transforms_active
 from throughtime.types import Parameters, State

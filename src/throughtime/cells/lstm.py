@@ -9,9 +9,10 @@ from torch import Tensor
 
 from throughtime.cells.affine import AffineCell
 from throughtime.cells.base import ActivationValues, KeepBias
+from throughtime.checks import is_whole
 from throughtime.errors import ArgumentError
 from throughtime.kernels.fused import FusedKernel
-from throughtime.types import Parameters, State, is_whole
+from throughtime.types import Parameters, State
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def add_arguments(parser: "ArgumentParser") -> None:
         "run_or_data", type=str, metavar="RUN|DATA", help="Run folder, or data file: by default a text, or pydoc."
     )
     parser.add_argument(
-        "--text", type=str, default="", metavar="FILE", help="With RUN: data file in place of the held-out data."
+        "--data", type=str, default="", metavar="FILE", help="With RUN: data file in place of the held-out data."
     )
     parser.add_argument(
         "--skip-unknown", action="store_true", help="With RUN: leave out what the model never saw, such as a character."
@@ -134,7 +134,7 @@ def _diagnose_new_model(arguments: "Namespace") -> int:
     from throughtime.runs.choice import kind_of
     from throughtime.runs.model import SequenceModel
 
-    _refuse(arguments, ["text", "skip_unknown"], f"for a run, and {arguments.run_or_data} is no folder")
+    _refuse(arguments, ["data", "skip_unknown"], f"for a run, and {arguments.run_or_data} is no folder")
     given = {name: value for name, value in vars(arguments).items() if name in ("seed", *_model_options())}
     settings = settings_from(given | {"file": arguments.run_or_data})
     page = Path(arguments.output or f"diagnosis-{Path(settings.file).stem}.html")
@@ -154,17 +154,17 @@ def _diagnose_new_model(arguments: "Namespace") -> int:
 
 def _data_of_run(folder: Path, arguments: "Namespace", task: "Task", record: "Record", validation: float) -> "Data":
     """Return the data to diagnose on: a named file, or the run's held-out part."""
-    if arguments.text:
-        return task.read(arguments.text, skip_unknown=arguments.skip_unknown)
+    if arguments.data:
+        return task.read(arguments.data, skip_unknown=arguments.skip_unknown)
     if not record.data.sha256:
         raise ArgumentError(
-            "run_or_data", f"is {folder}", "the run learned online and held out no data", "name a file with `text`"
+            "run_or_data", f"is {folder}", "the run learned online and held out no data", "name a file with `data`"
         )
     data = task.read(record.data.file, skip_unknown=arguments.skip_unknown, validation=validation)
     if data.sha256 != record.data.sha256:
         raise InputFileError(
             f"{record.data.file} is not the file {folder} was trained on (its SHA-256 has changed): restore it, or "
-            "name a file with `text`."
+            "name a file with `data`."
         )
     return data
 

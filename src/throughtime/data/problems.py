@@ -12,8 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from throughtime.errors import ArgumentError
-from throughtime.types import is_whole
+from throughtime.checks import check_size
 
 COPY_ALPHABET, COPY_SYMBOLS = 8, 10
 """Copy memory: the number of different symbols, and the number of symbols to remember."""
@@ -64,7 +63,8 @@ def two_dependency_stream(steps: int, batch: int, seed: int | torch.Generator) -
         x [T, B, 1] and y [T, B], float32, zeros and ones. The baseline is the cross-entropy of the mean of y; see
         `two_dependency_entropies` for what remembering gains.
     """
-    _check(steps=(steps, 1), batch=(batch, 1))
+    check_size("steps", steps, least=1)
+    check_size("batch", batch, least=1)
     generator = _generator(seed)
     longest = max(_LAGS)
     coins = torch.randint(2, (longest + steps, batch), generator=generator).float()
@@ -107,7 +107,8 @@ def copy_memory(blanks: int, batch: int, seed: int | torch.Generator) -> Problem
         x and y [T + 20, B], whole numbers from 0 to 9. The baseline, 10 ln 8 / (T + 20) in nats per step, is the
         loss of a model that knows when to answer but not what.
     """
-    _check(blanks=(blanks, 1), batch=(batch, 1))
+    check_size("blanks", blanks, least=1)
+    check_size("batch", batch, least=1)
     symbols = torch.randint(COPY_ALPHABET, (COPY_SYMBOLS, batch), generator=_generator(seed))
     steps = blanks + 2 * COPY_SYMBOLS
     x, y = torch.full((steps, batch), BLANK), torch.full((steps, batch), BLANK)
@@ -131,7 +132,8 @@ def adding(steps: int, batch: int, seed: int | torch.Generator) -> Problem:
         x [T, B, 2], float32: a number from 0 to 1, and 1 where it is marked; y [B], the sum. The baseline is the
         variance of a sum of two such numbers, 1/6: the mean squared error of always answering 1.
     """
-    _check(steps=(steps, 2), batch=(batch, 1))
+    check_size("steps", steps, least=2)
+    check_size("batch", batch, least=1)
     generator = _generator(seed)
     numbers, marks = torch.rand(steps, batch, generator=generator), torch.zeros(steps, batch)
     half, rows = steps // 2, torch.arange(batch)
@@ -147,9 +149,3 @@ def _entropy(chance: float) -> float:
 
 def _generator(seed: int | torch.Generator) -> torch.Generator:
     return seed if isinstance(seed, torch.Generator) else torch.Generator().manual_seed(seed)
-
-
-def _check(**sizes: tuple[int, int]) -> None:
-    for name, (value, least) in sizes.items():
-        if not is_whole(value, least):
-            raise ArgumentError(name, f"is {value!r}", f"it must be a whole number of at least {least}")

@@ -4,7 +4,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from throughtime.cells.base import Cell, check_size
+from throughtime.cells.base import Cell
+from throughtime.checks import check_size
 from throughtime.diagnosis.finite_checks import check_finite, checked_parameters
 from throughtime.errors import ArgumentError
 from throughtime.sequences.sequence import Sequence, steps_since_start

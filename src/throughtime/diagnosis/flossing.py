@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from throughtime.cells.base import check_size
 from throughtime.cells.loop import Loop
+from throughtime.checks import check_size
 from throughtime.diagnosis.directions import Follower, checked_discard, counted_steps
 from throughtime.diagnosis.lyapunov import check_layer
 from throughtime.errors import ArgumentError

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from throughtime.cells.base import check_size
+from throughtime.checks import check_size
 from throughtime.diagnosis.capture import capture
 from throughtime.diagnosis.clipped_steps import clipped_steps
 from throughtime.diagnosis.first_nonfinite import first_nonfinite

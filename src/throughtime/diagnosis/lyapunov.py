@@ -6,8 +6,9 @@ from collections.abc import Sequence as Ordered
 import torch
 from torch import Tensor
 
-from throughtime.cells.base import Cell, check_size
+from throughtime.cells.base import Cell
 from throughtime.cells.recurrence import Recurrence
+from throughtime.checks import check_size
 from throughtime.diagnosis.batch_means import mean_with_error
 from throughtime.diagnosis.directions import Follower, checked_discard, counted_steps, moving
 from throughtime.errors import ArgumentError

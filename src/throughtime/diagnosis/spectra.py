@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from throughtime.cells.base import check_size
+from throughtime.checks import check_size
 from throughtime.diagnosis.directions import moving
 from throughtime.diagnosis.finite_checks import check_finite, checked_parameters
 from throughtime.diagnosis.transient import power_norms, spectral_norm

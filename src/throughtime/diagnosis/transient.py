@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from throughtime.cells.base import check_size
+from throughtime.checks import check_size
 from throughtime.errors import ArgumentError, NonFiniteError
 
 DISTANCES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003)

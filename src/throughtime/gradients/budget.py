@@ -2,8 +2,8 @@
 
 import re
 
+from throughtime.checks import is_whole
 from throughtime.errors import ArgumentError
-from throughtime.types import is_whole
 
 UNITS = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from throughtime.cells.base import Cell
 from throughtime.cells.recurrence import Recurrence
+from throughtime.checks import is_whole
 from throughtime.errors import ArgumentError
 from throughtime.gradients.base import GradientMethod
 from throughtime.gradients.bptt import BPTT
@@ -20,7 +21,7 @@ from throughtime.gradients.schedule import Plan, go_back, kept_to_the_end, plan_
 from throughtime.sequences.norms import StepNorms
 from throughtime.sequences.runner import Cotangents, Pass, Trace
 from throughtime.sequences.sequence import Sequence
-from throughtime.types import Gradients, State, is_whole
+from throughtime.types import Gradients, State
 
 
 def check_division(segments: int | None, memory: int | str | None) -> None:

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from throughtime.cells.affine import AffineCell
-from throughtime.cells.base import check_size
+from throughtime.checks import check_size
 from throughtime.gradients.forward import ForwardMethod
 from throughtime.gradients.influence import DenseInfluence, DenseStart, Influence, StartInfluence, whole_jacobian
 from throughtime.gradients.per_unit import UnitInfluence, UnitStart

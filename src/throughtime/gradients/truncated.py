@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import torch
 
-from throughtime.cells.base import Cell, check_size
+from throughtime.cells.base import Cell
 from throughtime.cells.recurrence import Recurrence
+from throughtime.checks import check_size
 from throughtime.gradients.base import GradientMethod
 from throughtime.gradients.steps import Steps, direct
 from throughtime.sequences.norms import StepNorms

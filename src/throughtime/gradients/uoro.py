@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from throughtime.cells.base import check_size
+from throughtime.checks import check_size
 from throughtime.gradients.forward import ForwardMethod
 from throughtime.gradients.influence import Influence, StartInfluence, keep_ended
 from throughtime.gradients.systems import CellSystem, Step, System

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from throughtime.cells.affine import AffineCell
-from throughtime.cells.base import check_size
+from throughtime.checks import check_size
 from throughtime.errors import ArgumentError, UnsupportedError
 from throughtime.gradients.base import GradientMethod
 from throughtime.layers.base import RecurrentLayer

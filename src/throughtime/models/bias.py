@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from throughtime.checks import is_whole
 from throughtime.errors import ArgumentError
 from throughtime.gradients.base import GradientMethod, check_method
 from throughtime.layers.base import RecurrentLayer
@@ -16,7 +17,6 @@ from throughtime.models.lags import bands_of, doubling_ends, estimate_by_lag, ex
 from throughtime.models.recording import RecordedRun, Recording
 from throughtime.models.recurrent_layers import recurrent_layers
 from throughtime.models.scalar_loss import scalar_loss
-from throughtime.types import is_whole
 
 
 @dataclass(frozen=True)

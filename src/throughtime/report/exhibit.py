@@ -12,6 +12,8 @@ T = TypeVar("T")
 
 ROWS = 60
 """Largest number of lines of a table on the page; the JSON has all."""
+MARKS = 240
+"""Largest number of updates that a curve draws one by one."""
 _LOG_LIMITS = (1e-120, 1e120)
 """The least and the largest number on a logarithmic axis, with room at both ends."""
 
@@ -97,6 +99,15 @@ def picked_places(count: int, most: int = ROWS) -> list[int]:
     if count <= most:
         return list(range(count))
     return sorted({round(index * (count - 1) / (most - 1)) for index in range(most)})
+
+
+def groups_of(rows: Sequence[T], most: int = MARKS) -> list[Sequence[T]]:
+    """Return neighbouring rows in at most `most` groups of one size.
+
+    The last group may be smaller.
+    """
+    size = math.ceil(len(rows) / most)
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
 def of_all(count: int, most: int, things: str) -> str:

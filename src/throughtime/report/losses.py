@@ -1,92 +1,105 @@
-"""Compare a loss with the entropies of the same text, in words."""
+"""Exhibit of a run's losses with their baselines."""
 
 import math
-from enum import Enum
+from collections.abc import Sequence
+from typing import Any
 
-from throughtime.records import Baselines, BaselinesOf, Outcome, Record
-from throughtime.wording import plural, singular_noun
+from throughtime.records import Baselines, BaselinesOf, MetricsRow, UpdateRow, named
+from throughtime.report.canvas import Palette, dress, legend, points
+from throughtime.report.exhibit import Exhibit, Panel, finite, groups_of, shown, table, with_gaps, without_picture
+from throughtime.report.sentences import Absent, LookFor, why_empty
 
-
-class LossVerdict(Enum):
-    """Conclusions from a loss and the entropies of the same text. {unit} is a placeholder."""
-
-    WORSE_THAN_CHANCE = (
-        "a guess that gives every {unit} the same chance does no worse: the model has learned nothing about such text, "
-        "or its training diverged"
-    )
-    NOTHING = "it does no better here than knowing how frequent each {unit} is: no knowledge of order shows"
-    PAIRS_AT_MOST = (
-        "it does better than the frequencies alone, but no better than the best guess from the last {unit} alone"
-    )
-    CONTEXT = "no guess from the last {unit} alone can be that good, so it uses what came before that"
+Line = tuple[Sequence[int], Sequence[float]]
+"""Updates, and a value at each."""
 
 
-OUTCOMES = {
-    Outcome.STARTED: "still running",
-    Outcome.INTERRUPTED: "interrupted",
-    Outcome.FINISHED: "finished",
-    Outcome.NO_IMPROVEMENT: "stopped without improvement",
-    Outcome.OUT_OF_TIME: "stopped by its time limit",
-}
+def losses(
+    rows: Sequence[MetricsRow],
+    updates: Sequence[UpdateRow],
+    baselines: BaselinesOf,
+    stream: bool,
+    measure: str = "nats per symbol",
+    units: str = "symbols",
+) -> Exhibit:
+    """Show training and validation loss with the baselines; a stream has a single loss.
 
-
-def verdict(loss: float, baselines: Baselines) -> LossVerdict:
-    """Return the verdict on a loss in nats per symbol."""
-    if not loss < baselines.uniform:
-        return LossVerdict.WORSE_THAN_CHANCE
-    if not loss < baselines.unigram:
-        return LossVerdict.NOTHING
-    return LossVerdict.CONTEXT if loss < baselines.bigram else LossVerdict.PAIRS_AT_MOST
-
-
-def verdict_parts(loss: float, baselines: BaselinesOf, units: str, loss_unit: str = "") -> tuple[str, str]:
-    """Return a loss's distance from the nearer baseline, and a conclusion. Neither ends in a full stop."""
-    if not isinstance(baselines, Baselines):
-        return _beside_named(loss, baselines, f" {loss_unit}" if loss_unit else "")
-    learned = verdict(loss, baselines)
-    name, reference = {
-        LossVerdict.WORSE_THAN_CHANCE: ("uniform", baselines.uniform),
-        LossVerdict.NOTHING: ("unigram", baselines.unigram),
-    }.get(learned, ("bigram", baselines.bigram))
-    side = "below" if loss < reference else "above"
-    singular = singular_noun(units)
-    figures = f"{both(loss)} per {singular}, {abs(reference - loss):.3f} nats {side} the {name} entropy"
-    return figures, learned.value.format(unit=singular)
-
-
-def _beside_named(loss: float, baselines: dict[str, float], loss_unit: str) -> tuple[str, str]:
-    """Compare a loss with the baselines that a task names.
-
-    It is compared with the best that is beaten, or else the nearest above it.
+    Args:
+        rows: the validations.
+        updates: the updates, for the training loss; empty: that of the validations.
+        baselines: the losses of naive predictions.
+        stream: whether the run learned from a stream.
+        measure: the unit of the losses.
+        units: the plural of what is predicted one at a time.
     """
-    if not baselines:
-        return f"{loss:.4g}{loss_unit}", "there is no naive prediction to compare with"
-    beaten = {name: level for name, level in baselines.items() if loss < level}
-    name, level = min((beaten or baselines).items(), key=lambda item: item[1] if beaten else -item[1])
-    side = "below" if beaten else "above"
-    left = len(baselines) - len(beaten)
-    meaning = (
-        "it beats every naive prediction" if not left else f"{plural(left, 'naive prediction')} did as well or better"
+    validated = [row.update for row in rows]
+    trained = validated, [row.train_loss for row in rows]
+    lines: dict[str, Line] = {f"loss on unseen {units}": trained} if stream else {
+        **(dict([_of_updates(updates)]) if updates else {"training": trained}),
+        "validation": (validated, [row.validation_loss for row in rows]),
+    }  # fmt: skip
+    heads = ["update", "epoch", "training", "validation", "learning rate", "norm", "% clipped", f"{units}/s", "s"]
+    cells = [
+        [
+            row.update, row.epoch, row.train_loss, row.validation_loss, row.learning_rate, row.gradient_norm,
+            100 * row.clipped, row.tokens_per_second, row.seconds,
+        ]
+        for row in rows
+    ]  # fmt: skip
+    tables = [table(f"Losses: {measure}", heads, cells)] if rows else []
+    look_for = _look_for(stream, isinstance(baselines, Baselines))
+    drawn = {name: line for name, line in lines.items() if line[0]}
+    return Exhibit("Loss by update", look_for.value, [_losses_panel(drawn, baselines, measure)], tables)
+
+
+def _look_for(stream: bool, text: bool) -> LookFor:
+    if text:
+        return LookFor.STREAM_LOSSES if stream else LookFor.LOSSES
+    return LookFor.OTHER_STREAM_LOSSES if stream else LookFor.OTHER_LOSSES
+
+
+def _of_updates(updates: Sequence[UpdateRow]) -> tuple[str, Line]:
+    """Return the training loss with its name, by update or by group of updates. A group's value is its mean."""
+    groups = groups_of(updates)
+    known = [finite([row.loss for row in group]) for group in groups]
+    means = [sum(values) / len(values) if values else math.nan for values in known]
+    size = len(groups[0])
+    name = "training" if size == 1 else f"training, mean of {size} updates"
+    return name, ([group[len(group) // 2].update for group in groups], means)
+
+
+def _losses_panel(lines: dict[str, Line], baselines: BaselinesOf, measure: str) -> Panel:
+    if not lines:
+        return without_picture("", Absent.NO_VALIDATION.value)
+    every = [value for _, values in lines.values() for value in values]
+    if not finite(every):
+        return without_picture("", why_empty(every))
+    ranges = [f"{name} from {shown(values[0])} to {shown(values[-1])}" for name, (_, values) in lines.items()]
+    alt = (
+        f"Losses ({measure}): {', '.join(ranges)}; "
+        + ", ".join(f"{name.replace(chr(10), ', ')} {shown(x)}" for name, x in _levels(baselines))
+        + "."
     )
-    return f"{loss:.4g}{loss_unit}, {abs(level - loss):.3g} {side} the baseline {name!r}", meaning
+
+    def draw(axes: Any, palette: Palette) -> None:
+        dress(axes, palette, "update", measure)
+        for name, loss in _levels(baselines):
+            axes.axhline(loss, color=palette.muted, linewidth=0.9, linestyle=(0, (4, 3)))
+            place = {"xycoords": axes.get_yaxis_transform(), "ha": "left", "va": "center", "fontsize": 10}
+            axes.annotate(name, (1.015, loss), color=palette.ink, **place)  # outside, where no curve is
+        for index, (name, (updates, values)) in enumerate(lines.items()):
+            axes.plot(
+                updates, with_gaps(values), label=name, marker=points(values), markersize=4, **palette.line(index)
+            )
+        axes.xaxis.get_major_locator().set_params(integer=True, nbins=6)
+        legend(axes, palette)
+
+    return Panel("", alt, draw, bar=True)
 
 
-def bits(nats: float) -> float:
-    """Return nats as bits."""
-    return nats / math.log(2)
-
-
-def both(nats: float) -> str:
-    """Return a loss in both units, such as "1.612 nats (2.326 bits)"."""
-    return f"{nats:.3f} nats ({bits(nats):.3f} bits)"
-
-
-def measure_of(record: Record) -> str:
-    """Return the unit of a run's losses, such as "nats per character"."""
-    loss_unit = loss_unit_of(record)
-    return f"{loss_unit} per {singular_noun(record.data.units)}" if loss_unit else record.loss or "loss"
-
-
-def loss_unit_of(record: Record) -> str:
-    """Return the unit of the loss itself; records of version 0.1.0 do not name it."""
-    return record.loss_unit or ("nats" if isinstance(record.baselines, Baselines) else "")
+def _levels(baselines: BaselinesOf) -> list[tuple[str, float]]:
+    """Return the baselines by name; equal baselines share a line."""
+    levels: dict[float, list[str]] = {}
+    for name, loss in reversed(named(baselines).items()):  # the best comes last
+        if math.isfinite(loss):
+            levels.setdefault(loss, []).append(name)
+    return [("\n".join(names), loss) for loss, names in levels.items()]

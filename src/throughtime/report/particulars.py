@@ -2,7 +2,7 @@
 
 from throughtime.records import Record
 from throughtime.report.exhibit import shown
-from throughtime.report.losses import OUTCOMES, loss_unit_of
+from throughtime.report.loss_sentences import OUTCOMES, loss_unit_of
 
 Entries = dict[str, str]
 

@@ -24,14 +24,15 @@ from throughtime.records import (
     read_table,
 )
 from throughtime.records.files import content
+from throughtime.report.clipping import clipping, clipping_figures, clipping_sentences
 from throughtime.report.exhibit import Section
-from throughtime.report.losses import OUTCOMES, measure_of, verdict_parts
+from throughtime.report.loss_sentences import OUTCOMES, measure_of, verdict_parts
+from throughtime.report.losses import losses
 from throughtime.report.maps import NormMap, norm_maps, over_training
 from throughtime.report.page import Page
 from throughtime.report.particulars import particulars
 from throughtime.report.sections import decided, finding_of, flow_sections, history
 from throughtime.report.sentences import Absent, Says
-from throughtime.report.training_curves import clipping, clipping_figures, clipping_sentences, losses
 from throughtime.report.written import Written, page_paths, write_report
 from throughtime.wording import plural
 
@@ -142,7 +143,7 @@ def loss_sentence(run: RunRecords) -> str:
 def missing(run: RunRecords) -> list[str]:
     """Return sentences on missing records, with the commands that write such records."""
     again = run.record.reproduce
-    diagnose = f"throughtime diagnose {run.folder}{' --text FILE' if run.record.online else ''}"
+    diagnose = f"throughtime diagnose {run.folder}{' --data FILE' if run.record.online else ''}"
     ways: list[tuple[Collection[object], Absent, str]]
     ways = [(run.metrics, Absent.NO_VALIDATION, ""), (run.flows, Absent.NO_DIAGNOSIS, diagnose)]
     if run.record.online:

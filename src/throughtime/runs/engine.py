@@ -9,7 +9,7 @@ from torch import nn
 from throughtime.errors import ArgumentError
 from throughtime.records import Outcome, Record, prepare_folder, read_record, write_record
 from throughtime.records.run import CHECKPOINT, RECORD
-from throughtime.report.losses import OUTCOMES
+from throughtime.report.loss_sentences import OUTCOMES
 from throughtime.runs.callbacks.board import check_board
 from throughtime.runs.checkpoints import read_checkpoint
 from throughtime.runs.choice import kind_of, with_task_settings

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from throughtime.cells.base import check_size
+from throughtime.checks import check_size
 from throughtime.data.streams import Chunk
 from throughtime.errors import NonFiniteError
 from throughtime.records import UpdateRow

@@ -12,7 +12,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 from torch.optim import Optimizer
 
-from throughtime.cells.base import check_size
+from throughtime.checks import check_size
 from throughtime.errors import ArgumentError, UnsupportedError
 from throughtime.layers.base import RecurrentLayer
 from throughtime.layers.tap import tap

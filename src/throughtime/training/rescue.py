@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from throughtime.cells.base import check_size
+from throughtime.checks import check_size
 from throughtime.clipping import FirstNonFinite, clip_gradients
 from throughtime.errors import ArgumentError, NonFiniteError
 from throughtime.wording import plural

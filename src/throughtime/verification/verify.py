@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from throughtime.checks import is_whole
 from throughtime.errors import ArgumentError, UnsupportedError, WrongGradientError
-from throughtime.types import is_whole
 from throughtime.verification.differences import HALVINGS, STEP, Line, judge
 from throughtime.verification.report import GradientCheck, Place, TensorCheck
 from throughtime.verification.subject import Subject, kept_random_state

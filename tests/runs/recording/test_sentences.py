@@ -2,7 +2,7 @@ import pytest
 from runs.running import alphabet
 
 from throughtime.records import Baselines, MetricsRow
-from throughtime.report.losses import both
+from throughtime.report.loss_sentences import both
 from throughtime.runs.recording.sentences import divergence_lines, update_phrase, validation_line
 from throughtime.runs.settings import OptimizationSettings
 

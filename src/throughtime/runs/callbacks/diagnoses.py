@@ -6,7 +6,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from throughtime.cells.base import check_size
+from throughtime.checks import check_size
 from throughtime.data.streams import Chunk
 from throughtime.models.contexts import in_evaluation_mode
 from throughtime.records import DIAGNOSES, Flow, read_flows, write_flows

@@ -9,7 +9,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from tqdm import tqdm
 
-from throughtime.cells.base import check_size
+from throughtime.checks import check_size
 from throughtime.records import BaselinesOf
 from throughtime.runs.module import SequenceTraining
 from throughtime.runs.recording.sentences import validation_line

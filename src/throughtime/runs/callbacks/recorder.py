@@ -7,7 +7,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from throughtime.cells.base import check_size
+from throughtime.checks import check_size
 from throughtime.errors import NonFiniteError
 from throughtime.records import CHECKPOINT, Outcome, Record, write_metrics, write_record
 from throughtime.runs.checkpoints import save_weights

@@ -5,7 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from throughtime.cells.base import check_size
+from throughtime.checks import check_size
 from throughtime.records import STEP_NORMS, UPDATES, StepNormRow, UpdateRow, write_table
 from throughtime.report.exhibit import picked_places
 from throughtime.sequences.tap import LayerTap

@@ -3,7 +3,7 @@
 import math
 
 from throughtime.records import BaselinesOf, MetricsRow, Record, named
-from throughtime.report.losses import OUTCOMES
+from throughtime.report.loss_sentences import OUTCOMES
 from throughtime.runs.settings import OptimizationSettings
 from throughtime.runs.tasks.base import Metric, Task
 from throughtime.wording import plural

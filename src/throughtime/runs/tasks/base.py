@@ -334,7 +334,7 @@ class Task(ABC):
 
     def result_lines(self, metrics: Sequence[Metric], baselines: BaselinesOf) -> list[str]:
         """Return lines on metrics; the first, the mean loss, is compared with the baselines."""
-        from throughtime.report.losses import verdict_parts
+        from throughtime.report.loss_sentences import verdict_parts
 
         figures, meaning = verdict_parts(metrics[0].value, baselines, self.units, self.loss_unit)
         others = [

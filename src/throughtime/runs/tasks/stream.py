@@ -137,7 +137,7 @@ class Stream(SymbolTask, StreamTask):
 
     def stream_closing_lines(self, record: Record) -> list[str]:
         """Return the lines that say how well the latest bytes were predicted."""
-        from throughtime.report.losses import OUTCOMES, both
+        from throughtime.report.loss_sentences import OUTCOMES, both
         from throughtime.wording import plural
 
         results, levels = record.results, record.levels

@@ -144,7 +144,7 @@ class StreamTask(Task, ABC):
 
     def stream_closing_lines(self, record: Record) -> list[str]:
         """Return the last lines of a run: its length, and the latest loss."""
-        from throughtime.report.losses import OUTCOMES
+        from throughtime.report.loss_sentences import OUTCOMES
         from throughtime.wording import plural
 
         results, taken = record.results, record.data.training_symbols

@@ -179,13 +179,13 @@ class SymbolTask(Task, ABC):
 
     def said(self, loss: float) -> str:
         """Return a loss in nats and in bits."""
-        from throughtime.report.losses import both
+        from throughtime.report.loss_sentences import both
 
         return both(loss)
 
     def said_in_bar(self, loss: float) -> str:
         """Return a loss in nats and bits, short enough for the bar."""
-        from throughtime.report.losses import bits
+        from throughtime.report.loss_sentences import bits
 
         return f"{loss:.3f} nats = {bits(loss):.3f} bits/{'char' if self.unit == 'character' else self.unit}"
 
@@ -211,7 +211,7 @@ class SymbolTask(Task, ABC):
     def baseline_lines(self, baselines: BaselinesOf) -> list[str]:
         """Return lines on the losses of guesses without a memory."""
         from throughtime.records import named
-        from throughtime.report.losses import both
+        from throughtime.report.loss_sentences import both
 
         levels = named(baselines)
         rows = [
@@ -223,7 +223,7 @@ class SymbolTask(Task, ABC):
 
     def result_lines(self, metrics: Sequence[Metric], baselines: BaselinesOf) -> list[str]:
         """Return lines on a loss: distance from the nearer entropy, and the conclusion."""
-        from throughtime.report.losses import verdict_parts
+        from throughtime.report.loss_sentences import verdict_parts
 
         figures, meaning = verdict_parts(metrics[0].value, baselines, self.vocabulary.units)
         return [f"Result  {figures}:", f"        {meaning}."]

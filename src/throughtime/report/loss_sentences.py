@@ -1,0 +1,92 @@
+"""Compare a loss with the entropies of the same text, in words."""
+
+import math
+from enum import Enum
+
+from throughtime.records import Baselines, BaselinesOf, Outcome, Record
+from throughtime.wording import plural, singular_noun
+
+
+class LossVerdict(Enum):
+    """Conclusions from a loss and the entropies of the same text. {unit} is a placeholder."""
+
+    WORSE_THAN_CHANCE = (
+        "a guess that gives every {unit} the same chance does no worse: the model has learned nothing about such text, "
+        "or its training diverged"
+    )
+    NOTHING = "it does no better here than knowing how frequent each {unit} is: no knowledge of order shows"
+    PAIRS_AT_MOST = (
+        "it does better than the frequencies alone, but no better than the best guess from the last {unit} alone"
+    )
+    CONTEXT = "no guess from the last {unit} alone can be that good, so it uses what came before that"
+
+
+OUTCOMES = {
+    Outcome.STARTED: "still running",
+    Outcome.INTERRUPTED: "interrupted",
+    Outcome.FINISHED: "finished",
+    Outcome.NO_IMPROVEMENT: "stopped without improvement",
+    Outcome.OUT_OF_TIME: "stopped by its time limit",
+}
+
+
+def verdict(loss: float, baselines: Baselines) -> LossVerdict:
+    """Return the verdict on a loss in nats per symbol."""
+    if not loss < baselines.uniform:
+        return LossVerdict.WORSE_THAN_CHANCE
+    if not loss < baselines.unigram:
+        return LossVerdict.NOTHING
+    return LossVerdict.CONTEXT if loss < baselines.bigram else LossVerdict.PAIRS_AT_MOST
+
+
+def verdict_parts(loss: float, baselines: BaselinesOf, units: str, loss_unit: str = "") -> tuple[str, str]:
+    """Return a loss's distance from the nearer baseline, and a conclusion. Neither ends in a full stop."""
+    if not isinstance(baselines, Baselines):
+        return _beside_named(loss, baselines, f" {loss_unit}" if loss_unit else "")
+    learned = verdict(loss, baselines)
+    name, reference = {
+        LossVerdict.WORSE_THAN_CHANCE: ("uniform", baselines.uniform),
+        LossVerdict.NOTHING: ("unigram", baselines.unigram),
+    }.get(learned, ("bigram", baselines.bigram))
+    side = "below" if loss < reference else "above"
+    singular = singular_noun(units)
+    figures = f"{both(loss)} per {singular}, {abs(reference - loss):.3f} nats {side} the {name} entropy"
+    return figures, learned.value.format(unit=singular)
+
+
+def _beside_named(loss: float, baselines: dict[str, float], loss_unit: str) -> tuple[str, str]:
+    """Compare a loss with the baselines that a task names.
+
+    It is compared with the best that is beaten, or else the nearest above it.
+    """
+    if not baselines:
+        return f"{loss:.4g}{loss_unit}", "there is no naive prediction to compare with"
+    beaten = {name: level for name, level in baselines.items() if loss < level}
+    name, level = min((beaten or baselines).items(), key=lambda item: item[1] if beaten else -item[1])
+    side = "below" if beaten else "above"
+    left = len(baselines) - len(beaten)
+    meaning = (
+        "it beats every naive prediction" if not left else f"{plural(left, 'naive prediction')} did as well or better"
+    )
+    return f"{loss:.4g}{loss_unit}, {abs(level - loss):.3g} {side} the baseline {name!r}", meaning
+
+
+def bits(nats: float) -> float:
+    """Return nats as bits."""
+    return nats / math.log(2)
+
+
+def both(nats: float) -> str:
+    """Return a loss in both units, such as "1.612 nats (2.326 bits)"."""
+    return f"{nats:.3f} nats ({bits(nats):.3f} bits)"
+
+
+def measure_of(record: Record) -> str:
+    """Return the unit of a run's losses, such as "nats per character"."""
+    loss_unit = loss_unit_of(record)
+    return f"{loss_unit} per {singular_noun(record.data.units)}" if loss_unit else record.loss or "loss"
+
+
+def loss_unit_of(record: Record) -> str:
+    """Return the unit of the loss itself; records of version 0.1.0 do not name it."""
+    return record.loss_unit or ("nats" if isinstance(record.baselines, Baselines) else "")
