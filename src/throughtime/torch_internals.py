@@ -7,6 +7,7 @@ every name here, so that a change in a new version of torch fails a test with th
 import torch
 import torch.autograd.forward_ad as forward_ad
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor as FakeTensor  # tensors of FakeTensorMode, without a public name
 from torch.utils._python_dispatch import TorchDispatchMode as TorchDispatchMode  # the base of modes has no public name
 
 
@@ -17,6 +18,38 @@ def transforms_active() -> bool:
     has no public function for this.
     """
     return torch._C._are_functorch_transforms_active()
+
+
+def operators_watched() -> bool:
+    """Return whether something sees or records PyTorch's operators in eager mode.
+
+    That is a dispatch mode (make_fx, FakeTensorMode, FlopCounterMode) or torch.jit.trace. Work that is done past
+    PyTorch's operators is missing in what they see. torch has no public function for the first two.
+    """
+    return (
+        torch._C._len_torch_dispatch_stack() > 0
+        or jit_is_tracing()
+        # make_fx(pre_dispatch=True)
+        or torch._C._dispatch_tls_is_dispatch_key_included(torch._C.DispatchKey.PreDispatch)
+    )
+
+
+def jit_is_tracing() -> bool:
+    """Return whether torch.jit.trace records. torch's own function has no public name."""
+    return torch._C._get_tracing_state() is not None
+
+
+def has_memory(tensor: Tensor) -> bool:
+    """Return whether a tensor's elements lie in a storage of its own.
+
+    The tensors that is_grads_batched and vmap hand over have none, and their class is torch.Tensor as well. torch has
+    no public function that tells.
+    """
+    try:
+        tensor.untyped_storage()
+    except (NotImplementedError, RuntimeError):
+        return False
+    return True
 
 
 def forward_mode_active() -> bool:

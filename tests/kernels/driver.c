@@ -266,7 +266,7 @@ static tt_problem handed(const problem *p, manner m, const array *out, array x) 
   const array *in = p->in;
   tt_problem to = {
       .steps = p->T, .batch = p->B, .input = p->I, .hidden = p->H, .output = p->P, .reverse = m.reverse,
-      .packed = m.packed, .lengths = p->has_lengths || m.packed ? p->lengths : NULL, .resets = laid_out_resets(p, m), .x = m.index ? NULL : x.at,
+      .packed = m.packed, .entries = rows_of(p, m), .lengths = p->has_lengths || m.packed ? p->lengths : NULL, .resets = laid_out_resets(p, m), .x = m.index ? NULL : x.at,
       .index = laid_out_index(p, m),
       .weight_ih = in[WEIGHT_IH].at, .bias_ih = in[BIAS_IH].at, .weight_hh = in[WEIGHT_HH].at,
       .bias_hh = in[BIAS_HH].at, .weight_hr = in[WEIGHT_HR].at, .initial_h = in[INITIAL_H].at,
@@ -502,7 +502,7 @@ static void try_refusals(void) {
   const char *name = tt_instruction_set();
   expect(tt_use_instruction_set("sse9") == TT_BAD_ARGUMENT, "an unknown instruction set is refused");
   expect(tt_instruction_set() == name, "a refused instruction set changes nothing");
-  const tt_problem sound = {.steps = 1, .batch = 1, .input = 1, .hidden = 2, .output = 2};
+  const tt_problem sound = {.steps = 1, .batch = 1, .input = 1, .hidden = 2, .output = 2, .entries = 1};
   tt_problem bad[] = {sound, sound, sound, sound, sound, sound, sound, sound};
   bad[0].steps = bad[1].batch = bad[2].input = -1;
   bad[3].hidden = bad[3].output = 0;
@@ -512,8 +512,23 @@ static void try_refusals(void) {
   for (size_t i = 0; i < sizeof bad / sizeof *bad; ++i) expect_refused(bad[i], 1, TT_BAD_ARGUMENT);
   expect_refused(sound, 0, TT_BAD_ARGUMENT);
   for (int64_t length = -1; length <= 2; length += 3) {
-    tt_problem two_rows = {.steps = 1, .batch = 2, .hidden = 2, .output = 2, .lengths = (const int64_t[]){1, length}};
+    tt_problem two_rows = {.steps = 1, .batch = 2, .hidden = 2, .output = 2, .entries = 2,
+                            .lengths = (const int64_t[]){1, length}};
     expect_refused(two_rows, 1, TT_BAD_LENGTHS);
+  }
+  tt_problem fewer = sound;
+  fewer.entries = 2; /* arrays of another number of entries than the steps and rows, or the lengths, say */
+  expect_refused(fewer, 1, TT_BAD_LENGTHS);
+  fewer.packed = true, fewer.lengths = (const int64_t[]){1};
+  expect_refused(fewer, 1, TT_BAD_LENGTHS);
+  for (int64_t index = -1; index <= 1; index += 2) {
+    tt_problem outside = sound;
+    outside.index = &index; /* of one input */
+    expect_refused(outside, 1, TT_BAD_INDEX);
+    outside.lengths = (const int64_t[]){1};
+    expect_refused(outside, 1, TT_BAD_INDEX);
+    outside.packed = true;
+    expect_refused(outside, 1, TT_BAD_INDEX);
   }
 }
 

@@ -100,7 +100,7 @@ def test_the_structures_are_those_of_the_header(mirror, structure):
 
 def test_the_status_codes_are_those_of_the_header():
     codes = dict(re.findall(r"TT_(\w+) = (\d+)", HEADER.read_text()))
-    assert set(codes) == {"OK", "OUT_OF_MEMORY", "BAD_ARGUMENT", "BAD_LENGTHS"}
+    assert set(codes) == {"OK", "OUT_OF_MEMORY", "BAD_ARGUMENT", "BAD_LENGTHS", "BAD_INDEX"}
     assert {name: getattr(native, name) for name in codes} == {name: int(code) for name, code in codes.items()}
 
 
@@ -208,7 +208,7 @@ def test_without_the_library_everything_runs_on_the_loop_and_says_so_once(kind, 
         for _ in range(3):
             layer(torch.randn(4, 2, 3, requires_grad=True))[0].sum().backward()
         x = torch.zeros(2, 1, cell.input_size)
-        assert not cell.kernel.serves(Sequence(x, states_of(cell, 1, x.dtype), ()))
+        assert not cell.kernel.serves({}, Sequence(x, states_of(cell, 1, x.dtype), ()))
     assert len(said) == 1 and "without its compiled kernels (libnowhere.so)" in str(said[0].message)
 
 

@@ -17,7 +17,8 @@ from torch.nn.functional import linear
 from throughtime.cells.base import Cell
 from throughtime.checks import check_size
 from throughtime.errors import ArgumentError
-from throughtime.kernels.fused import Sizes
+from throughtime.kernels.addresses import check_tensor
+from throughtime.kernels.compiled import Sizes
 from throughtime.types import Parameters, State
 
 
@@ -109,16 +110,11 @@ class AffineCell(Cell):
 
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shapes of the parameters by name, in torch.nn's order."""
-        rows = self.gates * self.hidden_size
-        shapes: dict[str, tuple[int, ...]] = {
-            "weight_ih": (rows, self.input_size),
-            "weight_hh": (rows, self.output_size),
-        }
-        if self.bias:
-            shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
-        if self.proj_size:
-            shapes["weight_hr"] = (self.proj_size, self.hidden_size)
-        return shapes
+        return self.sizes.shapes
+
+    def check_parameters(self, parameters: Parameters, like: Tensor) -> None:
+        for name, shape in self.sizes.shapes.items():
+            check_tensor(name, parameters[name], shape, like.dtype, like.device)
 
     def initial_parameters(
         self, device: torch.device | str | None = None, dtype: torch.dtype | None = None

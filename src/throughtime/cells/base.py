@@ -75,6 +75,13 @@ class Cell(ABC):
         """
         return None
 
+    def check_parameters(self, parameters: Parameters, like: Tensor) -> None:
+        """Raise `ArgumentError` unless the parameters have the shapes that the cell needs, and the dtype of `like`.
+
+        A cell that does not override it accepts any.
+        """
+        return
+
     gate_names: ClassVar[tuple[str, ...]] = ()
     """Names of the recurrent weights' blocks, in order; empty where the blocks have no names."""
     keep_bias: ClassVar[KeepBias | None] = None

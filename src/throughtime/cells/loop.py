@@ -23,7 +23,7 @@ class Loop(Runner):
 
     cell: Cell
 
-    def serves(self, sequence: Sequence) -> bool:
+    def serves(self, parameters: Parameters, sequence: Sequence) -> bool:
         return sequence.is_plain
 
     def forward(self, parameters: Parameters, sequence: Sequence, save: Save | None) -> Pass:

@@ -1,6 +1,6 @@
 """Recurrence: a cell with its parameters, a sequence, and a runner."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import InitVar, dataclass, field
 from itertools import islice
 
@@ -35,7 +35,7 @@ class Recurrence:
     runner: Runner = field(init=False)
 
     def __post_init__(self, given: Runner | None) -> None:
-        runner = runner_for(self.cell, kernel_of(self.cell), self.sequence) if given is None else given
+        runner = given or runner_for(self.cell, kernel_of(self.cell), self.parameters, self.sequence)
         object.__setattr__(self, "runner", runner)
 
     @property
@@ -128,6 +128,13 @@ class Form:
         reset_state = (gradients.reset_state or (None,) * len(gradients.initial)) if has_resets else ()
         return gradients.x, *gradients.initial, *reset_state, *(gradients.parameters[name] for name in self.names)
 
+    def named(self, d_x: Tensor | None, others: Iterable[Tensor]) -> Gradients:
+        """Name ∂L/∂x and the others, in the order of the tensors of `Recurrence.taken_apart`: undo `in_order`."""
+        members, (_, has_resets, _) = len(self.cell.state_sizes), self.has_masks
+        left = iter(others)
+        d_initial, d_reset = _take(left, members), _take(left, members * has_resets)
+        return Gradients(dict(zip(self.names, left, strict=True)), d_x, d_initial, d_reset or None)
+
     def put_together(self, saved: tuple[Tensor, ...]) -> tuple[Recurrence, tuple[Tensor, ...]]:
         """Rebuild the recurrence from the tensors and masks of `Recurrence.taken_apart`.
 
@@ -156,6 +163,6 @@ def kernel_of(cell: Cell) -> Runner | None:
     return cell.kernel if "kernel" in vars(type(cell)) else None
 
 
-def runner_for(cell: Cell, kernel: Runner | None, sequence: Sequence) -> Runner:
-    """Choose the kernel where the kernel serves the sequence, else the loop."""
-    return kernel if kernel is not None and kernel.serves(sequence) else Loop(cell)
+def runner_for(cell: Cell, kernel: Runner | None, parameters: Parameters, sequence: Sequence) -> Runner:
+    """Choose the kernel where the kernel serves the parameters and the sequence, else the loop."""
+    return kernel if kernel is not None and kernel.serves(parameters, sequence) else Loop(cell)

@@ -11,11 +11,19 @@ from torch import Tensor
 from throughtime.cells.base import Cell
 from throughtime.cells.recurrence import Form, Recurrence
 from throughtime.errors import ArgumentError, UnsupportedError
+from throughtime.kernels.addresses import are_plain
 from throughtime.sequences.autocast import autocasts, without_autocast
 from throughtime.sequences.norms import StepNorms
 from throughtime.sequences.runner import Cotangents, Pass, Trace
+from throughtime.sequences.sequence import is_readable
 from throughtime.sequences.tap import LayerTap
-from throughtime.torch_internals import forward_mode_active, transforms_active
+from throughtime.torch_internals import (
+    forward_mode_active,
+    has_memory,
+    jit_is_tracing,
+    operators_watched,
+    transforms_active,
+)
 from throughtime.types import Gradients, State
 
 
@@ -110,7 +118,7 @@ class GradientMethod(ABC):
                 "such as throughtime.BPTT(), or call backward() outside of them"
             )
         sequence = recurrence.sequence
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() or operators_watched():
             sequence.assert_valid()
         result = recurrence.looped().forward(None)
         return sequence.from_plain(result.outputs), result.final
@@ -155,6 +163,9 @@ def run(
         raise UnsupportedError(
             f"{method} never forms the total ∂L/∂h_t that a tap records; run it outside of the tap's block, or use BPTT"
         )
+    like = recurrence.sequence.initial[0]
+    if not recurrence.is_fused and is_readable(like):  # a kernel checks whatever it takes the address of
+        recurrence.cell.check_parameters(recurrence.parameters, like)
     device = recurrence.sequence.x.device
     if autocasts(device):
         with without_autocast(device):
@@ -166,7 +177,7 @@ def _run(
     method: GradientMethod, recurrence: Recurrence, tap: LayerTap | None
 ) -> tuple[Float[Tensor, "*steps hidden"], State]:
     """Choose the way: in PyTorch's operations under transforms, else eagerly in a form that the method takes."""
-    if torch.compiler.is_compiling() or forward_mode_active() or transforms_active():
+    if torch.compiler.is_compiling() or forward_mode_active() or transforms_active() or _only_in_torch(recurrence):
         return _run_in_torch(method, recurrence, tap)
     if method.takes(recurrence):
         return _run_eagerly(method, recurrence, tap)
@@ -190,13 +201,25 @@ def _run_eagerly(
 def _run_in_torch(
     method: GradientMethod, recurrence: Recurrence, tap: LayerTap | None
 ) -> tuple[Float[Tensor, "*steps hidden"], State]:
-    """Run under torch.compile by the method's `traced`, under other transforms by its `in_torch`."""
+    """Run in a graph that is recorded by the method's `traced`, under other transforms by its `in_torch`."""
     if tap is not None:
-        raise UnsupportedError("a tap records backward() only: leave torch.func and torch.compile out of its block")
-    if torch.compiler.is_compiling():
-        keep = torch.is_grad_enabled() and _any_requires_grad(recurrence.taken_apart()[1])
-        return method.traced(recurrence, keep)
-    return method.in_torch(recurrence)
+        raise UnsupportedError(
+            "a tap records backward() only: leave torch.func, torch.compile and torch.jit out of its block"
+        )
+    if transforms_active() or not (torch.compiler.is_compiling() or jit_is_tracing()):
+        return method.in_torch(recurrence)
+    # torch.jit.trace records again without gradients, to compare, so the trace must not depend on them.
+    differentiated = torch.is_grad_enabled() or jit_is_tracing()
+    return method.traced(recurrence, differentiated and _any_requires_grad(recurrence.taken_apart()[1]))
+
+
+def _only_in_torch(recurrence: Recurrence) -> bool:
+    """Return whether PyTorch itself must differentiate: in a jit trace, for complex numbers, for tensor-like objects.
+
+    A jit trace cannot save the call of an autograd.Function. The derivatives of cells hold for real numbers.
+    """
+    x, like = recurrence.sequence.x, recurrence.sequence.initial[0]
+    return jit_is_tracing() or like.is_complex() or not isinstance(x, Tensor)
 
 
 class _Node(torch.autograd.Function):
@@ -239,14 +262,35 @@ def _differentiate(
     """Call the method's `backward`, or with create_graph that of its `twice_differentiable()` on the loop."""
     if tap is not None:
         tap.begin(*recurrence.sequence.shape, recurrence.sequence.initial[0])
-    if not torch.is_grad_enabled():
+    arriving = (cotangents.outputs, *cotangents.final)
+    if not all(map(has_memory, arriving)):
+        return _differentiate_in_torch(method, recurrence, cotangents)
+    if not torch.is_grad_enabled() and are_plain(*arriving):
         return method.backward(recurrence, trace, cotangents, StepNorms(method.clip_step, tap))
     # create_graph: the gradient will be differentiated, so the trace is made again with a graph back to the inputs.
+    # Cotangents of another class are for PyTorch's operations as well.
     method, sequence, looped = method.twice_differentiable(), recurrence.sequence, recurrence.looped()
     cotangents = replace(cotangents, outputs=sequence.to_plain(cotangents.outputs))
     again = method.forward(looped, keep=True).trace
     gradients = method.backward(looped, again, cotangents, StepNorms(method.clip_step, tap))
     return gradients if gradients.x is None else replace(gradients, x=sequence.from_plain(gradients.x))
+
+
+def _differentiate_in_torch(method: GradientMethod, recurrence: Recurrence, cotangents: Cotangents) -> Gradients:
+    """Let PyTorch differentiate the loop.
+
+    PyTorch has rules for a batched backward pass (is_grads_batched), and the methods have none.
+    """
+    form, tensors, masks = recurrence.taken_apart()
+    x, *others = [tensor.detach() for tensor in tensors]
+    wanted = others if recurrence.sequence.one_hot else [x, *others]
+    with torch.enable_grad():
+        for tensor in wanted:
+            tensor.requires_grad_()
+        outputs, final = method.in_torch(form.put_together((x, *others, *masks))[0])
+    given = (cotangents.outputs, *cotangents.final)
+    found = torch.autograd.grad((outputs, *final), wanted, given, allow_unused=True, materialize_grads=True)
+    return form.named(None, found) if recurrence.sequence.one_hot else form.named(found[0], found[1:])
 
 
 def _any_requires_grad(tensors: tuple[Tensor, ...]) -> bool:

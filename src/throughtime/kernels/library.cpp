@@ -60,8 +60,25 @@ bool in_range(const tt_problem& p) {
 }
 
 bool lengths_in_range(const tt_problem& p) {
-  for (int64_t b = 0; p.lengths && b < p.batch; ++b)
+  if (!p.lengths) return p.entries == p.steps * p.batch;
+  int64_t sum = 0;
+  for (int64_t b = 0; b < p.batch; sum += p.lengths[b++])
     if (p.lengths[b] < 0 || p.lengths[b] > p.steps) return false;
+  return p.entries == (p.packed ? sum : p.steps * p.batch);
+}
+
+// An index addresses weights: entries after a row's end may hold anything, all others are looked at.
+bool indices_in_range(const tt_problem& p) {
+  if (!p.index) return true;
+  const auto good = [&](int64_t n) { return p.index[n] >= 0 && p.index[n] < p.input; };
+  if (p.packed || !p.lengths) {
+    for (int64_t n = 0; n < p.entries; ++n)
+      if (!good(n)) return false;
+    return true;
+  }
+  for (int64_t t = 0; t < p.steps; ++t)
+    for (int64_t b = 0; b < p.batch; ++b)
+      if (t < p.lengths[b] && !good(t * p.batch + b)) return false;
   return true;
 }
 
@@ -94,14 +111,17 @@ const char* tt_instruction_set(void) { return name_of(chosen); }
   int tt_##cell##_##what(const Arguments* a, int64_t threads) {       \
     if (!in_range(a->problem) || threads < 1) return TT_BAD_ARGUMENT; \
     if (!lengths_in_range(a->problem)) return TT_BAD_LENGTHS;         \
+    if (!indices_in_range(a->problem)) return TT_BAD_INDEX;           \
     TT_SETS(TT_CASE, cell, what)                                      \
     return TT_BAD_ARGUMENT;                                           \
   }
-#define TT_ENTRIES(cell)                                    \
-  TT_DISPATCH(cell, forward_float, tt_forward_arguments)    \
-  TT_DISPATCH(cell, forward_double, tt_forward_arguments)   \
-  TT_DISPATCH(cell, backward_float, tt_backward_arguments)  \
-  TT_DISPATCH(cell, backward_double, tt_backward_arguments) \
+#define TT_ENTRIES(cell)                                               \
+  TT_DISPATCH(cell, forward_float, tt_forward_arguments)               \
+  TT_DISPATCH(cell, forward_double, tt_forward_arguments)              \
+  TT_DISPATCH(cell, backward_float, tt_backward_arguments)             \
+  TT_DISPATCH(cell, backward_double, tt_backward_arguments)            \
+  int tt_##cell##_gates(void) { return tt_##cell##_baseline_gates(); } \
+  int tt_##cell##_has_c(void) { return tt_##cell##_baseline_has_c(); } \
   int tt_##cell##_biases_differ(void) { return tt_##cell##_baseline_biases_differ(); }
 TT_CELLS(TT_ENTRIES)
 }

@@ -13,7 +13,7 @@ import torch
 from throughtime.errors import ArgumentError
 
 FILE = "libthroughtime.dylib" if sys.platform == "darwin" else "libthroughtime.so"
-OK, OUT_OF_MEMORY, BAD_ARGUMENT, BAD_LENGTHS = range(4)
+OK, OUT_OF_MEMORY, BAD_ARGUMENT, BAD_LENGTHS, BAD_INDEX = range(5)
 """Status codes of throughtime.h."""
 
 SUFFIXES = {torch.float32: "float", torch.float64: "double"}
@@ -41,6 +41,7 @@ class TtProblem(Structure):
     __slots__ = ()
     _fields_ = [
         *((name, ctypes.c_int64) for name in ("steps", "batch", "input", "hidden", "output", "reverse", "packed")),
+        ("entries", ctypes.c_int64),
         *((name, ctypes.c_void_p) for name in ("lengths", "resets", "x")),
         *((name, ctypes.c_int64) for name in ("x_step", "x_row")),
         ("index", ctypes.c_void_p),
@@ -119,6 +120,16 @@ def entry_point(cell: str, what: str, dtype: torch.dtype) -> Callable[..., int]:
 
 
 @cache
+def gates_and_c(cell: str) -> tuple[int, bool] | None:
+    """Return the number of gates of a cell and whether its state has c; None for a name that no cell has."""
+    try:
+        gates, has_c = (getattr(library(), f"tt_{cell}_{what}") for what in ("gates", "has_c"))
+    except (AttributeError, TypeError):
+        return None
+    return gates(), bool(has_c())
+
+
+@cache
 def biases_differ(cell: str) -> bool:
     """Return whether the two biases of a cell have different gradients.
 
@@ -170,8 +181,14 @@ def call(function: Callable[..., int], arguments: Arguments) -> None:
     if status == BAD_LENGTHS:
         problem = arguments.problem
         lengths = (ctypes.c_int64 * problem.batch).from_address(problem.lengths)
-        came = f"lie in {min(lengths)} … {max(lengths)}"
-        raise ArgumentError("lengths", came, f"they must lie in 0 … {problem.steps}")
+        came = f"lie in {min(lengths)} … {max(lengths)}" if problem.batch else "are none"
+        allowed = f"they must lie in 0 … {problem.steps}"
+        more = f", and their sum must be {problem.entries}, the entries of the input" if problem.packed else ""
+        raise ArgumentError("lengths", came, allowed + more)
+    if status == BAD_INDEX:
+        raise ArgumentError(
+            "input", "holds an index out of range", f"indices must lie in 0 … {arguments.problem.input - 1}"
+        )
     if status != OK:
         raise ArgumentError("arguments", "hold a value that is out of range", "sizes must be those of the weights")
 

@@ -6,19 +6,59 @@ Each pass is a single node of the graph. Eager code calls the kernels directly, 
 import torch
 from torch import Tensor
 
-from throughtime.kernels.fused import FusedKernel, Sizes
+from throughtime.errors import ArgumentError
+from throughtime.kernels import native
+from throughtime.kernels.compiled import CompiledKernel, Sizes
 from throughtime.sequences.norms import StepNorms
-from throughtime.sequences.runner import Cotangents, Trace
-from throughtime.sequences.sequence import Sequence, check_indices
-from throughtime.types import Parameters, Save, State
+from throughtime.sequences.runner import NOTHING, Cotangents, Pass, Trace
+from throughtime.sequences.sequence import INDICES, Sequence, check_indices
+from throughtime.types import Gradients, Parameters, Save, State
 
 
 def recurrence_of(
-    kernel: FusedKernel, parameters: Parameters, sequence: Sequence, save: Save | None, clip_step: float | None
+    kernel: CompiledKernel, parameters: Parameters, sequence: Sequence, save: Save | None, clip_step: float | None
 ) -> tuple[Tensor, State]:
-    """Run a recurrence by the operator; return the outputs and the final state."""
+    """Run a recurrence by an operator that PyTorch differentiates; return the outputs and the final state."""
+    result = forward(kernel, parameters, sequence, save, clip_step)
+    return result.outputs, result.final
+
+
+def forward(
+    kernel: CompiledKernel,
+    parameters: Parameters,
+    sequence: Sequence,
+    save: Save | None,
+    clip_step: float | None = None,
+) -> Pass:
+    """Run forward by the operator; `clip_step` acts where PyTorch differentiates the operator."""
     members = len(sequence.initial)
-    results = recurrence(
+    outputs, *rest = recurrence(*_taken_apart(kernel, parameters, sequence), save or "", clip_step or 0.0)
+    trace = Trace((outputs, *rest[members:]), save) if save else NOTHING
+    return Pass(outputs, tuple(rest[:members]), trace)
+
+
+def backward(
+    kernel: CompiledKernel,
+    parameters: Parameters,
+    sequence: Sequence,
+    trace: Trace,
+    cotangents: Cotangents,
+    clip_step: float | None,
+) -> Gradients:
+    """Run backward by the operator."""
+    arguments = _taken_apart(kernel, parameters, sequence)
+    start = cotangents.outputs, list(cotangents.final)
+    results = recurrence_backward(*arguments, trace.save or "", clip_step or 0.0, list(trace.tensors), *start)
+    d_x, results = (None, results) if sequence.one_hot else (results[0], results[1:])
+    members, resetting = len(sequence.initial), len(arguments[3])
+    d_reset = tuple(results[members : members + resetting])
+    d_parameters = dict(zip(parameters, results[members + resetting :], strict=True))
+    return Gradients(d_parameters, d_x if cotangents.needs_x else None, tuple(results[:members]), d_reset or None)
+
+
+def _taken_apart(kernel: CompiledKernel, parameters: Parameters, sequence: Sequence) -> tuple:
+    """Return the arguments `name` to `reverse` of `recurrence`."""
+    return (
         kernel.name,
         sequence.x,
         list(sequence.initial),
@@ -28,10 +68,7 @@ def recurrence_of(
         sequence.resets,
         sequence.batch_sizes,
         sequence.reverse,
-        save or "",
-        clip_step or 0.0,
     )
-    return results[0], tuple(results[1 : 1 + members])
 
 
 def _put_together(
@@ -44,21 +81,28 @@ def _put_together(
     resets: Tensor | None,
     batch_sizes: Tensor | None,
     reverse: bool,
-) -> tuple[FusedKernel, Parameters, Sequence]:
+) -> tuple[CompiledKernel, Parameters, Sequence]:
     """Rebuild the kernel and its arguments from those of an operator, all that an exported graph holds."""
     sizes = Sizes.of_weights(initial, weights)
-    parameters = dict(zip(sizes.parameters, weights, strict=True))
+    known = native.gates_and_c(name)
+    if known != (sizes.gates, sizes.has_c):
+        came = f"is {name!r}, with {sizes.gates} gates and {len(initial)} members of the state by the weights"
+        allowed = "no cell has this name" if known is None else f"such a cell has {known[0]} and {1 + known[1]}"
+        raise ArgumentError("name", came, allowed)
+    if len(weights) != len(sizes.shapes):
+        raise ArgumentError("weights", f"are {len(weights)} tensors", f"they must be {', '.join(sizes.shapes)}")
+    parameters = dict(zip(sizes.shapes, weights, strict=True))
     sequence = Sequence(
         x,
         initial=tuple(initial),
-        reset_state=tuple(reset_state),
+        reset_state=tuple(reset_state or ()),  # None from AOTInductor, for an empty list
         lengths=lengths,
         resets=resets,
         batch_sizes=batch_sizes,
         reverse=reverse,
-        one_hot=0 if x.is_floating_point() else sizes.input,
+        one_hot=sizes.input if x.dtype in INDICES else 0,
     )
-    return FusedKernel(name, sizes), parameters, sequence
+    return CompiledKernel(name, sizes), parameters, sequence
 
 
 @torch.library.custom_op("throughtime::recurrence", mutates_args=())
@@ -104,7 +148,7 @@ def _(name, x, initial, reset_state, weights, lengths, resets, batch_sizes, reve
     return [
         like.new_empty(*steps, sizes.output),
         *(torch.empty_like(member, memory_format=torch.contiguous_format) for member in initial),
-        *(like.new_empty(*steps, size) for size in FusedKernel(name, sizes).kept_sizes(save or None)),
+        *(like.new_empty(*steps, size) for size in CompiledKernel(name, sizes).kept_sizes(save or None)),
     ]
 
 

@@ -37,5 +37,7 @@ template <class Arguments> int guarded(void (*run)(const Arguments&, int64_t), c
   int TT_ENTRY(cell, backward_double, TT_ISA)(const tt_backward_arguments* a, int64_t threads) { \
     return TT_ISA::guarded(TT_ISA::backward<Cell, double>, a, threads);                          \
   }                                                                                              \
+  int TT_ENTRY(cell, gates, TT_ISA)(void) { return Cell::gates; }                                \
+  int TT_ENTRY(cell, has_c, TT_ISA)(void) { return Cell::has_c; }                                \
   int TT_ENTRY(cell, biases_differ, TT_ISA)(void) { return Cell::biases_differ; }                \
   }

@@ -26,18 +26,19 @@
 extern "C" {
 #endif
 
-enum { TT_OK = 0, TT_OUT_OF_MEMORY = 1, TT_BAD_ARGUMENT = 2, TT_BAD_LENGTHS = 3 };
+enum { TT_OK = 0, TT_OUT_OF_MEMORY = 1, TT_BAD_ARGUMENT = 2, TT_BAD_LENGTHS = 3, TT_BAD_INDEX = 4 };
 
 /* Sizes, inputs, weights and states of a recurrence, shared by the forward and the backward pass. */
 typedef struct tt_problem {
   int64_t steps, batch, input, hidden, output; /* T, B, I, H, P */
   int64_t reverse;          /* nonzero: run each row from its last step to its first */
   int64_t packed;           /* nonzero: arrays [N, …] are packed, else padded */
+  int64_t entries;          /* N (else TT_BAD_LENGTHS) */
   const int64_t *lengths;   /* [B] valid steps of each row, 0 … T (else TT_BAD_LENGTHS); NULL: T for each */
   const uint8_t *resets;    /* [N], nonzero: the state returns to reset_h, reset_c before that step; or NULL */
   const void *x;            /* inputs; padded: step t of row b at x + t * x_step + b * x_row; packed: x + n * x_row */
   int64_t x_step, x_row;    /* strides of x in elements; the I inputs of an entry are adjacent */
-  const int64_t *index;     /* [N] one-hot inputs instead of x: which input, 0 … I - 1, is 1; or NULL */
+  const int64_t *index;     /* [N] one-hot inputs instead of x: which input, 0 … I - 1, is 1 (else TT_BAD_INDEX) */
   const void *weight_ih, *bias_ih;     /* [G * H, I]; [G * H], or NULL */
   const void *weight_hh, *bias_hh;     /* [G * H, P]; [G * H], or NULL with bias_ih */
   const void *weight_hr;               /* [P, H] projection of the LSTM; NULL if P == H */
@@ -95,6 +96,8 @@ const char *tt_instruction_set(void);
 
 /* Entry points of a cell. A pass returns TT_OK or another status, and uses at most `threads` threads (at least 1).
  *
+ * `gates` returns G, and `has_c` whether the state has c: what is passed in must be sized accordingly.
+ *
  * `biases_differ` returns 1 if the gradients of bias_ih and bias_hh differ (the GRU); `extra` then keeps a^h of the
  * last gate. If it returns 0, the two gradients are equal, and only d_bias_ih is written. */
 #define TT_DECLARE(cell)                                                                    \
@@ -102,6 +105,8 @@ const char *tt_instruction_set(void);
   int tt_##cell##_forward_double(const tt_forward_arguments *arguments, int64_t threads);   \
   int tt_##cell##_backward_float(const tt_backward_arguments *arguments, int64_t threads);  \
   int tt_##cell##_backward_double(const tt_backward_arguments *arguments, int64_t threads); \
+  int tt_##cell##_gates(void);                                                              \
+  int tt_##cell##_has_c(void);                                                              \
   int tt_##cell##_biases_differ(void);
 TT_CELLS(TT_DECLARE)
 

@@ -14,6 +14,7 @@ from throughtime.cells.recurrence import Recurrence, kernel_of, runner_for
 from throughtime.errors import ArgumentError
 from throughtime.gradients.base import GradientMethod, check_method, run
 from throughtime.gradients.bptt import BPTT
+from throughtime.kernels.addresses import check_tensor
 from throughtime.layers.inputs import Batch, read_batch
 from throughtime.layers.stack import Direction, StackPlace, check_stack, checked_dropout
 from throughtime.sequences.autocast import autocasts
@@ -230,13 +231,21 @@ class RecurrentLayer(nn.Module, ABC):
 
     def _run_direction(self, direction: Direction, weights: Parameters, sequence: Sequence) -> tuple[Tensor, State]:
         record = self.tapped and self.tapped[0].layer(self.tapped[1] + direction.suffix, tuple(self._state_sizes))
-        runner = runner_for(direction.cell, direction.kernel, sequence)
-        return run(self.gradient, Recurrence(direction.cell, weights, sequence, runner), record)
+        runner = runner_for(direction.cell, direction.kernel, weights, sequence)
+        try:
+            return run(self.gradient, Recurrence(direction.cell, weights, sequence, runner), record)
+        except ArgumentError as error:
+            name = dict(direction.names).get(error.argument)  # a cell's weight_hh is, say, the layer's weight_hh_l0
+            if name is None:
+                raise
+            raise ArgumentError(name, error.came, error.allowed, error.cure) from None
 
     def _states_at_rest(self, batch: Batch) -> list[State]:
         """Return each direction's default initial state, each member [B, size]."""
         if self.learn_initial_state:
             learned = [getattr(self, f"{name}_0") for name in self._state_sizes]
+            for (name, size), rows in zip(self._state_sizes.items(), learned, strict=True):
+                check_tensor(f"{name}_0", rows, (len(self._directions), size), batch.dtype, batch.x.device)
             return [tuple(row.expand(batch.rows, -1) for row in rows) for rows in zip(*learned, strict=True)]
         # All directions share the same zeros, which are never written to.
         zeros = tuple(batch.x.new_zeros(batch.rows, size, dtype=batch.dtype) for size in self._state_sizes.values())
@@ -280,7 +289,7 @@ class RecurrentLayer(nn.Module, ABC):
 
 def _sequence(direction: Direction, x: Tensor, batch: Batch, initial: State, at_rest: State) -> Sequence:
     masks = (batch.lengths, batch.resets, batch.batch_sizes)
-    one_hot = 0 if x.is_floating_point() else direction.cell.input_size  # 0: x are vectors, no indices
+    one_hot = direction.cell.input_size if x.dtype is torch.int64 else 0  # 0: x are vectors, no indices
     return Sequence(x, initial, at_rest, *masks, direction.place.reverse, one_hot)
 
 

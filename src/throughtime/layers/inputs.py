@@ -7,13 +7,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
+from torch.overrides import is_tensor_like
 
 from throughtime.errors import ArgumentError
 from throughtime.sequences.autocast import autocasts
-from throughtime.sequences.sequence import check_indices, valid_steps
-
-INDICES = frozenset((torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8))
-"""Dtypes of inputs that are indices of one-hot vectors."""
+from throughtime.sequences.sequence import INDICES, check_indices, is_readable, valid_steps
 
 
 class Batch(NamedTuple):
@@ -81,8 +79,11 @@ def read_batch(x: Any, lengths: Any, resets: Any, batch_first: bool, input_size:
     """
     if isinstance(x, PackedSequence):
         return _read_packed(x, lengths, resets, batch_first, input_size, like)
-    if not isinstance(x, Tensor):
+    if not is_tensor_like(x):
         raise ArgumentError("input", f"is a {type(x).__name__}", "it must be a tensor or a PackedSequence")
+    if x.layout is not torch.strided or x.is_nested:
+        layout = "nested" if x.is_nested else x.layout
+        raise ArgumentError("input", f"is a tensor of the layout {layout}", "it must be dense", "convert it")
     indices = _holds_indices(x) and x.dim() < 3
     dimensions = x.dim() + indices  # an index stands for a vector, the last dimension
     if dimensions not in (2, 3):
@@ -176,7 +177,7 @@ def _checked_indices(x: Tensor, like: Tensor | None) -> Tensor:
             "pass one-hot vectors",
         )
     _check_device(x, like)
-    return x
+    return x.to(torch.int64)
 
 
 def _check_device(x: Tensor, like: Tensor) -> None:
@@ -225,7 +226,8 @@ def _checked_lengths(lengths: Any, x: Tensor) -> Tensor | None:
     if not whole or tuple(values.shape) != (rows,):
         came = f"is {values.dtype} {tuple(values.shape)}"
         raise ArgumentError("lengths", came, f"it must be {rows} whole numbers, one for each row")
-    if torch.compiler.is_compiling():  # no values yet: the kernel checks them when it runs
+    values = values.to(torch.int64)  # a narrow dtype would wrap in comparisons with the number of steps
+    if not is_readable(values):  # the kernel checks them when it runs
         return values.to(x.device)
     outside = ((values < 0) | (values > steps)).nonzero()
     if len(outside):

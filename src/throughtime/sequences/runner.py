@@ -66,8 +66,8 @@ class Runner(ABC):
     """
 
     @abstractmethod
-    def serves(self, sequence: Sequence) -> bool:
-        """Return whether the runner takes the dtype, device and layout of a sequence."""
+    def serves(self, parameters: Parameters, sequence: Sequence) -> bool:
+        """Return whether the runner takes the dtype, device, class and layout of the tensors."""
 
     @abstractmethod
     def forward(self, parameters: Parameters, sequence: Sequence, save: Save | None) -> Pass:

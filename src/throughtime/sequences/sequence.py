@@ -9,8 +9,13 @@ from torch import Tensor
 
 from throughtime.errors import ArgumentError
 from throughtime.sequences.direction import reversed_in_time, reversed_resets
-from throughtime.torch_internals import assert_later, transforms_active
+from throughtime.torch_internals import assert_later, operators_watched, transforms_active
 from throughtime.types import State
+
+INDICES = frozenset(
+    (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.uint16, torch.uint32, torch.uint64)
+)
+"""Dtypes of inputs that are indices of one-hot vectors."""
 
 
 @dataclass(frozen=True)
@@ -191,11 +196,19 @@ def steps_since_start(sequence: Sequence) -> Int[Tensor, "time batch"]:
     return steps - (sequence.resets * steps).cummax(0).values
 
 
+def is_readable(tensor: Tensor) -> bool:
+    """Return whether a tensor's values may be looked at in Python.
+
+    On the meta device and under vmap there are none; while a graph is recorded, other values will take their place.
+    """
+    return not (tensor.is_meta or torch.compiler.is_compiling() or transforms_active() or operators_watched())
+
+
 def check_indices(x: Int[Tensor, "*steps"], inputs: int, lengths: Tensor | None = None) -> None:
     """Check that the indices of a one-hot input lie in 0 … inputs - 1.
 
-    Indices after a row's end may be anything. Tensors without values are not checked: on the meta device, under vmap,
-    and while a graph is traced, where the operator checks the indices once they have values.
+    Indices after a row's end may be anything. Tensors without values (see `is_readable`) are not checked: the operator
+    checks the indices once they have values.
 
     Args:
         x: indices [T, B] or [N].
@@ -205,7 +218,7 @@ def check_indices(x: Int[Tensor, "*steps"], inputs: int, lengths: Tensor | None 
     Raises:
         ArgumentError: an index lies outside.
     """
-    if x.is_meta or torch.compiler.is_compiling() or transforms_active():
+    if not is_readable(x):
         return
     if lengths is not None:
         x = x[valid_steps(len(x), lengths)]
@@ -219,9 +232,9 @@ def check_indices(x: Int[Tensor, "*steps"], inputs: int, lengths: Tensor | None 
 
 
 def _columns(mask: Tensor | None) -> list[Tensor | None]:
-    """Split a mask [T, B] into a column [B, 1] for each step; None at steps where no row is True."""
+    """Split a mask [T, B] into a column [B, 1] for each step; None at steps where no row is known to be True."""
     assert mask is not None
-    any_row = mask.any(dim=1).tolist()
+    any_row = mask.any(dim=1).tolist() if is_readable(mask) else [True] * len(mask)
     return [column[:, None] if some else None for column, some in zip(mask, any_row, strict=True)]
 
 

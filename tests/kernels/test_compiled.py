@@ -89,7 +89,7 @@ def _parameters(cell, dtype=torch.float64):
 def _assert_equal_to_the_loop(cell, shape, masks, dtype, clip_step=None, save="gates", sequence=None):
     parameters = _parameters(cell, dtype)
     sequence = _sequence(cell, shape, masks, dtype) if sequence is None else sequence
-    assert cell.kernel.serves(sequence)
+    assert cell.kernel.serves(parameters, sequence)
     ours = _everything(cell.kernel, cell, parameters, sequence, clip_step, save)
     loop = _everything(Loop(cell), cell, parameters, sequence, clip_step)
     assert set(ours) >= set(loop) - {name for name in loop if name.startswith("d_reset")}
@@ -319,7 +319,7 @@ def test_bias_gradients_do_not_share_memory():
 def test_other_dtypes_are_left_to_the_loop(dtype):
     cell = GRUCell(3, 5)
     sequence = Sequence(torch.zeros(2, 1, 3, dtype=dtype), (torch.zeros(1, 5, dtype=dtype),), ())
-    assert not cell.kernel.serves(sequence)
+    assert not cell.kernel.serves({}, sequence)
 
 
 def test_a_subclass_with_another_step_does_not_inherit_the_kernel():

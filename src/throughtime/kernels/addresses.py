@@ -1,0 +1,113 @@
+"""Addresses of tensors for the compiled library, which reads and writes whatever memory it is pointed to.
+
+No other module takes an address of a tensor that a caller passed in.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from throughtime.errors import ArgumentError
+
+PLAIN_CLASSES = frozenset((Tensor, nn.Parameter, nn.Buffer))
+"""Classes of tensors whose memory can be read; a tensor of a subclass may have no memory."""
+
+
+def are_plain(*tensors: object) -> bool:
+    """Return whether all are tensors of torch's own classes."""
+    return PLAIN_CLASSES.issuperset(map(type, tensors))
+
+
+class Addresses:
+    """Addresses of tensors that were compared with what the library takes them for.
+
+    It holds a reference to every tensor, so that copies live as long as their addresses are in use.
+
+    Args:
+        dtype: the dtype of the recurrence.
+
+    Cost: each tensor takes about half a microsecond.
+    """
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        self._dtype = dtype
+        self._held: list[Tensor] = []
+
+    def of(self, name: str, tensor: Tensor, shape: tuple[int, ...], dtype: torch.dtype | None = None) -> int:
+        """Return the address of a tensor's elements, densely packed.
+
+        Args:
+            name: the name of the tensor, for the error.
+            tensor: the tensor.
+            shape: the shape that it must have.
+            dtype: the dtype that it must have; None for that of the recurrence.
+
+        Raises:
+            ArgumentError: the tensor is of another shape, dtype, device or class, or its storage was freed.
+        """
+        self._check(name, tensor, shape, dtype or self._dtype)
+        if not tensor.is_contiguous() or tensor.is_neg():  # the sign of a negative view is not in memory
+            tensor = tensor.contiguous().resolve_neg()
+        self._held.append(tensor)
+        return tensor.data_ptr()
+
+    def of_steps(self, name: str, steps: Tensor, shape: tuple[int, ...]) -> tuple[int, int, int]:
+        """Return the address of [T, B, size] or [N, size], and the strides of steps and of rows in elements.
+
+        Only the last axis must be contiguous, so that a transposed batch is not copied. The stride of the steps of
+        packed rows is 0. For arguments and errors see `of`.
+        """
+        self._check(name, steps, shape, self._dtype)
+        if steps.stride(-1) != 1 and shape[-1] != 1:
+            steps = steps.contiguous()
+        if steps.is_neg():
+            steps = steps.resolve_neg()
+        self._held.append(steps)
+        strides = steps.stride()
+        return steps.data_ptr(), 0 if len(strides) == 2 else strides[0], strides[-2]
+
+    def _check(self, name: str, tensor: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> None:
+        if (
+            type(tensor) not in PLAIN_CLASSES
+            or tensor.dtype is not dtype
+            or tensor.shape != shape
+            or not tensor.is_cpu
+            or tensor.layout is not torch.strided
+        ):
+            raise misfit(name, tensor, shape, dtype, torch.device("cpu"))
+        if tensor.untyped_storage().nbytes() < _bytes_used(tensor):
+            raise ArgumentError(
+                name,
+                f"has a storage of {tensor.untyped_storage().nbytes()} bytes, and {_bytes_used(tensor)} belong to it",
+                "its memory was freed or resized",
+                "leave a tensor's storage as it is until the backward pass has run",
+            )
+
+
+def check_tensor(name: str, value: Tensor, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> None:
+    """Check that a tensor of any class is of the shape, dtype and device that a recurrence needs.
+
+    Raises:
+        ArgumentError: it is not.
+    """
+    if value.dtype is not dtype or value.shape != shape or value.device != device:
+        raise misfit(name, value, shape, dtype, device)
+
+
+def misfit(name: str, value: object, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> ArgumentError:
+    """Return the error for a tensor that is not of the shape, dtype, device and class that a recurrence needs."""
+    if not isinstance(value, Tensor):
+        came = f"is a {type(value).__name__}"
+    else:
+        kind = "" if type(value) in PLAIN_CLASSES else f"a {type(value).__name__} of "
+        layout = "" if value.layout is torch.strided else f" ({value.layout})"
+        came = f"is {kind}{value.dtype} {tuple(value.shape)}{layout} on {value.device}"
+    return ArgumentError(name, came, f"it must be {dtype} {shape} on {device}", "convert or replace it")
+
+
+def _bytes_used(tensor: Tensor) -> int:
+    """Return how many bytes of its storage a tensor may read, from the storage's start."""
+    elements = tensor.numel()
+    if not tensor.is_contiguous():
+        reach = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
+        elements = elements and 1 + reach
+    return elements and int(tensor.storage_offset() + elements) * tensor.itemsize
