@@ -8,9 +8,12 @@ from torch import Tensor
 
 from throughtime.errors import ArgumentError
 
-STEP = 2e-4
-"""Default step of the five-point formula. The truncation error, STEP⁴ / 30 times the fifth derivative, and the
-rounding error, 1e-16 / STEP, both stay near 1e-12."""
+STEP_SIZE = 2e-4
+"""Default distance of neighbouring points in central differences, as in `Derivative`.
+
+The truncation error is STEP_SIZE⁴ / 30 times the fifth derivative, and the rounding error is about 1e-16 / STEP_SIZE.
+Both stay below 1e-12 while the fifth derivative is moderate.
+"""
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Derivative:
     function: Callable[[Tensor], Tensor]
     point: Tensor
     transposed: bool = False
-    step: float = STEP
+    step: float = STEP_SIZE
 
 
 def automatic(derivative: Derivative) -> Tensor:

@@ -15,6 +15,7 @@ from throughtime.lecture_notes.differentiation import Derivative
 from throughtime.lecture_notes.hsk_double_sums import DOUBLE_SUMS
 from throughtime.lecture_notes.systems import (
     CLASSES,
+    TIME_STEP,
     ElmanSystem,
     cross_entropy,
     gradient,
@@ -24,16 +25,13 @@ from throughtime.lecture_notes.systems import (
 )
 from throughtime.lecture_notes.torch_values import torch_states
 
-STEP = 3
-"""Step t at which equations of a single step are measured."""
-
 
 def _output(system: ElmanSystem) -> Tensor:
-    return probabilities(system)[STEP - 1]
+    return probabilities(system)[TIME_STEP - 1]
 
 
 def _label(system: ElmanSystem) -> Tensor:
-    return system.labels[STEP - 1]
+    return system.labels[TIME_STEP - 1]
 
 
 def _two_labels(system: ElmanSystem) -> ElmanSystem:
@@ -42,17 +40,17 @@ def _two_labels(system: ElmanSystem) -> ElmanSystem:
 
 
 def _softmax_by_logits(system: ElmanSystem) -> Derivative:
-    return Derivative(lambda values: torch.softmax(values, -1), logits(system)[STEP - 1])
+    return Derivative(lambda values: torch.softmax(values, -1), logits(system)[TIME_STEP - 1])
 
 
 def _loss_by_logits(system: ElmanSystem) -> Derivative:
     labels = _label(system)
-    return Derivative(lambda values: -(labels * torch.log_softmax(values, -1)).sum(), logits(system)[STEP - 1])
+    return Derivative(lambda values: -(labels * torch.log_softmax(values, -1)).sum(), logits(system)[TIME_STEP - 1])
 
 
 def _squared_error_by_logits(system: ElmanSystem) -> Derivative:
-    target = system.targets[STEP - 1]
-    return Derivative(lambda values: (target - torch.softmax(values, -1)).square().sum(), logits(system)[STEP - 1])
+    target = system.targets[TIME_STEP - 1]
+    return Derivative(lambda values: (target - torch.softmax(values, -1)).square().sum(), logits(system)[TIME_STEP - 1])
 
 
 def _softmax(system: ElmanSystem, rows: int) -> Tensor:
@@ -69,7 +67,7 @@ def _summed_loss(system: ElmanSystem) -> Tensor:
 
 
 def _torch_loss(system: ElmanSystem) -> Known:
-    value = torch.nn.functional.cross_entropy(logits(system)[STEP - 1], _label(system))
+    value = torch.nn.functional.cross_entropy(logits(system)[TIME_STEP - 1], _label(system))
     return Known(value, "torch.nn.functional.cross_entropy")
 
 
@@ -82,7 +80,7 @@ def _full_softmax_jacobian(system: ElmanSystem) -> Tensor:
 
 
 def _squared_error_through(jacobian: Tensor, system: ElmanSystem) -> Tensor:
-    return -2 * (system.targets[STEP - 1] - _output(system)) @ jacobian
+    return -2 * (system.targets[TIME_STEP - 1] - _output(system)) @ jacobian
 
 
 def _fourth_line(system: ElmanSystem) -> Tensor:

@@ -18,6 +18,7 @@ from throughtime.lecture_notes.base import Equation, EquationVerdict, Misfit, No
 from throughtime.lecture_notes.chains import Order, summed_chain
 from throughtime.lecture_notes.differentiation import Derivative
 from throughtime.lecture_notes.systems import (
+    TIME_STEP,
     ElmanSystem,
     cross_entropy,
     gradient,
@@ -27,9 +28,6 @@ from throughtime.lecture_notes.systems import (
     states,
     step,
 )
-
-STEP = 3
-"""Step at which partial derivatives of a single step are measured."""
 
 LEAVES: dict[str, Callable[[ElmanSystem, int], Tensor | None]] = {
     "weight_hh": lambda system, k: states(system)[k - 1],
@@ -90,42 +88,44 @@ def _chain_in_symbols(system: ElmanSystem, parameter: str, order: Order, total: 
 
 
 def _loss_by_output(system: ElmanSystem) -> Derivative:
-    labels, output = system.labels[STEP - 1], probabilities(system)[STEP - 1]
+    labels, output = system.labels[TIME_STEP - 1], probabilities(system)[TIME_STEP - 1]
     nearest_pole = output.min().item()
     return Derivative(lambda values: -(labels * torch.log(values)).sum(), output, step=1e-3 * nearest_pole)
 
 
 def _negative_loss_by_logits(system: ElmanSystem) -> Derivative:
-    labels = system.labels[STEP - 1]
-    return Derivative(lambda values: (labels * torch.log_softmax(values, -1)).sum(), logits(system)[STEP - 1])
+    labels = system.labels[TIME_STEP - 1]
+    return Derivative(lambda values: (labels * torch.log_softmax(values, -1)).sum(), logits(system)[TIME_STEP - 1])
 
 
 def _output_by_state(system: ElmanSystem) -> Derivative:
     def output(state: Tensor) -> Tensor:
         return torch.softmax(system.weight_ho @ state + system.bias_o, -1)
 
-    return Derivative(output, states(system)[STEP], transposed=True)
+    return Derivative(output, states(system)[TIME_STEP], transposed=True)
 
 
 def _logits_by_state(system: ElmanSystem) -> Derivative:
-    return Derivative(lambda state: system.weight_ho @ state + system.bias_o, states(system)[STEP], transposed=True)
+    return Derivative(
+        lambda state: system.weight_ho @ state + system.bias_o, states(system)[TIME_STEP], transposed=True
+    )
 
 
 def _output_by_state_formula(system: ElmanSystem) -> Tensor:
-    output = probabilities(system)[STEP - 1]
+    output = probabilities(system)[TIME_STEP - 1]
     return system.weight_ho.T @ (torch.diag(output) - torch.outer(output, output))
 
 
 def _state_by_state(system: ElmanSystem) -> Derivative:
-    return Derivative(lambda state: step(system, STEP, state), states(system)[STEP - 1], transposed=True)
+    return Derivative(lambda state: step(system, TIME_STEP, state), states(system)[TIME_STEP - 1], transposed=True)
 
 
 def _state_by(parameter: str) -> Callable[[ElmanSystem], Derivative]:
     """∂h_k/∂θ with h_{k−1} held fixed."""
 
     def reference(system: ElmanSystem) -> Derivative:
-        before = states(system)[STEP - 1]
-        derivative = gradient(lambda changed: step(changed, STEP, before), parameter)
+        before = states(system)[TIME_STEP - 1]
+        derivative = gradient(lambda changed: step(changed, TIME_STEP, before), parameter)
         return derivative(system)
 
     return reference
@@ -135,7 +135,7 @@ def _leaf_tensor(leaf: str) -> Callable[[ElmanSystem], Tensor]:
     """∂h_i/∂θ_{jl} = (1 − h_i²) δ_ij (leaf)_l, which for the bias is diag(1 − h²)."""
 
     def value(system: ElmanSystem) -> Tensor:
-        slope, right = torch.diag(_slopes(system)[STEP]), LEAVES[leaf](system, STEP)
+        slope, right = torch.diag(_slopes(system)[TIME_STEP]), LEAVES[leaf](system, TIME_STEP)
         return slope if right is None else slope[..., None] * right
 
     return value
@@ -145,7 +145,7 @@ def _vector_times(leaf: str) -> Callable[[ElmanSystem], Value]:
     """(1 − h²) times the right factor as printed, entry by entry."""
 
     def value(system: ElmanSystem) -> Value:
-        slope, right = _slopes(system)[STEP], LEAVES[leaf](system, STEP)
+        slope, right = _slopes(system)[TIME_STEP], LEAVES[leaf](system, TIME_STEP)
         if right is None:
             return slope
         return slope * right if slope.shape == right.shape else Misfit(tuple(slope.shape), tuple(right.shape))
@@ -161,8 +161,8 @@ PARTIALS = (
     _equation(
         "2.5 ∂L_t/∂ŷ_t",
         statement="∂L_t/∂p_t = y_t − p_t (also in 2.6, 2.7)",
-        printed=lambda system: -_errors(system)[STEP - 1],
-        corrected=lambda system: -system.labels[STEP - 1] / probabilities(system)[STEP - 1],
+        printed=lambda system: -_errors(system)[TIME_STEP - 1],
+        corrected=lambda system: -system.labels[TIME_STEP - 1] / probabilities(system)[TIME_STEP - 1],
         reference=_loss_by_output,
         meant=_negative_loss_by_logits,
         verdict=EquationVerdict.WRONG_LABEL,
@@ -181,8 +181,8 @@ PARTIALS = (
     _equation(
         "2.5 ∂h_{j+1}/∂h_j",
         statement="∂h_{j+1}/∂h_j = W_hhᵀ (1 − h_{j+1}²)",
-        printed=lambda system: system.weight_hh.T @ _slopes(system)[STEP],
-        corrected=lambda system: system.weight_hh.T @ torch.diag(_slopes(system)[STEP]),
+        printed=lambda system: system.weight_hh.T @ _slopes(system)[TIME_STEP],
+        corrected=lambda system: system.weight_hh.T @ torch.diag(_slopes(system)[TIME_STEP]),
         reference=_state_by_state,
         verdict=EquationVerdict.WRONG_SHAPE,
         explanation="A matrix times a vector has shape {printed_shape}, the Jacobian {reference_shape}: 1 − h² is a "

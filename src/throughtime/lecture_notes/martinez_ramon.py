@@ -14,6 +14,7 @@ from torch import Tensor
 from throughtime.lecture_notes.base import Equation, EquationVerdict, ExperimentResult, Kind, Known, Note
 from throughtime.lecture_notes.differentiation import Derivative, automatic
 from throughtime.lecture_notes.systems import (
+    TIME_STEP,
     ElmanSystem,
     cross_entropy,
     gradient,
@@ -23,9 +24,6 @@ from throughtime.lecture_notes.systems import (
     step,
 )
 from throughtime.lecture_notes.torch_values import torch_states
-
-STEP = 3
-"""Step t+1 at which Jacobians of a single step are measured."""
 
 
 def _network(system: ElmanSystem) -> ElmanSystem:
@@ -71,7 +69,8 @@ def _loss_by_last_logits(system: ElmanSystem) -> Derivative:
 
 
 def _state_by_state(system: ElmanSystem, transposed: bool) -> Derivative:
-    return Derivative(lambda state: step(system, STEP, state), states(system)[STEP - 1], transposed)
+    """Return the derivative of h_{t+1} by h_t, where TIME_STEP is t+1."""
+    return Derivative(lambda state: step(system, TIME_STEP, state), states(system)[TIME_STEP - 1], transposed)
 
 
 def _loss_by_all_parameters(system: ElmanSystem) -> Derivative:
@@ -124,7 +123,9 @@ def _outputs_only_their_own_logit(system: ElmanSystem) -> Tensor:
 
 def _mixed_subscripts(system: ElmanSystem) -> Tensor:
     values = logits(_network(system))
-    earlier = Derivative(lambda last: torch.softmax(torch.cat([values[:-1], last[None]]), -1)[STEP], values[-1])
+    earlier = Derivative(
+        lambda last: torch.softmax(torch.cat([values[:-1], last[None]]), -1)[TIME_STEP - 1], values[-1]
+    )
     cost_by_output = -system.labels[-1] / torch.softmax(values[-1], -1)
     return cost_by_output * automatic(earlier).diagonal()  # [MR] (3): o_{k,t} over z_{k,T}
 
@@ -136,7 +137,7 @@ def _full_softmax(system: ElmanSystem) -> Tensor:
 
 def _elementwise_jacobian(system: ElmanSystem) -> Tensor:
     W_hh = system.weight_hh.T
-    slopes, before = _slopes(system)[STEP], states(system)[STEP - 1]
+    slopes, before = _slopes(system)[TIME_STEP], states(system)[TIME_STEP - 1]
     rows = []
     for i in range(system.hidden_size):
         products = [automatic(Derivative(lambda h, j=j: W_hh[:, j] @ h, before))[i] for j in range(system.hidden_size)]
@@ -145,14 +146,14 @@ def _elementwise_jacobian(system: ElmanSystem) -> Tensor:
 
 
 def _entries_of_jacobian(system: ElmanSystem) -> Tensor:
-    W_hh, slopes = system.weight_hh.T, _slopes(system)[STEP]
+    W_hh, slopes = system.weight_hh.T, _slopes(system)[TIME_STEP]
     size = range(system.hidden_size)
     return torch.stack([torch.stack([W_hh[i, j] * slopes[j] for j in size]) for i in size])  # [MR] (6)
 
 
 def _jacobian(system: ElmanSystem) -> Tensor:
     W_hh = system.weight_hh.T
-    return W_hh @ torch.diag(_slopes(system)[STEP])  # [MR] (7)
+    return W_hh @ torch.diag(_slopes(system)[TIME_STEP])  # [MR] (7)
 
 
 def _state_gradients(system: ElmanSystem) -> Tensor:

@@ -9,6 +9,10 @@ from torch import Tensor
 from throughtime.lecture_notes.differentiation import Derivative
 
 STEPS, HIDDEN, INPUT, CLASSES = 6, 4, 3, 5
+"""Sizes T, H, I and K of the network. All differ, so that a wrong shape cannot fit by chance."""
+
+TIME_STEP = 3
+"""The time step, counted from 1, at which equations of a single step are measured. It is neither 1 nor T."""
 
 
 @dataclass(frozen=True)
