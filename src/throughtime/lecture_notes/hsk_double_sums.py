@@ -15,7 +15,13 @@ import torch
 from torch import Tensor
 
 from throughtime.lecture_notes.base import Equation, EquationVerdict, Misfit, Note, Value, literal_product
-from throughtime.lecture_notes.chains import Order, summed_chain
+from throughtime.lecture_notes.chains import (
+    Order,
+    StateDerivative,
+    immediate_derivative,
+    summed_chain,
+    total_derivative,
+)
 from throughtime.lecture_notes.differentiation import Derivative
 from throughtime.lecture_notes.systems import (
     TIME_STEP,
@@ -23,10 +29,10 @@ from throughtime.lecture_notes.systems import (
     cross_entropy,
     gradient,
     logits,
+    next_state,
     probabilities,
     square,
     states,
-    step,
 )
 
 LEAVES: dict[str, Callable[[ElmanSystem, int], Tensor | None]] = {
@@ -82,15 +88,16 @@ def _literal_term(system: ElmanSystem) -> Value:
     return literal_product([row, system.weight_ho.T, system.weight_hh.T, *diagonals, h[-3][:, None]])
 
 
-def _chain_in_symbols(system: ElmanSystem, parameter: str, order: Order, total: bool) -> Tensor:
-    rows = _errors(system) @ system.weight_ho  # row t is ∂L_t/∂h_t
-    return summed_chain(system, rows, parameter, order, "total" if total else "immediate")
+def _chain_in_symbols(system: ElmanSystem, parameter: str, order: Order, derivative: StateDerivative) -> Tensor:
+    loss_by_states = _errors(system) @ system.weight_ho
+    return summed_chain(system, loss_by_states, parameter, order, derivative)
 
 
 def _loss_by_output(system: ElmanSystem) -> Derivative:
     labels, output = system.labels[TIME_STEP - 1], probabilities(system)[TIME_STEP - 1]
-    nearest_pole = output.min().item()
-    return Derivative(lambda values: -(labels * torch.log(values)).sum(), output, step=1e-3 * nearest_pole)
+    # The logarithm has its pole at 0, so that the steps must be small beside the least probability.
+    step_size = 1e-3 * output.min().item()
+    return Derivative(lambda values: -(labels * torch.log(values)).sum(), output, step_size=step_size)
 
 
 def _negative_loss_by_logits(system: ElmanSystem) -> Derivative:
@@ -117,7 +124,9 @@ def _output_by_state_formula(system: ElmanSystem) -> Tensor:
 
 
 def _state_by_state(system: ElmanSystem) -> Derivative:
-    return Derivative(lambda state: step(system, TIME_STEP, state), states(system)[TIME_STEP - 1], transposed=True)
+    return Derivative(
+        lambda state: next_state(system, TIME_STEP, state), states(system)[TIME_STEP - 1], transposed=True
+    )
 
 
 def _state_by(parameter: str) -> Callable[[ElmanSystem], Derivative]:
@@ -125,7 +134,7 @@ def _state_by(parameter: str) -> Callable[[ElmanSystem], Derivative]:
 
     def reference(system: ElmanSystem) -> Derivative:
         before = states(system)[TIME_STEP - 1]
-        derivative = gradient(lambda changed: step(changed, TIME_STEP, before), parameter)
+        derivative = gradient(lambda changed: next_state(changed, TIME_STEP, before), parameter)
         return derivative(system)
 
     return reference
@@ -225,7 +234,7 @@ def _in_symbols(number: str, name: str, parameter: str) -> Iterator[Equation]:
     shared = {"statement": statement, "reference": gradient(cross_entropy, parameter)}
 
     def correct(system: ElmanSystem) -> Tensor:
-        return _chain_in_symbols(system, parameter, "latest first", total=False)
+        return _chain_in_symbols(system, parameter, "latest first", immediate_derivative)
 
     yield _equation(
         number,
@@ -239,7 +248,7 @@ def _in_symbols(number: str, name: str, parameter: str) -> Iterator[Equation]:
     yield _equation(
         number,
         reading="earliest step leftmost",
-        printed=lambda system: _chain_in_symbols(system, parameter, "earliest first", total=False),
+        printed=lambda system: _chain_in_symbols(system, parameter, "earliest first", immediate_derivative),
         corrected=correct,
         verdict=EquationVerdict.WRONG_ORDER,
         explanation="Multiplied in the order in which j counts, the factors stand the wrong way round for this layout.",
@@ -248,7 +257,7 @@ def _in_symbols(number: str, name: str, parameter: str) -> Iterator[Equation]:
     yield _equation(
         number,
         reading=f"total ∂h_k/∂{name}",
-        printed=lambda system: _chain_in_symbols(system, parameter, "latest first", total=True),
+        printed=lambda system: _chain_in_symbols(system, parameter, "latest first", total_derivative),
         corrected=correct,
         verdict=EquationVerdict.DOUBLE_COUNTS,
         explanation=f"If ∂h_k/∂{name} goes through the earlier steps as well, the sum over k counts those a second "

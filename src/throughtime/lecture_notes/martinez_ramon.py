@@ -19,9 +19,9 @@ from throughtime.lecture_notes.systems import (
     cross_entropy,
     gradient,
     logits,
+    next_state,
     probabilities,
     states,
-    step,
 )
 from throughtime.lecture_notes.torch_values import torch_states
 
@@ -70,7 +70,7 @@ def _loss_by_last_logits(system: ElmanSystem) -> Derivative:
 
 def _state_by_state(system: ElmanSystem, transposed: bool) -> Derivative:
     """Return the derivative of h_{t+1} by h_t, where TIME_STEP is t+1."""
-    return Derivative(lambda state: step(system, TIME_STEP, state), states(system)[TIME_STEP - 1], transposed)
+    return Derivative(lambda state: next_state(system, TIME_STEP, state), states(system)[TIME_STEP - 1], transposed)
 
 
 def _loss_by_all_parameters(system: ElmanSystem) -> Derivative:
@@ -161,8 +161,8 @@ def _state_gradients(system: ElmanSystem) -> Tensor:
     W_hh, W_oh = system.weight_hh.T, system.weight_ho.T
     errors, slopes = _errors(system), _slopes(system)
     rows = [W_oh @ errors[-1]]
-    for index in range(system.steps - 1, 0, -1):
-        rows.append(W_oh @ errors[index - 1] + W_hh @ torch.diag(slopes[index + 1]) @ rows[-1])  # [MR] (8)
+    for t in range(system.steps - 1, 0, -1):
+        rows.append(W_oh @ errors[t - 1] + W_hh @ torch.diag(slopes[t + 1]) @ rows[-1])  # [MR] (8)
     return torch.stack(rows[::-1])
 
 
@@ -171,7 +171,7 @@ def _two_losses_only(system: ElmanSystem) -> Tensor:
     W_hh, W_oh = system.weight_hh.T, system.weight_ho.T
     direct = _errors(system) @ W_oh.T
     slopes = _slopes(system)
-    following = [W_hh @ torch.diag(slopes[index + 1]) @ direct[index] for index in range(1, system.steps)]
+    following = [W_hh @ torch.diag(slopes[t + 1]) @ direct[t] for t in range(1, system.steps)]
     return direct[:-1] + torch.stack(following)
 
 

@@ -89,27 +89,27 @@ def linear(system: ElmanSystem) -> ElmanSystem:
     return replace(without_biases(system), activation=torch.Tensor.clone)
 
 
-def step(system: ElmanSystem, index: int, state: Tensor) -> Tensor:
-    """Compute h_t from h_{t-1}, both [hidden]. `index` is t, counted from 1 as in the notes."""
-    preactivation = system.weight_ih @ system.inputs[index - 1] + system.weight_hh @ state + system.bias
+def next_state(system: ElmanSystem, t: int, state: Tensor) -> Tensor:
+    """Compute h_t from `state`, which is h_{t-1}; both are [hidden]. Steps t count from 1, as in the notes."""
+    preactivation = system.weight_ih @ system.inputs[t - 1] + system.weight_hh @ state + system.bias
     return system.activation(preactivation)
 
 
 def states(system: ElmanSystem, disturbance: Tensor | None = None) -> Tensor:
     """Compute h_0 … h_T as [time + 1, hidden]; row t is h_t.
 
-    `disturbance` [time, hidden] is added to each of h_1 … h_T as soon as it is computed: the derivative with respect to
-    row t of `disturbance`, taken at zero, is the total derivative with respect to h_t.
+    `disturbance` [time, hidden] is added to each of h_1 … h_T as soon as the state is computed, so that it acts on all
+    later states. The derivative by the row that is added to h_t, taken at zero, is the total derivative by h_t.
     """
     rows = [system.initial_state]
-    for index in range(1, system.steps + 1):
-        state = step(system, index, rows[-1])
-        rows.append(state if disturbance is None else state + disturbance[index - 1])
+    for t in range(1, system.steps + 1):
+        state = next_state(system, t, rows[-1])
+        rows.append(state if disturbance is None else state + disturbance[t - 1])
     return torch.stack(rows)
 
 
 def logits(system: ElmanSystem, disturbance: Tensor | None = None) -> Tensor:
-    """Compute o_1 … o_T as [time, classes]."""
+    """Compute o_1 … o_T as [time, classes]; `disturbance` is that of `states`."""
     return states(system, disturbance)[1:] @ system.weight_ho.T + system.bias_o
 
 

@@ -12,7 +12,13 @@ import torch
 from torch import Tensor
 
 from throughtime.lecture_notes.base import Equation, EquationVerdict, Kind, Known, Note, Value, literal_product
-from throughtime.lecture_notes.chains import immediate, jacobian_product, state_jacobian, total
+from throughtime.lecture_notes.chains import (
+    StateDerivative,
+    immediate_derivative,
+    jacobian_product,
+    state_jacobian,
+    total_derivative,
+)
 from throughtime.lecture_notes.differentiation import Derivative
 from throughtime.lecture_notes.experiments import EXPERIMENTS
 from throughtime.lecture_notes.systems import (
@@ -79,14 +85,17 @@ def _read_out(system: ElmanSystem) -> Tensor:
     return torch.outer(by_logits, states(network)[-1])  # [T] ∂E_N/∂W_y
 
 
-def _general_sum(parameter: str, inner: Callable[[ElmanSystem, int, str], Tensor]) -> Callable[[ElmanSystem], Tensor]:
-    """Return Σ_i ∂E_N/∂ȳ_N · (∂ȳ_N/∂s̄_i through the steps between) · ∂s̄_i/∂W. The last factor is `inner`."""
+def _general_sum(parameter: str, derivative: StateDerivative) -> Callable[[ElmanSystem], Tensor]:
+    """Return Σ_i ∂E_N/∂ȳ_N · ∂ȳ_N/∂s̄_i · ∂s̄_i/∂W, where ∂ȳ_N/∂s̄_i is total.
+
+    `derivative` says which ∂s̄_i/∂W is meant.
+    """
 
     def value(system: ElmanSystem) -> Tensor:
         network, last = without_biases(system), system.steps
         front = _error_row(network) @ _output_jacobian(network)
         terms = [
-            front @ jacobian_product(network, i + 1, last, "latest first") @ inner(network, i, parameter)
+            front @ jacobian_product(network, i + 1, last, "latest first") @ derivative(network, i, parameter)
             for i in range(1, last + 1)
         ]
         return reduce(torch.add, terms).reshape(getattr(network, parameter).shape)  # [T] ∂E_N/∂W_s, ∂E_N/∂W_x
@@ -102,9 +111,9 @@ def _three_steps(parameter: str) -> Callable[[ElmanSystem], Tensor]:
         front = _error_row(network) @ _output_jacobian(network)
         by_2 = state_jacobian(network, 3)
         by_1 = by_2 @ state_jacobian(network, 2)
-        terms = front @ immediate(network, 3, parameter)
-        terms = terms + front @ by_2 @ immediate(network, 2, parameter)
-        terms = terms + front @ by_1 @ immediate(network, 1, parameter)
+        terms = front @ immediate_derivative(network, 3, parameter)
+        terms = terms + front @ by_2 @ immediate_derivative(network, 2, parameter)
+        terms = terms + front @ by_1 @ immediate_derivative(network, 1, parameter)
         return terms.reshape(getattr(network, parameter).shape)
 
     return value
@@ -115,7 +124,7 @@ def _last_step_only(parameter: str) -> Callable[[ElmanSystem], Tensor]:
 
     def value(system: ElmanSystem) -> Tensor:
         network = without_biases(system)
-        row = _error_row(network) @ _output_jacobian(network) @ immediate(network, network.steps, parameter)
+        row = _error_row(network) @ _output_jacobian(network) @ immediate_derivative(network, network.steps, parameter)
         return row.reshape(getattr(network, parameter).shape)
 
     return value
@@ -219,7 +228,7 @@ FORWARD = (
 
 def _by_weight(number: str, name: str, parameter: str) -> Iterator[Equation]:
     general = f"∂E_N/∂{name} = Σ_{{i≤N}} ∂E_N/∂p_N · ∂p_N/∂h_i · ∂h_i/∂{name}"
-    correct = _general_sum(parameter, immediate)
+    correct = _general_sum(parameter, immediate_derivative)
     yield _equation(
         f"{number}, N = 3",
         statement=f"∂E_3/∂{name} written out for i = 3, 2, 1",
@@ -241,7 +250,7 @@ def _by_weight(number: str, name: str, parameter: str) -> Iterator[Equation]:
         number,
         reading="both total",
         statement=general,
-        printed=_general_sum(parameter, total),
+        printed=_general_sum(parameter, total_derivative),
         corrected=correct,
         reference=_reference(parameter),
         verdict=EquationVerdict.DOUBLE_COUNTS,
@@ -287,7 +296,7 @@ GRADIENTS = (
         "chain of rows",
         statement="∂E/∂p · ∂p/∂h · ∂h/∂h … with the matrices of the row convention, ds̄_t = ds̄_{t-1} (W_hhᵀ D_t)",
         printed=_row_layout_chain,
-        corrected=_general_sum("weight_hh", immediate),
+        corrected=_general_sum("weight_hh", immediate_derivative),
         reference=_reference("weight_hh"),
         verdict=EquationVerdict.WRONG_SHAPE,
         explanation="In the note's own row layout the factors do not multiply in the printed order, {printed_shape}: "

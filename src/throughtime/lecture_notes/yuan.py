@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from throughtime.lecture_notes.base import Equation, EquationVerdict, Kind, Known, Note
-from throughtime.lecture_notes.chains import Order, jacobian_product, state_jacobian
-from throughtime.lecture_notes.differentiation import Derivative, automatic
+from throughtime.lecture_notes.chains import Order, immediate_derivative, jacobian_product, state_jacobian
+from throughtime.lecture_notes.differentiation import Derivative
 from throughtime.lecture_notes.spectra import EIGENVALUE_CLAIMS
-from throughtime.lecture_notes.systems import ElmanSystem, gradient, linear, logits, mean_squared_error, states, step
+from throughtime.lecture_notes.systems import ElmanSystem, gradient, linear, logits, mean_squared_error, states
 from throughtime.lecture_notes.torch_values import torch_states
 
 HIDDEN_PARAMETERS = ("weight_ih", "weight_hh", "bias")
@@ -45,10 +45,9 @@ def _loss_by_hidden_parameters(system: ElmanSystem) -> Derivative:
     return Derivative(lambda flat: mean_squared_error(_with_vector(system, flat)), _vector(system))
 
 
-def _b(system: ElmanSystem, index: int) -> Tensor:
-    """b_t = ∂f(x_t, h_{t-1}; θ_h)/∂θ_h with h_{t-1} held fixed, as [hidden, numbers in θ_h]."""
-    before = states(system)[index - 1]
-    return automatic(Derivative(lambda flat: step(_with_vector(system, flat), index, before), _vector(system)))
+def _b(system: ElmanSystem, t: int) -> Tensor:
+    """Return b_t = ∂f(x_t, h_{t-1}; θ_h)/∂θ_h with h_{t-1} held fixed, as [hidden, elements of θ_h]."""
+    return torch.cat([immediate_derivative(system, t, name) for name in HIDDEN_PARAMETERS], dim=1)
 
 
 def _output_errors(system: ElmanSystem) -> Tensor:
@@ -59,8 +58,8 @@ def _output_errors(system: ElmanSystem) -> Tensor:
 def _recursion(system: ElmanSystem) -> Tensor:
     a = torch.zeros_like(_b(system, 1))
     rows = []
-    for index in range(1, system.steps + 1):
-        a = _b(system, index) + state_jacobian(system, index) @ a  # [Y] (1)
+    for t in range(1, system.steps + 1):
+        a = _b(system, t) + state_jacobian(system, t) @ a  # [Y] (1)
         rows.append(a)
     return torch.stack(rows)
 
