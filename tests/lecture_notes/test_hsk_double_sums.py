@@ -7,7 +7,7 @@ import torch
 
 from throughtime.lecture_notes.base import Misfit
 from throughtime.lecture_notes.differentiation import automatic
-from throughtime.lecture_notes.systems import TIME_STEP, cross_entropy, probabilities, square, states
+from throughtime.lecture_notes.systems import TIME_STEP, cross_entropy, probabilities, states, with_square_weight_ih
 
 IN_SYMBOLS = {"(9)": ("weight_hh", "W_hh"), "(11)": ("weight_ih", "W_ih"), "(13)": ("bias", "b")}
 PUT_IN = {"(10)": "weight_hh", "(12)": "weight_ih", "(14)": "bias"}
@@ -115,7 +115,7 @@ def test_equation_12_repeats_equation_10(printed):
 
 
 def test_equation_12_is_wrong_even_if_the_shape_fits(equation, system, torch_gradients, relative):
-    row, network = equation("HSK", "(12)", "h_{k−1} for x_k, I = H"), square(system)
+    row, network = equation("HSK", "(12)", "h_{k−1} for x_k, I = H"), with_square_weight_ih(system)
     truth = torch_gradients(network, lambda o: torch.nn.functional.cross_entropy(o, network.labels, reduction="sum"))
     assert relative(row.printed(system), truth["weight_ih"]) > 0.1
     assert relative(row.printed(system), truth["weight_hh"]) < 1e-12

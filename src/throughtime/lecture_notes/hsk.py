@@ -21,6 +21,7 @@ from throughtime.lecture_notes.systems import (
     gradient,
     logits,
     probabilities,
+    softmax_jacobian,
     states,
 )
 from throughtime.lecture_notes.torch_values import torch_states
@@ -71,12 +72,8 @@ def _torch_loss(system: ElmanSystem) -> Known:
     return Known(value, "torch.nn.functional.cross_entropy")
 
 
-def _softmax_jacobian(system: ElmanSystem) -> Tensor:
+def _printed_softmax_jacobian(system: ElmanSystem) -> Tensor:
     return torch.outer(_output(system), 1 - _output(system))  # [HSK] (5), row i, column j
-
-
-def _full_softmax_jacobian(system: ElmanSystem) -> Tensor:
-    return torch.diag(_output(system)) - torch.outer(_output(system), _output(system))
 
 
 def _squared_error_through(jacobian: Tensor, system: ElmanSystem) -> Tensor:
@@ -190,8 +187,8 @@ SOFTMAX = (
     _equation(
         "(5)",
         statement="∂p_i/∂o_j = p_i (1 − p_j)",
-        printed=_softmax_jacobian,
-        corrected=_full_softmax_jacobian,
+        printed=_printed_softmax_jacobian,
+        corrected=lambda system: softmax_jacobian(_output(system)),
         reference=_softmax_by_logits,
         verdict=EquationVerdict.INCOMPLETE,
         explanation="Right for i = j only; for i ≠ j it is −p_i p_j, together p_i (δ_ij − p_j).",
@@ -200,8 +197,8 @@ SOFTMAX = (
         "(5)",
         reading="used for a squared error",
         statement="∂‖d − p‖²/∂o_j = Σ_i −2 (d_i − p_i) p_i (1 − p_j)",
-        printed=lambda system: _squared_error_through(_softmax_jacobian(system), system),
-        corrected=lambda system: _squared_error_through(_full_softmax_jacobian(system), system),
+        printed=lambda system: _squared_error_through(_printed_softmax_jacobian(system), system),
+        corrected=lambda system: _squared_error_through(softmax_jacobian(_output(system)), system),
         reference=_squared_error_by_logits,
         verdict=EquationVerdict.INCOMPLETE,
         explanation="Under [T]'s loss nothing cancels, so that the wrong off-diagonal reaches every weight.",

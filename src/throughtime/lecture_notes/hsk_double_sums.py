@@ -31,8 +31,10 @@ from throughtime.lecture_notes.systems import (
     logits,
     next_state,
     probabilities,
-    square,
+    softmax_jacobian,
     states,
+    tanh_slopes,
+    with_square_weight_ih,
 )
 
 LEAVES: dict[str, Callable[[ElmanSystem, int], Tensor | None]] = {
@@ -41,10 +43,6 @@ LEAVES: dict[str, Callable[[ElmanSystem, int], Tensor | None]] = {
     "bias": lambda system, k: None,
 }
 """Factor to the right of the error of step k in the gradient of a parameter: h_{k−1}ᵀ, x_kᵀ, or nothing."""
-
-
-def _slopes(system: ElmanSystem) -> Tensor:
-    return 1 - states(system).square()
 
 
 def _errors(system: ElmanSystem) -> Tensor:
@@ -57,7 +55,7 @@ def _double_sum(system: ElmanSystem, leaf: str, sign: int, order: Order) -> Tens
 
     "earliest first" puts k+1 on the left of the product and t on the right. `sign` −1 is the printed y_t − p_t.
     """
-    slopes, errors, identity = _slopes(system), _errors(system), torch.eye(system.hidden_size, dtype=torch.float64)
+    slopes, errors, identity = tanh_slopes(system), _errors(system), torch.eye(system.hidden_size, dtype=torch.float64)
     terms = []
     for t in range(1, system.steps + 1):
         for k in range(1, t + 1):
@@ -82,7 +80,7 @@ def _literal_term(system: ElmanSystem) -> Value:
 
     They are (y_t − p_t) W_hoᵀ W_hhᵀ D_t D_k h_{k−1}.
     """
-    slopes, h = _slopes(system), states(system)
+    slopes, h = tanh_slopes(system), states(system)
     row = -_errors(system)[-1][None]
     diagonals = torch.diag(slopes[-1]), torch.diag(slopes[-2])
     return literal_product([row, system.weight_ho.T, system.weight_hh.T, *diagonals, h[-3][:, None]])
@@ -120,7 +118,7 @@ def _logits_by_state(system: ElmanSystem) -> Derivative:
 
 def _output_by_state_formula(system: ElmanSystem) -> Tensor:
     output = probabilities(system)[TIME_STEP - 1]
-    return system.weight_ho.T @ (torch.diag(output) - torch.outer(output, output))
+    return system.weight_ho.T @ softmax_jacobian(output)
 
 
 def _state_by_state(system: ElmanSystem) -> Derivative:
@@ -144,7 +142,7 @@ def _leaf_tensor(leaf: str) -> Callable[[ElmanSystem], Tensor]:
     """∂h_i/∂θ_{jl} = (1 − h_i²) δ_ij (leaf)_l, which for the bias is diag(1 − h²)."""
 
     def value(system: ElmanSystem) -> Tensor:
-        slope, right = torch.diag(_slopes(system)[TIME_STEP]), LEAVES[leaf](system, TIME_STEP)
+        slope, right = torch.diag(tanh_slopes(system)[TIME_STEP]), LEAVES[leaf](system, TIME_STEP)
         return slope if right is None else slope[..., None] * right
 
     return value
@@ -154,7 +152,7 @@ def _vector_times(leaf: str) -> Callable[[ElmanSystem], Value]:
     """(1 − h²) times the right factor as printed, entry by entry."""
 
     def value(system: ElmanSystem) -> Value:
-        slope, right = _slopes(system)[TIME_STEP], LEAVES[leaf](system, TIME_STEP)
+        slope, right = tanh_slopes(system)[TIME_STEP], LEAVES[leaf](system, TIME_STEP)
         if right is None:
             return slope
         return slope * right if slope.shape == right.shape else Misfit(tuple(slope.shape), tuple(right.shape))
@@ -190,8 +188,8 @@ PARTIALS = (
     _equation(
         "2.5 ∂h_{j+1}/∂h_j",
         statement="∂h_{j+1}/∂h_j = W_hhᵀ (1 − h_{j+1}²)",
-        printed=lambda system: system.weight_hh.T @ _slopes(system)[TIME_STEP],
-        corrected=lambda system: system.weight_hh.T @ torch.diag(_slopes(system)[TIME_STEP]),
+        printed=lambda system: system.weight_hh.T @ tanh_slopes(system)[TIME_STEP],
+        corrected=lambda system: system.weight_hh.T @ torch.diag(tanh_slopes(system)[TIME_STEP]),
         reference=_state_by_state,
         verdict=EquationVerdict.WRONG_SHAPE,
         explanation="A matrix times a vector has shape {printed_shape}, the Jacobian {reference_shape}: 1 − h² is a "
@@ -320,9 +318,9 @@ REPEATED = (
         "(12)",
         reading="h_{k−1} for x_k, I = H",
         statement="∂L/∂W_ih = … h_{k−1}ᵀ with the sign mended, on a network with I = H",
-        printed=lambda system: _double_sum(square(system), "weight_hh", 1, "earliest first"),
-        corrected=lambda system: _correct("weight_ih")(square(system)),
-        reference=lambda system: gradient(cross_entropy, "weight_ih")(square(system)),
+        printed=lambda system: _double_sum(with_square_weight_ih(system), "weight_hh", 1, "earliest first"),
+        corrected=lambda system: _correct("weight_ih")(with_square_weight_ih(system)),
+        reference=lambda system: gradient(cross_entropy, "weight_ih")(with_square_weight_ih(system)),
         verdict=EquationVerdict.WRONG_FACTOR,
         explanation="With as many inputs as hidden units the shape fits, {printed_shape}, and no error is raised: the "
         "value is still that of another gradient.",

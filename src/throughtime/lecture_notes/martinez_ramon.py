@@ -21,7 +21,9 @@ from throughtime.lecture_notes.systems import (
     logits,
     next_state,
     probabilities,
+    softmax_jacobian,
     states,
+    tanh_slopes,
 )
 from throughtime.lecture_notes.torch_values import torch_states
 
@@ -29,11 +31,6 @@ from throughtime.lecture_notes.torch_values import torch_states
 def _network(system: ElmanSystem) -> ElmanSystem:
     """Return the network of the note: without a bias in the read-out."""
     return replace(system, bias_o=torch.zeros_like(system.bias_o))
-
-
-def _slopes(system: ElmanSystem) -> Tensor:
-    """tanh'(z_t) for t = 0 … T as [time + 1, hidden]; row 0 is not used."""
-    return 1 - states(system).square()
 
 
 def _errors(system: ElmanSystem) -> Tensor:
@@ -103,7 +100,7 @@ def _maximised(system: ElmanSystem) -> ExperimentResult:
 
 def _all_parameters(system: ElmanSystem, with_bias: bool) -> Tensor:
     """Return the gradient of J by W_hx, W_hh, b_h and W_oh as a vector. It is zero for what θ leaves out."""
-    inner = _slopes(system)[1:] * _state_gradients(system)
+    inner = tanh_slopes(system)[1:] * _state_gradients(system)
     before = states(system)[:-1]
     bias = inner.sum(0) if with_bias else torch.zeros_like(system.bias)
     outputs = _errors(system).T @ states(system)[1:]
@@ -132,12 +129,12 @@ def _mixed_subscripts(system: ElmanSystem) -> Tensor:
 
 def _full_softmax(system: ElmanSystem) -> Tensor:
     outputs = probabilities(_network(system))[-1]
-    return (torch.diag(outputs) - torch.outer(outputs, outputs)) @ (-system.labels[-1] / outputs)
+    return softmax_jacobian(outputs) @ (-system.labels[-1] / outputs)
 
 
 def _elementwise_jacobian(system: ElmanSystem) -> Tensor:
     W_hh = system.weight_hh.T
-    slopes, before = _slopes(system)[TIME_STEP], states(system)[TIME_STEP - 1]
+    slopes, before = tanh_slopes(system)[TIME_STEP], states(system)[TIME_STEP - 1]
     rows = []
     for i in range(system.hidden_size):
         products = [automatic(Derivative(lambda h, j=j: W_hh[:, j] @ h, before))[i] for j in range(system.hidden_size)]
@@ -146,20 +143,20 @@ def _elementwise_jacobian(system: ElmanSystem) -> Tensor:
 
 
 def _entries_of_jacobian(system: ElmanSystem) -> Tensor:
-    W_hh, slopes = system.weight_hh.T, _slopes(system)[TIME_STEP]
+    W_hh, slopes = system.weight_hh.T, tanh_slopes(system)[TIME_STEP]
     size = range(system.hidden_size)
     return torch.stack([torch.stack([W_hh[i, j] * slopes[j] for j in size]) for i in size])  # [MR] (6)
 
 
 def _jacobian(system: ElmanSystem) -> Tensor:
     W_hh = system.weight_hh.T
-    return W_hh @ torch.diag(_slopes(system)[TIME_STEP])  # [MR] (7)
+    return W_hh @ torch.diag(tanh_slopes(system)[TIME_STEP])  # [MR] (7)
 
 
 def _state_gradients(system: ElmanSystem) -> Tensor:
     """∇h_1 … ∇h_T as [time, hidden]."""
     W_hh, W_oh = system.weight_hh.T, system.weight_ho.T
-    errors, slopes = _errors(system), _slopes(system)
+    errors, slopes = _errors(system), tanh_slopes(system)
     rows = [W_oh @ errors[-1]]
     for t in range(system.steps - 1, 0, -1):
         rows.append(W_oh @ errors[t - 1] + W_hh @ torch.diag(slopes[t + 1]) @ rows[-1])  # [MR] (8)
@@ -170,7 +167,7 @@ def _two_losses_only(system: ElmanSystem) -> Tensor:
     """∇h_1 … ∇h_{T−1} through the losses of steps t and t+1 alone."""
     W_hh, W_oh = system.weight_hh.T, system.weight_ho.T
     direct = _errors(system) @ W_oh.T
-    slopes = _slopes(system)
+    slopes = tanh_slopes(system)
     following = [W_hh @ torch.diag(slopes[t + 1]) @ direct[t] for t in range(1, system.steps)]
     return direct[:-1] + torch.stack(following)
 

@@ -27,7 +27,9 @@ from throughtime.lecture_notes.systems import (
     last_squared_error,
     logits,
     probabilities,
+    softmax_jacobian,
     states,
+    tanh_slopes,
     without_biases,
 )
 from throughtime.lecture_notes.torch_values import torch_states
@@ -75,13 +77,13 @@ def _error_row(system: ElmanSystem) -> Tensor:
 def _output_jacobian(system: ElmanSystem) -> Tensor:
     """∂ȳ_N/∂s̄_N, numerator layout, [classes, hidden]."""
     output = probabilities(system)[-1]
-    return (torch.diag(output) - torch.outer(output, output)) @ system.weight_ho
+    return softmax_jacobian(output) @ system.weight_ho
 
 
 def _read_out(system: ElmanSystem) -> Tensor:
     network = without_biases(system)
     output = probabilities(network)[-1]
-    by_logits = _error_row(network) @ (torch.diag(output) - torch.outer(output, output))
+    by_logits = _error_row(network) @ softmax_jacobian(output)
     return torch.outer(by_logits, states(network)[-1])  # [T] ∂E_N/∂W_y
 
 
@@ -167,12 +169,12 @@ def _backward(system: ElmanSystem, arriving: Tensor) -> tuple[Tensor, Tensor]:
 
     `arriving` is dE/dh of its last state through the windows to come.
     """
-    h, outputs = states(system), probabilities(system)
+    h, outputs, slopes = states(system), probabilities(system), tanh_slopes(system)
     result = torch.zeros_like(system.weight_hh)
     for t in range(system.steps, 0, -1):
         output = outputs[t - 1]
-        error = (torch.diag(output) - torch.outer(output, output)) @ (2 * (output - system.targets[t - 1]))
-        step_error = (1 - h[t].square()) * (arriving + system.weight_ho.T @ error)
+        error = softmax_jacobian(output) @ (2 * (output - system.targets[t - 1]))
+        step_error = slopes[t] * (arriving + system.weight_ho.T @ error)
         result = result + torch.outer(step_error, h[t - 1])
         arriving = system.weight_hh.T @ step_error
     return result, arriving
@@ -275,8 +277,8 @@ def _row_layout_chain(system: ElmanSystem) -> Value:
     The note writes its network as ds̄·M with these matrices M.
     """
     network = without_biases(system)
-    output, slope = probabilities(network)[-1], 1 - states(network)[-1].square()
-    by_state = network.weight_ho.T @ (torch.diag(output) - torch.outer(output, output))
+    output, slope = probabilities(network)[-1], tanh_slopes(network)[-1]
+    by_state = network.weight_ho.T @ softmax_jacobian(output)
     by_earlier_state = network.weight_hh.T @ torch.diag(slope)
     return literal_product([_error_row(network)[None], by_state, by_earlier_state])
 
