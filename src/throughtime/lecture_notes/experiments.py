@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from throughtime.lecture_notes.base import Equation, EquationVerdict, ExperimentResult, Kind, Known, Note
+from throughtime.lecture_notes.base import Equation, EquationVerdict, ExperimentResult, Kind, Note, TorchValue
 from throughtime.lecture_notes.differentiation import automatic
 from throughtime.lecture_notes.systems import ElmanSystem, gradient, last_squared_error, logits, without_biases
 
@@ -138,14 +138,14 @@ def _clipped(system: ElmanSystem) -> Tensor:
     return torch.stack([G * min(1.0, THRESHOLD / G.norm().item()) for G in _large_gradients(system)])
 
 
-def _torch_clipped(system: ElmanSystem) -> Known:
+def _torch_clipped(system: ElmanSystem) -> TorchValue:
     clipped = []
     for large in _large_gradients(system):
         parameter = torch.nn.Parameter(torch.zeros_like(large))
         parameter.grad = large.clone()
         torch.nn.utils.clip_grad_norm_([parameter], THRESHOLD)
         clipped.append(parameter.grad)
-    return Known(torch.stack(clipped), "torch.nn.utils.clip_grad_norm_")
+    return TorchValue(torch.stack(clipped), "torch.nn.utils.clip_grad_norm_")
 
 
 CLIPPING = "at each step t: if δ = ∂p/∂w_ij > threshold, normalise the gradient"

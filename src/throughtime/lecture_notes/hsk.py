@@ -10,7 +10,7 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from throughtime.lecture_notes.base import Equation, EquationVerdict, Kind, Known, Note, Value
+from throughtime.lecture_notes.base import Equation, EquationVerdict, Kind, Note, TorchValue, Value
 from throughtime.lecture_notes.differentiation import Derivative
 from throughtime.lecture_notes.hsk_double_sums import DOUBLE_SUMS
 from throughtime.lecture_notes.systems import (
@@ -67,9 +67,9 @@ def _summed_loss(system: ElmanSystem) -> Tensor:
     return -(_label(system) @ torch.log(_output(system)))
 
 
-def _torch_loss(system: ElmanSystem) -> Known:
+def _torch_loss(system: ElmanSystem) -> TorchValue:
     value = torch.nn.functional.cross_entropy(logits(system)[TIME_STEP - 1], _label(system))
-    return Known(value, "torch.nn.functional.cross_entropy")
+    return TorchValue(value, "torch.nn.functional.cross_entropy")
 
 
 def _printed_softmax_jacobian(system: ElmanSystem) -> Tensor:
@@ -123,7 +123,7 @@ FORWARD = (
         kind=Kind.DEFINITION,
         statement="h_t = tanh(W_hh h_{t-1} + W_ih x_t + b)",
         printed=lambda system: states(system)[1:],
-        reference=lambda system: Known(torch_states(system, "tanh"), "torch.nn.RNN"),
+        reference=lambda system: TorchValue(torch_states(system, "tanh"), "torch.nn.RNN"),
         verdict=EquationVerdict.HOLDS,
         explanation="Equals {source} with the same weights.",
     ),
@@ -132,7 +132,7 @@ FORWARD = (
         kind=Kind.DEFINITION,
         statement="o_t = W_ho h_t + b_o",
         printed=lambda system: torch.stack([system.weight_ho @ h + system.bias_o for h in states(system)[1:]]),
-        reference=lambda system: Known(
+        reference=lambda system: TorchValue(
             torch.nn.functional.linear(states(system)[1:], system.weight_ho, system.bias_o),
             "torch.nn.functional.linear",
         ),
@@ -144,7 +144,7 @@ FORWARD = (
         kind=Kind.DEFINITION,
         statement="p_t = softmax(o_t)",
         printed=lambda system: _softmax(system, system.steps),
-        reference=lambda system: Known(torch.softmax(logits(system), -1), "torch.softmax"),
+        reference=lambda system: TorchValue(torch.softmax(logits(system), -1), "torch.softmax"),
         verdict=EquationVerdict.HOLDS,
         explanation="Equals {source}.",
     ),
@@ -154,7 +154,7 @@ FORWARD = (
         statement="p_t = e^{o_t} / Σ_{k=1…K} e^{o_{t,k}} for t = 1 … k",
         printed=lambda system: _softmax(system, CLASSES),
         corrected=lambda system: _softmax(system, system.steps),
-        reference=lambda system: Known(torch.softmax(logits(system), -1), "torch.softmax"),
+        reference=lambda system: TorchValue(torch.softmax(logits(system), -1), "torch.softmax"),
         verdict=EquationVerdict.WRONG_INDEX,
         explanation="k counts classes and t counts steps: read as printed the formula gives {printed_shape} outputs "
         "where there are {reference_shape}; it is for t = 1 … T, component by component.",
@@ -267,7 +267,7 @@ READ_OUT = (
         kind=Kind.DEFINITION,
         statement="h_4 = tanh(W_hh tanh(W_hh tanh(W_hh tanh(W_hh h_0 + …) + …) + …) + W_ih x_4 + b)",
         printed=_nested_state,
-        reference=lambda system: Known(torch_states(system, "tanh")[3], "the fourth state of torch.nn.RNN"),
+        reference=lambda system: TorchValue(torch_states(system, "tanh")[3], "the fourth state of torch.nn.RNN"),
         verdict=EquationVerdict.HOLDS,
         explanation="Equals {source}.",
     ),

@@ -11,7 +11,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from throughtime.lecture_notes.base import Equation, EquationVerdict, ExperimentResult, Kind, Known, Note
+from throughtime.lecture_notes.base import Equation, EquationVerdict, ExperimentResult, Kind, Note, TorchValue
 from throughtime.lecture_notes.differentiation import Derivative, automatic
 from throughtime.lecture_notes.systems import (
     TIME_STEP,
@@ -182,7 +182,7 @@ EQUATIONS: tuple[Equation, ...] = (
         kind=Kind.DEFINITION,
         statement="J = −Σ_t Σ_k y_{k,t} ln softmax(o_t)_k",
         printed=_cost,
-        reference=lambda system: Known(
+        reference=lambda system: TorchValue(
             torch.nn.functional.cross_entropy(logits(_network(system)), system.labels, reduction="sum"),
             "torch.nn.functional.cross_entropy(reduction='sum')",
         ),
@@ -250,7 +250,7 @@ EQUATIONS: tuple[Equation, ...] = (
         kind=Kind.DEFINITION,
         statement="h_{t+1} = tanh(W_ih x_{t+1} + W_hh h_t + b)",
         printed=lambda system: states(system)[1:],
-        reference=lambda system: Known(torch_states(system, "tanh"), "torch.nn.RNN"),
+        reference=lambda system: TorchValue(torch_states(system, "tanh"), "torch.nn.RNN"),
         verdict=EquationVerdict.HOLDS,
         explanation="Equals {source} with the same weights.",
     ),

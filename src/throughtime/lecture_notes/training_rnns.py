@@ -11,7 +11,7 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from throughtime.lecture_notes.base import Equation, EquationVerdict, Kind, Known, Note, Value, literal_product
+from throughtime.lecture_notes.base import Equation, EquationVerdict, Kind, Note, TorchValue, Value, literal_product
 from throughtime.lecture_notes.chains import (
     StateDerivative,
     immediate_derivative,
@@ -60,11 +60,11 @@ def _squared_error(system: ElmanSystem) -> Tensor:
     return difference @ difference
 
 
-def _torch_squared_error(reduction: str) -> Callable[[ElmanSystem], Known]:
-    def reference(system: ElmanSystem) -> Known:
+def _torch_squared_error(reduction: str) -> Callable[[ElmanSystem], TorchValue]:
+    def reference(system: ElmanSystem) -> TorchValue:
         outputs = probabilities(without_biases(system))[-1]
         value = torch.nn.functional.mse_loss(outputs, system.targets[-1], reduction=reduction)
-        return Known(value, f"torch.nn.functional.mse_loss(reduction='{reduction}')")
+        return TorchValue(value, f"torch.nn.functional.mse_loss(reduction='{reduction}')")
 
     return reference
 
@@ -190,7 +190,7 @@ FORWARD = (
         kind=Kind.DEFINITION,
         statement="s̄_t = tanh(x̄_t W_ihᵀ + s̄_{t-1} W_hhᵀ), rows",
         printed=_row_states,
-        reference=lambda system: Known(torch_states(without_biases(system), "tanh"), "torch.nn.RNN"),
+        reference=lambda system: TorchValue(torch_states(without_biases(system), "tanh"), "torch.nn.RNN"),
         verdict=EquationVerdict.HOLDS,
         explanation="Equals {source} with zero biases.",
     ),
@@ -199,7 +199,7 @@ FORWARD = (
         kind=Kind.DEFINITION,
         statement="p_t = softmax(s̄_t W_hoᵀ), rows",
         printed=_row_outputs,
-        reference=lambda system: Known(torch.softmax(logits(without_biases(system)), -1), "torch.softmax"),
+        reference=lambda system: TorchValue(torch.softmax(logits(without_biases(system)), -1), "torch.softmax"),
         verdict=EquationVerdict.HOLDS,
         explanation="Equals {source}.",
     ),

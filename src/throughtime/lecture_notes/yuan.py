@@ -13,7 +13,7 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from throughtime.lecture_notes.base import Equation, EquationVerdict, Kind, Known, Note
+from throughtime.lecture_notes.base import Equation, EquationVerdict, Kind, Note, TorchValue
 from throughtime.lecture_notes.chains import Order, immediate_derivative, jacobian_product, state_jacobian
 from throughtime.lecture_notes.differentiation import Derivative
 from throughtime.lecture_notes.spectra import EIGENVALUE_CLAIMS
@@ -127,7 +127,7 @@ DEFINITIONS = (
         kind=Kind.DEFINITION,
         statement="h_t = f(x_t, h_{t-1}; θ_h), here tanh(W_ih x_t + W_hh h_{t-1} + b)",
         printed=lambda system: states(system)[1:],
-        reference=lambda system: Known(torch_states(system, "tanh"), "torch.nn.RNN"),
+        reference=lambda system: TorchValue(torch_states(system, "tanh"), "torch.nn.RNN"),
         verdict=EquationVerdict.HOLDS,
         explanation="Equals {source} from the same h_0 ≠ 0.",
     ),
@@ -136,7 +136,7 @@ DEFINITIONS = (
         kind=Kind.DEFINITION,
         statement="F = (1/T) Σ_t L(ŷ_t, y_t), here with L = ‖ŷ_t − y_t‖²",
         printed=mean_squared_error,
-        reference=lambda system: Known(
+        reference=lambda system: TorchValue(
             torch.nn.functional.mse_loss(logits(system), system.targets, reduction="sum") / system.steps,
             "torch.nn.functional.mse_loss(reduction='sum') / T",
         ),
@@ -209,7 +209,7 @@ LINEAR = (
         kind=Kind.DEFINITION,
         statement="h_t = W_ih x_t + W_hh h_{t-1}, ŷ_t = W_ho h_t",
         printed=lambda system: states(_positive(system))[1:],
-        reference=lambda system: Known(
+        reference=lambda system: TorchValue(
             torch_states(_positive(system), "relu"), "torch.nn.RNN(nonlinearity='relu') on numbers ≥ 0"
         ),
         verdict=EquationVerdict.HOLDS,
