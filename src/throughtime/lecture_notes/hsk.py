@@ -1,7 +1,7 @@
 """Equations (1) to (8) of [HSK]: forward pass, softmax, read-out.
 
-[HSK] is "RNN", April 2024. Their W, U, b, V, c are our W_hh, W_ih, b, W_ho, b_o; Ω_t is our o_t and ŷ_t our p_t.
-`EQUATIONS` has the double sums (9) to (14) as well, from hsk_double_sums.py.
+[HSK] is "RNN", April 2024. Its W, U, b, V, c are our W_hh, W_ih, b, W_ho, b_o; its Ω_t is our o_t and its ŷ_t our p_t.
+`EQUATIONS` also contains the double sums (9) to (14), which hsk_double_sums.py defines.
 """
 
 from dataclasses import replace
@@ -28,15 +28,17 @@ from throughtime.lecture_notes.torch_values import torch_states
 
 
 def _output(system: ElmanSystem) -> Tensor:
+    """Return p_t [classes] at TIME_STEP."""
     return probabilities(system)[TIME_STEP - 1]
 
 
 def _label(system: ElmanSystem) -> Tensor:
+    """Return y_t [classes] at TIME_STEP."""
     return system.labels[TIME_STEP - 1]
 
 
 def _two_labels(system: ElmanSystem) -> ElmanSystem:
-    """Return the system with two ones in each label row, like a chord."""
+    """Return the network with two ones in each row of the labels, as where two classes are right at once."""
     return replace(system, labels=system.labels + system.labels.roll(1, dims=-1))
 
 
@@ -54,8 +56,9 @@ def _squared_error_by_logits(system: ElmanSystem) -> Derivative:
     return Derivative(lambda values: (target - torch.softmax(values, -1)).square().sum(), logits(system)[TIME_STEP - 1])
 
 
-def _softmax(system: ElmanSystem, rows: int) -> Tensor:
-    powers = torch.exp(logits(system)[:rows])
+def _softmax(system: ElmanSystem, steps: int) -> Tensor:
+    """Return the softmax of o_t for t = 1 … steps by its formula, as [steps, classes]."""
+    powers = torch.exp(logits(system)[:steps])
     return powers / powers.sum(dim=-1, keepdim=True)
 
 
@@ -76,8 +79,9 @@ def _printed_softmax_jacobian(system: ElmanSystem) -> Tensor:
     return torch.outer(_output(system), 1 - _output(system))  # [HSK] (5), row i, column j
 
 
-def _squared_error_through(jacobian: Tensor, system: ElmanSystem) -> Tensor:
-    return -2 * (system.targets[TIME_STEP - 1] - _output(system)) @ jacobian
+def _squared_error_gradient(system: ElmanSystem, output_by_logits: Tensor) -> Tensor:
+    """Return ∂‖d − p‖²/∂o [classes] by the chain rule with a given ∂p/∂o."""
+    return -2 * (system.targets[TIME_STEP - 1] - _output(system)) @ output_by_logits
 
 
 def _fourth_line(system: ElmanSystem) -> Tensor:
@@ -91,6 +95,7 @@ def _seventh_line(system: ElmanSystem) -> Tensor:
 
 
 def _logit_gradient(system: ElmanSystem) -> Tensor:
+    """Return ∂L_t/∂o_t for labels of any sum, as [classes]."""
     return _output(system) * _label(system).sum() - _label(system)
 
 
@@ -99,6 +104,7 @@ def _output_error(system: ElmanSystem) -> Tensor:
 
 
 def _nested_state(system: ElmanSystem) -> Tensor:
+    """Return h_4 [hidden] written as a single expression, as in section 2.5."""
     W, U, b, x = system.weight_hh, system.weight_ih, system.bias, system.inputs
     h_1 = torch.tanh(W @ system.initial_state + U @ x[0] + b)
     return torch.tanh(W @ torch.tanh(W @ torch.tanh(W @ h_1 + U @ x[1] + b) + U @ x[2] + b) + U @ x[3] + b)
@@ -197,8 +203,8 @@ SOFTMAX = (
         "(5)",
         reading="used for a squared error",
         statement="∂‖d − p‖²/∂o_j = Σ_i −2 (d_i − p_i) p_i (1 − p_j)",
-        printed=lambda system: _squared_error_through(_printed_softmax_jacobian(system), system),
-        corrected=lambda system: _squared_error_through(softmax_jacobian(_output(system)), system),
+        printed=lambda system: _squared_error_gradient(system, _printed_softmax_jacobian(system)),
+        corrected=lambda system: _squared_error_gradient(system, softmax_jacobian(_output(system))),
         reference=_squared_error_by_logits,
         verdict=EquationVerdict.INCOMPLETE,
         explanation="Under [T]'s loss nothing cancels, so that the wrong off-diagonal reaches every weight.",
@@ -262,6 +268,9 @@ READ_OUT = (
         verdict=EquationVerdict.HOLDS,
         explanation="Holds.",
     ),
+)
+
+NESTED_STATES = (
     _equation(
         "2.5 h_4",
         kind=Kind.DEFINITION,
@@ -273,4 +282,4 @@ READ_OUT = (
     ),
 )
 
-EQUATIONS: tuple[Equation, ...] = FORWARD + SOFTMAX + READ_OUT + DOUBLE_SUMS
+EQUATIONS: tuple[Equation, ...] = FORWARD + SOFTMAX + READ_OUT + NESTED_STATES + DOUBLE_SUMS
