@@ -11,9 +11,9 @@ from throughtime.lecture_notes.base import (
     EquationVerdict,
     ExperimentResult,
     Kind,
-    Known,
     Misfit,
     Note,
+    TorchValue,
     check,
     literal_product,
 )
@@ -91,7 +91,7 @@ def test_not_a_number_confirms_nothing(system):
 
 
 def test_a_definition_is_held_against_torch(system):
-    known = replace(HOLDS, kind=Kind.DEFINITION, reference=lambda system: Known(MATRIX, "torch's own"))
+    known = replace(HOLDS, kind=Kind.DEFINITION, reference=lambda system: TorchValue(MATRIX, "torch's own"))
     row = check(known, system)
     assert row.confirmed and row.source == "torch's own" and row.printed_central is None and row.references is None
     assert not check(replace(known, printed=lambda system: MATRIX + 1e-5), system).confirmed

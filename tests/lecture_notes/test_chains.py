@@ -2,7 +2,7 @@
 
 import torch
 
-from throughtime.lecture_notes.chains import immediate, jacobian_product, state_jacobian, total
+from throughtime.lecture_notes.chains import immediate_derivative, jacobian_product, state_jacobian, total_derivative
 from throughtime.lecture_notes.systems import states
 
 
@@ -20,7 +20,9 @@ def test_product_puts_the_latest_step_first(system):
 
 def test_total_follows_the_recursion_and_immediate_does_not(system):
     for parameter in ("weight_hh", "weight_ih", "bias"):
-        torch.testing.assert_close(total(system, 1, parameter), immediate(system, 1, parameter))
-        recursion = immediate(system, 2, parameter) + state_jacobian(system, 2) @ total(system, 1, parameter)
-        torch.testing.assert_close(total(system, 2, parameter), recursion, rtol=1e-12, atol=1e-14)
-        assert (total(system, 2, parameter) - immediate(system, 2, parameter)).norm() > 1e-2
+        immediate = {t: immediate_derivative(system, t, parameter) for t in (1, 2)}
+        total = {t: total_derivative(system, t, parameter) for t in (1, 2)}
+        torch.testing.assert_close(total[1], immediate[1])
+        recursion = immediate[2] + state_jacobian(system, 2) @ total[1]
+        torch.testing.assert_close(total[2], recursion, rtol=1e-12, atol=1e-14)
+        assert (total[2] - immediate[2]).norm() > 1e-2

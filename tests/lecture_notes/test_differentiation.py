@@ -36,10 +36,9 @@ def test_central_is_of_fourth_order():
     """Halving the step divides the error by sixteen, as long as truncation dominates."""
     point = torch.tensor([0.4], dtype=torch.float64)
 
-    def error(step: float) -> float:
-        return (
-            central(Derivative(lambda x: torch.exp(3 * x).sum(), point, step=step)) - 3 * torch.exp(3 * point)
-        ).item()
+    def error(step_size: float) -> float:
+        value = central(Derivative(lambda x: torch.exp(3 * x).sum(), point, step_size=step_size))
+        return (value - 3 * torch.exp(3 * point)).item()
 
     assert error(0.04) / error(0.02) == pytest.approx(16, rel=0.02)
 

@@ -7,8 +7,7 @@ import torch
 
 from throughtime.lecture_notes.base import Misfit
 from throughtime.lecture_notes.differentiation import automatic
-from throughtime.lecture_notes.hsk_double_sums import STEP
-from throughtime.lecture_notes.systems import cross_entropy, probabilities, square, states
+from throughtime.lecture_notes.systems import TIME_STEP, cross_entropy, probabilities, states, with_square_weight_ih
 
 IN_SYMBOLS = {"(9)": ("weight_hh", "W_hh"), "(11)": ("weight_ih", "W_ih"), "(13)": ("bias", "b")}
 PUT_IN = {"(10)": "weight_hh", "(12)": "weight_ih", "(14)": "bias"}
@@ -17,15 +16,15 @@ AS_PRINTED, OTHER_ORDER = "y_t − ŷ_t, as printed", "product t … k+1"
 
 def test_error_is_named_after_the_wrong_variable(equation, printed, system):
     row = equation("HSK", "2.5 ∂L_t/∂ŷ_t")
-    output = probabilities(system)[STEP - 1].detach().requires_grad_()
-    (-(system.labels[STEP - 1] * output.log()).sum()).backward()
+    output = probabilities(system)[TIME_STEP - 1].detach().requires_grad_()
+    (-(system.labels[TIME_STEP - 1] * output.log()).sum()).backward()
     torch.testing.assert_close(row.corrected(system), output.grad)
     assert (row.printed(system) - output.grad).norm() > 0.1 * output.grad.norm()
     torch.testing.assert_close(row.printed(system), -printed("HSK", "(6)", "labels that sum to one"))
 
 
 def test_read_out_derivative_is_that_of_the_logits(equation, system):
-    row, state = equation("HSK", "2.5 ∂ŷ_t/∂h_t"), states(system)[STEP]
+    row, state = equation("HSK", "2.5 ∂ŷ_t/∂h_t"), states(system)[TIME_STEP]
     moved = 1e-6 * torch.tensor([1.0, -2.0, 0.5, 1.5], dtype=torch.float64)
 
     def output(h):
@@ -40,17 +39,17 @@ def test_read_out_derivative_is_that_of_the_logits(equation, system):
 def test_one_minus_h_squared_is_a_diagonal_matrix(equation, printed, system):
     assert printed("HSK", "2.5 ∂h_{j+1}/∂h_j").shape == (4,)
     corrected = equation("HSK", "2.5 ∂h_{j+1}/∂h_j").corrected(system)
-    torch.testing.assert_close(corrected, system.weight_hh.T * (1 - states(system)[STEP].square())[None, :])
+    torch.testing.assert_close(corrected, system.weight_hh.T * (1 - states(system)[TIME_STEP].square())[None, :])
 
 
 def test_immediate_derivatives_have_the_wrong_shape(equation, printed, system):
     assert printed("HSK", "2.5 ∂h_k/∂W").shape == printed("HSK", "2.7 ∂h_k/∂b").shape == (4,)
     assert printed("HSK", "2.6 ∂h_k/∂U") == Misfit((4,), (3,))
-    h, slope = states(system)[STEP - 1], 1 - states(system)[STEP].square()
+    h, slope = states(system)[TIME_STEP - 1], 1 - states(system)[TIME_STEP].square()
     corrected = equation("HSK", "2.5 ∂h_k/∂W").corrected(system)
     assert corrected.shape == (4, 4, 4)
     assert corrected[1, 1, 2] == slope[1] * h[2] and corrected[1, 0, 2] == 0
-    assert equation("HSK", "2.6 ∂h_k/∂U").corrected(system)[2, 2, 1] == slope[2] * system.inputs[STEP - 1, 1]
+    assert equation("HSK", "2.6 ∂h_k/∂U").corrected(system)[2, 2, 1] == slope[2] * system.inputs[TIME_STEP - 1, 1]
     torch.testing.assert_close(equation("HSK", "2.7 ∂h_k/∂b").corrected(system), torch.diag(slope))
 
 
@@ -116,7 +115,7 @@ def test_equation_12_repeats_equation_10(printed):
 
 
 def test_equation_12_is_wrong_even_if_the_shape_fits(equation, system, torch_gradients, relative):
-    row, network = equation("HSK", "(12)", "h_{k−1} for x_k, I = H"), square(system)
+    row, network = equation("HSK", "(12)", "h_{k−1} for x_k, I = H"), with_square_weight_ih(system)
     truth = torch_gradients(network, lambda o: torch.nn.functional.cross_entropy(o, network.labels, reduction="sum"))
     assert relative(row.printed(system), truth["weight_ih"]) > 0.1
     assert relative(row.printed(system), truth["weight_hh"]) < 1e-12

@@ -3,7 +3,16 @@
 import pytest
 import torch
 
-from throughtime.lecture_notes.systems import linear, logits, random_system, square, states
+from throughtime.lecture_notes.systems import (
+    linear,
+    logits,
+    probabilities,
+    random_system,
+    softmax_jacobian,
+    states,
+    tanh_slopes,
+    with_square_weight_ih,
+)
 from throughtime.lecture_notes.torch_values import torch_states
 
 
@@ -26,7 +35,7 @@ def test_sizes_differ_and_nothing_is_symmetric(system):
     assert system.initial_state.abs().min() > 0
     assert (system.weight_hh - system.weight_hh.T).norm() > 0.1
     assert torch.equal(system.labels.sum(dim=-1), torch.ones(system.steps, dtype=torch.float64))
-    assert square(system).inputs.shape[1] == system.hidden_size
+    assert with_square_weight_ih(system).inputs.shape[1] == system.hidden_size
 
 
 def test_states_are_those_of_torch(system):
@@ -39,6 +48,16 @@ def test_linear_has_no_activation_and_no_bias(system):
     torch.testing.assert_close(
         states(once)[1], system.weight_ih @ system.inputs[0] + system.weight_hh @ system.initial_state
     )
+
+
+def test_closed_forms_are_the_derivatives(system):
+    values = logits(system)[1]
+    jacobian = torch.autograd.functional.jacobian(lambda o: torch.softmax(o, -1), values)
+    torch.testing.assert_close(softmax_jacobian(probabilities(system)[1]), jacobian)
+    preactivation = system.weight_ih @ system.inputs[1] + system.weight_hh @ states(system)[1] + system.bias
+    preactivation = preactivation.requires_grad_()
+    torch.tanh(preactivation).sum().backward()
+    torch.testing.assert_close(tanh_slopes(system)[2], preactivation.grad)
 
 
 @pytest.mark.parametrize("index", [1, 4, 6])

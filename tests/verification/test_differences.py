@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from throughtime.verification.differences import HALVINGS, STEP, Line, judge
+from throughtime.verification.differences import HALVINGS, STEP_SIZE, Line, judge
 from throughtime.verification.report import ComparisonOutcome
 
 
@@ -11,7 +11,7 @@ def _line(function, at):
     return Line(lambda offset: function(torch.tensor([at + offset], dtype=torch.float64)))
 
 
-def _judge(function, at, automatic, step=STEP, halvings=HALVINGS, tolerance=1e-6):
+def _judge(function, at, automatic, step=STEP_SIZE, halvings=HALVINGS, tolerance=1e-6):
     return judge(_line(function, at), automatic, step, halvings, tolerance)
 
 
@@ -66,5 +66,5 @@ def test_what_does_not_change_adds_no_rounding():
         return torch.tensor([1e12, math.sin(0.3 + offset)], dtype=torch.float64)
 
     line = Line(parts)
-    assert line.noise(STEP) < 1e-8
-    assert line.central(STEP) == pytest.approx(math.cos(0.3), abs=1e-11)
+    assert line.noise(STEP_SIZE) < 1e-8
+    assert line.central(STEP_SIZE) == pytest.approx(math.cos(0.3), abs=1e-11)

@@ -1,1 +1,1 @@
-"""Data: text files and their entropies, time-major chunks, and synthetic problems."""
+"""Data: text files, byte streams, time-major chunks, baselines and synthetic problems."""

@@ -9,9 +9,13 @@ from pathlib import Path
 from throughtime.errors import ArgumentError, InputFileError
 
 STANDARD_INPUT = "-"
-_AT_ONCE = 1 << 14
-_PATIENCE = 0.25
-"""Seconds between two checks for new bytes, or for the wish to stop."""
+"""Name of a source that stands for standard input."""
+
+_PIECE_BYTES = 1 << 14
+"""Most bytes of a piece."""
+
+_WAIT_SECONDS = 0.25
+"""Longest wait for new bytes before an empty piece is returned."""
 
 
 class ByteStream:
@@ -20,7 +24,7 @@ class ByteStream:
     Args:
         source: a file, or "-" for standard input.
         follow: when the file ends, wait for it to grow.
-        offset: bytes of the file that have been read before.
+        offset: number of bytes at the beginning of the file to skip, because they were read before.
 
     Raises:
         InputFileError: the file is missing, a folder, unreadable, or shorter than `offset`; standard input is closed.
@@ -39,12 +43,15 @@ class ByteStream:
             raise InputFileError("Standard input is closed, so nothing can come from there: give a FILE, or a pipe.")
         self._source, self._follow, self._offset = source, follow, offset
         if source != STANDARD_INPUT:
-            self._check_size()
+            self._check_file()
 
     def pieces(self) -> Iterator[bytes]:
-        """Yield pieces of at most 16 KB.
+        """Yield the bytes in pieces of at most 16 KiB.
 
-        The piece is b"" where nothing has come, so that the reader can do other work.
+        A piece is b"" when no new byte came within a quarter of a second, so that the reader can do other work.
+
+        Raises:
+            InputFileError: the file cannot be read, or became shorter than what was read of it.
         """
         return self._of_standard_input() if self._source == STANDARD_INPUT else self._of_file()
 
@@ -52,10 +59,10 @@ class ByteStream:
         descriptor = sys.stdin.fileno()
         while True:
             # Waiting in select, not in read: a read would go on waiting after Ctrl-C.
-            if not select.select([descriptor], [], [], _PATIENCE)[0]:
+            if not select.select([descriptor], [], [], _WAIT_SECONDS)[0]:
                 yield b""
                 continue
-            piece = os.read(descriptor, _AT_ONCE)
+            piece = os.read(descriptor, _PIECE_BYTES)
             if not piece:
                 return
             yield piece
@@ -65,23 +72,20 @@ class ByteStream:
             with Path(self._source).open("rb") as handle:
                 handle.seek(self._offset)
                 while True:
-                    piece = handle.read(_AT_ONCE)
+                    piece = handle.read(_PIECE_BYTES)
                     self._offset += len(piece)
                     if piece:
                         yield piece
                         continue
                     if not self._follow:
                         return
-                    yield from self._wait()
+                    select.select([], [], [], _WAIT_SECONDS)
+                    self._check_file()
+                    yield b""
         except OSError as error:
             raise InputFileError(f"FILE {self._source} cannot be read: {error.strerror}.") from None
 
-    def _wait(self) -> Iterator[bytes]:
-        select.select([], [], [], _PATIENCE)
-        self._check_size()
-        yield b""
-
-    def _check_size(self) -> None:
+    def _check_file(self) -> None:
         path = Path(self._source)
         if path.is_dir():
             raise InputFileError(f"FILE {path} is a folder; give a file, or - for standard input.")

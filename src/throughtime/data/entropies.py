@@ -1,11 +1,11 @@
-"""The entropies a model's loss is measured against. All in nats per symbol."""
+"""Entropies of a text in nats per symbol, the baselines of a model's loss."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 
 def unigram_entropy(codes: NDArray[np.int32]) -> float:
-    """Return the empirical entropy H(x) in nats of symbol numbers [symbols].
+    """Return the entropy H(x_t), in nats, of symbol numbers [symbols].
 
     It is the loss on this text of the best model that ignores all context.
     """
@@ -15,8 +15,8 @@ def unigram_entropy(codes: NDArray[np.int32]) -> float:
 def bigram_entropy(codes: NDArray[np.int32]) -> float:
     """Return the bigram entropy H(x_t | x_{t-1}) of at least two symbol numbers, in nats.
 
-    It is the loss on this text of the best model that sees the last symbol only: counted on the very text it is
-    measured on, so that no table of pairs learned elsewhere can do better.
+    It is the loss on this text of the best model that sees the last symbol only. The pairs are counted on this text
+    itself, so that no table of pairs learned on another text has a smaller loss.
     """
     size = int(codes.max()) + 1
     pairs = codes[:-1].astype(np.int64) * size + codes[1:]
@@ -26,5 +26,6 @@ def bigram_entropy(codes: NDArray[np.int32]) -> float:
 
 
 def _entropy(counts: NDArray[np.int64]) -> float:
+    """Return the entropy, in nats, of the distribution that counts give."""
     share = counts / counts.sum()
     return max(0.0, float(-(share * np.log(share)).sum()))

@@ -1,7 +1,6 @@
-"""Synthetic problems that show how far back a training method remembers.
+"""Synthetic problems that show how many steps back a trained model remembers.
 
-Each comes with the best loss without a memory, and is a pure function of sizes and a seed. Tensors are time-major, as
-the layers take them.
+Each function draws a problem from sizes and a seed, and adds the best loss without a memory. Tensors are time-major.
 """
 
 import math
@@ -16,11 +15,15 @@ from throughtime.checks import check_size
 
 COPY_ALPHABET, COPY_SYMBOLS = 8, 10
 """Copy memory: the number of different symbols, and the number of symbols to remember."""
+
 BLANK, DELIMITER = COPY_ALPHABET, COPY_ALPHABET + 1
 """Symbols of copy memory beside the eight to copy. A model has 10 inputs and 10 outputs."""
 
 _LAGS = (3, 8)
+"""Steps after which a coin of the two-dependency stream acts on a target."""
+
 _CHANCE, _EFFECTS = 0.5, (0.5, -0.25)
+"""Probability that a target is 1 if both coins are 0, and what a coin of each lag adds to it if it is 1."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,13 @@ class Problem:
 
 
 class TwoDependencyEntropies(NamedTuple):
-    """Least cross-entropies in nats per step on the two-dependency stream, by what a model remembers."""
+    """Least cross-entropies on the two-dependency stream in nats per step, by what a model remembers.
+
+    Attributes:
+        nothing: without a memory.
+        lag_3: if the coin three steps ago is known.
+        both: if the coins three and eight steps ago are known.
+    """
 
     nothing: float
     lag_3: float
@@ -47,12 +56,12 @@ class TwoDependencyEntropies(NamedTuple):
 
 
 def two_dependency_stream(steps: int, batch: int, seed: int | torch.Generator) -> Problem:
-    """Draw streams of coins whose tosses show three and eight steps later.
+    """Draw streams of fair coins that act on the targets three and eight steps later.
 
-    p(Y_t = 1) = ½ + ½ X_{t-3} - ¼ X_{t-8}, where the X are fair coins. Tosses before the first step exist too, so that
-    all targets have the same distribution, but they are not in x. A prediction from the latest n steps alone needs
-    n = 4 for the first dependency and n = 9 for the second. Where the state is carried on, a gradient that reaches back
-    fewer steps may suffice, see docs/methods.md.
+    p(Y_t = 1) = ½ + ½ X_{t-3} - ¼ X_{t-8}, where X_t is 0 or 1 with the same probability. Coins before the first step
+    are drawn too, so that all targets have the same distribution, but they are not in x. A prediction from the latest
+    n steps alone needs n = 4 for the first dependency and n = 9 for the second. Where the state is carried on, a
+    gradient that reaches back fewer steps may suffice, see docs/methods.md.
 
     Args:
         steps: T.
@@ -86,9 +95,9 @@ def two_dependency_entropies() -> TwoDependencyEntropies:
     chances = {coins: _CHANCE + _EFFECTS[0] * coins[0] + _EFFECTS[1] * coins[1] for coins in product((0, 1), repeat=2)}
     by_first = [(chances[first, 0] + chances[first, 1]) / 2 for first in (0, 1)]
     return TwoDependencyEntropies(
-        nothing=_entropy(sum(by_first) / 2),
-        lag_3=sum(map(_entropy, by_first)) / 2,
-        both=sum(map(_entropy, chances.values())) / 4,
+        nothing=_binary_entropy(sum(by_first) / 2),
+        lag_3=sum(map(_binary_entropy, by_first)) / 2,
+        both=sum(map(_binary_entropy, chances.values())) / 4,
     )
 
 
@@ -143,7 +152,8 @@ def adding(steps: int, batch: int, seed: int | torch.Generator) -> Problem:
     return Problem(torch.stack((numbers, marks), dim=-1), (numbers * marks).sum(dim=0), 2 * variance)
 
 
-def _entropy(chance: float) -> float:
+def _binary_entropy(chance: float) -> float:
+    """Return the entropy, in nats, of a number that is 1 with probability `chance` and else 0."""
     return -sum(p * math.log(p) for p in (chance, 1 - chance) if p > 0)
 
 

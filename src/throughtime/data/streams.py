@@ -20,6 +20,9 @@ Held-out data are read in fewer streams where they are shorter, because each str
 HELD_OUT_STEPS = 500
 """Steps per chunk where no gradient is needed; memory grows with them."""
 
+_MOST_CHOSEN_STREAMS, _LEAST_CHUNKS = 50, 100
+"""Where no number of streams is asked for: the most streams, and the least number of chunks of each stream."""
+
 _FULL_LENGTH, _LENGTH_NOISE = 0.95, 5.0
 """Random chunk lengths: probability of the full mean length, and standard deviation in steps (Merity et al. 2017)."""
 
@@ -30,12 +33,12 @@ class Chunk(NamedTuple):
     inputs: Tensor
     """Inputs: symbol numbers [time, batch], or numbers [time, batch, features]."""
     targets: Tensor
-    """Targets [time, batch, …] of each step: the next symbol, numbers, H next steps."""
+    """Targets [time, batch, …] of each step: the next symbol, numbers, or the numbers of several next steps."""
     mask: Tensor | None
-    """True for targets that count; None: all targets.
+    """True for targets that count in the loss; None: all targets.
 
-    The shape is [time, batch], for whole steps, or that of the targets; a target per series counts at the series' last
-    step, for example.
+    The shape is [time, batch], for whole steps, or that of the targets. A series with a single target, for example, has
+    True at its last step only.
     """
     first: bool
     """Whether a pass through the data starts here, so that the state must start anew."""
@@ -57,7 +60,8 @@ class Streams:
         inputs: [steps, streams] symbol numbers, or [steps, streams, features] numbers. Whole numbers of any type reach
             the model as int64; floating-point numbers keep their type, which must be the model's, float32.
         targets: [steps, streams, …], what is to be predicted after each input; types as for inputs.
-        mask: [steps, streams] or in the shape of the targets: those that count and are no padding; None: all of them.
+        mask: [steps, streams] or in the shape of the targets: True for targets that count, False in padding; None:
+            all targets count.
         resets: [steps, streams] True where a series begins; None: nowhere.
     """
 
@@ -76,8 +80,8 @@ class Streams:
         first = start == burn_in
         warm_up, warm_up_resets = None, None
         if first and burn_in:
-            warm_up, warm_up_resets = _whole(self.inputs[:burn_in]), self._resets(slice(burn_in))
-        inputs, targets = _whole(self.inputs[cut]), _whole(self.targets[cut])
+            warm_up, warm_up_resets = _whole_as_int64(self.inputs[:burn_in]), self._resets(slice(burn_in))
+        inputs, targets = _whole_as_int64(self.inputs[cut]), _whole_as_int64(self.targets[cut])
         return Chunk(inputs, targets, mask, first, warm_up, self._resets(cut), warm_up_resets)
 
     def _resets(self, cut: slice) -> Tensor | None:
@@ -148,7 +152,7 @@ def workable_batch_size(length: int, update_every: int, wanted: int, burn_in: in
     Args:
         length: steps of the series.
         update_every: steps of a chunk; every stream must hold at least one whole chunk.
-        wanted: the number asked for; 0 picks 50, or fewer when the streams would have under a hundred chunks each.
+        wanted: the number asked for; 0 chooses 50, or fewer where streams would have fewer than 100 chunks each.
         burn_in: steps before the first chunk.
 
     Raises:
@@ -177,7 +181,7 @@ def workable_batch_size(length: int, update_every: int, wanted: int, burn_in: in
             f"{f' after `burn_in` {burn_in}' if burn_in else ''}",
             f"give at most {largest}, or more data",
         )
-    return wanted or max(1, min(50, (length - 1) // update_every // 100, largest))
+    return wanted or max(1, min(_MOST_CHOSEN_STREAMS, (length - 1) // update_every // _LEAST_CHUNKS, largest))
 
 
 class ChunkLoader:
@@ -191,7 +195,7 @@ class ChunkLoader:
         steps: the length T of a chunk.
         passes: how often the data are read.
         burn_in: steps at the beginning of each pass that are in no chunk, but come with the first as its `warm_up`.
-        jitter: seed of random chunk lengths, others in each pass; None: all chunks have `steps` steps.
+        jitter: seed of random chunk lengths, which differ from pass to pass; None: all chunks have `steps` steps.
     """
 
     def __init__(
@@ -202,8 +206,8 @@ class ChunkLoader:
         self._passes = passes
         self._burn_in = burn_in
         self._jitter = jitter
-        self._position = 0
-        self._start_at = 0
+        self._position = 0  # chunks handed out, of all passes
+        self._start_at = 0  # the position at which the next iteration starts
 
     @property
     def chunks_per_pass(self) -> int:
@@ -215,19 +219,19 @@ class ChunkLoader:
 
     def __iter__(self) -> Iterator[Chunk]:
         self._position, self._start_at = self._start_at, 0
-        bounds, bounds_of = [], -1
+        bounds, bounds_pass = [], -1
         while self._position < len(self):
             number, chunk = divmod(self._position, self.chunks_per_pass)
-            if number != bounds_of:
-                bounds, bounds_of = self._bounds(number), number
+            if number != bounds_pass:
+                bounds, bounds_pass = self._bounds(number), number
             self._position += 1
             start, end = bounds[chunk : chunk + 2]
             yield self._streams.chunk(start, end - start, self._burn_in)
 
     def _bounds(self, number: int) -> list[int]:
-        """Return the first step of each chunk of pass `number`, and behind them the end of the last chunk.
+        """Return the first step of each chunk of pass `number`, followed by the end of the last chunk.
 
-        Random lengths follow from seed and number alone, so that a resumed run has the same.
+        Random lengths depend on the seed and `number` alone, so that a resumed run has the same chunks.
         """
         first, end, count = self._burn_in, self._streams.inputs.shape[0], self.chunks_per_pass
         if self._jitter is None:
@@ -249,6 +253,6 @@ class ChunkLoader:
         self._position = self._start_at = state["position"]
 
 
-def _whole(values: Tensor) -> Tensor:
+def _whole_as_int64(values: Tensor) -> Tensor:
     """Convert whole numbers and truth values to int64, which torch's layers take; keep other numbers."""
     return values if values.is_floating_point() else values.long()

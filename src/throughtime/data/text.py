@@ -18,7 +18,6 @@ Symbols = TypeVar("Symbols", NDArray[np.uint32], NDArray[np.int32])
 SHIPPED_TEXT = "pydoc"
 """Word that stands for the text shipped with CPython, its language reference."""
 
-
 _SIGNATURES = {
     b"PAR1": "Parquet",
     b"\x1f\x8b": "gzip",
@@ -73,7 +72,11 @@ class TextVocabulary:
         return ~np.isin(symbols, np.asarray(self.code_points, dtype=np.uint32))
 
     def encode(self, symbols: NDArray[np.uint32]) -> NDArray[np.int32]:
-        """Return the numbers, shape [symbols], of known symbols; raises `ArgumentError` naming the first unknown."""
+        """Return the numbers, shape [symbols], of known symbols.
+
+        Raises:
+            ArgumentError: there are unknown symbols; it names the first few.
+        """
         unknown = self.unknown(symbols)
         if unknown.any():
             raise ArgumentError("symbols", f"hold {self.describe(symbols[unknown])}", "the model never saw that")
@@ -95,7 +98,7 @@ class TextVocabulary:
 def read_file(name: str) -> TextFile:
     """Read a text file, or CPython's language reference for the name "pydoc".
 
-    A file that is called pydoc comes first.
+    If a file of this name exists, it is read in place of the reference.
 
     Raises:
         InputFileError: the file is missing, a folder, unreadable or empty.
@@ -141,19 +144,19 @@ def text_symbols(file: TextFile, units: Units, encoding: str) -> NDArray[np.uint
     """
     if units == "bytes":
         return np.frombuffer(file.content, dtype=np.uint8).astype(np.uint32)
-    way_out = "give another `encoding`, or read it as it is with `units` bytes"
+    cure = "give another `encoding`, or read it as it is with `units` bytes"
     try:
         text = file.content.decode(encoding)
     except LookupError:
         raise ArgumentError("encoding", f"is {encoding}", "Python must know it", "give utf-8 or latin-1") from None
     except UnicodeError as error:
         if kind := _kind_of(file.content):
-            way_out = "give `encoding` utf-16" if kind == "UTF-16" else "give a text file, or read the `units` bytes"
-            raise InputFileError(f"FILE {file.name} is not text in {encoding}, but {kind}: {way_out}.") from None
+            cure = "give `encoding` utf-16" if kind == "UTF-16" else "give a text file, or read the `units` bytes"
+            raise InputFileError(f"FILE {file.name} is not text in {encoding}, but {kind}: {cure}.") from None
         at = f" at byte {error.start}" if isinstance(error, UnicodeDecodeError) else ""
-        raise InputFileError(f"FILE {file.name} is not text in {encoding}{at}: {way_out}.") from None
+        raise InputFileError(f"FILE {file.name} is not text in {encoding}{at}: {cure}.") from None
     if "\0" in text:
-        raise InputFileError(f"FILE {file.name} holds NUL characters, so it is not text in {encoding}: {way_out}.")
+        raise InputFileError(f"FILE {file.name} holds NUL characters, so it is not text in {encoding}: {cure}.")
     return characters(text)
 
 

@@ -1,6 +1,8 @@
-"""Equations of the four lecture notes, as printed and as corrected, measured against two references.
+"""Equations of the four lecture notes, as printed and as corrected, with their measurement.
 
-This package imports nothing but the errors from the rest of the library, so that it is an independent check of it.
+A derivative is measured by automatic differentiation and by central differences, a definition by the value that torch
+computes, and a claim by an experiment. From the rest of the library the package imports the errors alone, so that it
+checks the library's formulas independently.
 """
 
 from collections.abc import Iterator
@@ -23,10 +25,10 @@ def verify(seed: int = 0, note: Note | None = None) -> list[Row]:
 
     Args:
         seed: the seed of the network.
-        note: the note; None for all.
+        note: the note; None for all notes.
 
     Returns:
-        A row for each equation and reading, in the order of the notes.
+        A row for each equation and reading: those of [MR], [Y], [HSK] and [T], in this order.
 
     Cost: about a second.
     """
@@ -37,7 +39,8 @@ def verify(seed: int = 0, note: Note | None = None) -> list[Row]:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    # With matrices of a few numbers a second thread only waits, on a busy machine a hundred times longer.
+    # Matrices of a few numbers gain nothing from a second thread. On a busy machine, waiting for it can take a hundred
+    # times as long as the computation.
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

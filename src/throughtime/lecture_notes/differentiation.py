@@ -8,33 +8,41 @@ from torch import Tensor
 
 from throughtime.errors import ArgumentError
 
-STEP = 2e-4
-"""Default step of the five-point formula. The truncation error, STEP⁴ / 30 times the fifth derivative, and the
-rounding error, 1e-16 / STEP, both stay near 1e-12."""
+STEP_SIZE = 2e-4
+"""Default distance of neighbouring points in central differences, as in `Derivative`.
+
+The truncation error is STEP_SIZE⁴ / 30 times the fifth derivative, and the rounding error is about 1e-16 / STEP_SIZE.
+Both stay below 1e-12 while the fifth derivative is moderate.
+"""
 
 
 @dataclass(frozen=True)
 class Derivative:
-    """Derivative of `function` at `point`, still to be computed.
+    """Derivative of a function at a point, which `automatic` and `central` compute.
 
-    The value has the shape of the function followed by the shape of the point (numerator layout). With `transposed`
-    the last two axes are swapped, which is the denominator layout of a Jacobian. `step` is the distance of neighbouring
-    points in central differences, per unit of max(1, |entry|); a point close to a pole needs a shorter step.
+    Its shape is [*shape of the function's value, *shape of the point]: the numerator layout.
+
+    Attributes:
+        function: from a tensor of the shape of `point` to a tensor, both float64.
+        point: the value of the variable.
+        transposed: whether the last two axes are swapped, which gives a Jacobian in the denominator layout.
+        step_size: distance of neighbouring points in central differences, times max(1, |element of the point|). Near
+            a pole of the function it must be smaller.
     """
 
     function: Callable[[Tensor], Tensor]
     point: Tensor
     transposed: bool = False
-    step: float = STEP
+    step_size: float = STEP_SIZE
 
 
 def automatic(derivative: Derivative) -> Tensor:
     """Differentiate by torch.autograd, through any loop that the function runs.
 
-    Returns a tensor of shape [*function shape, *point shape]. Costs a backward pass for each number in the output.
-
     Raises:
         ArgumentError: the function returns more than one tensor.
+
+    Cost: a backward pass for each element of the function's value.
     """
     value = torch.autograd.functional.jacobian(derivative.function, derivative.point)
     if not isinstance(value, Tensor):
@@ -47,24 +55,25 @@ def automatic(derivative: Derivative) -> Tensor:
 def central(derivative: Derivative) -> Tensor:
     """Differentiate by five-point central differences, which only call the function.
 
-    Returns a tensor of shape [*function shape, *point shape]. Costs four calls per number in the point.
+    Cost: four calls of the function for each element of the point.
     """
-    columns = [_slope(derivative, index) for index in range(derivative.point.numel())]
+    columns = [_partial_derivative(derivative, index) for index in range(derivative.point.numel())]
     stacked = torch.stack(columns, dim=-1)
     value = stacked.reshape(*columns[0].shape, *derivative.point.shape)
     return value.mT if derivative.transposed else value
 
 
-def _slope(derivative: Derivative, index: int) -> Tensor:
+def _partial_derivative(derivative: Derivative, index: int) -> Tensor:
+    """Return the derivative by an element of the flattened point, in the shape of the function's value."""
     flat = derivative.point.detach().reshape(-1)
-    step = derivative.step * max(1.0, abs(flat[index].item()))
+    step_size = derivative.step_size * max(1.0, abs(flat[index].item()))
 
     def shifted(multiple: int) -> Tensor:
         moved = flat.clone()
-        moved[index] += multiple * step
+        moved[index] += multiple * step_size
         return derivative.function(moved.reshape(derivative.point.shape)).detach()
 
-    return (8 * (shifted(1) - shifted(-1)) - (shifted(2) - shifted(-2))) / (12 * step)
+    return (8 * (shifted(1) - shifted(-1)) - (shifted(2) - shifted(-2))) / (12 * step_size)
 
 
 def distance(value: Tensor, reference: Tensor) -> float:

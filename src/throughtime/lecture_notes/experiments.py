@@ -1,4 +1,4 @@
-"""Experiments on claims of [T] that are no equations. They are about the reach of gradients, and about clipping."""
+"""Experiments on claims of [T] about the reach of gradients, and about clipping."""
 
 import math
 from dataclasses import replace
@@ -6,15 +6,15 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from throughtime.lecture_notes.base import Equation, EquationVerdict, ExperimentResult, Kind, Known, Note
+from throughtime.lecture_notes.base import Equation, EquationVerdict, ExperimentResult, Kind, Note, TorchValue
 from throughtime.lecture_notes.differentiation import automatic
 from throughtime.lecture_notes.systems import ElmanSystem, gradient, last_squared_error, logits, without_biases
 
-REACH = 0.01
-"""Factor at which a gradient counts as vanished."""
+VANISHED = 0.01
+"""Norm of a derivative by an earlier state below which it counts as vanished."""
 
 LONGEST = 400
-"""Largest lag of the experiments; a reach of `LONGEST` means no vanishing."""
+"""Largest lag of the experiments, in time steps; a reach of `LONGEST` means that nothing vanished up to it."""
 
 UNITS = 32
 """Hidden units of the networks whose reach is measured."""
@@ -33,11 +33,14 @@ def _orthogonal(seed: int) -> Tensor:
 
 
 def _reach(jacobians: Tensor) -> int:
-    """Return the first lag n at which ‖∂h_T/∂h_{T−n}‖ < REACH, or LONGEST. `jacobians` are J_1 … J_T [time, H, H]."""
+    """Return the first lag n at which ‖∂h_T/∂h_{T−n}‖ < VANISHED, or LONGEST.
+
+    `jacobians` are J_1 … J_T as [LONGEST, hidden, hidden].
+    """
     product = torch.eye(jacobians.shape[-1], dtype=torch.float64)
     for lag in range(1, LONGEST + 1):
         product = product @ jacobians[-lag]
-        if torch.linalg.matrix_norm(product, 2) < REACH:
+        if torch.linalg.matrix_norm(product, 2) < VANISHED:
             return lag
     return LONGEST
 
@@ -74,7 +77,7 @@ def _reaches(system: ElmanSystem) -> ExperimentResult:
 def _lstm_reach(system: ElmanSystem) -> ExperimentResult:
     """Measure the reach of ∂c_T/∂c_{T−n} in torch's LSTM cell.
 
-    All weights are zero and the forget bias is b: one factor per step.
+    All weights are zero, so that each step multiplies the derivative by the sigmoid of the forget bias.
     """
 
     def reach(bias: float) -> int:
@@ -97,7 +100,7 @@ def _lstm_reach(system: ElmanSystem) -> ExperimentResult:
 
 
 def _wrong_quantity(system: ElmanSystem) -> ExperimentResult:
-    """Targets a million times larger: the loss gradient explodes, ∂ȳ/∂w_ij does not move."""
+    """Measure ‖∂E/∂W_hh‖ and the largest ∂p/∂w_ij with targets of usual size, and a million times larger."""
     network = without_biases(system)
     far = replace(network, targets=1e6 * network.targets)
 
@@ -113,6 +116,7 @@ def _wrong_quantity(system: ElmanSystem) -> ExperimentResult:
 
 
 def _one_sided(system: ElmanSystem) -> ExperimentResult:
+    """Apply the note's test of single entries to two gradients that are far above the threshold."""
     negative = torch.tensor([-1000.0, 0.5], dtype=torch.float64)
     many = torch.full((10_000,), 0.9, dtype=torch.float64)
     numbers = {
@@ -138,14 +142,14 @@ def _clipped(system: ElmanSystem) -> Tensor:
     return torch.stack([G * min(1.0, THRESHOLD / G.norm().item()) for G in _large_gradients(system)])
 
 
-def _torch_clipped(system: ElmanSystem) -> Known:
+def _torch_clipped(system: ElmanSystem) -> TorchValue:
     clipped = []
     for large in _large_gradients(system):
         parameter = torch.nn.Parameter(torch.zeros_like(large))
         parameter.grad = large.clone()
         torch.nn.utils.clip_grad_norm_([parameter], THRESHOLD)
         clipped.append(parameter.grad)
-    return Known(torch.stack(clipped), "torch.nn.utils.clip_grad_norm_")
+    return TorchValue(torch.stack(clipped), "torch.nn.utils.clip_grad_norm_")
 
 
 CLIPPING = "at each step t: if δ = ∂p/∂w_ij > threshold, normalise the gradient"

@@ -1,7 +1,7 @@
 """Equations (1) to (8) of [HSK]: forward pass, softmax, read-out.
 
-[HSK] is "RNN", April 2024. Their W, U, b, V, c are our W_hh, W_ih, b, W_ho, b_o; Ω_t is our o_t and ŷ_t our p_t.
-`EQUATIONS` has the double sums (9) to (14) as well, from hsk_double_sums.py.
+[HSK] is "RNN", April 2024. Its W, U, b, V, c are our W_hh, W_ih, b, W_ho, b_o; its Ω_t is our o_t and its ŷ_t our p_t.
+`EQUATIONS` also contains the double sums (9) to (14), which hsk_double_sums.py defines.
 """
 
 from dataclasses import replace
@@ -10,53 +10,55 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from throughtime.lecture_notes.base import Equation, EquationVerdict, Kind, Known, Note, Value
+from throughtime.lecture_notes.base import Equation, EquationVerdict, Kind, Note, TorchValue, Value
 from throughtime.lecture_notes.differentiation import Derivative
 from throughtime.lecture_notes.hsk_double_sums import DOUBLE_SUMS
 from throughtime.lecture_notes.systems import (
     CLASSES,
+    TIME_STEP,
     ElmanSystem,
     cross_entropy,
     gradient,
     logits,
     probabilities,
+    softmax_jacobian,
     states,
 )
 from throughtime.lecture_notes.torch_values import torch_states
 
-STEP = 3
-"""Step t at which equations of a single step are measured."""
-
 
 def _output(system: ElmanSystem) -> Tensor:
-    return probabilities(system)[STEP - 1]
+    """Return p_t [classes] at TIME_STEP."""
+    return probabilities(system)[TIME_STEP - 1]
 
 
 def _label(system: ElmanSystem) -> Tensor:
-    return system.labels[STEP - 1]
+    """Return y_t [classes] at TIME_STEP."""
+    return system.labels[TIME_STEP - 1]
 
 
 def _two_labels(system: ElmanSystem) -> ElmanSystem:
-    """Return the system with two ones in each label row, like a chord."""
+    """Return the network with two ones in each row of the labels, as where two classes are right at once."""
     return replace(system, labels=system.labels + system.labels.roll(1, dims=-1))
 
 
 def _softmax_by_logits(system: ElmanSystem) -> Derivative:
-    return Derivative(lambda values: torch.softmax(values, -1), logits(system)[STEP - 1])
+    return Derivative(lambda values: torch.softmax(values, -1), logits(system)[TIME_STEP - 1])
 
 
 def _loss_by_logits(system: ElmanSystem) -> Derivative:
     labels = _label(system)
-    return Derivative(lambda values: -(labels * torch.log_softmax(values, -1)).sum(), logits(system)[STEP - 1])
+    return Derivative(lambda values: -(labels * torch.log_softmax(values, -1)).sum(), logits(system)[TIME_STEP - 1])
 
 
 def _squared_error_by_logits(system: ElmanSystem) -> Derivative:
-    target = system.targets[STEP - 1]
-    return Derivative(lambda values: (target - torch.softmax(values, -1)).square().sum(), logits(system)[STEP - 1])
+    target = system.targets[TIME_STEP - 1]
+    return Derivative(lambda values: (target - torch.softmax(values, -1)).square().sum(), logits(system)[TIME_STEP - 1])
 
 
-def _softmax(system: ElmanSystem, rows: int) -> Tensor:
-    powers = torch.exp(logits(system)[:rows])
+def _softmax(system: ElmanSystem, steps: int) -> Tensor:
+    """Return the softmax of o_t for t = 1 … steps by its formula, as [steps, classes]."""
+    powers = torch.exp(logits(system)[:steps])
     return powers / powers.sum(dim=-1, keepdim=True)
 
 
@@ -68,21 +70,18 @@ def _summed_loss(system: ElmanSystem) -> Tensor:
     return -(_label(system) @ torch.log(_output(system)))
 
 
-def _torch_loss(system: ElmanSystem) -> Known:
-    value = torch.nn.functional.cross_entropy(logits(system)[STEP - 1], _label(system))
-    return Known(value, "torch.nn.functional.cross_entropy")
+def _torch_loss(system: ElmanSystem) -> TorchValue:
+    value = torch.nn.functional.cross_entropy(logits(system)[TIME_STEP - 1], _label(system))
+    return TorchValue(value, "torch.nn.functional.cross_entropy")
 
 
-def _softmax_jacobian(system: ElmanSystem) -> Tensor:
+def _printed_softmax_jacobian(system: ElmanSystem) -> Tensor:
     return torch.outer(_output(system), 1 - _output(system))  # [HSK] (5), row i, column j
 
 
-def _full_softmax_jacobian(system: ElmanSystem) -> Tensor:
-    return torch.diag(_output(system)) - torch.outer(_output(system), _output(system))
-
-
-def _squared_error_through(jacobian: Tensor, system: ElmanSystem) -> Tensor:
-    return -2 * (system.targets[STEP - 1] - _output(system)) @ jacobian
+def _squared_error_gradient(system: ElmanSystem, output_by_logits: Tensor) -> Tensor:
+    """Return ∂‖d − p‖²/∂o [classes] by the chain rule with a given ∂p/∂o."""
+    return -2 * (system.targets[TIME_STEP - 1] - _output(system)) @ output_by_logits
 
 
 def _fourth_line(system: ElmanSystem) -> Tensor:
@@ -96,6 +95,7 @@ def _seventh_line(system: ElmanSystem) -> Tensor:
 
 
 def _logit_gradient(system: ElmanSystem) -> Tensor:
+    """Return ∂L_t/∂o_t for labels of any sum, as [classes]."""
     return _output(system) * _label(system).sum() - _label(system)
 
 
@@ -104,6 +104,7 @@ def _output_error(system: ElmanSystem) -> Tensor:
 
 
 def _nested_state(system: ElmanSystem) -> Tensor:
+    """Return h_4 [hidden] written as a single expression, as in section 2.5."""
     W, U, b, x = system.weight_hh, system.weight_ih, system.bias, system.inputs
     h_1 = torch.tanh(W @ system.initial_state + U @ x[0] + b)
     return torch.tanh(W @ torch.tanh(W @ torch.tanh(W @ h_1 + U @ x[1] + b) + U @ x[2] + b) + U @ x[3] + b)
@@ -128,7 +129,7 @@ FORWARD = (
         kind=Kind.DEFINITION,
         statement="h_t = tanh(W_hh h_{t-1} + W_ih x_t + b)",
         printed=lambda system: states(system)[1:],
-        reference=lambda system: Known(torch_states(system, "tanh"), "torch.nn.RNN"),
+        reference=lambda system: TorchValue(torch_states(system, "tanh"), "torch.nn.RNN"),
         verdict=EquationVerdict.HOLDS,
         explanation="Equals {source} with the same weights.",
     ),
@@ -137,7 +138,7 @@ FORWARD = (
         kind=Kind.DEFINITION,
         statement="o_t = W_ho h_t + b_o",
         printed=lambda system: torch.stack([system.weight_ho @ h + system.bias_o for h in states(system)[1:]]),
-        reference=lambda system: Known(
+        reference=lambda system: TorchValue(
             torch.nn.functional.linear(states(system)[1:], system.weight_ho, system.bias_o),
             "torch.nn.functional.linear",
         ),
@@ -149,7 +150,7 @@ FORWARD = (
         kind=Kind.DEFINITION,
         statement="p_t = softmax(o_t)",
         printed=lambda system: _softmax(system, system.steps),
-        reference=lambda system: Known(torch.softmax(logits(system), -1), "torch.softmax"),
+        reference=lambda system: TorchValue(torch.softmax(logits(system), -1), "torch.softmax"),
         verdict=EquationVerdict.HOLDS,
         explanation="Equals {source}.",
     ),
@@ -159,7 +160,7 @@ FORWARD = (
         statement="p_t = e^{o_t} / Σ_{k=1…K} e^{o_{t,k}} for t = 1 … k",
         printed=lambda system: _softmax(system, CLASSES),
         corrected=lambda system: _softmax(system, system.steps),
-        reference=lambda system: Known(torch.softmax(logits(system), -1), "torch.softmax"),
+        reference=lambda system: TorchValue(torch.softmax(logits(system), -1), "torch.softmax"),
         verdict=EquationVerdict.WRONG_INDEX,
         explanation="k counts classes and t counts steps: read as printed the formula gives {printed_shape} outputs "
         "where there are {reference_shape}; it is for t = 1 … T, component by component.",
@@ -192,8 +193,8 @@ SOFTMAX = (
     _equation(
         "(5)",
         statement="∂p_i/∂o_j = p_i (1 − p_j)",
-        printed=_softmax_jacobian,
-        corrected=_full_softmax_jacobian,
+        printed=_printed_softmax_jacobian,
+        corrected=lambda system: softmax_jacobian(_output(system)),
         reference=_softmax_by_logits,
         verdict=EquationVerdict.INCOMPLETE,
         explanation="Right for i = j only; for i ≠ j it is −p_i p_j, together p_i (δ_ij − p_j).",
@@ -202,8 +203,8 @@ SOFTMAX = (
         "(5)",
         reading="used for a squared error",
         statement="∂‖d − p‖²/∂o_j = Σ_i −2 (d_i − p_i) p_i (1 − p_j)",
-        printed=lambda system: _squared_error_through(_softmax_jacobian(system), system),
-        corrected=lambda system: _squared_error_through(_full_softmax_jacobian(system), system),
+        printed=lambda system: _squared_error_gradient(system, _printed_softmax_jacobian(system)),
+        corrected=lambda system: _squared_error_gradient(system, softmax_jacobian(_output(system))),
         reference=_squared_error_by_logits,
         verdict=EquationVerdict.INCOMPLETE,
         explanation="Under [T]'s loss nothing cancels, so that the wrong off-diagonal reaches every weight.",
@@ -267,15 +268,18 @@ READ_OUT = (
         verdict=EquationVerdict.HOLDS,
         explanation="Holds.",
     ),
+)
+
+NESTED_STATES = (
     _equation(
         "2.5 h_4",
         kind=Kind.DEFINITION,
         statement="h_4 = tanh(W_hh tanh(W_hh tanh(W_hh tanh(W_hh h_0 + …) + …) + …) + W_ih x_4 + b)",
         printed=_nested_state,
-        reference=lambda system: Known(torch_states(system, "tanh")[3], "the fourth state of torch.nn.RNN"),
+        reference=lambda system: TorchValue(torch_states(system, "tanh")[3], "the fourth state of torch.nn.RNN"),
         verdict=EquationVerdict.HOLDS,
         explanation="Equals {source}.",
     ),
 )
 
-EQUATIONS: tuple[Equation, ...] = FORWARD + SOFTMAX + READ_OUT + DOUBLE_SUMS
+EQUATIONS: tuple[Equation, ...] = FORWARD + SOFTMAX + READ_OUT + NESTED_STATES + DOUBLE_SUMS

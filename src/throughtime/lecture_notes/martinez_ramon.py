@@ -2,8 +2,8 @@
 
 [MR] is Martínez-Ramón, Ajith, Rajendra Kurup, "5.2a Training an RNN. Recursive gradients".
 
-Their weights are the transposes of ours (W_hx = W_ihᵀ, W_hh = our W_hhᵀ, W_oh = W_hoᵀ), their Jacobians are in the
-denominator layout, and the read-out has no bias.
+Its weights are the transposes of ours: its W_hx, W_hh, W_oh are our W_ihᵀ, W_hhᵀ, W_hoᵀ. Its z_t of the output are our
+logits o_t, and its outputs o_t are our p_t. Its Jacobians are in the denominator layout, and its read-out has no bias.
 """
 
 from dataclasses import replace
@@ -11,71 +11,71 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from throughtime.lecture_notes.base import Equation, EquationVerdict, ExperimentResult, Kind, Known, Note
+from throughtime.lecture_notes.base import Equation, EquationVerdict, ExperimentResult, Kind, Note, TorchValue
 from throughtime.lecture_notes.differentiation import Derivative, automatic
 from throughtime.lecture_notes.systems import (
+    TIME_STEP,
     ElmanSystem,
     cross_entropy,
     gradient,
     logits,
+    next_state,
     probabilities,
+    softmax_jacobian,
     states,
-    step,
+    tanh_slopes,
 )
 from throughtime.lecture_notes.torch_values import torch_states
 
-STEP = 3
-"""Step t+1 at which Jacobians of a single step are measured."""
 
-
-def _network(system: ElmanSystem) -> ElmanSystem:
-    """Return the network of the note: without a bias in the read-out."""
+def _without_readout_bias(system: ElmanSystem) -> ElmanSystem:
+    """Return the network of the note, which has no bias in the read-out."""
     return replace(system, bias_o=torch.zeros_like(system.bias_o))
 
 
-def _slopes(system: ElmanSystem) -> Tensor:
-    """tanh'(z_t) for t = 0 … T as [time + 1, hidden]; row 0 is not used."""
-    return 1 - states(system).square()
-
-
 def _errors(system: ElmanSystem) -> Tensor:
-    """δ_1 … δ_T as [time, classes]."""
-    return probabilities(_network(system)) - system.labels
+    """Return δ_t = p_t − y_t for all steps, as [time, classes]."""
+    return probabilities(_without_readout_bias(system)) - system.labels
 
 
 def _loss_by_states(system: ElmanSystem, first: int, last: int) -> Derivative:
-    """dJ/dh_t for t = first … last, through all later steps."""
-    network = _network(system)
+    """Return the reference dJ/dh_t for t = first … last, through all later steps, as [last − first + 1, hidden]."""
+    network = _without_readout_bias(system)
 
-    def loss(rows: Tensor) -> Tensor:
+    def loss(disturbed: Tensor) -> Tensor:
         disturbance = torch.zeros(system.steps, system.hidden_size, dtype=torch.float64)
-        disturbance = torch.cat([disturbance[: first - 1], rows, disturbance[last:]])
-        return _entropy_of_logits(logits(network, disturbance), system.labels)
+        disturbance = torch.cat([disturbance[: first - 1], disturbed, disturbance[last:]])
+        return _cross_entropy_of_logits(logits(network, disturbance), system.labels)
 
     return Derivative(loss, torch.zeros(last - first + 1, system.hidden_size, dtype=torch.float64))
 
 
-def _entropy_of_logits(values: Tensor, labels: Tensor) -> Tensor:
+def _cross_entropy_of_logits(values: Tensor, labels: Tensor) -> Tensor:
+    """Return −Σ y ln softmax(o), summed over all dimensions of logits and labels [*, classes]."""
     return -(labels * torch.log_softmax(values, dim=-1)).sum()
 
 
 def _loss_by_logits(system: ElmanSystem) -> Derivative:
-    return Derivative(lambda values: _entropy_of_logits(values, system.labels), logits(_network(system)))
+    return Derivative(
+        lambda values: _cross_entropy_of_logits(values, system.labels), logits(_without_readout_bias(system))
+    )
 
 
 def _loss_by_last_logits(system: ElmanSystem) -> Derivative:
     return Derivative(
-        lambda values: _entropy_of_logits(values, system.labels[-1]),
-        logits(_network(system))[-1],
+        lambda values: _cross_entropy_of_logits(values, system.labels[-1]),
+        logits(_without_readout_bias(system))[-1],
     )
 
 
 def _state_by_state(system: ElmanSystem, transposed: bool) -> Derivative:
-    return Derivative(lambda state: step(system, STEP, state), states(system)[STEP - 1], transposed)
+    """Return the derivative of h_{t+1} by h_t, where TIME_STEP is t+1."""
+    return Derivative(lambda state: next_state(system, TIME_STEP, state), states(system)[TIME_STEP - 1], transposed)
 
 
 def _loss_by_all_parameters(system: ElmanSystem) -> Derivative:
-    network = _network(system)
+    """Return the reference dJ/dθ for θ = (W_ih, W_hh, b, W_ho) as a vector."""
+    network = _without_readout_bias(system)
     shapes = {name: getattr(network, name).shape for name in ("weight_ih", "weight_hh", "bias", "weight_ho")}
 
     def loss(flat: Tensor) -> Tensor:
@@ -87,28 +87,29 @@ def _loss_by_all_parameters(system: ElmanSystem) -> Derivative:
 
 
 def _cost(system: ElmanSystem) -> Tensor:
-    return -(system.labels * torch.log(probabilities(_network(system)))).sum()  # [MR] (1)
+    return -(system.labels * torch.log(probabilities(_without_readout_bias(system)))).sum()  # [MR] (1)
 
 
 def _maximised(system: ElmanSystem) -> ExperimentResult:
-    network = _network(system)
-    slope = automatic(gradient(cross_entropy, "weight_ho")(network))
-    rate = 1e-3
-    likelihood = {
-        sign: -cross_entropy(replace(network, weight_ho=network.weight_ho + sign * rate * slope)).item()
-        for sign in (-1, 0, 1)
-    }
-    rise, fall = likelihood[-1] - likelihood[0], likelihood[1] - likelihood[0]
+    """Measure how the log-likelihood −J changes by a small step along −∇J, and along +∇J."""
+    network = _without_readout_bias(system)
+    direction = automatic(gradient(cross_entropy, "weight_ho")(network))
+
+    def log_likelihood(rate: float) -> float:
+        return -cross_entropy(replace(network, weight_ho=network.weight_ho + rate * direction)).item()
+
+    rise, fall = (log_likelihood(rate) - log_likelihood(0.0) for rate in (-1e-3, 1e-3))
     return ExperimentResult({"rise": rise, "fall": fall}, shown=rise > 0 > fall)
 
 
 def _all_parameters(system: ElmanSystem, with_bias: bool) -> Tensor:
-    """Return the gradient of J by W_hx, W_hh, b_h and W_oh as a vector. It is zero for what θ leaves out."""
-    inner = _slopes(system)[1:] * _state_gradients(system)
-    before = states(system)[:-1]
-    bias = inner.sum(0) if with_bias else torch.zeros_like(system.bias)
-    outputs = _errors(system).T @ states(system)[1:]
-    return torch.cat([(inner.T @ system.inputs).flatten(), (inner.T @ before).flatten(), bias, outputs.flatten()])
+    """Return the gradient of J by W_ih, W_hh, b and W_ho as a vector; without b its part is zero."""
+    by_preactivation = tanh_slopes(system)[1:] * _state_gradients(system)
+    h = states(system)
+    by_weight_ih, by_weight_hh = by_preactivation.T @ system.inputs, by_preactivation.T @ h[:-1]
+    by_bias = by_preactivation.sum(0) if with_bias else torch.zeros_like(system.bias)
+    by_weight_ho = _errors(system).T @ h[1:]
+    return torch.cat([by_weight_ih.flatten(), by_weight_hh.flatten(), by_bias, by_weight_ho.flatten()])
 
 
 def _last_state_gradient(system: ElmanSystem) -> Tensor:
@@ -117,26 +118,31 @@ def _last_state_gradient(system: ElmanSystem) -> Tensor:
 
 
 def _outputs_only_their_own_logit(system: ElmanSystem) -> Tensor:
-    outputs = probabilities(_network(system))[-1]
+    """Return ∂J/∂o_T [classes] as if each output depended on the logit of its class alone."""
+    outputs = probabilities(_without_readout_bias(system))[-1]
     cost_by_output = -system.labels[-1] / outputs
-    return cost_by_output * outputs * (1 - outputs)  # [MR] (3): o'_k is ∂o_k/∂z_k
+    return cost_by_output * outputs * (1 - outputs)  # [MR] (3), whose o'_k is ∂o_k/∂z_k
 
 
 def _mixed_subscripts(system: ElmanSystem) -> Tensor:
-    values = logits(_network(system))
-    earlier = Derivative(lambda last: torch.softmax(torch.cat([values[:-1], last[None]]), -1)[STEP], values[-1])
+    """Return (3) with the output of an earlier step t, TIME_STEP, in the numerator and T in the denominator."""
+    values = logits(_without_readout_bias(system))
+    earlier = Derivative(
+        lambda last: torch.softmax(torch.cat([values[:-1], last[None]]), -1)[TIME_STEP - 1], values[-1]
+    )
     cost_by_output = -system.labels[-1] / torch.softmax(values[-1], -1)
-    return cost_by_output * automatic(earlier).diagonal()  # [MR] (3): o_{k,t} over z_{k,T}
+    return cost_by_output * automatic(earlier).diagonal()  # [MR] (3) with ∂o_{k,t}/∂z_{k,T}
 
 
-def _full_softmax(system: ElmanSystem) -> Tensor:
-    outputs = probabilities(_network(system))[-1]
-    return (torch.diag(outputs) - torch.outer(outputs, outputs)) @ (-system.labels[-1] / outputs)
+def _last_logit_gradient(system: ElmanSystem) -> Tensor:
+    """Return ∂J/∂o_T [classes] with the sum over all outputs."""
+    outputs = probabilities(_without_readout_bias(system))[-1]
+    return softmax_jacobian(outputs) @ (-system.labels[-1] / outputs)
 
 
 def _elementwise_jacobian(system: ElmanSystem) -> Tensor:
     W_hh = system.weight_hh.T
-    slopes, before = _slopes(system)[STEP], states(system)[STEP - 1]
+    slopes, before = tanh_slopes(system)[TIME_STEP], states(system)[TIME_STEP - 1]
     rows = []
     for i in range(system.hidden_size):
         products = [automatic(Derivative(lambda h, j=j: W_hh[:, j] @ h, before))[i] for j in range(system.hidden_size)]
@@ -145,32 +151,32 @@ def _elementwise_jacobian(system: ElmanSystem) -> Tensor:
 
 
 def _entries_of_jacobian(system: ElmanSystem) -> Tensor:
-    W_hh, slopes = system.weight_hh.T, _slopes(system)[STEP]
-    size = range(system.hidden_size)
-    return torch.stack([torch.stack([W_hh[i, j] * slopes[j] for j in size]) for i in size])  # [MR] (6)
+    W_hh, slopes = system.weight_hh.T, tanh_slopes(system)[TIME_STEP]
+    units = range(system.hidden_size)
+    return torch.stack([torch.stack([W_hh[i, j] * slopes[j] for j in units]) for i in units])  # [MR] (6)
 
 
 def _jacobian(system: ElmanSystem) -> Tensor:
     W_hh = system.weight_hh.T
-    return W_hh @ torch.diag(_slopes(system)[STEP])  # [MR] (7)
+    return W_hh @ torch.diag(tanh_slopes(system)[TIME_STEP])  # [MR] (7)
 
 
 def _state_gradients(system: ElmanSystem) -> Tensor:
-    """∇h_1 … ∇h_T as [time, hidden]."""
+    """Return ∇h_1 … ∇h_T as [time, hidden]."""
     W_hh, W_oh = system.weight_hh.T, system.weight_ho.T
-    errors, slopes = _errors(system), _slopes(system)
+    errors, slopes = _errors(system), tanh_slopes(system)
     rows = [W_oh @ errors[-1]]
-    for index in range(system.steps - 1, 0, -1):
-        rows.append(W_oh @ errors[index - 1] + W_hh @ torch.diag(slopes[index + 1]) @ rows[-1])  # [MR] (8)
+    for t in range(system.steps - 1, 0, -1):
+        rows.append(W_oh @ errors[t - 1] + W_hh @ torch.diag(slopes[t + 1]) @ rows[-1])  # [MR] (8)
     return torch.stack(rows[::-1])
 
 
 def _two_losses_only(system: ElmanSystem) -> Tensor:
-    """∇h_1 … ∇h_{T−1} through the losses of steps t and t+1 alone."""
+    """Return ∇h_1 … ∇h_{T−1} through the losses of steps t and t+1 alone, as [time − 1, hidden]."""
     W_hh, W_oh = system.weight_hh.T, system.weight_ho.T
     direct = _errors(system) @ W_oh.T
-    slopes = _slopes(system)
-    following = [W_hh @ torch.diag(slopes[index + 1]) @ direct[index] for index in range(1, system.steps)]
+    slopes = tanh_slopes(system)
+    following = [W_hh @ torch.diag(slopes[t + 1]) @ direct[t] for t in range(1, system.steps)]
     return direct[:-1] + torch.stack(following)
 
 
@@ -184,8 +190,8 @@ EQUATIONS: tuple[Equation, ...] = (
         kind=Kind.DEFINITION,
         statement="J = −Σ_t Σ_k y_{k,t} ln softmax(o_t)_k",
         printed=_cost,
-        reference=lambda system: Known(
-            torch.nn.functional.cross_entropy(logits(_network(system)), system.labels, reduction="sum"),
+        reference=lambda system: TorchValue(
+            torch.nn.functional.cross_entropy(logits(_without_readout_bias(system)), system.labels, reduction="sum"),
             "torch.nn.functional.cross_entropy(reduction='sum')",
         ),
         verdict=EquationVerdict.HOLDS,
@@ -222,7 +228,7 @@ EQUATIONS: tuple[Equation, ...] = (
         reading="one output per logit",
         statement="∂J/∂o_{k,T} = (∂J/∂p_{k,T}) p'_{k,T}",
         printed=_outputs_only_their_own_logit,
-        corrected=_full_softmax,
+        corrected=_last_logit_gradient,
         reference=_loss_by_last_logits,
         verdict=EquationVerdict.INCOMPLETE,
         explanation="Every output of a softmax depends on every logit: the sum over the outputs is missing, and "
@@ -233,7 +239,7 @@ EQUATIONS: tuple[Equation, ...] = (
         reading="subscripts as printed",
         statement="∂J/∂o_{k,T} = (∂J/∂p_{k,T}) (∂p_{k,t}/∂o_{k,T}), with t and T mixed",
         printed=_mixed_subscripts,
-        corrected=_full_softmax,
+        corrected=_last_logit_gradient,
         reference=_loss_by_last_logits,
         verdict=EquationVerdict.WRONG_INDEX,
         explanation="For t ≠ T the derivative of an earlier output is zero, and so is the product; t must be T (and "
@@ -252,7 +258,7 @@ EQUATIONS: tuple[Equation, ...] = (
         kind=Kind.DEFINITION,
         statement="h_{t+1} = tanh(W_ih x_{t+1} + W_hh h_t + b)",
         printed=lambda system: states(system)[1:],
-        reference=lambda system: Known(torch_states(system, "tanh"), "torch.nn.RNN"),
+        reference=lambda system: TorchValue(torch_states(system, "tanh"), "torch.nn.RNN"),
         verdict=EquationVerdict.HOLDS,
         explanation="Equals {source} with the same weights.",
     ),

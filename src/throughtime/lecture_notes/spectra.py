@@ -1,4 +1,8 @@
-"""Experiments on the eigenvalue statements of [Y], which are limits of the linear network."""
+"""Experiments on the claims of [Y] about eigenvalues.
+
+The claims hold for the linear network in the limit of long lags. Most experiments use small matrices of their own and
+not the network that they are given.
+"""
 
 import math
 from collections.abc import Callable
@@ -11,7 +15,7 @@ from throughtime.lecture_notes.differentiation import Derivative, automatic
 from throughtime.lecture_notes.systems import ElmanSystem
 
 LAG = 50
-"""Lag of the experiments: 2^50 and 0.17^50 leave no doubt, and float64 holds both."""
+"""Lag of the experiments, in time steps. 2^50 is far above 1 and 0.17^50 far below; float64 holds both."""
 
 
 def _matrix(*rows: tuple[float, ...]) -> Tensor:
@@ -19,14 +23,16 @@ def _matrix(*rows: tuple[float, ...]) -> Tensor:
 
 
 def _norm(matrix: Tensor) -> float:
+    """Return the spectral norm, the largest singular value."""
     return torch.linalg.matrix_norm(matrix, 2).item()
 
 
-def _radius(matrix: Tensor) -> float:
+def _spectral_radius(matrix: Tensor) -> float:
     return torch.linalg.eigvals(matrix).abs().max().item()
 
 
 def _power_norms(matrix: Tensor, lags: int) -> list[float]:
+    """Return the norms of the powers 1 … lags."""
     return [_norm(torch.linalg.matrix_power(matrix, lag)) for lag in range(1, lags + 1)]
 
 
@@ -40,12 +46,13 @@ def _fixed_point_jacobian(weight: Tensor, state: Tensor) -> Tensor:
 
 
 def _grows_first(system: ElmanSystem) -> ExperimentResult:
+    """Measure matrices of spectral radius below 1 whose powers grow before they shrink."""
     nilpotent, defective = _matrix((0, 10), (0, 0)), _matrix((0.9, 10), (0, 0.9))
     norms = _power_norms(defective, 200)
     peak = max(norms)
     small = next(lag for lag, norm in enumerate(norms, start=1) if norm < 1)
     numbers = {
-        "radius": _radius(nilpotent),
+        "radius": _spectral_radius(nilpotent),
         "norm": _norm(nilpotent),
         "peak": peak,
         "peak_lag": norms.index(peak) + 1,
@@ -69,6 +76,7 @@ def _sum_stays(system: ElmanSystem) -> ExperimentResult:
 
 
 def _no_entry_to_infinity(system: ElmanSystem) -> ExperimentResult:
+    """Measure powers of diag(−1.5, 0.5): the first entry changes its sign with each lag, the last one vanishes."""
     matrix = _matrix((-1.5, 0), (0, 0.5))
     odd, even = (torch.linalg.matrix_power(matrix, lag) for lag in (LAG - 1, LAG))
     numbers = {"odd": odd[0, 0].item(), "even": even[0, 0].item(), "other": even[1, 1].item(), "norm": _norm(even)}
@@ -76,9 +84,10 @@ def _no_entry_to_infinity(system: ElmanSystem) -> ExperimentResult:
 
 
 def _direction_matters(system: ElmanSystem) -> ExperimentResult:
+    """Measure an error that has no part along the growing direction of diag(1.5, 0.5)."""
     matrix, error = _matrix((1.5, 0), (0, 0.5)), torch.tensor([0.0, 1.0], dtype=torch.float64)
     power = torch.linalg.matrix_power(matrix.T, LAG)
-    numbers = {"radius": _radius(matrix), "power": _norm(power), "carried": (power @ error).norm().item()}
+    numbers = {"radius": _spectral_radius(matrix), "power": _norm(power), "carried": (power @ error).norm().item()}
     return ExperimentResult(
         numbers, shown=numbers["radius"] > 1 and numbers["power"] > 1e6 and numbers["carried"] < 1e-6
     )
@@ -97,20 +106,21 @@ def _saturation(system: ElmanSystem) -> ExperimentResult:
 def _unbalanced(system: ElmanSystem) -> ExperimentResult:
     """Measure W = 2·[[1, −1], [1, −1]], for which W² = 0.
 
-    Saturating a single unit of the two takes the balance away.
+    With φ' = 0.2 at the second unit and 1 at the first, the powers of diag(φ') W grow.
     """
     weight = _matrix((2, -2), (2, -2))
     jacobian = _fixed_point_jacobian(weight, torch.tensor([0.0, math.sqrt(0.8)], dtype=torch.float64))
     numbers = {
-        "radius": _radius(weight),
+        "radius": _spectral_radius(weight),
         "linear": _norm(torch.linalg.matrix_power(weight, LAG)),
-        "slope": _radius(jacobian),
+        "slope": _spectral_radius(jacobian),
         "tanh": _norm(torch.linalg.matrix_power(jacobian, LAG)),
     }
     return ExperimentResult(numbers, shown=numbers["linear"] == 0 and numbers["tanh"] > 1e6)
 
 
 def _amplified(system: ElmanSystem) -> ExperimentResult:
+    """Join a tanh network that vanishes where the linear network explodes, and the reverse."""
     vanishing, exploding = _saturation(system), _unbalanced(system)
     numbers = {
         "vanishing": vanishing.numbers["tanh"],

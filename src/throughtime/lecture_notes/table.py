@@ -8,14 +8,19 @@ from throughtime.lecture_notes.base import EquationVerdict, Kind, Row
 NARROWEST = 110
 """Least width of the table, at which the names of the equations still have room."""
 
-FIGURE = 9
+FIGURE_WIDTH = 9
 """Width of a column of distances."""
 
-VERDICT = max(len(f"  NOT {verdict.value}") for verdict in EquationVerdict)
+VERDICT_WIDTH = max(len(f"  NOT {verdict.value}") for verdict in EquationVerdict)
 """Width of the last column."""
 
 HOLDING = frozenset({EquationVerdict.HOLDS, EquationVerdict.LEFT_TO_READER})
-CONDITIONAL = frozenset({EquationVerdict.APPROXIMATE, EquationVerdict.ASYMPTOTIC, EquationVerdict.CONDITIONAL})
+"""Verdicts on equations that are right as printed, or that the note does not print."""
+
+HOLDING_UNDER_CONDITIONS = frozenset(
+    {EquationVerdict.APPROXIMATE, EquationVerdict.ASYMPTOTIC, EquationVerdict.CONDITIONAL}
+)
+"""Verdicts on equations that are right under a condition, in a limit or approximately."""
 
 _LEGEND = (
     "Figures are relative distances of an equation, as printed and as corrected, from two references: automatic "
@@ -31,9 +36,10 @@ def legend(width: int = 120) -> str:
 
 def table(rows: Sequence[Row], width: int = 120) -> str:
     """Format rows with distances, statement and explanation, at most `width` wide."""
-    name_width = width - 5 * FIGURE - VERDICT  # what five distances and the verdict leave for the name
-    groups = " " * name_width + f"{'as printed':>{2 * FIGURE}}{'corrected':>{2 * FIGURE}}{'references':>{FIGURE + 3}}"
-    figures = "".join(f"{name:>{FIGURE}}" for name in ("autodiff", "central", "autodiff", "central", "apart"))
+    name_width = width - 5 * FIGURE_WIDTH - VERDICT_WIDTH  # what five distances and the verdict leave for the name
+    pair = 2 * FIGURE_WIDTH
+    groups = " " * name_width + f"{'as printed':>{pair}}{'corrected':>{pair}}{'references':>{FIGURE_WIDTH + 3}}"
+    figures = "".join(f"{name:>{FIGURE_WIDTH}}" for name in ("autodiff", "central", "autodiff", "central", "apart"))
     lines = [groups.rstrip(), f"{'equation':<{name_width}}{figures}  verdict"]
     for row in rows:
         lines.append(_measurements(row, name_width))
@@ -45,7 +51,8 @@ def table(rows: Sequence[Row], width: int = 120) -> str:
 def summary(rows: Sequence[Row]) -> str:
     """Summarise how many equations hold, how many are wrong, and the corrections' accuracy.
 
-    An equation with several readings holds if all of them do, and holds in part if only some do.
+    An equation with several readings holds if all of them do. It holds in part if only some do, or if a reading holds
+    under a condition only.
     """
     by_equation: dict[tuple[str, str], set[EquationVerdict]] = {}
     for row in rows:
@@ -68,11 +75,14 @@ def summary(rows: Sequence[Row]) -> str:
 def _standing(verdicts: set[EquationVerdict]) -> str:
     if verdicts <= HOLDING:
         return "hold"
-    return "in part" if verdicts & (HOLDING | CONDITIONAL) else "wrong"
+    return "in part" if verdicts & (HOLDING | HOLDING_UNDER_CONDITIONS) else "wrong"
 
 
 def _worst(rows: Sequence[Row]) -> tuple[float, float]:
-    """Return the largest distances of right forms, corrected or printed, from the two references."""
+    """Return the largest distance of a right form from each of the two references.
+
+    The right form is the printed one where the equation holds, else the corrected one.
+    """
     automatic, central = [0.0], [0.0]
     for row in rows:
         if row.kind is not Kind.DERIVATIVE:
@@ -95,7 +105,7 @@ def _measurements(row: Row, name_width: int) -> str:
         row.corrected_central,
         row.references,
     )
-    figures = "".join(f"{'–' if value is None else format(value, '.1e'):>{FIGURE}}" for value in values)
+    figures = "".join(f"{'–' if value is None else format(value, '.1e'):>{FIGURE_WIDTH}}" for value in values)
     verdict = row.verdict.value if row.confirmed else f"NOT {row.verdict.value}"
     return f"{_name(row):<{name_width}}{figures}  {verdict}".rstrip()
 

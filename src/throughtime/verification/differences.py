@@ -9,7 +9,7 @@ from torch import Tensor
 
 from throughtime.verification.report import ComparisonOutcome
 
-STEP = 2.0**-10
+STEP_SIZE = 2.0**-10
 """The first step, in units of the larger of 1 and the element's size. The error of the formula, about h⁴, and the error
 of rounding, about 1e-16 / h, are then both near 1e-12. A power of 2 can be added without rounding."""
 

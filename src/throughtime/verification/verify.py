@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from throughtime.checks import is_whole
 from throughtime.errors import ArgumentError, UnsupportedError, WrongGradientError
-from throughtime.verification.differences import HALVINGS, STEP, Line, judge
+from throughtime.verification.differences import HALVINGS, STEP_SIZE, Line, judge
 from throughtime.verification.report import GradientCheck, Place, TensorCheck
 from throughtime.verification.subject import Subject, kept_random_state
 
@@ -102,7 +102,7 @@ class _Verification:
 
     def __init__(self, subject: Subject, step: float | None, tolerance: float, samples: int | None, seed: int) -> None:
         self._subject, self._tolerance, self._samples = subject, tolerance, samples
-        self._step, self._halvings = (STEP, HALVINGS) if step is None else (step, 1)
+        self._step, self._halvings = (STEP_SIZE, HALVINGS) if step is None else (step, 1)
         self._relative = step is None
         self._generator = torch.Generator().manual_seed(seed)
         self._gradients, self.unnamed = self._automatic()
@@ -176,7 +176,7 @@ class _Verification:
         direction = direction.view(base.shape).to(base.device)
         automatic = _inner(self._gradients[name], direction)
         size = max(1.0, abs(_inner(base, direction))) if self._relative else 1.0
-        # Times the largest power of 2 up to the size: STEP then stays a power of 2, which is added without rounding.
+        # A step of the default STEP_SIZE, times a power of 2, remains a power of 2, which is added without rounding.
         step = self._step * 2.0 ** math.floor(math.log2(size))
         line = Line(lambda offset: self._subject.moved_parts(name, direction, offset))
         judgement = judge(line, automatic, step, self._halvings, self._tolerance)
