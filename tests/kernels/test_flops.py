@@ -8,6 +8,9 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import throughtime as tt
+from throughtime.kernels import native
+
+pytestmark = pytest.mark.skipif(native.library() is None, reason="the compiled kernels are not installed")
 
 T, B, INPUT, HIDDEN = 7, 3, 6, 5
 
