@@ -60,7 +60,11 @@ class RNN(AffineLayer[nn.RNN]):
             dtype=dtype,
         )
         self.nonlinearity = nonlinearity
-        self.mode = f"RNN_{nonlinearity.upper()}"
+
+    @property
+    def mode(self) -> str:
+        """Name of torch.nn for the recurrence: "RNN_TANH", "RNN_RELU", or "RNN_IDENTITY"."""
+        return f"RNN_{self.nonlinearity.upper()}"
 
     def _check_convertible(self) -> None:
         if self.nonlinearity == "identity":
