@@ -68,7 +68,8 @@ class _WatchedLoader:
 
 def _register_operators(loaded: str = "") -> None:
     """Register the operators if torch is there, and no import of a room but `loaded` is under way."""
-    rooms = {name.split(".")[1] for name in sys.modules if name.startswith(f"{__name__}.")} - {loaded.split(".")[-1]}
+    parted = [name.split(".") for name in list(sys.modules) if name != loaded]
+    rooms = [name[1] for name in parted if name[0] == __name__ and len(name) == 2]
     # A room becomes an attribute of the package when its import ends. Until then the modules below it may be
     # unfinished, and the operators, which need them, must wait; the loader of that room calls again.
     if "torch" in sys.modules and all(room in globals() for room in rooms):
