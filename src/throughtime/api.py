@@ -10,6 +10,14 @@ from throughtime.diagnosis import floss as floss
 from throughtime.diagnosis import flossing_loss as flossing_loss
 from throughtime.diagnosis import gradient_flow as gradient_flow
 from throughtime.diagnosis import lyapunov_exponents as lyapunov_exponents
+from throughtime.errors import ArgumentError as ArgumentError
+from throughtime.errors import ArgumentTypeError as ArgumentTypeError
+from throughtime.errors import InputFileError as InputFileError
+from throughtime.errors import NonFiniteError as NonFiniteError
+from throughtime.errors import RunFolderError as RunFolderError
+from throughtime.errors import ThroughtimeError as ThroughtimeError
+from throughtime.errors import UnsupportedError as UnsupportedError
+from throughtime.errors import WrongGradientError as WrongGradientError
 from throughtime.gradients import BPTT as BPTT
 from throughtime.gradients import RFLO as RFLO
 from throughtime.gradients import RTRL as RTRL
@@ -32,25 +40,33 @@ from throughtime.online import OnlineLearner as OnlineLearner
 from throughtime.verification import verify_gradients as verify_gradients
 
 __all__ = [
-    "BPTT",
-    "GRU",
-    "LSTM",
-    "RFLO",
-    "RNN",
-    "RTRL",
-    "UORO",
     "AffineCell",
+    "ArgumentError",
+    "ArgumentTypeError",
+    "BPTT",
     "Cell",
     "CheckpointedBPTT",
     "DoubleSum",
     "EProp",
     "FeedbackLinear",
     "FunctionCell",
+    "GRU",
+    "InputFileError",
+    "LSTM",
+    "NonFiniteError",
     "OnlineLearner",
     "ParallelScan",
+    "RFLO",
+    "RNN",
+    "RTRL",
     "Recurrent",
+    "RunFolderError",
     "SnAp",
+    "ThroughtimeError",
     "TruncatedBPTT",
+    "UORO",
+    "UnsupportedError",
+    "WrongGradientError",
     "checkpointed_backward",
     "clip_gradients",
     "diagnosis",

@@ -37,6 +37,10 @@ class ArgumentError(ThroughtimeError, ValueError, RuntimeError):
         return f"{sentence}: {self.cure}" if self.cure else sentence
 
 
+class ArgumentTypeError(ArgumentError, TypeError):
+    """Error for an argument of the wrong type, where torch.nn raises a `TypeError`."""
+
+
 class UnsupportedError(ThroughtimeError, NotImplementedError):
     """Error for a legal combination that a method, cell or device cannot serve.
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import throughtime as tt
+from throughtime.cells import ElmanCell
 from throughtime.diagnosis import lyapunov_exponents
 from throughtime.records import Lyapunov
 
@@ -54,7 +55,7 @@ def test_an_orthogonal_network_has_the_logarithm_of_its_gain(gain):
 
 
 def test_a_scalar_tanh_network_at_its_fixed_point():
-    rnn = tt.RNN(0, 1, bias=False, dtype=torch.float64)
+    rnn = tt.Recurrent(ElmanCell(0, 1, bias=False), dtype=torch.float64)
     with torch.no_grad():
         rnn.weight_hh_l0.fill_(2.0)
     found = lyapunov_exponents(rnn, 200, torch.full((1, 1, 1), 0.3, dtype=torch.float64), discard=100)
@@ -106,10 +107,10 @@ def test_products_of_fresh_gaussian_matrices():
         assert abs(exponent - exact) < 3 * error < 0.06
 
 
-def _random_network(gain: float, size: int, seed: int) -> tuple[tt.RNN, torch.Tensor]:
+def _random_network(gain: float, size: int, seed: int) -> tuple[tt.Recurrent, torch.Tensor]:
     """h' = gJ tanh(h), told by tanh(h): the same Jacobians in another order."""
     generator = torch.Generator().manual_seed(1000 * size + seed)
-    rnn = tt.RNN(0, size, bias=False, dtype=torch.float64)
+    rnn = tt.Recurrent(ElmanCell(0, size, bias=False), dtype=torch.float64)
     with torch.no_grad():
         drawn = torch.randn(size, size, dtype=torch.float64, generator=generator)
         rnn.weight_hh_l0.copy_(gain * drawn / math.sqrt(size))

@@ -102,7 +102,7 @@ def test_a_hidden_size_that_is_none_is_refused(layer, size):
 @pytest.mark.parametrize("layer", [tt.RNN, tt.LSTM, tt.GRU])
 @pytest.mark.parametrize("size", [-1, 3.0, "3", None])
 def test_an_input_size_that_is_none_is_refused(layer, size):
-    with pytest.raises(ArgumentError, match=r"input_size is .*; it must be a whole number, at least 0"):
+    with pytest.raises(ArgumentError, match=r"input_size is .*; it must be a whole number, at least 1"):
         layer(size, 5)
 
 

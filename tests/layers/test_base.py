@@ -9,6 +9,7 @@ from layers.models import HIDDEN, INPUT, MEMBERS, MODELS, hx_of, model
 from torch import Tensor
 
 import throughtime as tt
+from throughtime.cells import ElmanCell, GRUCell, LSTMCell
 from throughtime.errors import ArgumentError
 
 T, B = 7, 5
@@ -221,10 +222,10 @@ def test_no_rows(name: str, masks: dict, gradient):
         assert results[f"gradient of {name}"].shape == parameter.shape and not results[f"gradient of {name}"].any()
 
 
-@pytest.mark.parametrize("layer", [tt.RNN, tt.LSTM, tt.GRU])
-def test_no_features(layer):
+@pytest.mark.parametrize(("layer", "cell"), [(tt.RNN, ElmanCell), (tt.LSTM, LSTMCell), (tt.GRU, GRUCell)])
+def test_no_features(layer, cell):
     """Driven by nothing but its biases and its state."""
-    module = filled(layer(0, HIDDEN, dtype=torch.float64), seed=4)
+    module = filled(tt.Recurrent(cell(0, HIDDEN), dtype=torch.float64), seed=4)
     driven = layer(1, HIDDEN, dtype=torch.float64)
     driven.load_state_dict(module.state_dict() | {"weight_ih_l0": torch.ones_like(driven.weight_ih_l0)})
     x = torch.zeros(T, B, 0, dtype=torch.float64)
@@ -235,7 +236,7 @@ def test_no_features(layer):
 
 
 def hx_of_size(module) -> tuple[Tensor, ...]:
-    return tuple(normal(5 + i, 1, B, HIDDEN) for i in range(2 if isinstance(module, tt.LSTM) else 1))
+    return tuple(normal(5 + i, 1, B, HIDDEN) for i in range(len(module.cell_and_parameters(0)[0].state_sizes)))
 
 
 @pytest.mark.parametrize("name", MODELS)

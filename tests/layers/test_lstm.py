@@ -10,9 +10,15 @@ from throughtime.errors import ArgumentError
 T, B, INPUT, HIDDEN = 7, 5, 3, 9
 
 
-@pytest.mark.parametrize("size", [9, 10, -1, 2.0, "2", None])
-def test_a_projection_that_is_none_is_refused(size):
-    with pytest.raises(ArgumentError, match=r"proj_size is .*; it must be 0 .*hidden_size = 9"):
+@pytest.mark.parametrize("size", [9, 10])
+def test_a_projection_that_makes_nothing_smaller_is_refused(size):
+    with pytest.raises(ArgumentError, match=rf"proj_size is {size}; it must be 0 .*hidden_size = 9"):
+        tt.LSTM(INPUT, HIDDEN, proj_size=size)
+
+
+@pytest.mark.parametrize("size", [-1, 2.0, "2", None])
+def test_a_projection_that_is_no_size_is_refused(size):
+    with pytest.raises(ArgumentError, match=r"proj_size is .*; it must be a whole number, at least 0"):
         tt.LSTM(INPUT, HIDDEN, proj_size=size)
 
 

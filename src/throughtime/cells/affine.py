@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from throughtime.cells.base import Cell
-from throughtime.checks import check_size
+from throughtime.checks import keep_sizes
 from throughtime.errors import ArgumentError
 from throughtime.kernels.addresses import check_tensor
 from throughtime.kernels.compiled import Sizes
@@ -62,8 +62,7 @@ class AffineCell(Cell):
                 )
 
     def __post_init__(self) -> None:
-        check_size("input_size", self.input_size, least=0)
-        check_size("hidden_size", self.hidden_size, least=1)
+        keep_sizes(self, input_size=0, hidden_size=1)
 
     @abstractmethod
     def update(self, a_x: Tensor, a_h: Tensor, state: State) -> tuple[State, tuple[Tensor, ...]]:

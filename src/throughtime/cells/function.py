@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from torch.func import jacrev, vjp, vmap
 
 from throughtime.cells.base import Cell
-from throughtime.checks import check_size
+from throughtime.checks import check_size, keep_sizes
 from throughtime.errors import ArgumentError
 from throughtime.torch_internals import transforms_active
 from throughtime.types import Parameters, State
@@ -50,13 +51,8 @@ class FunctionCell(Cell):
     diagonal: bool = field(default=False, kw_only=True)  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
-        check_size("input_size", self.input_size, least=0)
-        if not isinstance(self.hidden_size, int | Mapping) or not self.state_sizes:
-            raise ArgumentError(
-                "hidden_size", f"is {self.hidden_size!r}", "it must be a size, or name → size for each member"
-            )
-        for name, size in self.state_sizes.items():
-            check_size("hidden_size" if isinstance(self.hidden_size, int) else f"hidden_size[{name!r}]", size, least=1)
+        keep_sizes(self, input_size=0)
+        self._keep_hidden_size()
         if not isinstance(self.parameters, Mapping):
             raise ArgumentError(
                 "parameters", f"is a {type(self.parameters).__name__}", "it must be a mapping, name → tensor"
@@ -68,6 +64,18 @@ class FunctionCell(Cell):
                 raise ArgumentError(
                     f"parameters[{name!r}]", f"is a {came}", "each must be a floating-point tensor under a plain name"
                 )
+
+    def _keep_hidden_size(self) -> None:
+        """Check the sizes of the state's members, and keep them as plain ints."""
+        if isinstance(self.hidden_size, Integral):
+            keep_sizes(self, hidden_size=1)
+            return
+        if not isinstance(self.hidden_size, Mapping) or not self.hidden_size:
+            raise ArgumentError(
+                "hidden_size", f"is {self.hidden_size!r}", "it must be a size, or name → size for each member"
+            )
+        sizes = {name: check_size(f"hidden_size[{name!r}]", size, least=1) for name, size in self.hidden_size.items()}
+        object.__setattr__(self, "hidden_size", sizes)
 
     @property
     def state_sizes(self) -> Mapping[str, int]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from throughtime.cells.affine import AffineCell
 from throughtime.cells.base import ActivationValues, KeepBias
-from throughtime.checks import is_whole
+from throughtime.checks import keep_sizes
 from throughtime.errors import ArgumentError
 from throughtime.kernels.fused import FusedKernel
 from throughtime.types import Parameters, State
@@ -35,12 +35,10 @@ class LSTMCell(AffineCell):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not is_whole(self.proj_size, least=0) or self.proj_size >= self.hidden_size:
-            raise ArgumentError(
-                "proj_size",
-                f"is {self.proj_size!r}",
-                f"it must be 0 (none) or smaller than hidden_size = {self.hidden_size}",
-            )
+        keep_sizes(self, proj_size=0)
+        if self.proj_size >= self.hidden_size:
+            allowed = f"it must be 0 (none) or smaller than hidden_size = {self.hidden_size}"
+            raise ArgumentError("proj_size", f"is {self.proj_size}", allowed)
 
     @property
     def state_sizes(self) -> Mapping[str, int]:

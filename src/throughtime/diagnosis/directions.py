@@ -24,8 +24,7 @@ class Follower:
 
     def __init__(self, cell: Cell, parameters: Parameters, sequence: Sequence, count: int | None) -> None:
         size = cell.state_size
-        count = size if count is None else count
-        check_size("count", count, least=1)
+        count = size if count is None else check_size("count", count, least=1)
         if count > size:
             raise ArgumentError("count", f"is {count}", f"the state has {size} entries, so it must lie in 1 … {size}")
         self.cell, self.parameters = cell, checked_parameters(parameters)
@@ -120,7 +119,7 @@ def checked_discard(sequence: Sequence, discard: int | None) -> int:
     longest = int(ages.max()) if ages.numel() else 0
     if discard is None:
         return longest // 5
-    check_size("discard", discard, least=0)
+    discard = check_size("discard", discard, least=0)
     if discard >= longest:
         raise ArgumentError(
             "discard",

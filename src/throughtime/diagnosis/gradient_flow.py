@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -184,7 +185,7 @@ def gradient_flow(
     with torch.inference_mode(False):  # inference mode records no graph
         captured = capture(model, loss, x, y)
         clipped = clipped_steps(model, loss, x, y)
-        options = Options(samples, exact_gains, torch.Generator().manual_seed(seed), say or (lambda _: None))
+        options = Options(samples, exact_gains, torch.Generator().manual_seed(int(seed)), say or (lambda _: None))
         layout, device = captured.layers[0].call.layout, captured.layers[0].call.outputs.device
         with without_autocast(device):
             nonfinite = first_nonfinite(model, captured)
@@ -198,7 +199,7 @@ def _check(wanted_lag: object, samples: object, parts: object, seed: object) -> 
     if wanted_lag is not None:
         check_size("wanted_lag", wanted_lag, least=1)
     check_size("samples", samples, least=1)
-    if isinstance(seed, bool) or not isinstance(seed, int):
+    if isinstance(seed, bool) or not isinstance(seed, Integral):
         raise ArgumentError("seed", f"is {seed!r}", "it must be a whole number")
     if isinstance(parts, str) or not isinstance(parts, Collection) or not set(parts) <= set(PARTS):
         names = ", ".join(map(repr, PARTS))

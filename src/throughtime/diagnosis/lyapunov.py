@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from collections.abc import Sequence as Ordered
+from numbers import Integral
 
 import torch
 from torch import Tensor
@@ -104,7 +105,7 @@ def lyapunov_exponents(
     check_layer(layer, depth)
     cell, parameters = layer.cell_and_parameters(depth)
     with torch.no_grad():
-        given = _zeros(layer, x, hx) if isinstance(x, int) else x
+        given = _zeros(layer, x, hx) if isinstance(x, int | Integral) else x
         sequence = layer.sequence_at(depth, given, hx, lengths=lengths, resets=resets)
         follower = Follower(cell, parameters, sequence, count)
         discard = checked_discard(sequence, discard)
@@ -144,9 +145,9 @@ def _pieces(cell: Cell, parameters: Parameters, sequence: Sequence) -> Iterator[
         yield part.sequence, entering
 
 
-def _zeros(layer: RecurrentLayer, steps: int, hx: Tensor | State | None) -> Tensor:
+def _zeros(layer: RecurrentLayer, steps: object, hx: Tensor | State | None) -> Tensor:
     """Return zeros as input: so many steps, and the initial state's rows."""
-    check_size("x", steps, least=1)
+    steps = check_size("x", steps, least=1)
     member = hx[0] if isinstance(hx, tuple | list) else hx
     inputs = layer.cell_and_parameters(0)[0].input_size
     if member is None or member.dim() < 3:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from throughtime.cells.base import Cell
 from throughtime.cells.recurrence import Form, Recurrence
+from throughtime.checks import is_real, plain
 from throughtime.errors import ArgumentError, UnsupportedError
 from throughtime.kernels.addresses import are_plain
 from throughtime.sequences.autocast import autocasts, without_autocast
@@ -49,10 +50,13 @@ class GradientMethod(ABC):
     """Whether the method forms the total ∂L/∂h_t, whose norms a tap records."""
 
     def __post_init__(self) -> None:
-        if self.clip_step is not None and not 0 < self.clip_step < float("inf"):
+        if self.clip_step is None:
+            return
+        if not is_real(self.clip_step) or not 0 < self.clip_step < float("inf"):
             raise ArgumentError(
                 "clip_step", f"is {self.clip_step!r}", "it must be a positive finite norm, or None for no clipping"
             )
+        object.__setattr__(self, "clip_step", plain(self.clip_step))
 
     def _refuse_clip_step(self, reason: str) -> None:
         """Raise `ArgumentError` if `clip_step` is given; `reason` says why the method cannot clip."""

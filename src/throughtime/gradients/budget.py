@@ -22,7 +22,7 @@ def bytes_of(memory: int | str, name: str = "memory") -> int:
     if parsed and parsed[2] in UNITS:
         count = int(float(parsed[1]) * UNITS[parsed[2]])
     else:
-        count = memory if is_whole(memory, least=1) else 0
+        count = int(memory) if is_whole(memory, least=1) else 0
     if count < 1:
         raise ArgumentError(
             name,

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from throughtime.cells.base import Cell
 from throughtime.cells.recurrence import Recurrence
-from throughtime.checks import is_whole
+from throughtime.checks import is_whole, keep_sizes
 from throughtime.errors import ArgumentError
 from throughtime.gradients.base import GradientMethod
 from throughtime.gradients.bptt import BPTT
@@ -76,6 +76,7 @@ class CheckpointedBPTT(GradientMethod):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_division(self.segments, self.memory)
+        keep_sizes(self, **{name: 1 for name in ("segments", "memory") if is_whole(getattr(self, name), least=1)})
 
     def check(self, cell: Cell) -> None:
         """Accept every cell."""

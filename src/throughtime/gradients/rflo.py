@@ -11,6 +11,7 @@ from throughtime.cells.affine import AffineCell
 from throughtime.cells.base import Cell
 from throughtime.cells.elman import ElmanCell
 from throughtime.cells.function import FunctionCell
+from throughtime.checks import is_real, plain
 from throughtime.errors import ArgumentError, UnsupportedError
 from throughtime.gradients.forward import ForwardMethod
 from throughtime.gradients.influence import DenseInfluence, DenseStart, Influence, StartInfluence
@@ -44,11 +45,11 @@ class RFLO(ForwardMethod):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        real = isinstance(self.leak, int | float) and not isinstance(self.leak, bool)
-        if not real or not math.isfinite(self.leak):
+        if not is_real(self.leak) or not math.isfinite(self.leak):
             raise ArgumentError(
                 "leak", f"is {self.leak!r}", "it must be the finite share of its state that a unit keeps"
             )
+        object.__setattr__(self, "leak", plain(self.leak))
 
     @property
     def exact(self) -> bool:

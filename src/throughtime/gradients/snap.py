@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from throughtime.cells.affine import AffineCell
-from throughtime.checks import check_size
+from throughtime.checks import keep_sizes
 from throughtime.gradients.forward import ForwardMethod
 from throughtime.gradients.influence import DenseInfluence, DenseStart, Influence, StartInfluence, whole_jacobian
 from throughtime.gradients.per_unit import UnitInfluence, UnitStart
@@ -44,7 +44,7 @@ class SnAp(ForwardMethod):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_size("order", self.order, least=1)
+        keep_sizes(self, order=1)
 
     @property
     def exact(self) -> bool:

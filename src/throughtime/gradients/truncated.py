@@ -6,7 +6,7 @@ import torch
 
 from throughtime.cells.base import Cell
 from throughtime.cells.recurrence import Recurrence
-from throughtime.checks import check_size
+from throughtime.checks import keep_sizes
 from throughtime.gradients.base import GradientMethod
 from throughtime.gradients.steps import Steps, direct
 from throughtime.sequences.norms import StepNorms
@@ -44,7 +44,7 @@ class TruncatedBPTT(GradientMethod):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_size("horizon", self.horizon, least=1)
+        keep_sizes(self, horizon=1)
         self._refuse_clip_step(
             "it clips the total ∂L/∂h_t on its way back through time, a recursion that is not run here"
         )

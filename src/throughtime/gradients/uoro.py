@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from throughtime.checks import check_size
+from throughtime.checks import keep_sizes
 from throughtime.gradients.forward import ForwardMethod
 from throughtime.gradients.influence import Influence, StartInfluence, keep_ended
 from throughtime.gradients.systems import CellSystem, Step, System
@@ -40,7 +40,7 @@ class UORO(ForwardMethod):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_size("seed", self.seed, least=0)
+        keep_sizes(self, seed=0)
 
     @property
     def exact(self) -> bool:

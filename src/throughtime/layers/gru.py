@@ -14,6 +14,7 @@ class GRU(AffineLayer[nn.GRU]):
     `GRUCell` has the equations.
 
     Args:
+        proj_size: 0, as only the LSTM has a projection; torch.nn takes the argument to refuse it, too.
         learn_initial_state, gradient: see `RecurrentLayer`; all others are torch.nn.GRU's.
 
     Examples:
@@ -24,6 +25,7 @@ class GRU(AffineLayer[nn.GRU]):
     """
 
     twin = nn.GRU
+    mode = "GRU"
 
     def __init__(
         self,
@@ -37,6 +39,7 @@ class GRU(AffineLayer[nn.GRU]):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
         *,
+        proj_size: int = 0,
         learn_initial_state: bool = False,
         gradient: GradientMethod | None = None,
     ) -> None:
@@ -44,6 +47,7 @@ class GRU(AffineLayer[nn.GRU]):
             lambda size: GRUCell(size, hidden_size, bias),
             input_size,
             num_layers,
+            proj_size=proj_size,
             batch_first=batch_first,
             dropout=dropout,
             bidirectional=bidirectional,

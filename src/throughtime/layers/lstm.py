@@ -1,7 +1,7 @@
 """LSTM layer."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from throughtime.cells.lstm import LSTMCell
 from throughtime.gradients.base import GradientMethod
@@ -24,6 +24,7 @@ class LSTM(AffineLayer[nn.LSTM]):
     """
 
     twin = nn.LSTM
+    mode = "LSTM"
     extra_arguments = ("proj_size",)
 
     def __init__(
@@ -46,6 +47,7 @@ class LSTM(AffineLayer[nn.LSTM]):
             lambda size: LSTMCell(size, hidden_size, bias, proj_size),
             input_size,
             num_layers,
+            proj_size=proj_size,
             batch_first=batch_first,
             dropout=dropout,
             bidirectional=bidirectional,
@@ -54,3 +56,11 @@ class LSTM(AffineLayer[nn.LSTM]):
             device=device,
             dtype=dtype,
         )
+
+    def get_expected_cell_size(self, input: Tensor, batch_sizes: Tensor | None = None) -> tuple[int, int, int]:
+        """Return the shape of c that `forward` expects: (layers · directions, B, hidden_size).
+
+        Args:
+            input, batch_sizes: see `check_input`.
+        """
+        return self._expected_size(1, input, batch_sizes)

@@ -11,13 +11,14 @@ from throughtime.cells.base import Cell
 from throughtime.cells.function import FunctionCell
 from throughtime.errors import ArgumentError
 from throughtime.gradients.base import GradientMethod
-from throughtime.layers.base import RecurrentLayer
+from throughtime.layers.compatible import CompatibleLayer
+from throughtime.layers.stack import check_options
 from throughtime.wording import listed
 
 ALLOWED = "it must be a Cell, a list of them, or a function f(parameters, x, h) -> h"
 
 
-class Recurrent(RecurrentLayer):
+class Recurrent(CompatibleLayer):
     """Layer over any cell, a list of cells, or a plain function.
 
     Args:
@@ -53,6 +54,7 @@ class Recurrent(RecurrentLayer):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
+        check_options(batch_first, learn_initial_state, dtype)
         super().__init__(
             _cells(cell, parameters, hidden_size, input_size, {"linear": linear, "diagonal": diagonal}),
             batch_first=batch_first,

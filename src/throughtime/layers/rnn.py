@@ -16,6 +16,7 @@ class RNN(AffineLayer[nn.RNN]):
 
     Args:
         nonlinearity: "tanh", "relu", or "identity" for the linear RNN of [Y].
+        proj_size: 0, as only the LSTM has a projection; torch.nn takes the argument to refuse it, too.
         learn_initial_state, gradient: see `RecurrentLayer`; all others are torch.nn.RNN's.
 
     Examples:
@@ -41,6 +42,7 @@ class RNN(AffineLayer[nn.RNN]):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
         *,
+        proj_size: int = 0,
         learn_initial_state: bool = False,
         gradient: GradientMethod | None = None,
     ) -> None:
@@ -48,6 +50,7 @@ class RNN(AffineLayer[nn.RNN]):
             lambda size: ElmanCell(size, hidden_size, bias, nonlinearity),
             input_size,
             num_layers,
+            proj_size=proj_size,
             batch_first=batch_first,
             dropout=dropout,
             bidirectional=bidirectional,
@@ -57,6 +60,11 @@ class RNN(AffineLayer[nn.RNN]):
             dtype=dtype,
         )
         self.nonlinearity = nonlinearity
+
+    @property
+    def mode(self) -> str:
+        """Name of torch.nn for the recurrence: "RNN_TANH", "RNN_RELU", or "RNN_IDENTITY"."""
+        return f"RNN_{self.nonlinearity.upper()}"
 
     def _check_convertible(self) -> None:
         if self.nonlinearity == "identity":

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from throughtime.cells.base import Cell
-from throughtime.errors import ArgumentError
+from throughtime.checks import check_flag, is_real
+from throughtime.errors import ArgumentError, ArgumentTypeError
 from throughtime.sequences.runner import Runner
 
 
@@ -83,16 +85,32 @@ def check_stack(cells: Ordered[Cell], directions: int) -> None:
             )
 
 
+def check_options(batch_first: object, learn_initial_state: object, dtype: object) -> None:
+    """Check options of a layer that have no range.
+
+    Raises:
+        ArgumentTypeError: an option is of the wrong type.
+        ArgumentError: `dtype` is a dtype of other numbers than floating-point numbers.
+    """
+    check_flag("batch_first", batch_first)
+    check_flag("learn_initial_state", learn_initial_state)
+    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        error = ArgumentError if isinstance(dtype, torch.dtype) else ArgumentTypeError
+        raise error("dtype", f"is {dtype!r}", "it must be a floating-point dtype of torch, such as torch.float32")
+
+
 def checked_dropout(dropout: float, num_layers: int) -> float:
     """Return the share of dropout as a float, and warn where it does nothing.
 
     It acts between layers, so not in a single layer.
 
     Raises:
+        ArgumentTypeError: no real number.
         ArgumentError: no number between 0 and 1.
     """
-    if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout <= 1:
-        raise ArgumentError("dropout", f"is {dropout!r}", "it must be a share between 0 and 1")
+    if not is_real(dropout) or not 0 <= dropout <= 1:
+        error = ArgumentError if is_real(dropout) else ArgumentTypeError
+        raise error("dropout", f"is {dropout!r}", "it must be a share between 0 and 1")
     if dropout and num_layers == 1:
         warnings.warn(
             f"dropout={dropout} with one layer does nothing: it acts between layers. Use num_layers > 1, or a "

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from throughtime.checks import check_size
+from throughtime.checks import check_size, is_real
 from throughtime.errors import ArgumentError, UnsupportedError
 from throughtime.gradients.base import check_method
 from throughtime.layers.inputs import check_flags
@@ -39,7 +39,7 @@ def check_construction(
         raise ArgumentError("optimizer", f"is a {type(optimizer).__name__}", "it must be an optimizer of torch.optim")
     check_method("gradient", gradient, "RTRL()")
     check_size("update_every", update_every, least=1)
-    if clip is not None and not (isinstance(clip, int | float) and not isinstance(clip, bool) and clip > 0):
+    if clip is not None and not (is_real(clip) and clip > 0):
         raise ArgumentError("clip", f"is {clip!r}", "it must be a norm above 0, or None for no clipping")
     if nonfinite not in get_args(NonFinitePolicy):
         raise ArgumentError("nonfinite", f"is {nonfinite!r}", "it must be 'raise' or 'skip'")

@@ -93,13 +93,13 @@ class OnlineLearner:
     ) -> None:
         gradient = RTRL() if gradient is None else gradient
         check_construction(model, loss, optimizer, gradient, update_every, clip, nonfinite)
-        self.model, self.optimizer, self.update_every = model, optimizer, update_every
+        self.model, self.optimizer, self.update_every = model, optimizer, int(update_every)
         self.gradient, self.clip, self.nonfinite = gradient, clip, nonfinite
         self.steps = self.updates = self.skipped = 0
         self._engine: Engine = (
             Carried(model, loss, gradient)
             if isinstance(gradient, ForwardMethod)
-            else WindowEngine(model, loss, gradient, update_every)
+            else WindowEngine(model, loss, gradient, self.update_every)
         )
         self.clipping: ClipReport | None = None
         self._steps_since_update = 0

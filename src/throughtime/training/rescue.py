@@ -54,9 +54,8 @@ class Rescue:
     def __init__(self, policy: str = "raise", keep_every: int = 100) -> None:
         if policy not in POLICIES:
             raise ArgumentError("nonfinite", f"is {policy!r}", f"it must be one of {', '.join(POLICIES)}")
-        check_size("keep_every", keep_every, 1)
         self.policy = policy
-        self.keep_every = keep_every
+        self.keep_every = check_size("keep_every", keep_every, 1)
         self.rescues = 0
         self._in_a_row = 0
         self._last_finite_norm: float | None = None

@@ -1,0 +1,166 @@
+"""Tools that know torch.nn: what docs/tools.md says of each, and that every row of it names its tests."""
+
+import pathlib
+import re
+import warnings
+
+import pytest
+import torch
+from layers.comparison import assert_equal
+from torch import fx, nn
+
+import throughtime as tt
+from throughtime.kernels import native
+from throughtime.layers import RecurrentLayer
+
+TESTS = pathlib.Path(__file__).parent
+PAGE = TESTS.parent / "docs" / "tools.md"
+T, B = 7, 4
+LAYERS = {"RNN": tt.RNN, "LSTM": tt.LSTM, "GRU": tt.GRU}
+
+
+class Tagger(nn.Module):
+    """A layer with a readout."""
+
+    def __init__(self, rnn: nn.Module):
+        super().__init__()
+        self.rnn, self.readout = rnn, nn.Linear(5, 2)
+
+    def forward(self, x):
+        return self.readout(self.rnn(x)[0])
+
+
+def with_the_twin(model: Tagger) -> Tagger:
+    """The same model with the layer of torch.nn in it."""
+    twin = Tagger(model.rnn.to_torch())
+    twin.load_state_dict(model.state_dict())
+    return twin
+
+
+@pytest.fixture(params=LAYERS)
+def model(request) -> Tagger:
+    return Tagger(LAYERS[request.param](3, 5, 2))
+
+
+X = torch.randn(T, B, 3, generator=torch.Generator().manual_seed(1))
+
+
+def test_every_row_names_files_of_tests_or_says_that_it_is_not_run():
+    rows = [line for line in PAGE.read_text().splitlines() if line.startswith("| ")][1:]
+    assert len(rows) > 15
+    for row in rows:
+        checked = row.split("|")[-2].strip()
+        files = re.findall(r"`(\S+\.py)`", checked)
+        assert checked == "not run" or files, row
+        assert all((TESTS / file).is_file() for file in files), row
+
+
+def test_safetensors(model, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    save_file(model.state_dict(), tmp_path / "model.safetensors")
+    twin = with_the_twin(Tagger(type(model.rnn)(3, 5, 2)))
+    twin.load_state_dict(load_file(tmp_path / "model.safetensors"))
+    torch.testing.assert_close(twin(X), model(X))
+
+
+def test_skip_init(model):
+    layer = nn.utils.skip_init(type(model.rnn), 3, 5, 2)
+    layer.load_state_dict(model.rnn.state_dict())
+    assert torch.equal(layer(X)[0], model.rnn(X)[0])
+
+
+def test_averaged_weights(model):
+    averaged = torch.optim.swa_utils.AveragedModel(model)
+    averaged.update_parameters(model)
+    assert torch.equal(averaged(X), model(X))
+
+
+@pytest.mark.skipif(native.library() is None, reason="the compiled kernels are not installed")
+def test_one_graph_serves_every_number_of_steps(model):
+    graphs = []
+
+    def backend(graph, _):
+        graphs.append(graph)
+        return graph
+
+    torch._dynamo.reset()
+    compiled = torch.compile(model, fullgraph=True, dynamic=True, backend=backend)
+    for steps in (7, 5, 11):
+        x = torch.ones(steps, B, 3)
+        torch.testing.assert_close(compiled(x), model(x))
+    assert len(graphs) == 1
+
+
+class LeafTracer(fx.Tracer):
+    """A tracer that does not look into our layers."""
+
+    def is_leaf_module(self, m, module_qualified_name):
+        return isinstance(m, RecurrentLayer) or super().is_leaf_module(m, module_qualified_name)
+
+
+def test_fx_with_the_layer_as_a_leaf(model):
+    traced = fx.GraphModule(model, LeafTracer().trace(model))
+    assert torch.equal(traced(X), model(X))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_prepare_fx_with_the_layer_not_traced(model):
+    from torch.ao.quantization import get_default_qconfig_mapping
+    from torch.ao.quantization.fx.custom_config import PrepareCustomConfig
+    from torch.ao.quantization.quantize_fx import prepare_fx
+
+    leaves = PrepareCustomConfig().set_non_traceable_module_classes([type(model.rnn)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch's own, on options of its observers
+        prepared = prepare_fx(model.eval(), get_default_qconfig_mapping(), (X,), prepare_custom_config=leaves)
+    assert type(prepared.rnn) is type(model.rnn)
+    torch.testing.assert_close(prepared(X), model(X))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("name", ["LSTM", "GRU"])
+def test_dynamic_quantization_takes_the_twin_alone(name: str):
+    from torch.ao.quantization import quantize_dynamic
+
+    model = Tagger(LAYERS[name](3, 5))
+    ours = quantize_dynamic(model, {getattr(nn, name), LAYERS[name]})
+    assert type(ours.rnn) is LAYERS[name]
+    assert_equal(ours.rnn.state_dict(), model.rnn.state_dict())
+    quantized = quantize_dynamic(with_the_twin(model), {getattr(nn, name)})
+    assert "quantized" in type(quantized.rnn).__module__
+    torch.testing.assert_close(quantized(X), model(X), rtol=0, atol=0.05)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")  # of torch.nn's checks of sizes
+def test_the_twin_is_traced_and_drawn_by_tensorboard(model, tmp_path):
+    from torch.utils.tensorboard import SummaryWriter
+
+    twin = with_the_twin(model)
+    traced = torch.jit.trace(twin, X)
+    torch.testing.assert_close(traced(X + 1), model(X + 1))
+    with SummaryWriter(tmp_path) as writer:
+        writer.add_graph(twin, X)
+    assert list(tmp_path.iterdir())
+
+
+def test_the_summary_of_lightning_counts_every_parameter(model):
+    from lightning import LightningModule
+    from lightning.pytorch.utilities.model_summary import ModelSummary
+
+    class Module(LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.model = model
+
+    summary = ModelSummary(Module(), max_depth=2)
+    counts = dict(zip((name for name, _ in summary.named_modules), summary.param_nums, strict=True))
+    assert counts["model.rnn"] == sum(value.numel() for value in model.rnn.to_torch().parameters())
+
+
+def test_a_loop_over_modules_has_to_ask_for_our_layers(model):
+    asked_for_torch = [module for module in model.modules() if isinstance(module, nn.RNNBase)]
+    asked_for_both = [module for module in model.modules() if isinstance(module, nn.RNNBase | RecurrentLayer)]
+    assert asked_for_torch == [] and asked_for_both == [model.rnn]
