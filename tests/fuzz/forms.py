@@ -186,6 +186,12 @@ OTHER_VALUES: dict[str, Callable[[Tensor], Any]] = {
 
 FORMS = SAME_VALUES | OTHER_VALUES
 
+USUAL = set(SAME_VALUES) - {"by function", "by dispatch", "inference"}
+USUAL |= {"expanded", "expanded in the last axis", "overlapping", "nan", "infinity", "negative infinity"}
+"""Forms that no layer may refuse in a tensor of numbers: a view, another stride, a value."""
+
+USUAL_LENGTHS = {"int8", "uint8", "int16", "int32", "int64", "numbers", "expanded", "strided", "misaligned"}
+
 
 def changed(value: Any, form: str) -> Any:
     """`value` in a form; as it is where the form cannot hold it (a list has no strides, torch has no half int)."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from fuzz.forms import NoValues, changed, plain
+from fuzz.forms import USUAL, USUAL_LENGTHS, NoValues, changed, plain
 from fuzz.verdicts import REFUSED, attempt, of_error, of_results
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
@@ -134,6 +134,14 @@ class LayerPlan:
                 made[name] = state.to(dtype)
         return {place: value.to(self.device) if place != "batch_sizes" else value for place, value in made.items()}
 
+    def is_usual(self) -> bool:
+        """Whether nothing about it may be refused."""
+        forms = {
+            "lengths": USUAL_LENGTHS,
+            **dict.fromkeys(("hx", "resets", "batch_sizes", "sorted_indices", "unsorted_indices"), set()),
+        }
+        return not self.events and all(form in forms.get(place, USUAL) for place, form in self.changes)
+
     def form_of(self, place: str, value: Any) -> Any:
         for where, form in self.changes:
             if where == place:
@@ -251,7 +259,8 @@ def verdict(plan: LayerPlan, stage: Any = lambda number: None) -> str:
     torch.manual_seed(plan.seed)
     ours = attempt(lambda: _outcome(plan, plan.layer(ours=True), plan.form_of, events=True))
     if isinstance(ours, BaseException):
-        return of_error(ours)
+        judgement = of_error(ours)
+        return f"refused what is usual, {judgement}" if plan.is_usual() else judgement
     stage(1)
     expected = _reference(replace(plan, device="cpu"))
     # Other data under a leaf of the graph makes it another leaf, which torch finds no gradient for.

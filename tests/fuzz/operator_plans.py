@@ -11,7 +11,7 @@ from fuzz.forms import NoValues, changed, plain
 from fuzz.verdicts import REFUSED, RIGHT, attempt, of_error, of_results
 from torch import Tensor
 
-from throughtime.cells import ElmanCell, GRUCell, Loop, LSTMCell
+from throughtime.cells import ElmanCell, GRUCell, LSTMCell
 from throughtime.cells.recurrence import Recurrence
 from throughtime.kernels import operators
 from throughtime.kernels.fused import Sizes
@@ -56,7 +56,11 @@ class OperatorPlan:
     seed: int = 0
 
     def _numbers(self, *shape: int) -> Tensor:
-        return torch.randn(*shape, generator=self._generator).mul(0.8 / self.sizes[3] ** 0.5).to(getattr(torch, self.dtype))
+        return (
+            torch.randn(*shape, generator=self._generator)
+            .mul(0.8 / self.sizes[3] ** 0.5)
+            .to(getattr(torch, self.dtype))
+        )
 
     def right(self) -> tuple[Any, dict[str, Any]]:
         """The cell, and the arguments of `recurrence`."""
@@ -189,10 +193,14 @@ def _unforeseen(plan: OperatorPlan, made: dict[str, Any], right: dict[str, Any])
     if plan.indices and padded and not torch.equal(made["x"], right["x"]):  # anything may stand in the padding
         return True
     names = set(right) - {"d_outputs", "d_final", "clip_step"}
-    return plan.backward and any(place.partition(" ")[0] in names for place, _ in plan.changes) and not all(
-        torch.equal(one, other)
-        for name in names
-        for one, other in zip(_tensors(made[name]), _tensors(right[name]), strict=True)
+    return (
+        plan.backward
+        and any(place.partition(" ")[0] in names for place, _ in plan.changes)
+        and not all(
+            torch.equal(one, other)
+            for name in names
+            for one, other in zip(_tensors(made[name]), _tensors(right[name]), strict=True)
+        )
     )
 
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import pytest
 from fuzz.operator_plans import CELLS, OperatorPlan
-from fuzz.strategies import fuzzed, operator_plans
-from fuzz.verdicts import RIGHT, is_fault
+from fuzz.running import assert_no_fault
+from fuzz.strategies import operator_plans
+from fuzz.verdicts import RIGHT
 from fuzz.worker import Worker
-from hypothesis import given
 
 from throughtime.kernels import native
 
@@ -27,13 +27,7 @@ def worker() -> Iterator[Worker]:
 
 @pytest.mark.parametrize("backward", [False, True], ids=["recurrence", "recurrence_backward"])
 def test_an_operator_answers_rightly_or_in_a_sentence(backward: bool, worker: Worker):
-    @fuzzed(200)
-    @given(operator_plans(backward))
-    def fuzz(plan: OperatorPlan) -> None:
-        judgement = worker.ask(plan)
-        assert not is_fault(judgement), f"{plan}\n{judgement}"
-
-    fuzz()
+    assert_no_fault(operator_plans(backward), worker, examples=200)
 
 
 @pytest.mark.parametrize("backward", [False, True], ids=["recurrence", "recurrence_backward"])

@@ -40,7 +40,7 @@ def is_fault(judgement: str) -> bool:
 
 
 def of_error(error: BaseException) -> str:
-    """The judgement of an error: a sentence is ours, torch's operators', or of torch's code that called nothing of us."""
+    """The judgement of an error: a sentence is ours, one of torch's operators, or comes from torch's code alone."""
     sentence = f"{SENTENCE}{type(error).__name__}: {str(error)[:200]}"
     if isinstance(error, ThroughtimeError | MemoryError):
         return sentence
