@@ -124,6 +124,8 @@ class LayerPlan:
             del made["data"]
         elif self.lengths is not None:
             made["lengths"] = torch.tensor(self.lengths, dtype=torch.int64)
+            padding = torch.arange(steps)[:, None] >= made["lengths"]
+            x[padding.T if self.batch_first else padding] = 10**9 if self.way == "indices" else float("nan")
         if self.resets:
             made["resets"] = torch.rand(shape, generator=generator) < 0.3
         if self.hx:

@@ -22,7 +22,7 @@ from typing import Any
 from fuzz.verdicts import RIGHT
 
 TESTS = Path(__file__).parents[1]
-SECONDS = 30
+SECONDS = 120
 """After which a plan hangs."""
 
 MOST_BYTES = 6 << 30
