@@ -205,15 +205,17 @@ def plain(value: Any) -> Any:
     """A contiguous tensor of the base class with the same values; what is no tensor as it is."""
     if not isinstance(value, Tensor):
         return value
-    value = value.elem if isinstance(value, ByDispatch) else value.as_subclass(Tensor)
+    value = value.elem if isinstance(value, ByDispatch) else value
+    value = value.as_subclass(Tensor) if isinstance(value, ByFunction) else value
     if value.is_meta or value.is_nested or isinstance(value, nn.UninitializedParameter):
         raise NoValues(str(type(value)))
     if value.layout is torch.strided and value.numel() and not value._is_zerotensor() and _too_short(value):
         raise NoValues("too little memory")
     value = value.dequantize() if value.is_quantized else value
     value = value if value.layout is torch.strided else value.to_dense()
+    value = value.detach()
     bare = torch.empty(value.shape, dtype=value.dtype)
-    return bare.copy_(value.detach())
+    return bare.copy_(value)
 
 
 def _too_short(value: Tensor) -> bool:

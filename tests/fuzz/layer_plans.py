@@ -127,6 +127,8 @@ class LayerPlan:
             padding = torch.arange(steps)[:, None] >= made["lengths"]
             x[padding.T if self.batch_first else padding] = 10**9 if self.way == "indices" else float("nan")
         if self.resets:
+            if self.way == "packed":  # as many steps as the longest row has
+                shape = (rows, max(self.lengths or ())) if self.batch_first else (max(self.lengths or ()), rows)
             made["resets"] = torch.rand(shape, generator=generator) < 0.3
         if self.hx:
             batch = () if self.way == "unbatched" else (rows,)
@@ -142,6 +144,10 @@ class LayerPlan:
             "lengths": USUAL_LENGTHS,
             **dict.fromkeys(("hx", "resets", "batch_sizes", "sorted_indices", "unsorted_indices"), set()),
         }
+        if self.way == "indices" and not self.sizes[2] or self.device != "cpu":
+            return False  # no index is valid; masks without values cannot be looked at
+        if self.mode == "autocast" and self.dtype != "float32":
+            return False  # torch joins nothing of float16 in there
         return not self.events and all(form in forms.get(place, USUAL) for place, form in self.changes)
 
     def form_of(self, place: str, value: Any) -> Any:

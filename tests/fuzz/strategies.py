@@ -61,9 +61,9 @@ def layer_plans(draw: DrawFn, area: str) -> LayerPlan:
     booleans = st.booleans()
     kind = draw(st.sampled_from(sorted(KINDS)))
     size = draw(sizes(area == "sizes"))
-    steps, rows, _, hidden = size
+    steps, rows, features, hidden = size
     way = "packed" if area == "packed" else draw(st.sampled_from(["vectors", "indices", "unbatched", "packed"]))
-    if way == "packed" and not (steps and rows):
+    if way == "packed" and not (steps and rows and features):
         way = "vectors"
     masked = way != "unbatched" and (area == "masks" or draw(booleans))
     lengths = None

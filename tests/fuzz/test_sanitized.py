@@ -40,6 +40,7 @@ def built() -> Path:
     missing = [name for name in ("cmake", "g++") if not shutil.which(name)]
     if missing:
         pytest.skip(f"{' and '.join(missing)} not installed: no library under sanitizers can be built")
+    _runtime("libasan.so")
     folder = ROOT / "build" / ("sanitize" if EXAMPLES else "sanitize-baseline")
     options = ("-DTHROUGHTIME_SANITIZE=ON", f"-DTHROUGHTIME_ONLY_BASELINE={'OFF' if EXAMPLES else 'ON'}")
     for command in (
