@@ -4,6 +4,8 @@
 # Both may be repeated; what is already there is kept. For work on the code, in the environment of `make test`:
 #   make quick   in a minute: the contracts in float64, the layout of the house, the documentation
 #   make check   format, lint and types; `make format` mends the first two
+#   make fuzz    an hour of tests/fuzz: 10 000 examples of each kind, other ones at every run, and 100 000 calls
+#   make sanitize   2000 of each with a library under AddressSanitizer and UBSan, with every instruction set
 #   make changelog VERSION=X.Y.Z   the fragments of changelog.d as a section of CHANGELOG.md
 #   make clean   removes .venv, and what builds and tests leave behind
 PYTHON ?= python3
@@ -17,10 +19,10 @@ QUICK := every_public or unrolled_loop and float64 and (plain or lengths-and-res
 	or test_layout or test_prose or test_names or test_wording or test_docs or test_poison or test_version or test_install_torch
 CXX_FILES := $(wildcard src/throughtime/kernels/*.cpp src/throughtime/kernels/*.hpp tests/kernels/*.cpp)
 
-.PHONY: train test quick browser check format changelog clean help
+.PHONY: train test quick browser fuzz sanitize check format changelog clean help
 
 help:
-	@sed -n '1,8s/^# \{0,1\}//p' Makefile
+	@sed -n '1,10s/^# \{0,1\}//p' Makefile
 
 train: $(VENV)/.train
 	@echo "==> throughtime train pydoc (Python's own language reference; no download). The run goes to runs/pydoc."
@@ -44,6 +46,16 @@ quick: $(VENV)/.dev
 	@echo "==> pytest: contracts in float64, layout, documentation"
 	@$(BIN)/python -m pytest tests/contracts/test_gradient_methods.py tests/contracts/test_torch_parity.py \
 		tests/test_*.py -k '$(QUICK)'
+
+fuzz: EXAMPLES = 10000
+fuzz: $(VENV)/.dev
+	@echo "==> pytest tests/fuzz: $(EXAMPLES) examples of each kind"
+	@THROUGHTIME_FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest --timeout 0 tests/fuzz --ignore tests/fuzz/test_sanitized.py
+
+sanitize: EXAMPLES = 2000
+sanitize: $(VENV)/.dev
+	@echo "==> pytest tests/fuzz/test_sanitized.py: $(EXAMPLES) examples of each kind"
+	@THROUGHTIME_FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest --timeout 0 tests/fuzz/test_sanitized.py
 
 check: $(VENV)/.dev
 	@echo "==> ruff, clang-format, pyright"

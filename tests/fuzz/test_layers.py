@@ -1,0 +1,105 @@
+"""Layers called with whatever a caller may have: torch.nn's value or a sentence, never a crash or a wrong number.
+
+Each area of strategies.PLACES is fuzzed by itself, so that a fault in one hides none in another; `make fuzz` tries
+more.
+"""
+
+import os
+import warnings
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+import torch
+from fuzz.crash_plans import CrashPlan
+from fuzz.forms import FORMS, changed, plain
+from fuzz.layer_plans import KINDS, METHODS, LayerPlan
+from fuzz.running import assert_no_fault
+from fuzz.strategies import EXAMPLES, PLACES, layer_plans
+from fuzz.verdicts import RIGHT, SENTENCE, is_fault
+from fuzz.worker import Worker
+
+import throughtime as tt
+from throughtime.kernels import native
+
+pytestmark = pytest.mark.skipif(native.library() is None, reason="the compiled kernels are not installed")
+
+
+@pytest.fixture(scope="module")
+def worker() -> Iterator[Worker]:
+    started = Worker()
+    yield started
+    started.close()
+
+
+@pytest.mark.parametrize("area", PLACES)
+def test_a_layer_answers_rightly_or_in_a_sentence(area: str, worker: Worker):
+    assert_no_fault(layer_plans(area), worker, examples=100)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_usual_is_answered_with_a_value(kind: str, method: str, worker: Worker):
+    usual = LayerPlan(kind=kind, method=method, layers=2, bidirectional=True, hx=True)
+    plans = [
+        *(replace(usual, way=way) for way in ("vectors", "indices", "unbatched")),
+        *(replace(usual, way=way, lengths=(3, 1)) for way in ("vectors", "packed")),
+        replace(usual, resets=True, learned=True, hx=False),
+        replace(usual, changes=(("x", "negative"), ("h", "guarded"), ("weight 1", "strided"))),
+    ]
+    assert [worker.ask(plan) for plan in plans] == [RIGHT] * len(plans)
+
+
+def test_every_form_makes_something_of_a_tensor():
+    """Of a tensor of numbers; and without the form the values are the same as its own."""
+    tensor = torch.arange(1.0, 7).view(2, 3)
+    warnings.simplefilter("ignore")  # of forms that torch calls new
+    assert [
+        name for name in FORMS if name not in ("float32", "shared") and changed(tensor.clone(), name) is tensor
+    ] == []
+    for name in ("transposed", "strided", "misaligned", "negative", "guarded", "by function", "by dispatch", "sparse"):
+        assert torch.equal(plain(changed(tensor.clone(), name)), tensor), name
+
+
+@pytest.mark.parametrize("how", ["beyond", "before"])
+def test_a_crash_is_an_answer(how: str, worker: Worker):
+    """The byte beyond a guarded tensor may not be read, and the worker goes on after a plan that has read it."""
+    assert worker.ask(CrashPlan(how)).startswith("ended the process: SIGSEGV")
+    assert worker.ask(LayerPlan()) == RIGHT
+    assert worker.ask(LayerPlan(changes=(("x", "narrower"),))).startswith(SENTENCE)
+
+
+def _need(free: int) -> None:
+    have = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if have < free:
+        pytest.skip(f"{have >> 30} GiB of memory are free, and this takes {free >> 30}")
+
+
+@pytest.mark.parametrize("kind", [tt.RNN, tt.LSTM, tt.GRU] if EXAMPLES else [tt.RNN])
+def test_more_than_two_to_the_31_inputs_that_take_no_memory(kind):
+    """An input that is the same at every step and row: after a while every output is the same."""
+    _need(1 << 30)
+    layer = kind(2**10 + 1, 1)
+    x = torch.randn(1, 1, layer.input_size).expand(2**20, 2, -1)
+    with torch.no_grad():
+        y, short = layer(x)[0], layer(x[:1000])[0]
+    assert x.numel() > 2**31 and torch.equal(y[:1000], short)
+    assert torch.allclose(y[1000:], short[-1], atol=1e-5)
+
+
+def test_more_than_two_to_the_31_outputs():
+    if not EXAMPLES:
+        pytest.skip("8 GiB of outputs are made by `make fuzz` alone")
+    _need(12 << 30)
+    layer, x = tt.RNN(1, 1), torch.randn(1, 1, 1).expand(2**20, 2**11 + 1, -1)
+    with torch.no_grad():
+        y, short = layer(x)[0], layer(x[:1000])[0]
+    assert y.numel() > 2**31 and torch.equal(y[:1000], short)
+    assert torch.allclose(y[-1000:], short[-1], atol=1e-5) and torch.equal(y[:, -1], y[:, 0])
+
+
+@pytest.mark.parametrize("shape", [(2**40, 0, 3), (2**40, 0, 0), (0, 2**20, 3)], ids=str)
+def test_many_steps_of_no_rows_take_no_time(shape, worker: Worker):
+    """Nothing is computed, however many steps there are of it; the worker ends a plan that takes too long."""
+    judgement = worker.ask(LayerPlan(sizes=(*shape, 5), mode="no_grad"))
+    assert not is_fault(judgement), judgement
