@@ -11,6 +11,7 @@ from throughtime.checks import check_size
 from throughtime.diagnosis.directions import Follower, checked_discard, counted_steps
 from throughtime.diagnosis.lyapunov import check_layer
 from throughtime.errors import ArgumentError
+from throughtime.inference_mode import records_graphs
 from throughtime.layers.base import RecurrentLayer
 from throughtime.types import State
 
@@ -82,6 +83,7 @@ def flossing_loss(
     return (logs[counted].mean(0) - target).square().sum().to(sequence.initial[0].dtype)
 
 
+@records_graphs
 def floss(
     layer: RecurrentLayer,
     x: Tensor,

@@ -9,11 +9,13 @@ from torch import Tensor, nn
 
 from throughtime.checks import is_whole
 from throughtime.errors import ArgumentError, UnsupportedError, WrongGradientError
+from throughtime.inference_mode import records_graphs
 from throughtime.verification.differences import HALVINGS, STEP, Line, judge
 from throughtime.verification.report import GradientCheck, Place, TensorCheck
 from throughtime.verification.subject import Subject, kept_random_state
 
 
+@records_graphs
 def verify_gradients(
     model: nn.Module | Callable[..., Any],
     *inputs: Any,
