@@ -32,7 +32,7 @@ class LayerTap:
         """Norms ‖∂L/∂h_t‖ [T, B] by member of the state, before clipping.
 
         ∂L/∂h_t is the total: through the loss of step t and through all later steps. Empty before the first backward
-        pass.
+        pass. A norm is infinite or NaN only where an entry is: the dtype's largest number stands for a larger norm.
         """
         if not self._norms and self._form is not None:
             shape, dtype, device = self._form
