@@ -222,6 +222,10 @@ def test_the_state_of_another_learner_is_refused():
 def test_what_is_no_state_is_refused():
     with pytest.raises(ArgumentError, match="state lacks 'counts'"):
         _learner().load_state_dict({"gradient": "RTRL"})
+    with pytest.raises(
+        ArgumentError, match=r"state is a NoneType; it must be what OnlineLearner.state_dict\(\) returned"
+    ):
+        _learner().load_state_dict(None)
 
 
 class _Counting(torch.nn.Module):

@@ -178,10 +178,10 @@ class Carried(Engine):
         self._sum, self._losses = dict(memory["sum"]), memory["losses"]
 
     def _computed_weights(self) -> dict[str, Tensor]:
-        """Return copies of the recurrent layers' weights that are no parameters, by name."""
+        """Return copies of the recurrent layers' weights that are no parameters, by name, NaN as 0."""
         with torch.no_grad():
             return {
-                f"{name}.{weight}_l{depth}".lstrip("."): value.clone()
+                f"{name}.{weight}_l{depth}".lstrip("."): value.nan_to_num()
                 for name, layer in self.layers.items()
                 for depth in range(layer.num_layers)
                 for weight, value in layer.cell_and_parameters(depth)[1].items()

@@ -27,6 +27,8 @@ from throughtime.online.carried import Carried
 from throughtime.online.engine import Engine, StepLoss
 from throughtime.online.window import WindowEngine
 
+_ALLOWED_STATE = "it must be what OnlineLearner.state_dict() returned"
+
 
 class OnlineStep(NamedTuple):
     """Result of a step.
@@ -209,9 +211,11 @@ class OnlineLearner:
             ArgumentError: for the state of a learner with another method or interval, or of something else.
         """
         check_graphs_recorded("load_state_dict")
+        if not isinstance(state, dict):
+            raise ArgumentError("state", f"is a {type(state).__name__}", _ALLOWED_STATE)
         missing = sorted(self.state_dict().keys() - state.keys())
         if missing:
-            raise ArgumentError("state", f"lacks {missing[0]!r}", "it must be what OnlineLearner.state_dict() returned")
+            raise ArgumentError("state", f"lacks {missing[0]!r}", _ALLOWED_STATE)
         for name, present in (("gradient", repr(self.gradient)), ("update_every", self.update_every)):
             if state[name] != present:
                 raise ArgumentError(
