@@ -2,8 +2,12 @@
 
 import dataclasses
 import math
+import re
 import warnings
+from collections.abc import Iterator
+from fractions import Fraction
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -117,7 +121,7 @@ def test_neither_overflow_nor_underflow(values: list[float], dtype: torch.dtype,
     stored = parameter.grad.double().tolist()
     total = math.hypot(*stored)
     report = clip_gradients([parameter], norm=fraction * total)
-    assert report.total_norm == pytest.approx(total, rel=1e-13)
+    assert report.total_norm == pytest.approx(total, rel=1e-13, abs=0)
     assert report.scale == pytest.approx(fraction, rel=1e-13)
     # Exact but for the last place of the gradient's own dtype, which below its normal numbers is an absolute step.
     step = torch.finfo(dtype).smallest_normal * torch.finfo(dtype).eps
@@ -134,7 +138,7 @@ def test_the_norm_is_right_at_any_size_and_shape(scale: float):
     values.append(torch.randn(3, 5, dtype=torch.float64).T)
     parameters = [with_gradient(value * scale, torch.float32) for value in values]
     total = norm_of(gradients_of(parameters))
-    assert clip_gradients(parameters).total_norm == pytest.approx(total, rel=1e-6)
+    assert clip_gradients(parameters).total_norm == pytest.approx(total, rel=1e-6, abs=0)
     assert clip_gradients(parameters, norm=0.5 * total).scale == pytest.approx(0.5, rel=1e-6)
     assert norm_of(gradients_of(parameters)) == pytest.approx(0.5 * total, rel=1e-5 if scale < 1e-35 else 1e-6)
 
@@ -230,10 +234,32 @@ def test_parameters_that_share_one_gradient_tensor_count_it_once_and_are_all_ski
     assert first.grad is None and second.grad is None
 
 
+def exhausted(model: Module) -> Iterator[Parameter]:
+    parameters = model.parameters()
+    assert sum(parameter.numel() for parameter in parameters)
+    return parameters
+
+
+@pytest.mark.parametrize(
+    ("empty", "cause"),
+    [
+        (lambda: [], "it is empty, as an iterator is that was read before: pass the module"),
+        (lambda: exhausted(trained_lstm()), "it is empty, as an iterator is that was read before: pass the module"),
+        (torch.nn.Tanh, "it is empty"),
+        (lambda: [Parameter(torch.ones(3))], "the only one has no gradient: call backward"),
+        (lambda: torch.nn.LSTM(3, 4), "none of the 4 has a gradient: call backward"),
+    ],
+)
+@pytest.mark.parametrize("options", [{"norm": 1.0}, {"value": 1.0}, {}])
+def test_no_gradient_at_all_has_norm_zero_and_gives_a_warning(empty, cause: str, options: dict[str, float]):
+    with pytest.warns(UserWarning, match=f"^clip_gradients was given nothing to clip in `parameters`; {cause}") as said:
+        assert clip_gradients(empty(), **options) == ClipReport(0.0)
+    assert [warning.filename for warning in said] == [__file__]
+
+
 @pytest.mark.parametrize("empty", [[], [Parameter(torch.ones(3))], [with_gradient(torch.ones(0, 3))]])
 @pytest.mark.parametrize("options", [{"norm": 1.0}, {"value": 1.0}, {}])
-def test_nothing_to_clip_has_norm_zero(empty: list[Tensor], options: dict[str, float]):
-    assert clip_gradients(empty, **options) == ClipReport(0.0)
+def test_gradients_of_zero_have_norm_zero(empty: list[Tensor], options: dict[str, float]):
     zero = with_gradient([0.0, 0.0])
     assert clip_gradients([zero, *empty], **options) == ClipReport(0.0)
     assert zero.grad.tolist() == [0.0, 0.0]
@@ -364,9 +390,29 @@ def test_the_tap_is_not_asked_while_all_is_finite():
 @pytest.mark.parametrize("threshold", [0, 0.0, -1.0, nan, -inf])
 def test_thresholds_that_are_not_above_zero_are_refused(name: str, threshold: float):
     parameter = with_gradient([3.0, 4.0])
-    with pytest.raises(ArgumentError, match=f"^{name} is {threshold}; it must be above 0, or None for no clipping$"):
+    with pytest.raises(
+        ArgumentError, match=f"^{name} is {threshold}; it must be a number above 0, or None for no clipping$"
+    ):
         clip_gradients([parameter], **{name: threshold})
     assert parameter.grad.tolist() == [3.0, 4.0]
+
+
+@pytest.mark.parametrize("name", ["norm", "value"])
+@pytest.mark.parametrize("threshold", ["1", True, [1.0], torch.ones(1), 1 + 0j])
+def test_thresholds_that_are_no_numbers_are_refused(name: str, threshold):
+    came = re.escape(repr(threshold))
+    with pytest.raises(
+        ArgumentError, match=f"^{name} is {came}; it must be a number above 0, or None for no clipping$"
+    ):
+        clip_gradients([with_gradient([3.0, 4.0])], **{name: threshold})
+
+
+@pytest.mark.parametrize("kind", [int, np.float32, np.float64, np.int64, Fraction, torch.tensor])
+def test_thresholds_may_be_numbers_of_any_kind(kind):
+    parameter = with_gradient([3.0, -4.0])
+    report = clip_gradients([parameter], norm=kind(1))
+    assert report == ClipReport(5.0, scale=0.2, clipped=True) and type(report.scale) is float
+    assert clip_gradients([with_gradient([3.0, -4.0])], value=kind(1)) == ClipReport(5.0, clipped=True)
 
 
 def test_an_infinite_threshold_never_clips():
@@ -386,3 +432,9 @@ def test_other_misuse_is_refused_by_name():
             clip_gradients(wrong)
     with pytest.raises(ArgumentError, match=r"parameters\[0\] is a dict"):
         clip_gradients([{"params": [parameter]}])
+    for wrong in (torch.optim.SGD([parameter], lr=0.1), 3, None):
+        kind = type(wrong).__name__
+        with pytest.raises(
+            ArgumentError, match=f"^parameters is a {kind}; it must be a module, or tensors: pass the mod"
+        ):
+            clip_gradients(wrong, norm=1.0)

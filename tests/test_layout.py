@@ -31,7 +31,7 @@ def _floors() -> list[list[str]]:
 
 FLOORS = _floors()
 FLOOR = {room: level for level, floor in enumerate(FLOORS) for room in floor}
-GROUND = {room for floor in FLOORS[:2] for room in floor}
+GROUND = {room for floor in FLOORS[:3] for room in floor}
 
 
 def _room(path: pathlib.Path) -> str:

@@ -1,8 +1,12 @@
+import errno
+import io
 import math
+from pathlib import Path
 
 import pytest
 
-from throughtime.wording import listed, percent, plural, plural_noun, singular_noun
+from throughtime import wording
+from throughtime.wording import listed, percent, plural, plural_noun, reason_of, singular_noun
 
 
 @pytest.mark.parametrize(
@@ -46,3 +50,23 @@ def test_words_are_listed_with_commas_and_a_conjunction(words, phrase):
 
 def test_the_conjunction_can_be_another():
     assert listed(iter("abc"), "or") == "a, b or c"
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "runs/a"), "No space left on device"),
+        (io.UnsupportedOperation("not seekable."), "not seekable"),
+        (OSError(), "OSError"),
+        (RuntimeError("size mismatch:\n  in weight"), "size mismatch"),
+        (RuntimeError(" \n"), "RuntimeError"),
+        (AssertionError(), "AssertionError"),
+    ],
+)
+def test_a_reason_is_a_line_and_never_none_or_empty(error, reason):
+    assert reason_of(error) == reason
+
+
+def test_no_other_message_is_made_of_strerror_which_may_be_none():
+    root = Path(wording.__file__).parent
+    assert [path.name for path in root.rglob("*.py") if ".strerror" in path.read_text()] == ["wording.py"]

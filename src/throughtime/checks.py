@@ -54,6 +54,26 @@ def keep_sizes(record: object, **least: int) -> None:
         object.__setattr__(record, name, check_size(name, getattr(record, name), bound))
 
 
+def check_positive(name: str, value: object, what: str, without: str) -> float | None:
+    """Return a number above 0 as a float, or None as it is.
+
+    Args:
+        name: of the argument.
+        value: the number, an infinity included, or None.
+        what: the argument in words: "a norm".
+        without: the meaning of None in words: "for no clipping".
+
+    Raises:
+        ArgumentError: for anything else.
+    """
+    if value is None:
+        return None
+    if not is_real(value) or not value > 0:  # so written, NaN is refused too
+        shown = value if is_real(value) else repr(value)
+        raise ArgumentError(name, f"is {shown}", f"it must be {what} above 0, or None {without}")
+    return float(value)
+
+
 def check_flag(name: str, value: object) -> None:
     """Raise `ArgumentTypeError` unless a value is a bool.
 

@@ -1,6 +1,7 @@
 """Clip gradients by norm or value, and locate the first non-finite gradient."""
 
 import math
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
@@ -9,9 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
+from throughtime.checks import check_positive
 from throughtime.errors import ArgumentError, NonFiniteError, UnsupportedError
 
 ParametersWithGradients: TypeAlias = Module | Iterable[Tensor] | Iterable[tuple[str, Tensor]]
+
+_PARAMETERS = "pass the module, module.parameters() or module.named_parameters()"
 
 # A sum of squares keeps its precision for norms between these; beyond them squares underflow or overflow.
 _SAFE_IN_FLOAT32 = (1e-15, 1e15)
@@ -69,9 +73,9 @@ def clip_gradients(
     and an infinite entry is reported instead of turning all gradients into NaN.
 
     Args:
-        parameters: a module, tensors, or (name, tensor) pairs. A tensor whose `grad` is None is passed over; a
-            gradient counts once, however often it appears. Gradients may be dense or sparse (COO) and of several dtypes
-            and devices.
+        parameters: a module, tensors, or (name, tensor) pairs. A tensor whose `grad` is None is passed over, with a
+            warning where every one is; a gradient counts once, however often it appears. Gradients may be dense or
+            sparse (COO) and of several dtypes and devices.
         norm: the largest 2-norm allowed, above 0.
         value: the largest absolute entry allowed, above 0; entries beyond ±value are set to it, which changes the
             gradient's direction. With neither `norm` nor `value` the gradients are only checked.
@@ -90,7 +94,9 @@ def clip_gradients(
     Cost: one reduction and at most one product over all gradients, and one wait for the device (by value: two). Norms
     below 1e-15 or above 1e15 take up to three reductions.
     """
-    _check_options(norm, value, nonfinite)
+    norm, value = _thresholds(norm, value)
+    if nonfinite not in ("raise", "skip", "report"):
+        raise ArgumentError("nonfinite", f"is {nonfinite!r}", "it must be 'raise', 'skip' or 'report'")
     gradients = _collect(parameters)
     entries = [gradient.entries for gradient in gradients]
     unit, norm_in_units = _global_norm(entries, scales=norm is not None)
@@ -108,16 +114,17 @@ def clip_gradients(
     return ClipReport(total)
 
 
-def _check_options(norm: float | None, value: float | None, nonfinite: str) -> None:
+def _thresholds(norm: float | None, value: float | None) -> tuple[float | None, float | None]:
+    """Check both thresholds, which may be numbers of numpy or tensors without dimensions, and return them as floats."""
     if norm is not None and value is not None:
         raise ArgumentError(
             "norm", f"is {norm} and value is {value}", "only one of them can be given", "clip twice for both"
         )
-    for name, threshold in (("norm", norm), ("value", value)):
-        if threshold is not None and not threshold > 0:  # so written, NaN is refused too
-            raise ArgumentError(name, f"is {threshold}", "it must be above 0, or None for no clipping")
-    if nonfinite not in ("raise", "skip", "report"):
-        raise ArgumentError("nonfinite", f"is {nonfinite!r}", "it must be 'raise', 'skip' or 'report'")
+    norm, value = (each.item() if isinstance(each, Tensor) and not each.dim() else each for each in (norm, value))
+    return (
+        check_positive("norm", norm, "a number", "for no clipping"),
+        check_positive("value", value, "a number", "for no clipping"),
+    )
 
 
 @dataclass(slots=True)
@@ -162,7 +169,11 @@ def _collect(parameters: ParametersWithGradients) -> list[_Gradient]:
     """
     if isinstance(parameters, Tensor):
         parameters = [parameters]
-    named = parameters.named_parameters() if isinstance(parameters, Module) else parameters
+    if not isinstance(parameters, Iterable | Module):
+        raise ArgumentError(
+            "parameters", f"is a {type(parameters).__name__}", "it must be a module, or tensors", _PARAMETERS
+        )
+    named = list(parameters.named_parameters() if isinstance(parameters, Module) else parameters)
     collected: dict[int, _Gradient] = {}
     for index, item in enumerate(named):
         name, parameter = _name_and_tensor(index, item)
@@ -174,7 +185,19 @@ def _collect(parameters: ParametersWithGradients) -> list[_Gradient]:
             collected[id(gradient)] = _gradient_of(name, parameter, gradient)
         else:
             known.owners.append(parameter)
+    if not collected:
+        _warn_of_nothing(len(named))
     return list(collected.values())
+
+
+def _warn_of_nothing(parameters: int) -> None:
+    """Warn that there is no gradient, which would leave one elsewhere unclipped."""
+    if parameters:
+        which = "the only one has no" if parameters == 1 else f"none of the {parameters} has a"
+        cause = f"{which} gradient: call backward() first"
+    else:
+        cause = "it is empty, as an iterator is that was read before: pass the module, or module.parameters() anew"
+    warnings.warn(f"clip_gradients was given nothing to clip in `parameters`; {cause}", stacklevel=5)
 
 
 def _name_and_tensor(index: int, item: object) -> tuple[str, Tensor]:
@@ -187,7 +210,7 @@ def _name_and_tensor(index: int, item: object) -> tuple[str, Tensor]:
         f"parameters[{index}]",
         f"is a {type(item).__name__}",
         "it must be a tensor or a (name, tensor) pair",
-        "pass a module, module.parameters() or module.named_parameters()",
+        _PARAMETERS,
     )
 
 

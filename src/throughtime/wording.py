@@ -1,4 +1,4 @@
-"""Words for counts, shares and lists, as messages and reports show them."""
+"""Words for counts, shares, lists and reasons, as messages and reports show them."""
 
 from collections.abc import Iterable
 
@@ -38,3 +38,13 @@ def listed(words: Iterable[object], conjunction: str = "and") -> str:
     """Return words in one phrase, such as "a, b and c"; no words give ""."""
     *others, last = list(map(str, words)) or [""]
     return f"{', '.join(others)} {conjunction} {last}" if others else last
+
+
+def reason_of(error: BaseException) -> str:
+    """Return the first line of what an error says, without a full stop.
+
+    An error without a text gives its class: an OSError that no system call raised has no `strerror`, and others may
+    have an empty message.
+    """
+    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return next(iter(said.strip().splitlines()), "").rstrip(".: ") or type(error).__name__

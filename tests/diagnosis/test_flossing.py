@@ -137,6 +137,7 @@ def test_float32_stays_float32():
         ({"count": 6}, "count is 6; the state has 5 entries"),
         ({"steps": 0}, "steps is 0"),
         ({"learning_rate": 0.0}, "learning_rate is 0.0; it must be a positive finite number"),
+        ({"learning_rate": "0.1"}, "learning_rate is '0.1'"),
         ({"learning_rate": math.nan}, "learning_rate is nan"),
         ({"layer": torch.nn.GRU(INPUT, 5)}, "layer is a GRU; it must be a throughtime.RNN"),
         ({"layer": tt.GRU(INPUT, 5).requires_grad_(False)}, "layer has no parameter that requires a gradient"),

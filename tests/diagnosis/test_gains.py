@@ -106,3 +106,10 @@ def test_a_gain_beyond_the_numbers_is_infinite_and_one_whose_square_is_none_is_n
     for rows in (gains.gain, gains.spectral) if exact else (gains.gain,):
         assert rows[30][0] == pytest.approx(1e30, rel=1e-4) and rows[44][0] == float("inf") == rows[44][3]
         assert rows[44][10] == pytest.approx(1e34, rel=1e-4)
+
+
+def test_a_gain_whose_square_vanishes_is_kept():
+    rnn = tt.RNN(1, 4, nonlinearity="identity", bias=False, dtype=torch.float64)
+    torch.nn.init.orthogonal_(rnn.weight_hh_l0, 1e-5)
+    flow = tt.gradient_flow(rnn, lambda y, _: y.sum(), torch.zeros(45, 2, 1, dtype=torch.float64), None)
+    assert flow.jacobian_norms["l0"].gain[44][0] == pytest.approx(1e-220, rel=1e-6, abs=0)

@@ -186,6 +186,14 @@ def test_what_is_not_finite_is_left_out_and_a_constant_has_bins():
     assert math.isnan(h.mean) and h.histogram == [0.0] * 20 and (h.edges[0], h.edges[-1]) == (0.0, 1.0)
 
 
+@pytest.mark.parametrize("size", [1e300, 1e-300])
+def test_the_size_of_a_state_whose_squares_leave_the_range(size):
+    layer = tt.RNN(INPUT, HIDDEN, nonlinearity="identity", bias=False, dtype=torch.float64)
+    x = torch.randn(T, B, INPUT, dtype=torch.float64)
+    usual, scaled = units_of(_run(layer, x)), units_of(_run(layer, x * size))
+    assert scaled.state_norms == pytest.approx([norm * size for norm in usual.state_norms], rel=1e-12, abs=0)
+
+
 def test_single_precision_agrees_with_double():
     single, double = (tt.GRU(INPUT, HIDDEN, dtype=dtype) for dtype in (torch.float32, torch.float64))
     double.load_state_dict(single.state_dict())

@@ -156,3 +156,9 @@ def test_what_is_not_finite_is_named(place):
 def test_no_samples_are_refused():
     with pytest.raises(ArgumentError, match="samples is 0"):
         spectrum_of(run_of(CELLS["GRU"]), samples=0)
+
+
+@pytest.mark.parametrize("size", [1e200, 1e-200])
+def test_the_departure_from_normality_does_not_depend_on_the_size(size):
+    matrix = torch.tensor([[1.0, 1.0], [0.0, 1.0]], dtype=torch.float64)
+    assert matrix_spectrum(matrix * size).departure == pytest.approx(1 / math.sqrt(3), rel=1e-6)

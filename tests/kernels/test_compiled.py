@@ -237,6 +237,61 @@ def test_norms_whose_squares_leave_the_range_are_those_of_the_scaled_gradient(dt
     torch.testing.assert_close(found[1] / 2.0**power, found[0], rtol=4 * torch.finfo(dtype).eps, atol=0)
 
 
+@pytest.mark.parametrize("kind", ["Elman-identity", "LSTM", "LSTM-proj", "GRU"])
+@pytest.mark.parametrize(
+    ("dtype", "scale", "clip_step"),
+    [
+        (torch.float32, 3e38, 0.8),
+        (torch.float32, 3e38, 1e-6),
+        (torch.float32, 1e-38, 8e-39),
+        (torch.float32, 2e-43, 1e-43),
+        (torch.float64, 1.7e308, 0.8),
+        (torch.float64, 1.7e308, 1e-6),
+        (torch.float64, 1e-308, 8e-309),
+        (torch.float64, 1e-321, 5e-322),
+    ],
+)
+def test_clipping_and_norms_at_the_ends_of_the_range_are_those_of_the_loop(kind, dtype, scale, clip_step):
+    """A norm of finite entries is finite, and a row is held at the threshold, not at 0."""
+    cell = KINDS[kind](3, 19)
+    parameters, sequence = _parameters(cell, dtype), _sequence(cell, (6, 5, 3, 19), "lengths-and-resets", dtype)
+    results = []
+    for runner, given in ((cell.kernel, sequence), (Loop(cell), sequence.plain())):
+        trace, tap = runner.forward(parameters, given, "gates").trace, _tap(cell, sequence)
+        signs = torch.randint(2, (6, 5, cell.output_size), generator=torch.Generator().manual_seed(1)) * 2 - 1
+        cotangents = Cotangents(signs.to(dtype) * scale, tuple(map(torch.zeros_like, sequence.initial)))
+        gradients = runner.backward(parameters, given, trace, cotangents, StepNorms(clip_step, tap))
+        members = {"x": gradients.x, **gradients.parameters, "h_0": gradients.initial[0], **tap.norms}
+        results.append((members, tap.clipped))
+    (ours, held), (loop, held_by_loop) = results
+    assert held.any() and torch.equal(held, held_by_loop)
+    assert all(value.isfinite().all() for value in ours.values())
+    step = torch.finfo(dtype).tiny * torch.finfo(dtype).eps
+    for name, value in loop.items():
+        allowed = 20 * TOLERANCE[dtype] * value.abs().max() + 64 * step
+        assert (ours[name] - value).abs().max() <= allowed, name
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+@pytest.mark.parametrize("kind", ["Elman-identity", "LSTM-proj", "GRU"])
+def test_a_row_that_is_not_finite_is_not_clipped_by_the_kernel_either(kind, bad):
+    cell = KINDS[kind](3, 19)
+    parameters, sequence = _parameters(cell, torch.float64), _sequence(cell, (6, 5, 3, 19), "plain", torch.float64)
+    taps = []
+    for runner in (cell.kernel, Loop(cell)):
+        result, tap = runner.forward(parameters, sequence, "gates"), _tap(cell, sequence)
+        d_outputs = torch.full_like(result.outputs, 7.0)
+        d_outputs[4, 2, 1] = bad
+        cotangents = Cotangents(d_outputs, tuple(map(torch.zeros_like, result.final)))
+        runner.backward(parameters, sequence, result.trace, cotangents, StepNorms(0.8, tap))
+        taps.append(tap)
+    assert all(torch.equal(taps[0].clipped, tap.clipped) and not tap.clipped[4, 2] for tap in taps)
+    assert all(
+        torch.equal(tap.norms["h"][4, 2].nan_to_num(7.0, 8.0), taps[0].norms["h"][4, 2].nan_to_num(7.0, 8.0))
+        for tap in taps
+    )
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 def test_a_norm_is_what_is_not_finite_in_its_row_alone(dtype, bad):

@@ -153,6 +153,14 @@ def test_agreement_of_tensors_taken_together():
     assert (lost.norm, lost.estimated_norm) == (1.0, 0.0) and lost.cosine != lost.cosine and lost.error != lost.error
 
 
+@pytest.mark.parametrize("size", [1e300, 1e-300, 5e-324])
+def test_agreement_does_not_depend_on_the_size_of_the_gradient(size):
+    g, estimate = torch.tensor([3.0, 4.0], dtype=torch.float64), torch.tensor([4.0, 3.0], dtype=torch.float64)
+    found = Agreement.of([estimate * size], [g * size])
+    assert (found.norm, found.estimated_norm) == pytest.approx((5 * size, 5 * size), rel=1e-14, abs=0)
+    assert found.cosine == pytest.approx(24 / 25) and found.error == pytest.approx(2**0.5 / 5, rel=0.3)
+
+
 def test_what_rounding_hides_is_said_to_be_unknown():
     """In float32 the far lags of a vanishing gradient are smaller than the rounding of the near ones."""
     rnn, (x, y) = tt.RNN(INPUT, 2), _data()

@@ -8,6 +8,7 @@ from online.streams import HIDDEN, INPUT, Model, learn, offline, stream
 from oracles import relative
 from torch import nn
 from torch.nn.functional import mse_loss
+from torch.nn.utils import parametrize, prune
 
 import throughtime as tt
 from throughtime.errors import UnsupportedError
@@ -249,13 +250,113 @@ def test_a_weight_under_several_names_gets_what_it_does_under_each(gradient, lay
     _agree(optimizer.seen, offline(model, x, y, resets))
 
 
-def test_local_methods_refuse_layers_that_cannot_be_told_apart():
-    model = tt.RNN(HIDDEN, HIDDEN, 2, dtype=torch.float64)
+def test_local_methods_tell_layers_apart_that_share_all_weights():
+    model, (_, _, resets) = tt.RNN(HIDDEN, HIDDEN, 2, dtype=torch.float64), stream()
     for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
         setattr(model, f"{name}_l1", getattr(model, f"{name}_l0"))
-    x, y = torch.randn(2, 3, 4, HIDDEN, dtype=torch.float64)
-    with pytest.raises(UnsupportedError, match="shares all weights between model, layer 0 and model, layer 1"):
-        learn(model, tt.EProp(), x, y)
+    x, y = torch.randn(2, 11, 4, HIDDEN, dtype=torch.float64)
+    _, optimizer = learn(model, tt.EProp(), x, y, resets)
+    model.gradient = tt.EProp()
+    loss = mse_loss(model(x, resets=resets)[0], y)
+    expected = torch.autograd.grad(loss, list(model.parameters()))
+    _agree(optimizer.seen, dict(zip(dict(model.named_parameters()), expected, strict=True)))
+
+
+class _Scaled(nn.Module):
+    """A parametrization with a parameter of its own, which two weights share."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(0.8, dtype=torch.float64))
+
+    def forward(self, weight):
+        return self.scale * weight.tanh()
+
+
+def _scale_both(rnn):
+    scaled = _Scaled()
+    for name in ("weight_ih_l0", "weight_hh_l0"):
+        parametrize.register_parametrization(rnn, name, scaled)
+
+
+def _with_old_weight_norm(rnn):
+    with pytest.warns(FutureWarning):
+        nn.utils.weight_norm(rnn, "weight_hh_l0")
+
+
+COMPUTED = {
+    "orthogonal": lambda rnn: nn.utils.parametrizations.orthogonal(rnn, "weight_hh_l0"),
+    "weight_norm": lambda rnn: nn.utils.parametrizations.weight_norm(rnn, "weight_ih_l0"),
+    "old weight_norm": _with_old_weight_norm,
+    "pruned": lambda rnn: prune.l1_unstructured(rnn, "weight_hh_l0", amount=0.5),
+    "shared": _scale_both,
+}
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop")  # torch's vmap, of some parametrizations
+@pytest.mark.parametrize("make", COMPUTED.values(), ids=COMPUTED)
+@pytest.mark.parametrize(
+    ("gradient", "options"),
+    [
+        (tt.RTRL(), {"layers": 2}),
+        (tt.RTRL(), {"below": True}),
+        (tt.SnAp(order=1), {}),
+        (tt.UORO(seed=5), {}),
+        (tt.EProp(), {"layers": 2}),
+        (tt.RFLO(leak=0.4), {"kind": tt.RNN, "layers": 2}),
+    ],
+    ids=["RTRL", "RTRL-whole-model", "SnAp", "UORO", "EProp", "RFLO"],
+)
+def test_weights_that_are_computed_lead_to_the_parameters_they_come_from(gradient, options, make):
+    model, (x, y, resets) = Model(**options), stream()
+    make(model.rnn)
+    _, optimizer = learn(model, gradient, x, y, resets)
+    model.rnn.gradient = tt.BPTT() if isinstance(gradient, tt.RTRL) else gradient
+    _agree(optimizer.seen, offline(model, x, y, resets), 1e-12)
+
+
+def test_over_updates_of_a_parametrized_weight_the_influence_is_that_of_the_weights_of_each_step():
+    errors = []
+    for lr in (1e-2, 1e-3):
+        torch.manual_seed(3)
+        model, (x, y, _) = Model(tt.RNN), stream(steps=30)
+        _scale_both(model.rnn)
+        learner, _ = learn(model, tt.RTRL(), x[:-1], y[:-1], update_every=1, lr=lr)
+        learner.update_every = 10  # so that the last step's gradient can be looked at
+        learner.step(x[-1], y[-1])
+        scale = model.rnn.parametrizations.weight_hh_l0[0].scale
+        (name,) = [name for name, value in model.named_parameters() if value is scale]
+        exact = torch.autograd.grad(mse_loss(model(x)[0][-1], y[-1]), scale)[0]
+        errors.append(relative(learner._engine.gradient()[name], exact))
+    assert errors[0] > 1e-6 and 7 < errors[0] / errors[1] < 14, errors
+
+
+class _Dropped(nn.Module):
+    def forward(self, weight):
+        return nn.functional.dropout(weight, 0.5, self.training)
+
+
+@pytest.mark.parametrize("gradient", [tt.RTRL(), tt.EProp()], ids=["RTRL", "EProp"])
+def test_a_weight_that_is_another_at_each_use_is_refused_before_any_work(gradient):
+    model, (x, y, _) = Model(), stream()
+    parametrize.register_parametrization(model.rnn, "weight_hh_l0", _Dropped())
+    learner = tt.OnlineLearner(model, mse_loss, torch.optim.SGD(model.parameters(), lr=0.1), gradient)
+    with pytest.raises(UnsupportedError, match="weight 'rnn.weight_hh_l0' comes out differently .*: call model.eval()"):
+        learner.step(x[0], y[0])
+    model.eval()
+    learner.step(x[0], y[0])
+    assert learner.steps == learner.updates == 1
+
+
+@pytest.mark.parametrize(
+    "gradient", [tt.RTRL(), tt.SnAp(), tt.UORO(), tt.RFLO(), tt.EProp(), tt.BPTT(), tt.TruncatedBPTT(2)], ids=repr
+)
+def test_inside_no_grad_a_learner_learns_as_outside(gradient):
+    model, (x, y, resets) = Model(tt.RNN), stream()
+    expected = learn(model, gradient, x, y, resets)[1].seen
+    with torch.no_grad():
+        ours = learn(model, gradient, x, y, resets)[1].seen
+    assert expected.keys() == ours.keys() and all(torch.equal(ours[name], value) for name, value in expected.items())
 
 
 def test_a_compiled_model_learns_as_it_does_uncompiled():

@@ -222,6 +222,10 @@ def test_the_state_of_another_learner_is_refused():
 def test_what_is_no_state_is_refused():
     with pytest.raises(ArgumentError, match="state lacks 'counts'"):
         _learner().load_state_dict({"gradient": "RTRL"})
+    with pytest.raises(
+        ArgumentError, match=r"state is a NoneType; it must be what OnlineLearner.state_dict\(\) returned"
+    ):
+        _learner().load_state_dict(None)
 
 
 class _Counting(torch.nn.Module):
@@ -413,6 +417,12 @@ def test_tensors_of_inference_mode_are_inputs_like_others_and_a_step_inside_it_i
     with torch.inference_mode(), pytest.raises(UnsupportedError, match=r"inside torch.inference_mode\(\)"):
         learner.step(x[1], y[1])
     assert learner.steps == 1
+    state = learner.state_dict()
+    for name, arguments in (("prepare", (x[1],)), ("update", ()), ("load_state_dict", (state,))):
+        with torch.inference_mode(), pytest.raises(UnsupportedError, match=f"^{name} was called inside torch.inferen"):
+            getattr(learner, name)(*arguments)
+    learner.step(x[1], y[1])
+    assert learner.steps == 2
 
 
 @pytest.mark.parametrize("gradient", [tt.RTRL(), tt.BPTT()], ids=["carried", "window"])

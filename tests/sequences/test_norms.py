@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from examples_of import CELLS, INPUT, parameters_of, states_of
@@ -5,9 +7,9 @@ from oracles import relative
 
 from throughtime.cells import Recurrence
 from throughtime.gradients import BPTT, run
-from throughtime.sequences import Sequence
-from throughtime.sequences.norms import row_norm
+from throughtime.sequences import LayerTap, Sequence, StepNorms
 
+inf, nan = math.inf, math.nan
 T, B, THRESHOLD = 6, 3, 0.9
 
 
@@ -64,10 +66,55 @@ def test_clipping_a_zero_gradient_stays_differentiable():
     assert all(bool(torch.isfinite(g).all()) for g in second)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_row_norm_neither_overflows_nor_underflows(dtype):
-    large, small = torch.finfo(dtype).max / 4, torch.finfo(dtype).tiny
-    rows = torch.tensor([[3.0, 4.0], [3.0 * large, 4.0 * large / 2], [3 * small, 4 * small], [0.0, 0.0]], dtype=dtype)
-    norms = row_norm((rows[:, :1], rows[:, 1:]))
-    expected = torch.tensor([5.0, 13**0.5 * large, 5 * small, 0.0], dtype=dtype)
-    torch.testing.assert_close(norms, expected, rtol=1e-6, atol=0)
+@pytest.mark.parametrize("clip_step", [0.7, 49.0, 1e6])
+def test_a_row_below_the_threshold_keeps_every_bit(clip_step):
+    """49 · (1 / 49) is not 1."""
+    rows = torch.rand(50, 3, dtype=torch.float64) / 3
+    (held,) = StepNorms(clip_step).clip(0, (rows,), None)
+    assert torch.equal(held, rows)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("clip_step", [1e-3, 1.0, 1e3])
+def test_rows_near_the_largest_number_are_held_at_the_threshold(dtype, clip_step):
+    most = torch.finfo(dtype).max
+    h, c = torch.tensor([[most, -most], [most / 3, 0.0]], dtype=dtype), torch.full((2, 3), most / 5, dtype=dtype)
+    held = torch.cat(StepNorms(clip_step).clip(0, (h, c), None), dim=-1)
+    direction = torch.cat((h, c), dim=-1).double() / most
+    expected = clip_step * direction / direction.norm(dim=-1, keepdim=True)
+    torch.testing.assert_close(held.double(), expected, rtol=8 * torch.finfo(dtype).eps, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_rows_below_the_normal_numbers_are_held_to_the_last_bit_that_they_have(dtype):
+    step = torch.finfo(dtype).tiny * torch.finfo(dtype).eps  # the smallest number
+    rows = torch.tensor([[3000.0, -4000.0], [30.0, 40.0], [0.0, 0.0]], dtype=torch.float64)
+    (held,) = StepNorms(500 * step).clip(0, ((rows * step).to(dtype),), None)
+    torch.testing.assert_close(held.double() / step, rows / rows.new_tensor([[10.0], [1.0], [1.0]]), rtol=0, atol=1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_an_entry_that_is_not_finite_stays_what_it_is(dtype):
+    rows = torch.tensor([[1.0, inf], [nan, 2.0], [-inf, nan], [3.0, 4.0]], dtype=dtype)
+    tap = LayerTap(("h",))
+    tap.begin(1, len(rows), rows)
+    (held,) = StepNorms(1.0, tap).clip(0, (rows,), None)
+    assert torch.equal(held[:3].nan_to_num(7.0, 8.0, 9.0), rows[:3].nan_to_num(7.0, 8.0, 9.0))
+    assert tap.norms["h"][0].nan_to_num(7.0, 8.0).tolist() == [8.0, 7.0, 7.0, 5.0]
+    assert tap.clipped is not None and tap.clipped.tolist() == [[False, False, False, True]]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("size", ["max", "tiny"])
+def test_norms_of_steps_whose_squares_leave_the_range_are_recorded(dtype, size):
+    scale = getattr(torch.finfo(dtype), size) / (16 if size == "max" else 1)
+    h, c = torch.tensor([[3.0, 4.0]], dtype=dtype) * scale, torch.tensor([[0.0, 12.0]], dtype=dtype) * scale
+    step, every = LayerTap(("h", "c")), LayerTap(("h", "c"))
+    step.begin(1, 1, h), every.begin(1, 1, h)
+    StepNorms(12.9 * scale, step).clip(0, (h, c), None)
+    StepNorms(tap=every).record_all((h[None], c[None]))
+    every.record_all(list(every.norms.values()), 12.9 * scale)
+    for tap in (step, every):
+        torch.testing.assert_close(tap.norms["h"], torch.tensor([[5.0]], dtype=dtype) * scale, rtol=1e-6, atol=0)
+        torch.testing.assert_close(tap.norms["c"], torch.tensor([[12.0]], dtype=dtype) * scale, rtol=1e-6, atol=0)
+        assert tap.clipped is not None and tap.clipped.all()

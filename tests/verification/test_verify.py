@@ -353,6 +353,8 @@ def test_a_parameter_that_is_not_finite_is_named():
     [
         ({"step": 0.0}, "^step is 0.0; it must be a positive"),
         ({"step": math.nan}, "^step is nan; it must be a positive"),
+        ({"tolerance": "1e-4"}, "^tolerance is '1e-4'; it must be above"),
+        ({"step": "small"}, "^step is 'small'; it must be a positive finite number"),
         ({"tolerance": 1.0}, "^tolerance is 1.0; it must be above"),
         ({"samples": 0}, "^samples is 0; it must be a whole"),
         ({"samples": 1.5}, "^samples is 1.5; it must be a whole"),

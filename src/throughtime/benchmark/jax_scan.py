@@ -13,6 +13,7 @@ from torch import Tensor
 
 from throughtime.benchmark.parity import relative
 from throughtime.benchmark.sides import TrainingPass
+from throughtime.wording import reason_of
 
 
 class JaxScan:
@@ -72,7 +73,7 @@ def find_jax(threads: int) -> tuple[JaxScan | None, str]:
     try:
         scan = JaxScan(threads)
     except Exception as error:  # a broken installation of jax must not stop the comparison with torch.nn
-        return None, f"jax cannot be used ({error}): no comparison with jax.lax.scan."
+        return None, f"jax cannot be used ({reason_of(error)}): no comparison with jax.lax.scan."
     return scan, f"jax {scan.version}: a jit-compiled value_and_grad of lax.scan, its compilation left out."
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from throughtime.errors import ArgumentError
 from throughtime.files import replace_file
+from throughtime.wording import reason_of
 
 
 def write_json(content: dict[str, Any], path: Path) -> None:
@@ -29,7 +30,7 @@ def write_target(argument: str, path: Path, content: bytes) -> None:
     except OSError as error:
         raise ArgumentError(
             argument,
-            f"is {path}, which could not be written ({error.strerror})",
+            f"is {path}, which could not be written ({reason_of(error)})",
             "it must be a file in a folder that exists and has room",
             "name another file",
         ) from error

@@ -16,6 +16,7 @@ from throughtime import commands
 from throughtime.commands._spelling import sentence_of
 from throughtime.errors import ArgumentError, ThroughtimeError
 from throughtime.runs.interruption import InterruptedRunError
+from throughtime.wording import reason_of
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace
@@ -47,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):  # whoever read the output (head, less) has gone: not worth a word
             return _FAILED
-        return _fail(f"The output cannot be written ({error.strerror}).", _FAILED)
+        return _fail(f"The output cannot be written ({reason_of(error)}).", _FAILED)
 
 
 def _run(given: list[str]) -> int:

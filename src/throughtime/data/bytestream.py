@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from throughtime.errors import ArgumentError, InputFileError
+from throughtime.wording import reason_of
 
 STANDARD_INPUT = "-"
 """Name of a source that stands for standard input."""
@@ -83,7 +84,7 @@ class ByteStream:
                     self._check_file()
                     yield b""
         except OSError as error:
-            raise InputFileError(f"FILE {self._source} cannot be read: {error.strerror}.") from None
+            raise InputFileError(f"FILE {self._source} cannot be read: {reason_of(error)}.") from None
 
     def _check_file(self) -> None:
         path = Path(self._source)
@@ -94,7 +95,7 @@ class ByteStream:
         except FileNotFoundError:
             raise InputFileError(f"FILE {path} does not exist; give a file, or - for standard input.") from None
         except OSError as error:
-            raise InputFileError(f"FILE {path} cannot be read: {error.strerror}.") from None
+            raise InputFileError(f"FILE {path} cannot be read: {reason_of(error)}.") from None
         if size < self._offset:
             raise InputFileError(
                 f"FILE {path} has {size} bytes, fewer than the {self._offset} that were read: the file is not "

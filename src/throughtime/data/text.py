@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from throughtime.errors import ArgumentError, InputFileError
+from throughtime.wording import reason_of
 
 Units = Literal["characters", "bytes"]
 Symbols = TypeVar("Symbols", NDArray[np.uint32], NDArray[np.int32])
@@ -119,7 +120,7 @@ def read_file(name: str) -> TextFile:
             f"FILE {name} does not exist; give a text file, or the word {SHIPPED_TEXT} for Python's language reference."
         ) from None
     except OSError as error:
-        raise InputFileError(f"FILE {name} cannot be read: {error.strerror}.") from None
+        raise InputFileError(f"FILE {name} cannot be read: {reason_of(error)}.") from None
     if not content:
         raise InputFileError(f"FILE {name} is empty; give a text file.")
     return TextFile(name, content)

@@ -14,7 +14,7 @@ from throughtime.models.contexts import side_effects_undone
 from throughtime.models.recording import RecordedRun
 from throughtime.models.recurrent_layers import recurrent_layers
 from throughtime.models.scalar_loss import scalar_loss
-from throughtime.sequences.norms import row_norm
+from throughtime.sequences.row_norms import row_norm
 from throughtime.sequences.sequence import valid_steps
 from throughtime.sequences.tap import Tap
 
@@ -129,4 +129,4 @@ def joint_norms(run: RecordedRun) -> Float[Tensor, "time batch"]:
     """Return ‖∂L/∂s_t‖ over all members of the state, from the run's tap."""
     assert run.tap is not None
     steps = torch.stack(list(run.tap.norms.values()), dim=-1)
-    return row_norm((steps.flatten(0, 1),)).unflatten(0, steps.shape[:2])
+    return row_norm((steps,))

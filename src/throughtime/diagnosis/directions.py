@@ -8,6 +8,7 @@ from throughtime.cells.base import Cell
 from throughtime.checks import check_size
 from throughtime.diagnosis.finite_checks import check_finite, checked_parameters
 from throughtime.errors import ArgumentError
+from throughtime.sequences.row_norms import row_norm
 from throughtime.sequences.sequence import Sequence, steps_since_start
 from throughtime.types import Parameters, State
 
@@ -79,7 +80,7 @@ class Follower:
             self.directions, r = torch.linalg.qr(jacobian @ self.directions)
             triangles.append(r)
         # The entries of J_t and Q have the relative error ε, and their product sums S of them.
-        rounding = size * torch.finfo(torch.float64).eps * torch.linalg.matrix_norm(jacobians)
+        rounding = size * torch.finfo(torch.float64).eps * row_norm((jacobians.flatten(-2),))
         return resolved(torch.stack(triangles), rounding).log()
 
 

@@ -7,10 +7,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from throughtime.cells.loop import Loop
-from throughtime.checks import check_size
+from throughtime.checks import check_size, is_real
 from throughtime.diagnosis.directions import Follower, checked_discard, counted_steps
 from throughtime.diagnosis.lyapunov import check_layer
 from throughtime.errors import ArgumentError
+from throughtime.inference_mode import records_graphs
 from throughtime.layers.base import RecurrentLayer
 from throughtime.types import State
 
@@ -82,6 +83,7 @@ def flossing_loss(
     return (logs[counted].mean(0) - target).square().sum().to(sequence.initial[0].dtype)
 
 
+@records_graphs
 def floss(
     layer: RecurrentLayer,
     x: Tensor,
@@ -107,7 +109,7 @@ def floss(
         ArgumentError: an argument has the wrong type or is out of range; see `flossing_loss`.
     """
     check_size("steps", steps, least=1)
-    if not 0 < learning_rate < float("inf"):
+    if not (is_real(learning_rate) and 0 < learning_rate < float("inf")):
         raise ArgumentError("learning_rate", f"is {learning_rate!r}", "it must be a positive finite number")
     check_layer(layer, depth)
     trained = [parameter for parameter in layer.parameters() if parameter.requires_grad]

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from throughtime.models.recording import RecordedRun
 from throughtime.records import GainMap
+from throughtime.sequences.row_norms import row_norm
 
 GRID = 48
 """The number of steps along each side of the map, at most."""
@@ -54,7 +55,8 @@ def _gains(carried: Float[Tensor, "steps count rows size"], exact: bool) -> tupl
     """
     beyond = ~carried.isfinite().all(-1).all(1).all(1)
     finite = carried.masked_fill(beyond[:, None, None, None], 0)
-    gains = finite.square().sum((1, 3)).mean(1).div(carried.shape[-1]).sqrt().masked_fill(beyond, math.inf)
+    rows, size = carried.shape[-2:]
+    gains = row_norm((finite.flatten(1) / math.sqrt(rows * size),)).masked_fill(beyond, math.inf)
     if not exact:
         return gains.tolist(), []
     norms = torch.linalg.matrix_norm(finite.transpose(1, 2), ord=2).amax(1)

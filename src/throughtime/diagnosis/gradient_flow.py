@@ -18,6 +18,7 @@ from throughtime.diagnosis.first_nonfinite import first_nonfinite
 from throughtime.diagnosis.parts import PARTS, Options, layer_flows
 from throughtime.diagnosis.verdict import judge
 from throughtime.errors import ArgumentError
+from throughtime.inference_mode import records_graphs
 from throughtime.records import Finding, Flow, GainMap, Horizon, LagCurve, LayerFlow, Lyapunov, Spectrum, Verdict
 from throughtime.sequences.autocast import without_autocast
 
@@ -122,6 +123,7 @@ def _summary_row(layer: LayerFlow) -> tuple[str, ...]:
     return f"{layer.by_step[0]:.3g}", f"{layer.by_step[-1]:.3g}", *horizons, largest
 
 
+@records_graphs
 def gradient_flow(
     model: nn.Module,
     loss: Callable[[Tensor, Any], Tensor],
@@ -182,14 +184,13 @@ def gradient_flow(
     """
     _check(wanted_lag, samples, parts, seed)
     began = time.perf_counter()
-    with torch.inference_mode(False):  # inference mode records no graph
-        captured = capture(model, loss, x, y)
-        clipped = clipped_steps(model, loss, x, y)
-        options = Options(samples, exact_gains, torch.Generator().manual_seed(int(seed)), say or (lambda _: None))
-        layout, device = captured.layers[0].call.layout, captured.layers[0].call.outputs.device
-        with without_autocast(device):
-            nonfinite = first_nonfinite(model, captured)
-            layers = [flow for layer in captured.layers for flow in layer_flows(layer, parts, options, clipped)]
+    captured = capture(model, loss, x, y)
+    clipped = clipped_steps(model, loss, x, y)
+    options = Options(samples, exact_gains, torch.Generator().manual_seed(int(seed)), say or (lambda _: None))
+    layout, device = captured.layers[0].call.layout, captured.layers[0].call.outputs.device
+    with without_autocast(device):
+        nonfinite = first_nonfinite(model, captured)
+        layers = [flow for layer in captured.layers for flow in layer_flows(layer, parts, options, clipped)]
     wanted = max(1, layout.steps // 2) if wanted_lag is None else wanted_lag
     flow = Flow(None, layout.steps, layout.rows, captured.loss, wanted, layers, nonfinite, None, 0.0)
     return GradientFlow(replace(flow, finding=judge(flow), seconds=time.perf_counter() - began))

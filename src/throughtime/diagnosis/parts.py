@@ -21,7 +21,7 @@ from throughtime.diagnosis.spectra import spectrum_of
 from throughtime.errors import NonFiniteError
 from throughtime.models.recording import RecordedRun
 from throughtime.records import CellTraits, KeepGate, LayerFlow, Lyapunov
-from throughtime.sequences.norms import row_norm
+from throughtime.sequences.row_norms import row_norm
 from throughtime.sequences.sequence import valid_steps
 
 EXPONENTS = 32
@@ -158,4 +158,4 @@ def traits_of(cell: Cell, bias: bool) -> CellTraits:
 
 def _root_mean_square(norms: Float[Tensor, "time batch"], rows: Int[Tensor, " time"]) -> list[float]:
     """Return the root mean square by step, over the rows with that step. It is 0 where no row has the step."""
-    return (row_norm((norms.double(),)) / rows.double().sqrt()).tolist()
+    return row_norm((norms.double() / rows.double().sqrt()[:, None],)).tolist()

@@ -11,6 +11,7 @@ from throughtime.cells import ActivationValues
 from throughtime.diagnosis.quantiles import QUANTILES
 from throughtime.models.recording import RecordedRun
 from throughtime.records import Activation, Role, Units
+from throughtime.sequences.row_norms import joint_norm, row_norm
 from throughtime.types import State
 
 BINS = 20
@@ -55,22 +56,23 @@ def units_of(run: RecordedRun) -> Units:
     Cost: two forward steps for every step, O(T·B·(I + H)·H); memory likewise.
     """
     steps = len(run.sequence.x)
-    extent, squares, rows = _Extent(), torch.zeros(steps, dtype=torch.float64), torch.zeros(steps, dtype=torch.float64)
-    applied, count = 0.0, 0
+    extent, applied, count = _Extent(), 0.0, 0
+    norms, rows = [run.direct[0].new_zeros(0).double()], torch.zeros(steps, dtype=torch.int64)
     for numbers, x, entering in _stretches(run):
         h = run.cell.step(run.parameters, x, entering)[0]
         extent.widen_units(h)
-        squares.index_add_(0, numbers, h.double().square().mean(-1).cpu())
-        rows.index_add_(0, numbers, torch.ones(len(numbers), dtype=torch.float64))
+        norms.append(row_norm((h.double() / math.sqrt(h.shape[-1]),)))
+        rows += numbers.bincount(minlength=steps)
         for activation in run.cell.activations(run.parameters, x, entering):
             if activation.role == "content" and activation.preactivation is not None:
-                applied += float(activation.preactivation.double().square().sum())
+                applied = math.hypot(applied, joint_norm([activation.preactivation]))
                 count += activation.preactivation.numel()
+    by_row = run.sequence.from_rows(torch.cat(norms)[:, None])[..., 0]
     return Units(
         units=run.direct[0].shape[-1],
         dead=extent.constant_units() if rows.sum() > 1 else 0,
-        state_norms=(squares / rows).sqrt().tolist(),
-        preactivation=math.sqrt(applied / count) if count else math.nan,
+        state_norms=row_norm((by_row / rows.to(by_row).sqrt()[:, None],)).tolist(),
+        preactivation=applied / math.sqrt(count) if count else math.nan,
     )
 
 

@@ -3,11 +3,11 @@
 import math
 
 import torch
-from torch import Tensor
 
 from throughtime.models.lags import bands_of, doubling_ends, exact_by_lag
 from throughtime.models.recording import RecordedRun
 from throughtime.records import LagShare
+from throughtime.sequences.row_norms import joint_norm
 
 BUDGET = 2 * 10**11
 """Largest number of multiplications by a weight: a few seconds on one core."""
@@ -30,18 +30,10 @@ def shares_of(run: RecordedRun) -> list[LagShare]:
     largest = max(member.abs().max().item() for member in part.direct)
     with torch.no_grad():
         gradients = exact_by_lag(part, bands, least=largest * torch.finfo(part.direct[0].dtype).eps)
-    norms = [_norm(list(by_name.values())) for by_name in gradients]
-    return [LagShare(band.start, band.stop, norm) for band, norm in zip(bands, norms, strict=True)]
-
-
-def _norm(gradients: list[Tensor]) -> float:
-    """Return the joint norm of some tensors. Entries are in units of the largest entry, so that no square overflows."""
-    largest = max((gradient.abs().max().item() for gradient in gradients if gradient.numel()), default=0.0)
-    if not 0 < largest < math.inf:
-        return largest
-    return largest * math.hypot(
-        *(float(torch.linalg.vector_norm(gradient.double() / largest)) for gradient in gradients)
-    )
+    return [
+        LagShare(band.start, band.stop, joint_norm(by_name.values()))
+        for band, by_name in zip(bands, gradients, strict=True)
+    ]
 
 
 def affordable(run: RecordedRun, budget: float) -> RecordedRun:

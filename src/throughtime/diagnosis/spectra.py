@@ -12,6 +12,7 @@ from throughtime.diagnosis.finite_checks import check_finite, checked_parameters
 from throughtime.diagnosis.transient import power_norms, spectral_norm
 from throughtime.models.recording import RecordedRun
 from throughtime.records import MatrixSpectrum, Spectrum
+from throughtime.sequences.row_norms import joint_norm
 from throughtime.types import Parameters
 
 LAGS = 64
@@ -63,9 +64,10 @@ def matrix_spectrum(matrix: Float[Tensor, "rows columns"]) -> MatrixSpectrum:
     if matrix.shape[0] != matrix.shape[1]:
         return MatrixSpectrum([], singular, math.nan, math.nan, [])
     eigenvalues = torch.linalg.eigvals(matrix)
-    size, normal_size = float(torch.linalg.matrix_norm(matrix)), float(torch.linalg.vector_norm(eigenvalues))
-    # For a normal matrix the two are equal up to rounding, which may leave a small negative difference.
-    departure = math.sqrt(max(0.0, (size - normal_size) * (size + normal_size))) / size if size else 0.0
+    size = joint_norm([matrix])
+    normal_share = joint_norm([eigenvalues.abs()]) / size if size else 1.0
+    # For a normal matrix the share is 1 up to rounding, which may leave a small negative difference.
+    departure = math.sqrt(max(0.0, (1 - normal_share) * (1 + normal_share)))
     radius = float(eigenvalues.abs().max())
     return MatrixSpectrum(
         torch.view_as_real(eigenvalues).tolist(), singular, radius, departure, power_norms(matrix, LAGS)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cmath>
+#include <limits>
 
 #include "outer.hpp"
 #include "recurrence.hpp"
@@ -295,7 +296,7 @@ template <class Cell, class S, int NU> class Backward {
       for (int64_t first = begin * lanes; to && first < end * lanes; first += lanes) {
         const Vector<double> norms = Squares<S>::norms(squares + first * pitch, pitch, parts, stride);
         for (int64_t i = 0; i < lanes && first + i < noted.count; ++i)
-          put(to)[noted.index[first + i]] = static_cast<S>(norms[i]);
+          put(to)[noted.index[first + i]] = Squares<S>::rounded(norms[i]);
       }
       squares += squares_rows_ * pitch;
     }
@@ -305,7 +306,8 @@ template <class Cell, class S, int NU> class Backward {
     noted.count = 0;
   }
 
-  // Record the norms of a row's dL/d(h_t, c_t), and scale it down to the threshold `clip`.
+  // Record the norms of a row's dL/d(h_t, c_t), and scale it down to the threshold `clip`. A row that is not finite stays
+  // as it is.
   void hold(const Row& row) {
     S* d_c = Cell::has_c ? carried_c_.data() + row.b * H : nullptr;
     if (Cell::has_c)
@@ -314,17 +316,33 @@ template <class Cell, class S, int NU> class Backward {
     const S of_h = norm(row.total, P), of_c = Cell::has_c ? norm(d_c, H) : S(0);
     if (a_.norm_h) put(a_.norm_h)[row.index] = of_h;
     if (a_.norm_c && Cell::has_c) put(a_.norm_c)[row.index] = of_c;
-    const S together = std::hypot(of_h, of_c), limit = static_cast<S>(a_.clip);
-    if (!(a_.clip > 0) || together <= limit) return;
-    const S scale = limit / together;
+    if (!(a_.clip > 0) || !std::isfinite(of_h) || !std::isfinite(of_c)) return;
+    const S together = std::hypot(of_h, of_c), limit = static_cast<S>(a_.clip), scale = limit / together;
+    if (together < std::numeric_limits<S>::max() && together <= limit) return;
+    // Outside of the range of S, where the norm would be infinite or the factor no normal number, in units of an entry.
+    const bool in_range = together < std::numeric_limits<S>::max() && scale >= std::numeric_limits<S>::min();
+    if (!in_range) return hold_in_units(row.total, d_c, a_.clip);
     for (int64_t i = 0; i < P; ++i) row.total[i] *= scale;
     for (int64_t i = 0; i < (Cell::has_c ? H : 0); ++i) d_c[i] *= scale;
+  }
+
+  // Scale a row of finite numbers down to the norm `limit`, in units of its largest entry.
+  void hold_in_units(S* d_h, S* d_c, double limit) {
+    double peak = 0, sum = 0;
+    const auto each = [&](auto visit) {
+      for (int64_t i = 0; i < P; ++i) visit(d_h[i]);
+      for (int64_t i = 0; i < (Cell::has_c ? H : 0); ++i) visit(d_c[i]);
+    };
+    each([&](S& x) { peak = std::fmax(peak, std::fabs(static_cast<double>(x))); });
+    each([&](S& x) { sum += x / peak * (x / peak); });
+    const double norm = std::sqrt(sum);
+    if (norm > limit / peak) each([&](S& x) { x = static_cast<S>(x / peak * (limit / norm)); });
   }
 
   static S norm(const S* values, int64_t count) {
     double sums[Squares<S>::kSize] = {};
     for_each_vector<S>(0, count, [&](int64_t i, auto lane) { Squares<S>::add(sums, lane.get(values + i)); });
-    return static_cast<S>(Squares<S>::norms(sums, 0, 1, 0)[0]);
+    return Squares<S>::rounded(Squares<S>::norms(sums, 0, 1, 0)[0]);
   }
 
   // dL/du_t = W_hrᵀ dL/dh_t, then the pointwise part.

@@ -1,6 +1,8 @@
 // 2-norms of rows, from sums of squares that neither overflow nor underflow.
 #pragma once
 
+#include <limits>
+
 #include "product.hpp"
 
 namespace TT_ISA {
@@ -30,14 +32,22 @@ template <class S> struct Squares {
   }
 
   // Compute the norms of kLane rows, whose sums lie `pitch` doubles apart. Each row's sums have `parts` addends,
-  // `stride` doubles apart.
+  // `stride` doubles apart. The norm of finite entries is finite: the largest double in place of a larger norm.
   static Vector<double> norms(const double* sums, int64_t pitch, int64_t parts, int64_t stride) {
     const auto sum = [&](int k) { return over_lanes<kLane>(sums + k * kLane, pitch, parts, stride); };
     const Vector<double> plain = sum(0);
     if constexpr (sizeof(S) == 4) return root(plain);
-    const Vector<double> large = root(sum(kSums / 2)) * kUp, small = root(sum(kSums - 1)) * kDown;
+    const Vector<double> down = root(sum(kSums / 2)), most = broadcast(std::numeric_limits<double>::max());
+    const Vector<double> unbounded = down * kUp, small = root(sum(kSums - 1)) * kDown;
+    const Vector<double> large = ((unbounded > most) & (down <= most)) ? most : unbounded;
     const Vector<double> within = plain > broadcast<double>(0x1p-900) ? root(plain) : small;
     return plain < broadcast<double>(0x1p900) ? within : large;  // a NaN compares false, and `large` is NaN too
+  }
+
+  // Round a norm to S: the largest S in place of a larger norm, so that an infinite norm tells of an infinite entry.
+  static S rounded(double norm) {
+    constexpr double most = std::numeric_limits<S>::max();
+    return static_cast<S>(norm > most && norm <= std::numeric_limits<double>::max() ? most : norm);
   }
 
  private:

@@ -56,7 +56,10 @@ typedef struct tt_forward_arguments {
   void *final_h, *final_c; /* out: [B, P], [B, H] state after each row's last step */
 } tt_forward_arguments;
 
-/* Arguments of the backward pass. If `gates` is NULL, the gates are recomputed from h and c of the forward pass. */
+/* Arguments of the backward pass. If `gates` is NULL, the gates are recomputed from h and c of the forward pass.
+ *
+ * The norm of finite entries is finite: the type's largest number stands for a larger norm. A row of dL/d(h_t, c_t) that
+ * is not finite is not clipped. */
 typedef struct tt_backward_arguments {
   tt_problem problem;
   const void *d_h; /* g_t = dL/dh_t through the outputs alone, [MR] (8) */

@@ -11,12 +11,14 @@ from torch import Tensor, nn
 from throughtime.checks import is_whole
 from throughtime.errors import ArgumentError
 from throughtime.gradients.base import GradientMethod, check_method
+from throughtime.inference_mode import records_graphs
 from throughtime.layers.base import RecurrentLayer
 from throughtime.models.contexts import differentiated_by, side_effects_undone
 from throughtime.models.lags import bands_of, doubling_ends, estimate_by_lag, exact_by_lag
 from throughtime.models.recording import RecordedRun, Recording
 from throughtime.models.recurrent_layers import recurrent_layers
 from throughtime.models.scalar_loss import scalar_loss
+from throughtime.sequences.row_norms import joint_norm
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,8 @@ class Agreement:
         estimated, g = (
             torch.cat([tensor.detach().double().flatten() for tensor in tensors]) for tensors in (estimate, exact)
         )
-        estimated = estimated if estimated.norm() > rounding else torch.zeros_like(estimated)
-        norm, estimated_norm, distance = (vector.norm().item() for vector in (g, estimated, estimated - g))
+        estimated = estimated if joint_norm([estimated]) > rounding else torch.zeros_like(estimated)
+        norm, estimated_norm, distance = (joint_norm([vector]) for vector in (g, estimated, estimated - g))
         if not estimated_norm and 0 < norm <= rounding:
             return cls(norm, estimated_norm, float("nan"), float("nan"))
         if not norm or not estimated_norm:
@@ -79,6 +81,7 @@ class GradientBias:
         return "\n".join(lines)
 
 
+@records_graphs
 def gradient_bias(
     method: GradientMethod,
     model: nn.Module,

@@ -10,6 +10,7 @@ from throughtime.errors import ArgumentError, UnsupportedError
 from throughtime.gradients.budget import bytes_of
 from throughtime.gradients.checkpointed import check_division
 from throughtime.gradients.schedule import Plan, plan_for
+from throughtime.inference_mode import records_graphs
 from throughtime.layers.base import RecurrentLayer
 from throughtime.models.pieces import sliced, spooled, steps_of
 from throughtime.models.segments import Loss, Model, SegmentRunner
@@ -36,6 +37,7 @@ class WholeBackward:
     d_state: Any
 
 
+@records_graphs
 def checkpointed_backward(
     model: Model,
     loss: Loss,

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from throughtime.checks import check_size, is_real
+from throughtime.checks import check_positive, check_size
 from throughtime.errors import ArgumentError, UnsupportedError
 from throughtime.gradients.base import check_method
+from throughtime.inference_mode import check_built_outside
 from throughtime.layers.inputs import check_flags
 
 NonFinitePolicy = Literal["raise", "skip"]
@@ -28,6 +29,7 @@ def check_construction(
 
     Raises:
         ArgumentError: an argument is of the wrong type or out of range, or the optimizer is not one of the model.
+        UnsupportedError: the model was built inside torch.inference_mode().
     """
     if not isinstance(model, nn.Module):
         raise ArgumentError("model", f"is a {type(model).__name__}", "it must be a torch.nn.Module")
@@ -39,10 +41,10 @@ def check_construction(
         raise ArgumentError("optimizer", f"is a {type(optimizer).__name__}", "it must be an optimizer of torch.optim")
     check_method("gradient", gradient, "RTRL()")
     check_size("update_every", update_every, least=1)
-    if clip is not None and not (is_real(clip) and clip > 0):
-        raise ArgumentError("clip", f"is {clip!r}", "it must be a norm above 0, or None for no clipping")
+    check_positive("clip", clip, "a norm", "for no clipping")
     if nonfinite not in get_args(NonFinitePolicy):
         raise ArgumentError("nonfinite", f"is {nonfinite!r}", "it must be 'raise' or 'skip'")
+    check_built_outside(model)
     _check_held(model, optimizer)
 
 
@@ -66,6 +68,15 @@ def _check_held(model: nn.Module, optimizer: Optimizer) -> None:
         )
 
 
+def check_graphs_recorded(method: str) -> None:
+    """Raise `UnsupportedError` if a method of the learner was called inside torch.inference_mode()."""
+    if torch.is_inference_mode_enabled():
+        raise UnsupportedError(
+            f"{method} was called inside torch.inference_mode(), where nothing can be differentiated: call it outside; "
+            "torch.no_grad() does no harm"
+        )
+
+
 def check_step(x_t: object, y_t: object, reset: object, earlier: tuple[Tensor, Tensor | None] | None) -> None:
     """Check the arguments of `OnlineLearner.step`.
 
@@ -75,13 +86,7 @@ def check_step(x_t: object, y_t: object, reset: object, earlier: tuple[Tensor, T
 
     Raises:
         ArgumentError: a type, shape or dtype does not fit, or a number is not finite.
-        UnsupportedError: inside torch.inference_mode().
     """
-    if torch.is_inference_mode_enabled():
-        raise UnsupportedError(
-            "step was called inside torch.inference_mode(), where nothing can be differentiated: call it outside; "
-            "torch.no_grad() does no harm"
-        )
     x_before, y_before = earlier or (None, None)
     rows = _rows_of("x_t", x_t, x_before)
     if y_t is not None:

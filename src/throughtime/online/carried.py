@@ -1,5 +1,6 @@
 """The engine that carries the influence of the weights along: RTRL and its approximations."""
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -18,9 +19,9 @@ from throughtime.models.recording import Recording
 from throughtime.nests import tensors_of
 from throughtime.online.engine import Engine, StepLoss
 from throughtime.online.stack import StackSystem
-from throughtime.online.watching import Visit, place_of, watched
+from throughtime.online.watching import Visit, watched
 from throughtime.online.whole_model import ModelSystem, side_by_side
-from throughtime.types import State
+from throughtime.types import Parameters, State
 
 
 @dataclass(frozen=True)
@@ -39,13 +40,6 @@ class _Part:
     depths: tuple[int, ...] = ()
     whole: ModelSystem | None = None
 
-    def parameter(self, name: str) -> str:
-        """Return the name in the model of a parameter of the system."""
-        if self.whole is not None:
-            return name
-        name = name if len(self.depths) > 1 else f"{name}_l{next(iter(self.depths))}"
-        return f"{self.layer}.{name}" if self.layer else name
-
     def state(self, members: State) -> State:
         """Return the state of the system, [B, size] each, from tensors [layers, B, size]."""
         if self.whole is not None:
@@ -61,14 +55,14 @@ class _Run(NamedTuple):
         visits: the call of each recurrent layer, by name.
         prediction: the prediction [B, …].
         state: the new state, in the model's form.
-        recording: filled by a backward pass through the step.
+        recordings: of each recurrent layer, by name; filled by a backward pass through the step.
     """
 
     leaves: State
     visits: dict[str, Visit]
     prediction: Tensor
     state: Any
-    recording: Recording
+    recordings: dict[str, Recording]
 
 
 class _Trial(NamedTuple):
@@ -111,7 +105,9 @@ class Carried(Engine):
 
     def begin(self, x: Tensor) -> None:
         super().begin(x)
+        before = self._computed_weights()
         run = self._run(x, self.leaves)
+        _check_same(before, self._computed_weights())
         with torch.no_grad(), differentiated_by(self.layers.values(), BPTT()):
             self._parts = self._divided(x, run)
 
@@ -123,8 +119,6 @@ class Carried(Engine):
             system = self._whole(x, run.state)
             return [_Part(self._method.influence(system, len(x)), whole=system)]
         _check_handed_on(run)
-        if self._method.local:
-            self._check_apart()
         parts = []
         for name, layer in self.layers.items():
             every = tuple(range(layer.num_layers))
@@ -132,19 +126,6 @@ class Carried(Engine):
                 system = _system(layer, depths)
                 parts.append(_Part(self._method.influence(system, len(x)), name, depths))
         return parts
-
-    def _check_apart(self) -> None:
-        """Refuse layers that share all weights, as their gradients cannot be told apart."""
-        known: dict[tuple[int, ...], str] = {}
-        for name, layer in self.layers.items():
-            for depth in range(layer.num_layers):
-                here = f"{name or 'model'}, layer {depth}"
-                other = known.setdefault(place_of(layer.cell_and_parameters(depth)[1]), here)
-                if other != here:
-                    raise UnsupportedError(
-                        f"model shares all weights between {other} and {here}, and {self._method} keeps each layer to "
-                        "itself: use RTRL, or let them differ in at least 1 weight"
-                    )
 
     def try_step(
         self, x: Tensor, y: Tensor | None, reset: Bool[Tensor, " batch"] | None
@@ -155,7 +136,8 @@ class Carried(Engine):
         steps = [self._step(part, run, x) for part in self._parts]
         gradient, loss = None, None
         if y is not None:
-            loss = self.loss_of(run.prediction, y)
+            with torch.enable_grad():
+                loss = self.loss_of(run.prediction, y)
             gradient = self._gradient_of(loss, run, steps, reset)
         self._trial = _Trial(gradient, steps, self.flat(run.state), reset)
         return run.prediction.detach(), None if loss is None else loss.detach()
@@ -195,21 +177,37 @@ class Carried(Engine):
             part.influence.restore(tensors)
         self._sum, self._losses = dict(memory["sum"]), memory["losses"]
 
+    def _computed_weights(self) -> dict[str, Tensor]:
+        """Return copies of the recurrent layers' weights that are no parameters, by name, NaN as 0."""
+        with torch.no_grad():
+            return {
+                f"{name}.{weight}_l{depth}".lstrip("."): value.nan_to_num()
+                for name, layer in self.layers.items()
+                for depth in range(layer.num_layers)
+                for weight, value in layer.cell_and_parameters(depth)[1].items()
+                if not isinstance(value, nn.Parameter)
+            }
+
     def _run(self, x: Tensor, entering: State) -> _Run:
         """Run a step of the model, with its graph."""
-        leaves, recording = tuple(member.clone().requires_grad_() for member in entering), Recording()
-        # Eagerly, because a compiled layer does not run its backward pass in `Recording`.
-        eagerly = torch.compiler.set_stance("force_eager")
-        recorded = differentiated_by(self.layers.values(), recording)
-        with torch.enable_grad(), eagerly, recorded, watched(self.layers) as visits:
+        leaves = tuple(member.clone().requires_grad_() for member in entering)
+        recordings = {name: Recording() for name in self.layers}
+        with ExitStack() as contexts:
+            contexts.enter_context(torch.enable_grad())
+            # Eagerly, because a compiled layer does not run its backward pass in `Recording`.
+            contexts.enter_context(torch.compiler.set_stance("force_eager"))
+            for name, layer in self.layers.items():
+                contexts.enter_context(differentiated_by([layer], recordings[name]))
+            visits = contexts.enter_context(watched(self.layers))
             output, state = self.model(x[None], self.nest(leaves))
+            prediction = output[0]
         used = [member for visit in visits.values() for member in visit.entering]
         if {id(member) for member in used} != {id(leaf) for leaf in leaves}:
             raise UnsupportedError(
                 "model does not hand its state to its recurrent layers as it came, each member to one layer; a "
                 "forward method could not follow its influence: pass the state on unchanged"
             )
-        return _Run(leaves, visits, output[0], state, recording)
+        return _Run(leaves, visits, prediction, state, recordings)
 
     def _step(self, part: _Part, run: _Run, x: Tensor) -> Step:
         if part.whole is not None:
@@ -222,45 +220,45 @@ class Carried(Engine):
 
     def _gradient_of(self, loss: Tensor, run: _Run, steps: list[Step], reset: Tensor | None) -> dict[str, Tensor]:
         parameters = [self.model.get_parameter(name) for name in self.names]
-        gradients = torch.autograd.grad(loss, [*parameters, *run.leaves], allow_unused=True)
+        with torch.enable_grad():
+            weights = [self._weights(part) for part in self._parts]
+        # A weight may be computed, by a parametrization or a hook, in a graph that is a part of the loss's.
+        computed = any(not weight.is_leaf for by_name in weights for weight in by_name.values())
+        gradients = torch.autograd.grad(loss, [*parameters, *run.leaves], allow_unused=True, retain_graph=computed)
         d_parameters, d_leaves = gradients[: len(parameters)], gradients[len(parameters) :]
         d_leaf = {
             id(leaf): torch.zeros_like(leaf) if d is None else d for leaf, d in zip(run.leaves, d_leaves, strict=True)
         }
-        gradient = {name: d for name, d in zip(self.names, d_parameters, strict=True) if d is not None}
+        pairs: list[tuple[Tensor, Tensor]] = []
         with torch.no_grad():
-            self._add_carried(gradient, d_leaf, run, steps, reset)
-        return gradient
+            for part, step, by_name in zip(self._parts, steps, weights, strict=True):
+                carried = self._carried(part, step, run, d_leaf, reset)
+                pairs += [(by_name[name], d) for name, d in carried.items() if by_name[name].requires_grad]
+            d_carried = _pulled_back(pairs, parameters)
+            by_way = zip(self.names, d_parameters, d_carried, strict=True)
+            terms = {name: [d for d in both if d is not None] for name, *both in by_way}
+            return {name: ds[0] if len(ds) == 1 else ds[0] + ds[1] for name, ds in terms.items() if ds}
 
-    def _add_carried(
-        self,
-        gradient: dict[str, Tensor],
-        d_leaf: dict[int, Tensor],
-        run: _Run,
-        steps: list[Step],
-        reset: Tensor | None,
-    ) -> None:
-        """Add the gradient by way of the influence.
+    def _weights(self, part: _Part) -> Parameters:
+        """Return the weights of a part's system, by its names. Computed weights come with their graph."""
+        if part.whole is not None:
+            return part.whole.parameters
+        return _system(self.layers[part.layer], part.depths).parameters
+
+    def _carried(
+        self, part: _Part, step: Step, run: _Run, d_leaf: dict[int, Tensor], reset: Tensor | None
+    ) -> dict[str, Tensor]:
+        """Return the gradient of a part's weights by way of the influence.
 
         `d_leaf` has ∂L_t/∂s_{t-1} by the id of each tensor of the state.
         """
-        for part, step in zip(self._parts, steps, strict=True):
-            members = run.leaves if part.whole is not None else run.visits[part.layer].entering
-            d_state = torch.cat(part.state(tuple(d_leaf[id(member)] for member in members)), dim=-1)
-            if self._method.local:
-                d_state = self._method.past_gradient(step, self._direct(part, run.recording, d_state), d_state)
-            if reset is not None:  # a row that has just started anew owes nothing to the weights yet
-                d_state = d_state.masked_fill(reset[:, None], 0)
-            for name, carried in part.influence.contract(d_state).items():
-                name = self.first_name[part.parameter(name)]
-                if name in self.names:
-                    gradient[name] = gradient[name] + carried if name in gradient else carried
-
-    def _direct(self, part: _Part, recording: Recording, like: Tensor) -> Tensor:
-        """∂L_t/∂s_t [B, S] of a part, zero where the loss does not reach it."""
-        place = place_of(self.layers[part.layer].cell_and_parameters(part.depths[0])[1])
-        runs = [run for run in recording.runs if place_of(run.parameters) == place]
-        return torch.cat([member[0] for member in runs[-1].direct], dim=-1) if runs else torch.zeros_like(like)
+        members = run.leaves if part.whole is not None else run.visits[part.layer].entering
+        d_state = torch.cat(part.state(tuple(d_leaf[id(member)] for member in members)), dim=-1)
+        if self._method.local:
+            d_state = self._method.past_gradient(step, _direct(part, run, d_state), d_state)
+        if reset is not None:  # a row that has just started anew owes nothing to the weights yet
+            d_state = d_state.masked_fill(reset[:, None], 0)
+        return part.influence.contract(d_state)
 
     def _whole(self, x: Tensor, new: Any) -> ModelSystem:
         """Make the whole model a system and try it, to refuse before any work."""
@@ -272,6 +270,42 @@ class Carried(Engine):
         system = ModelSystem(self.model, names, self.form, self.leaves, x)
         system.at(x, side_by_side(self.leaves)).jacobian()
         return system
+
+
+def _direct(part: _Part, run: _Run, like: Tensor) -> Tensor:
+    """∂L_t/∂s_t [B, S] of a part, zero where the loss does not reach it."""
+    # The backward pass goes down a stack, from the highest layer that the loss reaches to layer 0.
+    runs, (depth,) = run.recordings[part.layer].runs[::-1], part.depths
+    return (
+        torch.cat([member[0] for member in runs[depth].direct], dim=-1) if depth < len(runs) else torch.zeros_like(like)
+    )
+
+
+def _pulled_back(pairs: list[tuple[Tensor, Tensor]], parameters: list[nn.Parameter]) -> tuple[Tensor | None, ...]:
+    """Pull gradients of weights back to the parameters that the weights are, or are computed from.
+
+    Args:
+        pairs: weights, and their gradients.
+        parameters: the model's.
+
+    Returns:
+        The gradient of each parameter; None where no weight depends on it.
+    """
+    if not pairs:
+        return (None,) * len(parameters)
+    weights, gradients = zip(*pairs, strict=True)
+    return torch.autograd.grad(weights, parameters, gradients, allow_unused=True)
+
+
+def _check_same(before: dict[str, Tensor], now: dict[str, Tensor]) -> None:
+    """Refuse weights that are computed anew, with another result, at each use."""
+    for name, weight in before.items():
+        if not torch.equal(weight, now[name]):
+            raise UnsupportedError(
+                f"model's weight {name!r} comes out differently each time it is computed (dropped at random, or a "
+                "spectral norm in training?), and a forward method carries the influence of the same weights along: "
+                "call model.eval(), or use TruncatedBPTT"
+            )
 
 
 def _check_handed_on(run: _Run) -> None:

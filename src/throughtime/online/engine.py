@@ -33,7 +33,6 @@ class Engine(ABC):
     Attributes:
         layers: the recurrent layers by name.
         names: the parameters that require a gradient.
-        first_name: every name of a parameter → the first name of the same parameter, which is the name in `names`.
         leaves: the tensors of the state after the latest step; empty before the first step.
         form: a state in the form that the model gives it.
     """
@@ -44,10 +43,6 @@ class Engine(ABC):
         for cell in self.cells():
             method.check(cell)
         self.names = [name for name, value in model.named_parameters() if value.requires_grad]
-        first: dict[int, str] = {}
-        self.first_name = {
-            name: first.setdefault(id(value), name) for name, value in model.named_parameters(remove_duplicate=False)
-        }
         self.leaves: State = ()
         self.form: Any = None
 

@@ -14,11 +14,20 @@ from throughtime.errors import ArgumentError, NonFiniteError
 from throughtime.gradients.base import GradientMethod
 from throughtime.gradients.forward import ForwardMethod
 from throughtime.gradients.rtrl import RTRL
+from throughtime.inference_mode import ordinary
 from throughtime.models.contexts import side_effects_undone
-from throughtime.online.arguments import NonFinitePolicy, check_construction, check_parameters, check_step
+from throughtime.online.arguments import (
+    NonFinitePolicy,
+    check_construction,
+    check_graphs_recorded,
+    check_parameters,
+    check_step,
+)
 from throughtime.online.carried import Carried
 from throughtime.online.engine import Engine, StepLoss
 from throughtime.online.window import WindowEngine
+
+_ALLOWED_STATE = "it must be what OnlineLearner.state_dict() returned"
 
 
 class OnlineStep(NamedTuple):
@@ -122,8 +131,9 @@ class OnlineLearner:
         Raises:
             ArgumentError, UnsupportedError: for what the first step would refuse.
         """
+        check_graphs_recorded("prepare")
         if not self._engine.leaves:
-            self._begin(x_t)
+            self._begin(ordinary(x_t))
 
     def step(self, x_t: Tensor, y_t: Tensor | None = None, reset: Bool[Tensor, " batch"] | None = None) -> OnlineStep:
         """Predict, learn from the target if given, and carry the state on.
@@ -133,9 +143,10 @@ class OnlineLearner:
             y_t: the targets [batch, …]; without them (None) the state goes on and nothing is learned.
             reset: [batch], True where a stream starts anew: before this step its state returns to zero.
         """
+        check_graphs_recorded("step")
         check_step(x_t, y_t, reset, self._earlier_step)
         check_parameters(self.model, self._as_built)
-        x_t, y_t = _ordinary(x_t), None if y_t is None else _ordinary(y_t)
+        x_t, y_t = ordinary(x_t), None if y_t is None else ordinary(y_t)
         reset = self._due(reset)
         self.prepare(x_t)
         prediction, loss = self._engine.try_step(x_t, y_t, reset)
@@ -157,6 +168,7 @@ class OnlineLearner:
 
     def update(self) -> None:
         """Update the weights now, with the losses since the last update."""
+        check_graphs_recorded("update")
         gradient = self._engine.gradient()
         self._steps_since_update = 0
         if gradient is None:
@@ -198,9 +210,12 @@ class OnlineLearner:
         Raises:
             ArgumentError: for the state of a learner with another method or interval, or of something else.
         """
+        check_graphs_recorded("load_state_dict")
+        if not isinstance(state, dict):
+            raise ArgumentError("state", f"is a {type(state).__name__}", _ALLOWED_STATE)
         missing = sorted(self.state_dict().keys() - state.keys())
         if missing:
-            raise ArgumentError("state", f"lacks {missing[0]!r}", "it must be what OnlineLearner.state_dict() returned")
+            raise ArgumentError("state", f"lacks {missing[0]!r}", _ALLOWED_STATE)
         for name, present in (("gradient", repr(self.gradient)), ("update_every", self.update_every)):
             if state[name] != present:
                 raise ArgumentError(
@@ -244,8 +259,3 @@ class OnlineLearner:
                 "to pass over such steps"
             )
         self.skipped += 1
-
-
-def _ordinary(value: Tensor) -> Tensor:
-    """Copy an inference tensor, which could not be saved for a backward pass."""
-    return value.clone() if value.is_inference() else value

@@ -11,7 +11,7 @@ from torch.nn.functional import one_hot
 from throughtime.errors import ArgumentError, UnsupportedError
 from throughtime.layers.base import RecurrentLayer
 from throughtime.models.recurrent_layers import recurrent_layers
-from throughtime.types import Parameters, State
+from throughtime.types import State
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,6 @@ def streaming_layers(model: nn.Module) -> dict[str, RecurrentLayer]:
             if wrong:
                 raise UnsupportedError(f"{place} has {what}, which an OnlineLearner cannot serve: {way_out}")
     return layers
-
-
-def place_of(parameters: Parameters) -> tuple[int, ...]:
-    """Return what identifies a layer of a recurrent module: where its parameters lie in memory."""
-    return tuple(value.data_ptr() for value in parameters.values())
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -59,8 +60,21 @@ class ModelSystem(System):
             for part, member in zip(flat.split(list(self.sizes)), self.like, strict=True)
         ]
         state = refill(self.form, members)
-        _, new = functional_call(self.model, dict(values), (x[None, None], state))
+        # With `tie_weights` torch would not put a module's parameter back that has several names.
+        at_each_place = {place: values[name] for place, name in self._places.items()}
+        _, new = functional_call(self.model, at_each_place, (x[None, None], state), tie_weights=False)
         return torch.cat([member.flatten() for member in tensors_of(new)])
+
+    @cached_property
+    def _places(self) -> dict[str, str]:
+        """Name of every place of the parameters → their name in `names`. A module with several names counts once."""
+        known = {id(value): name for name, value in self.parameters.items()}
+        return {
+            f"{path}.{name}".lstrip("."): known[id(value)]
+            for path, module in self.model.named_modules()
+            for name, value in module.named_parameters(recurse=False, remove_duplicate=False)
+            if id(value) in known
+        }
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from typing import Any
 
 from throughtime.errors import RunFolderError
 from throughtime.files import replace_file
+from throughtime.wording import reason_of
 
 RECORD = "record.json"
 """Name of the record file, which every run folder holds from the start; `write_aside` tells a run by it."""
@@ -27,7 +28,7 @@ def write_aside(path: Path, content: bytes) -> None:
         kept = f"the previous {path.name} is kept" if path.exists() else "nothing is left half-written"
         resume = f" or go on with: throughtime train --resume {path.parent}"
         raise RunFolderError(
-            f"Writing {path} failed ({error.strerror or error}); {kept}: make room or mend the folder, then repeat "
+            f"Writing {path} failed ({reason_of(error)}); {kept}: make room or mend the folder, then repeat "
             f"the command{resume if (path.parent / RECORD).exists() else ''}."
         ) from error
 
@@ -46,7 +47,7 @@ def content(folder: Path, name: str) -> bytes:
             "give a folder that throughtime train wrote."
         ) from None
     except OSError as error:
-        raise RunFolderError(f"{folder / name} cannot be read: {error.strerror}.") from None
+        raise RunFolderError(f"{folder / name} cannot be read: {reason_of(error)}.") from None
 
 
 def versioned(folder: Path, name: str, cure: str = TRAIN_ANEW) -> tuple[dict[str, Any], object]:

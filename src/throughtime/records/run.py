@@ -16,6 +16,7 @@ from throughtime.files import ASIDE
 from throughtime.records.files import RECORD, content, damaged, versioned, write_aside
 from throughtime.records.flow import DIAGNOSES
 from throughtime.records.tables import METRICS, STEP_NORMS, UPDATES
+from throughtime.wording import reason_of
 
 FORMAT = 1
 """Version of the folder's layout; a folder of another version is refused."""
@@ -242,7 +243,7 @@ def prepare_folder(folder: Path, overwrite: bool) -> None:
             else:
                 entry.unlink()
     except OSError as error:
-        raise RunFolderError(f"`output` {folder} cannot be prepared: {error.strerror}.") from None
+        raise RunFolderError(f"`output` {folder} cannot be prepared: {reason_of(error)}.") from None
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -252,7 +253,7 @@ def _entries(folder: Path) -> list[Path]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise RunFolderError(f"`output` {folder} cannot be used as a folder: {error.strerror}.") from None
+        raise RunFolderError(f"`output` {folder} cannot be used as a folder: {reason_of(error)}.") from None
 
 
 def _record(values: dict[str, Any]) -> Record:

@@ -16,6 +16,7 @@ from throughtime.runs.model import SequenceModel
 from throughtime.runs.settings import ModelSettings
 from throughtime.runs.tasks.base import Task
 from throughtime.training.rescue import first_nonfinite_weights
+from throughtime.wording import reason_of
 
 
 class AsideCheckpointIO(TorchCheckpointIO):
@@ -77,7 +78,7 @@ def read_checkpoint(folder: Path) -> Path:
             f"nothing to go on from; start it again with throughtime train --config {folder}/config.yaml."
         ) from None
     except Exception as error:  # torch.load fails in as many ways as a file can be damaged
-        raise RunFolderError(f"{path} cannot be read ({_first_line(error)}); train anew.") from None
+        raise RunFolderError(f"{path} cannot be read ({reason_of(error)}); train anew.") from None
     return path
 
 
@@ -94,17 +95,13 @@ def _fill(model: SequenceModel, path: Path) -> None:
             f"{way_out}, or train anew."
         ) from None
     except OSError as error:
-        raise RunFolderError(f"{path} cannot be read: {error.strerror}.") from None
+        raise RunFolderError(f"{path} cannot be read: {reason_of(error)}.") from None
     except (SafetensorError, RuntimeError, ValueError) as error:
         raise RunFolderError(
-            f"{path} does not hold the weights of this run's model ({_first_line(error)}); train anew or restore it."
+            f"{path} does not hold the weights of this run's model ({reason_of(error)}); train anew or restore it."
         ) from None
     name = first_nonfinite_weights(model)
     if name is not None:
         raise NonFiniteError(
             f"{path}: the weights {name} hold NaN or infinity, so the model predicts nothing; train anew."
         )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".: ")

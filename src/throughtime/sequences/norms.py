@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from throughtime.sequences.row_norms import norm_in_units, row_norm
 from throughtime.sequences.sequence import blank
 from throughtime.sequences.tap import LayerTap
 from throughtime.types import State
@@ -31,10 +31,11 @@ class StepNorms:
     def clip(self, t: int, total: State, padding: Bool[Tensor, "batch 1"] | None) -> State:
         """Record the norms of the total ∂L/∂s_t and return the total clipped.
 
-        Padded rows take no step: their norm is 0, and they are not clipped.
+        Padded rows take no step: their norm is 0, and they are not clipped. Neither are rows with an entry that is not
+        finite, which stay as they are.
         """
-        factors = self.clip_factors(t, total, padding)
-        return total if factors is None else tuple(member * factors for member in total)
+        scaling = self._scaling(t, total, padding)
+        return total if scaling is None else tuple(member / scaling[0] * scaling[1] for member in total)
 
     def record_all(self, totals: State) -> None:
         """Record the norms of the totals of all steps at once, without clipping.
@@ -43,36 +44,37 @@ class StepNorms:
             totals: ∂L/∂s_t of all steps, each member [T, B, size].
         """
         if self.tap is not None:
-            self.tap.record_all([torch.linalg.vector_norm(member.detach(), dim=-1) for member in totals], None)
+            self.tap.record_all([row_norm((member.detach(),)) for member in totals], None)
 
     def clip_factors(
         self, t: int, total: State, padding: Bool[Tensor, "batch 1"] | None
     ) -> Float[Tensor, "batch 1"] | None:
         """Record the norms of the total ∂L/∂s_t and return the factor of each row.
 
-        `clip` calls this method; only a caller that scales by itself calls it directly. None: no clipping.
+        Only a caller that scales by itself calls this method; `clip` is more precise where the factor is tiny. None:
+        no clipping.
+        """
+        scaling = self._scaling(t, total, padding)
+        return None if scaling is None else scaling[1] / scaling[0]
+
+    def _scaling(
+        self, t: int, total: State, padding: Bool[Tensor, "batch 1"] | None
+    ) -> tuple[Float[Tensor, "batch 1"], Float[Tensor, "batch 1"]] | None:
+        """Record the norms of a step and return by what each row is divided, and then multiplied.
+
+        Both are 1 for a row that is not clipped. The quotient alone may be no normal number.
         """
         if self.tap is None and self.clip_step is None:
             return None
         total = tuple(blank(padding, member) for member in total)
-        norm = row_norm(total)
+        clipped = scaling = None
+        if self.clip_step is not None:
+            # [T] clips "at each timestep", though it prints a comparison of single entries; here the norm decides.
+            in_units, units = norm_in_units(total)
+            clipped = (in_units * units > self.clip_step) & in_units.isfinite()
+            # Filled before the division too, which must have no infinite derivative at a norm of 0.
+            factors = (self.clip_step / in_units.masked_fill(~clipped, 1)).masked_fill(~clipped, 1)
+            scaling = units.masked_fill(~clipped, 1)[:, None], factors[:, None]
         if self.tap is not None:
-            self.tap.record_step(t, total, norm, self.clip_step)
-        if self.clip_step is None:
-            return None
-        # [T] clips "at each timestep", though it prints a comparison of single entries; here the norm decides. The
-        # factor c / max(c, norm) is exactly 1 below the threshold, with no division by zero to differentiate.
-        return (self.clip_step / norm.clamp(min=self.clip_step))[:, None]
-
-
-def row_norm(members: State) -> Float[Tensor, " batch"]:
-    """Compute the 2-norm of each row over all members.
-
-    Rows are scaled by their largest entry first, so that squares cannot overflow.
-    """
-    together = members[0] if len(members) == 1 else torch.cat(members, dim=-1)
-    if not together.shape[-1]:
-        return together.new_zeros(together.shape[0])
-    tiny = torch.finfo(together.dtype).tiny
-    peak = together.detach().abs().amax(dim=-1, keepdim=True).clamp(min=tiny)
-    return torch.linalg.vector_norm(together / peak, dim=-1) * peak[:, 0]
+            self.tap.record_step(t, [row_norm((member.detach(),)) for member in total], clipped)
+        return scaling

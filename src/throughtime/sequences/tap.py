@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from throughtime.types import State
+from throughtime.sequences.row_norms import row_norm
 
 
 class LayerTap:
@@ -32,7 +32,7 @@ class LayerTap:
         """Norms ‖∂L/∂h_t‖ [T, B] by member of the state, before clipping.
 
         ∂L/∂h_t is the total: through the loss of step t and through all later steps. Empty before the first backward
-        pass.
+        pass. A norm is infinite or NaN only where an entry is: the dtype's largest number stands for a larger norm.
         """
         if not self._norms and self._form is not None:
             shape, dtype, device = self._form
@@ -61,13 +61,14 @@ class LayerTap:
         clipped = None if self.clipped is None else self.clipped[start:stop]
         return LayerTap(self.names, {name: norms[start:stop] for name, norms in self.norms.items()}, clipped)
 
-    def record_step(self, t: int, total: State, norm: Float[Tensor, " batch"], clip_step: float | None) -> None:
-        """Record step t: `total` is ∂L/∂s_t, `norm` the rows' norms over all members."""
-        for name, member in zip(self.names, total, strict=True):
-            member_norm = norm if len(total) == 1 else torch.linalg.vector_norm(member, dim=-1)
-            self.norms[name][t] = member_norm.detach()
-        if clip_step is not None and self.clipped is not None:
-            self.clipped[t] = norm.detach() > clip_step
+    def record_step(
+        self, t: int, members: list[Float[Tensor, " batch"]], clipped: Bool[Tensor, " batch"] | None
+    ) -> None:
+        """Record the norms of step t by member of the state, and the clipped rows."""
+        for name, member in zip(self.names, members, strict=True):
+            self.norms[name][t] = member
+        if clipped is not None and self.clipped is not None:
+            self.clipped[t] = clipped
 
     def record_all(self, members: list[Float[Tensor, "time batch"]], clip_step: float | None) -> None:
         """Record all steps at once.
@@ -82,7 +83,8 @@ class LayerTap:
         else:
             self._norms = dict(zip(self.names, members, strict=True))
         if clip_step is not None and self.clipped is not None:
-            self.clipped.copy_(torch.linalg.vector_norm(torch.stack(members), dim=0) > clip_step)
+            norms = row_norm((torch.stack(members, dim=-1),))
+            self.clipped.copy_((norms > clip_step) & norms.isfinite())  # not finite: not clipped, see `StepNorms.clip`
 
 
 @dataclass

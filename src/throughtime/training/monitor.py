@@ -20,7 +20,7 @@ from throughtime.models.contexts import in_evaluation_mode
 from throughtime.records import Flow
 from throughtime.sequences.tap import LayerTap, Tap
 from throughtime.training.rescue import Rescue
-from throughtime.training.step_norms import mean_squares, untapped
+from throughtime.training.step_norms import root_mean_squares, untapped
 
 
 class GradientMonitor(Callback):
@@ -166,7 +166,7 @@ class GradientMonitor(Callback):
             alike = [
                 layer for layer in layers if len(layer.norms[layer.names[0]]) == steps
             ]  # chunks may differ in length
-            norms = mean_squares(*alike).sqrt().tolist()
+            norms = root_mean_squares(*alike).tolist()
             self.by_step[name] = norms
             scalars |= {f"gradient/{name}/first": norms[0], f"gradient/{name}/last": norms[-1]}
             if len(norms) > 1 and norms[-1] > 0:

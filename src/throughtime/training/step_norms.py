@@ -1,5 +1,6 @@
 """Norms of the gradient by time step, read from a tap."""
 
+import math
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 
 from throughtime.layers.base import RecurrentLayer
 from throughtime.layers.tap import tap
+from throughtime.sequences.row_norms import row_norm
 from throughtime.sequences.tap import LayerTap, Tap
 
 
@@ -22,8 +24,10 @@ def tap_of(model: nn.Module) -> AbstractContextManager[Tap]:
     return nullcontext(Tap()) if untapped(model) else tap(model)
 
 
-def mean_squares(*layers: LayerTap) -> Float[Tensor, " time"]:
-    """Return the mean over rows of ‖∂L/∂s_t‖², all members of the state together."""
-    names = layers[0].names
-    members = [torch.cat([layer.norms[name] for layer in layers], dim=1).square().mean(dim=1) for name in names]
-    return members[0] if len(members) == 1 else torch.stack(members).sum(dim=0)
+def root_mean_squares(*layers: LayerTap) -> Float[Tensor, " time"]:
+    """Return the root mean square over rows of ‖∂L/∂s_t‖ by step, in float64.
+
+    All members of the state count together.
+    """
+    members = [torch.cat([layer.norms[name] for layer in layers], dim=1).double() for name in layers[0].names]
+    return row_norm(tuple(member / math.sqrt(member.shape[1]) for member in members))

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from throughtime.errors import ArgumentError, NonFiniteError, UnsupportedError
 from throughtime.nests import leaves_of, map_named_tensors, map_tensors
+from throughtime.wording import reason_of
 
 _SAME = 1e-12
 """Relative difference allowed between two evaluations at the same place.
@@ -197,7 +198,7 @@ def _copied(module: nn.Module) -> nn.Module:
         return copy.deepcopy(module).double()
     except (RuntimeError, TypeError) as error:
         raise UnsupportedError(
-            f"model cannot be copied ({str(error).splitlines()[0]}): give a function of its float64 tensors, with "
+            f"model cannot be copied ({reason_of(error)}): give a function of its float64 tensors, with "
             "parameters to name them."
         ) from error
 

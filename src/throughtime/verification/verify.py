@@ -7,13 +7,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from throughtime.checks import is_whole
+from throughtime.checks import is_real, is_whole
 from throughtime.errors import ArgumentError, UnsupportedError, WrongGradientError
+from throughtime.inference_mode import records_graphs
 from throughtime.verification.differences import HALVINGS, STEP_SIZE, Line, judge
 from throughtime.verification.report import GradientCheck, Place, TensorCheck
 from throughtime.verification.subject import Subject, kept_random_state
 
 
+@records_graphs
 def verify_gradients(
     model: nn.Module | Callable[..., Any],
     *inputs: Any,
@@ -83,9 +85,9 @@ def verify_gradients(
 
 
 def _check_options(step: float | None, tolerance: float, samples: int | None) -> None:
-    if step is not None and not 0 < step < math.inf:
+    if step is not None and not (is_real(step) and 0 < step < math.inf):
         raise ArgumentError("step", f"is {step!r}", "it must be a positive finite number, or None to have it chosen")
-    if not 0 < tolerance < 1:
+    if not (is_real(tolerance) and 0 < tolerance < 1):
         raise ArgumentError("tolerance", f"is {tolerance!r}", "it must be above 0 and below 1")
     if samples is not None and not is_whole(samples, least=1):
         raise ArgumentError(

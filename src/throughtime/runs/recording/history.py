@@ -9,7 +9,7 @@ from throughtime.checks import check_size
 from throughtime.records import STEP_NORMS, UPDATES, StepNormRow, UpdateRow, write_table
 from throughtime.report.exhibit import picked_places
 from throughtime.sequences.tap import LayerTap
-from throughtime.training.step_norms import mean_squares
+from throughtime.training.step_norms import root_mean_squares
 
 LONGEST = 4096
 """Largest number of rows of updates.csv.
@@ -66,7 +66,7 @@ class History:
     def take(self, update: int, layers: dict[str, LayerTap], first: int) -> None:
         """Remember the norms by step of every layer, from step `first` on."""
         for name, layer in layers.items():
-            norms = mean_squares(layer)[first:].sqrt().tolist()
+            norms = root_mean_squares(layer)[first:].tolist()
             steps = picked_places(len(norms), MOST_STEPS)
             self.snapshots.append(Snapshot(update, name, steps, [norms[step] for step in steps]))
 
