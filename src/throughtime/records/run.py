@@ -256,13 +256,13 @@ def _empty(folder: Path) -> None:
 
 
 def _check_vacant(folder: Path, overwrite: bool) -> None:
-    present = {entry.name.removesuffix(ASIDE) for entry in _entries(folder)}
+    present = {entry.name for entry in _entries(folder)}
     if RECORD in present and not overwrite:
         raise RunFolderError(
             f"`output` {folder} already holds a run: give another folder, or `overwrite` to replace it, "
             "or `resume` to continue it."
         )
-    if foreign := sorted(present - {*RUN_FILES, LOCK}):
+    if foreign := sorted({name.removesuffix(ASIDE) for name in present} - {*RUN_FILES, LOCK}):
         raise RunFolderError(f"`output` {folder} holds other files ({foreign[0]}, ...): give a new folder.")
 
 

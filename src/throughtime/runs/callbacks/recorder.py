@@ -75,7 +75,8 @@ class Recorder(Callback):
     ) -> None:
         """End the run if it is finished, out of time or interrupted.
 
-        A checkpoint is written if it is time. Lightning validates once more after a run that is finished or out of time.
+        A checkpoint is written if it is time. After a run that is finished or out of time Lightning validates once
+        more.
         """
         module = sequence_training(pl_module)
         module.progress.window.seconds += time.perf_counter() - self._batch_began
