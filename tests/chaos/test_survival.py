@@ -4,9 +4,11 @@ After each end it is continued, and its whole folder is that of a run that nothi
 docs/reliability.md has what is promised; `make chaos` tries longer.
 """
 
+import json
 import os
 import random
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -97,6 +99,32 @@ def test_a_full_disk_at_every_kind_of_write_loses_nothing(server, whole, tmp_pat
         assert set(before) <= set(names(series.folder))
     series.complete()
     assert same_as_whole(series, whole(kind)) == ""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_disk_of_any_size_that_fills_up_loses_nothing(server, whole, tmp_path, kind):
+    series = Series(server, tmp_path, kind)
+    series.folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", series.folder], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("needs the right to mount a small disk")
+    try:
+        ended = 0
+        for size in (8, 16, 40, 80, 160, 240, 400, 800):
+            subprocess.run(["mount", "-o", f"remount,size={size}k", series.folder], check=True)
+            if code := series.leg():
+                ended += 1
+                assert code == 1
+                series.assert_one_sentence()
+                assert "No space left on device" in series.said
+                assert not any(name.endswith(".partial") for name in names(series.folder))
+        assert ended > 3
+        subprocess.run(["mount", "-o", "remount,size=8m", series.folder], check=True)
+        if not json.loads((series.folder / "record.json").read_text())["closed"]:
+            series.complete()
+        assert same_as_whole(series, whole(kind)) == ""
+    finally:
+        subprocess.run(["umount", series.folder], check=True)
 
 
 @pytest.mark.parametrize("kind", KINDS)

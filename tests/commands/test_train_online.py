@@ -98,7 +98,7 @@ def test_a_file_that_grows_is_followed_until_ctrl_c_and_gone_on_with(command, te
     assert run.returncode == 130
     assert err == (
         "throughtime: Interrupted after 700 bytes; everything is saved; go on with: throughtime train --resume "
-        f"{folder}\n"
+        f"{folder}.\n"
     )
     record = json.loads((folder / "record.json").read_text())
     assert record["outcome"] == "interrupted" and record["data"]["bytes"] == 700

@@ -229,15 +229,15 @@ def test_a_checkpoint_by_time_never_holds_weights_that_are_not_finite(small_run,
     settings = with_options(small_run, validate_every=37, save_minutes=1e-9)
     monkeypatch.setattr(save_clock, "LARGEST_SHARE", 1e9)
 
-    def poison(self, trainer, *arguments):
-        if self.progress.updates == 50:
+    def poison(self, optimizer):
+        if self.progress.updates == 49:
             self.model.readout.bias.data.fill_(float("inf"))
 
-    monkeypatch.setattr(training_module.SequenceTraining, "on_train_batch_end", poison)
+    monkeypatch.setattr(training_module.SequenceTraining, "on_before_optimizer_step", poison)
     with pytest.raises(NonFiniteError, match="Update 51"):
         start(settings, tmp_path / "run", False, silent)
     kept = torch.load(read_checkpoint(tmp_path / "run"), weights_only=True)
-    assert kept["throughtime"]["progress"]["updates"] < 50
+    assert kept["throughtime"]["progress"]["updates"] == 49
     assert all(torch.isfinite(value).all() for value in kept["state_dict"].values())
 
 
