@@ -28,7 +28,7 @@ class Lost(Exception):
 
 def _kill_at_a_time(series, chance):
     pid = series.begin()
-    time.sleep(chance.uniform(0.05, 3))
+    time.sleep(chance.uniform(0.05, 1.5))
     os.kill(pid, signal.SIGKILL)
     return series.wait(pid), -signal.SIGKILL
 

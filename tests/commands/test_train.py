@@ -178,7 +178,7 @@ def test_a_limit_on_the_size_of_files_is_a_full_disk_too(text_file, tmp_path):
     with process(*words, preexec_fn=limit) as running:
         _, err = running.communicate()
     assert running.returncode == 1
-    assert err.count("\n") == 1 and "model.safetensors failed (File too large)" in err, err
+    assert err.count("\n") == 1 and re.search(r"(last.ckpt|model.safetensors) failed \(File too", err), err
     assert not list(folder.glob("*.partial"))
     assert read_record(folder).results.updates == 0
 
@@ -213,7 +213,7 @@ def test_a_killed_run_goes_on_from_its_last_validation(command, text_file, tmp_p
     code, _, err = command("train", "--resume", folder, "--max-minutes", 1e-9)
     assert (code, err) == (0, "")
     updates = [row.update for row in read_metrics(folder)]
-    assert updates[:-1] == list(range(10, updates[-1], 10)) and updates[-1] % 10 in (0, 1)
+    assert updates[:-1] == list(range(10, updates[-1], 10))
 
 
 def test_a_run_killed_before_its_first_checkpoint_begins_anew(command, refused, text_file, tmp_path):
