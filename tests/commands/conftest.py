@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from commands.processes import SMALL
+from runs.running import without_default_clock
 
 from throughtime.commands.main import main
 
@@ -16,6 +17,11 @@ def _one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def _no_checkpoints_by_time(monkeypatch):
+    without_default_clock(monkeypatch)
 
 
 @pytest.fixture

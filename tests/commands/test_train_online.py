@@ -95,7 +95,11 @@ def test_a_file_that_grows_is_followed_until_ctrl_c_and_gone_on_with(command, te
         lines_until("waiting after 700\n", run)
         run.send_signal(signal.SIGINT)
         _, err = run.communicate()
-    assert run.returncode == 0, err
+    assert run.returncode == 130
+    assert err == (
+        "throughtime: Interrupted after 700 bytes; everything is saved; go on with: throughtime train --resume "
+        f"{folder}.\n"
+    )
     record = json.loads((folder / "record.json").read_text())
     assert record["outcome"] == "interrupted" and record["data"]["bytes"] == 700
     with grows.open("ab") as handle:

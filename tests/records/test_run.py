@@ -1,7 +1,9 @@
 import errno
 import json
 import os
+from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -15,9 +17,10 @@ from throughtime.records import (
     Outcome,
     Record,
     Results,
-    prepare_folder,
+    new_folder,
     read_metrics,
     read_record,
+    run,
     write_aside,
     write_metrics,
     write_record,
@@ -117,30 +120,62 @@ def test_a_run_in_the_way_is_kept_unless_it_may_be_overwritten(tmp_path):
     (tmp_path / "last.ckpt.partial").write_bytes(b"half")
     (tmp_path / "tensorboard").mkdir()
     (tmp_path / "tensorboard" / "events").write_bytes(b"scalars")
-    with pytest.raises(RunFolderError, match="already holds a run.*`overwrite`"):
-        prepare_folder(tmp_path, overwrite=False)
+    with pytest.raises(RunFolderError, match="already holds a run.*`overwrite`"), new_folder(tmp_path, overwrite=False):
+        pass
     assert read_record(tmp_path) == RECORD
-    prepare_folder(tmp_path, overwrite=True)
+    with new_folder(tmp_path, overwrite=True):
+        assert os.listdir(tmp_path) == ["run.lock"]
     assert os.listdir(tmp_path) == []
+
+
+def test_a_run_that_is_removed_only_in_part_is_no_run(tmp_path, monkeypatch):
+    write_record(tmp_path, RECORD)
+    for name in ("config.yaml", "last.ckpt"):
+        (tmp_path / name).touch()
+    real = Path.unlink
+
+    def unlink(path, *arguments, **options):
+        if path.name == "last.ckpt":
+            raise OSError(5, "Input/output error")
+        real(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    with pytest.raises(RunFolderError, match="cannot be prepared: Input/output error"), new_folder(tmp_path, True):
+        pass
+    assert not (tmp_path / "record.json").exists()
 
 
 def test_other_peoples_files_are_never_removed(tmp_path):
     write_record(tmp_path, RECORD)
     (tmp_path / "thesis.tex").write_text("all of it")
-    with pytest.raises(RunFolderError, match=r"holds other files \(thesis.tex"):
-        prepare_folder(tmp_path, overwrite=True)
+    with pytest.raises(RunFolderError, match=r"holds other files \(thesis.tex"), new_folder(tmp_path, overwrite=True):
+        pass
     assert sorted(os.listdir(tmp_path)) == ["record.json", "thesis.tex"]
 
 
 def test_a_folder_is_made_where_there_is_none(tmp_path):
-    prepare_folder(tmp_path / "a" / "b", overwrite=False)
-    assert (tmp_path / "a" / "b").is_dir()
+    with new_folder(tmp_path / "a" / "b", overwrite=False):
+        assert (tmp_path / "a" / "b").is_dir()
+
+
+def test_a_run_that_another_process_began_meanwhile_is_kept(tmp_path, monkeypatch):
+    def faster(folder):
+        write_record(folder, RECORD)
+        return nullcontext()
+
+    monkeypatch.setattr(run, "only_writer", faster)
+    with pytest.raises(RunFolderError, match="already holds a run"), new_folder(tmp_path / "run", overwrite=False):
+        pass
+    assert read_record(tmp_path / "run") == RECORD
 
 
 def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
     (tmp_path / "taken").write_text("x")
-    with pytest.raises(RunFolderError, match="cannot be used as a folder"):
-        prepare_folder(tmp_path / "taken", overwrite=True)
+    with (
+        pytest.raises(RunFolderError, match="cannot be used as a folder"),
+        new_folder(tmp_path / "taken", overwrite=True),
+    ):
+        pass
 
 
 def test_baselines_that_a_task_names_and_its_facts_come_back(tmp_path):

@@ -2,6 +2,7 @@ import random
 
 import pytest
 import torch
+from runs.running import without_default_clock
 
 from throughtime.runs.settings import ModelSettings, OptimizationSettings, RunSettings
 from throughtime.runs.tasks.symbols import SymbolSettings
@@ -14,6 +15,11 @@ def _one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def _no_checkpoints_by_time(monkeypatch):
+    without_default_clock(monkeypatch)
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@ from dataclasses import replace
 
 from throughtime.data.text import TextVocabulary
 from throughtime.runs import module as training_module
+from throughtime.runs.drivers import passes
+from throughtime.runs.recording.save_clock import SaveClock
 from throughtime.runs.tasks import Text
 from throughtime.runs.tasks.symbols import SymbolSettings
 
@@ -39,3 +41,13 @@ def at_update(monkeypatch, update, action):
 def press_ctrl_c(module):
     """As a user does."""
     os.kill(os.getpid(), signal.SIGINT)
+
+
+class _Never(SaveClock):
+    def due(self):
+        return False
+
+
+def without_default_clock(monkeypatch):
+    """No checkpoint by time where none is asked for, so that nothing depends on the speed of the machine."""
+    monkeypatch.setattr(passes, "SaveClock", lambda every: (_Never if every == passes.SAVE_EVERY else SaveClock)(every))

@@ -14,6 +14,7 @@ from throughtime.runs.interruption import Interruption
 from throughtime.runs.model import SequenceModel
 from throughtime.runs.module import SequenceTraining
 from throughtime.runs.recording.history import History
+from throughtime.runs.recording.save_clock import SaveClock
 from throughtime.runs.settings import ModelSettings, OptimizationSettings
 
 TASK = alphabet(3)
@@ -21,7 +22,7 @@ TASK = alphabet(3)
 
 def _recorder(**counts):
     counts = {"updates_per_epoch": 3, "validate_every": 2} | counts
-    return Recorder(Path("x"), None, interruption=Interruption(""), **counts)
+    return Recorder(Path("x"), None, interruption=Interruption(""), clock=SaveClock(1.0), **counts)
 
 
 def _training(total_updates):

@@ -1,6 +1,7 @@
 """Whole runs: what they write, and that a run which was stopped and continued is the run that was not."""
 
 import os
+import signal
 from dataclasses import replace
 
 import pytest
@@ -11,13 +12,16 @@ from runs.running import at_update, press_ctrl_c, silent, with_options
 from throughtime.errors import ArgumentError, NonFiniteError, RunFolderError
 from throughtime.gradients import BPTT
 from throughtime.records import Outcome, Results, read_metrics, read_record, write_record
+from throughtime.runs import engine
 from throughtime.runs import module as training_module
+from throughtime.runs.callbacks import recorder
 from throughtime.runs.checkpoints import load_run, read_checkpoint
 from throughtime.runs.config import read_config
 from throughtime.runs.engine import resume, start
 from throughtime.runs.evaluation import evaluate
 from throughtime.runs.gradient import METHODS
 from throughtime.runs.interruption import InterruptedRunError
+from throughtime.runs.recording import save_clock
 from throughtime.runs.tasks import Text
 
 UPDATES_PER_EPOCH = 144
@@ -192,6 +196,63 @@ def test_a_run_out_of_time_is_validated_and_can_go_on(small_run, tmp_path):
     assert [row.update for row in read_metrics(tmp_path / "run")] == [1]
     record = resume(small_run, tmp_path / "run", silent)
     assert record is not None and record.outcome is Outcome.FINISHED
+
+
+def test_a_validation_that_uses_up_the_time_is_the_last(small_run, tmp_path, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(recorder.time, "perf_counter", lambda: clock[0])
+    real = training_module.SequenceTraining.on_validation_epoch_start
+
+    def slow(self):
+        clock[0] += 120
+        real(self)
+
+    monkeypatch.setattr(training_module.SequenceTraining, "on_validation_epoch_start", slow)
+    record = start(with_options(small_run, max_minutes=1, validate_every=20), tmp_path / "run", False, silent)
+    assert record.outcome is Outcome.OUT_OF_TIME
+    assert [row.update for row in read_metrics(tmp_path / "run")] == [20]
+
+
+def test_a_run_that_died_after_it_ran_out_of_patience_only_ends(small_run, tmp_path):
+    settings = with_options(small_run, validate_every=20, patience=2, learning_rate=1e-12, schedule="constant")
+    finished = start(settings, tmp_path / "run", False, silent)
+    assert finished.outcome is Outcome.NO_IMPROVEMENT
+    before = _outcome(tmp_path / "run")
+    write_record(tmp_path / "run", finished.after(Outcome.STARTED, finished.results))
+    assert resume(settings, tmp_path / "run", silent) == finished
+    _assert_equal(_outcome(tmp_path / "run"), before)
+    longer = resume(with_options(settings, patience=4), tmp_path / "run", silent)
+    assert longer is not None and longer.results.updates > finished.results.updates
+
+
+def test_a_checkpoint_by_time_never_holds_weights_that_are_not_finite(small_run, tmp_path, monkeypatch):
+    settings = with_options(small_run, validate_every=37, save_minutes=1e-9)
+    monkeypatch.setattr(save_clock, "LARGEST_SHARE", 1e9)
+
+    def poison(self, optimizer):
+        if self.progress.updates == 49:
+            self.model.readout.bias.data.fill_(float("inf"))
+
+    monkeypatch.setattr(training_module.SequenceTraining, "on_before_optimizer_step", poison)
+    with pytest.raises(NonFiniteError, match="Update 51"):
+        start(settings, tmp_path / "run", False, silent)
+    kept = torch.load(read_checkpoint(tmp_path / "run"), weights_only=True)
+    assert kept["throughtime"]["progress"]["updates"] == 49
+    assert all(torch.isfinite(value).all() for value in kept["state_dict"].values())
+
+
+def test_a_stop_signal_that_comes_while_the_run_is_set_up_is_answered(small_run, tmp_path, monkeypatch):
+    real = engine._limit_threads
+
+    def interrupted(settings):
+        os.kill(os.getpid(), signal.SIGTERM)
+        real(settings)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "_limit_threads", interrupted)
+        with pytest.raises(InterruptedRunError, match="before the training began.*give the command again"):
+            start(small_run, tmp_path / "run", False, silent)
+    assert not (tmp_path / "run").exists()
 
 
 def test_weights_that_became_nan_stop_the_run_and_leave_the_last_good_checkpoint(small_run, tmp_path, monkeypatch):

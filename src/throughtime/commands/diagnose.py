@@ -90,13 +90,21 @@ def run(arguments: "Namespace") -> int:
 
 def _diagnose_run(arguments: "Namespace") -> int:
     """Diagnose the trained model of a run, and write its report again."""
+    from throughtime.records import only_writer
+
+    _refuse(arguments, ["output", "seed", *_model_options()], "for a new model, and RUN holds a trained model")
+    folder = Path(arguments.run_or_data)
+    with only_writer(folder):  # a training would replace the diagnosis by its own
+        _diagnose_in(folder, arguments)
+    return 0
+
+
+def _diagnose_in(folder: Path, arguments: "Namespace") -> None:
     from throughtime.records import write_flows
     from throughtime.report import report_of_run
     from throughtime.runs.checkpoints import load_run
     from throughtime.runs.config import read_config
 
-    _refuse(arguments, ["output", "seed", *_model_options()], "for a new model, and RUN holds a trained model")
-    folder = Path(arguments.run_or_data)
     task, model, record = load_run(folder)
     settings = read_config(folder, type(task))
     data = _data_of_run(folder, arguments, task, record, settings.data.validation)
@@ -109,7 +117,6 @@ def _diagnose_run(arguments: "Namespace") -> int:
     )
     _tell(flow)
     say(f"Page    {report_of_run(folder, figures=task.figures).page}")
-    return 0
 
 
 def _earlier(folder: Path) -> "list[Flow]":

@@ -9,6 +9,7 @@ import pkgutil
 import sys
 from argparse import ArgumentError as UsageError
 from collections.abc import Sequence
+from contextlib import suppress
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments after the program's name; None: the process's own.
 
     Returns:
-        0; 1 when the command failed, with a sentence on stderr; 2 when the arguments are wrong; 130 after Ctrl-C.
+        0; 1 when the command failed, with a sentence on stderr; 2 when the arguments are wrong; 130 after Ctrl-C
+        and, of a training, also after SIGTERM and SIGHUP.
     """
     if sys.stdout is None:  # closed by whoever started the command: what is written goes nowhere
         sys.stdout = open(os.devnull, "w", encoding="utf-8")
@@ -91,5 +93,6 @@ def _names() -> list[str]:
 
 
 def _fail(sentence: str, code: int) -> int:
-    print(f"throughtime: {sentence}", file=sys.stderr)
+    with suppress(OSError):  # the terminal may be gone
+        print(f"throughtime: {sentence}", file=sys.stderr, flush=True)
     return code

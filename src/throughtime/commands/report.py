@@ -1,5 +1,6 @@
 """Write the HTML page on a run: `throughtime report RUN`."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,13 +22,17 @@ def add_arguments(parser: "ArgumentParser") -> None:
 
 def run(arguments: "Namespace") -> int:
     """Write the page; print its path and the verdict."""
-    from throughtime.records import read_record
+    from throughtime.records import only_writer, read_record
     from throughtime.report import report_of_run
     from throughtime.runs.choice import task_of_record
 
-    record = read_record(Path(arguments.run))
+    folder = Path(arguments.run)
+    record = read_record(folder)
     figures = task_of_record(record).from_record(record).figures
-    written = report_of_run(arguments.run, arguments.output or None, figures=figures)
+    # Elsewhere than into the run folder a page may be written while the run trains.
+    alone = nullcontext() if arguments.output else only_writer(folder, "give `output` for a page so far")
+    with alone:
+        written = report_of_run(folder, arguments.output or None, figures=figures)
     for line in (str(written.page), written.verdict):
         say(line)
     return 0

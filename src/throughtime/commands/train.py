@@ -2,6 +2,7 @@
 
 from argparse import SUPPRESS
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,14 +85,16 @@ def run(arguments: "Namespace") -> int:
     from throughtime.runs.engine import resume, start
 
     tell, follow = _telling(arguments), arguments.follow
+    folder = Path(arguments.resume or arguments.output or _default_folder(settings.file))
+    close = None if settings.optimization.online else partial(_close_passes, folder, settings.optimization.epochs, tell)
     if arguments.resume:
-        folder = Path(arguments.resume)
-        record = resume(settings, folder, tell, _diagnose(settings), follow)
+        record = resume(settings, folder, tell, _diagnose(settings), follow, close=close)
     else:
-        folder = Path(arguments.output or _default_folder(settings.file))
-        record = start(settings, folder, arguments.overwrite, tell, diagnose=_diagnose(settings), follow=follow)
+        record = start(
+            settings, folder, arguments.overwrite, tell, diagnose=_diagnose(settings), follow=follow, close=close
+        )
     if record is not None:
-        _close(folder, record, settings, tell)
+        _tell_next(folder, settings)
     return 0
 
 
@@ -104,10 +107,8 @@ def _default_folder(file: str) -> str:
     return f"runs/{name}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
-def _close(folder: Path, record: "Record", settings: RunSettings, tell: "Callable[[str], None]") -> None:
-    """Print how the run ended, where it lies, and the next commands."""
-    if not settings.optimization.online:
-        _close_passes(folder, record, settings.optimization.epochs, tell)
+def _tell_next(folder: Path, settings: RunSettings) -> None:
+    """Print where the run lies, and the next commands."""
     sample = [f"  throughtime sample {folder} --length 1000"] if _draws_samples(kind_of(settings)) else []
     evaluate = [] if settings.optimization.online else [f"  throughtime evaluate {folder} FILE"]
     more = "" if settings.optimization.online else f" --epochs {settings.optimization.epochs * 2}"
@@ -124,7 +125,7 @@ def _draws_samples(kind: type[Task]) -> bool:
     return kind.samples is not Task.samples
 
 
-def _close_passes(folder: Path, record: "Record", epochs: int, tell: "Callable[[str], None]") -> None:
+def _close_passes(folder: Path, epochs: int, tell: "Callable[[str], None]", record: "Record") -> None:
     """Print the result of a run in passes and a sample, and write samples.json and the report."""
     from throughtime.records import read_flows, read_metrics, write_samples
     from throughtime.report.sections import as_sentence

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
 from throughtime.kernels import operators as operators  # without the operators nothing could be counted
-from throughtime.kernels.fused import Sizes
+from throughtime.kernels.compiled import Sizes
 
 
 @register_flop_formula(torch.ops.throughtime.recurrence, get_raw=True)

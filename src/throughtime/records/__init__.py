@@ -12,6 +12,8 @@ from throughtime.records.flow import KeepGate as KeepGate
 from throughtime.records.flow import LayerFlow as LayerFlow
 from throughtime.records.flow import read_flows as read_flows
 from throughtime.records.flow import write_flows as write_flows
+from throughtime.records.lock import LOCK as LOCK
+from throughtime.records.lock import only_writer as only_writer
 from throughtime.records.measures import Activation as Activation
 from throughtime.records.measures import GainMap as GainMap
 from throughtime.records.measures import Horizon as Horizon
@@ -40,7 +42,7 @@ from throughtime.records.run import Record as Record
 from throughtime.records.run import Results as Results
 from throughtime.records.run import baselines_of as baselines_of
 from throughtime.records.run import named as named
-from throughtime.records.run import prepare_folder as prepare_folder
+from throughtime.records.run import new_folder as new_folder
 from throughtime.records.run import read_record as read_record
 from throughtime.records.run import read_samples as read_samples
 from throughtime.records.run import write_record as write_record

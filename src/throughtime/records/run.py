@@ -6,6 +6,8 @@ report. Each file is written aside and renamed, so that a reader finds the new o
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
@@ -15,6 +17,7 @@ from throughtime.errors import RunFolderError
 from throughtime.files import ASIDE
 from throughtime.records.files import RECORD, content, damaged, versioned, write_aside
 from throughtime.records.flow import DIAGNOSES
+from throughtime.records.lock import LOCK, only_writer
 from throughtime.records.tables import METRICS, STEP_NORMS, UPDATES
 from throughtime.wording import reason_of
 
@@ -132,6 +135,7 @@ class Record:
         settings: by option name, those that no continuation may change; empty in records of version 0.1.0.
         loss: the name of the loss, such as "MSE"; empty in records of version 0.1.0.
         loss_unit: the unit of the loss, such as "nats"; empty for none, and in records of version 0.1.0.
+        closed: whether all is written that follows the training, such as the report; False from the start until then.
     """
 
     data: DataRecord
@@ -148,6 +152,7 @@ class Record:
     settings: dict[str, Any] = field(default_factory=dict)
     loss: str = ""
     loss_unit: str = ""
+    closed: bool = True
 
     @property
     def online(self) -> bool:
@@ -163,8 +168,8 @@ class Record:
         return named(self.baselines)
 
     def after(self, outcome: Outcome, results: Results) -> "Record":
-        """Return the record with a new outcome and new results."""
-        return replace(self, outcome=outcome, results=results)
+        """Return the record with a new outcome and new results, not closed."""
+        return replace(self, outcome=outcome, results=results, closed=False)
 
 
 def named(baselines: BaselinesOf) -> dict[str, float]:
@@ -219,31 +224,51 @@ def read_record(folder: Path) -> Record:
         raise damaged(folder / RECORD) from None
 
 
-def prepare_folder(folder: Path, overwrite: bool) -> None:
-    """Make an empty run folder.
+@contextmanager
+def new_folder(folder: Path, overwrite: bool) -> Iterator[None]:
+    """Make an empty run folder, and hold its lock.
 
     With `overwrite`, a run in the folder is removed, but never any other file.
 
     Raises:
-        RunFolderError: the folder holds a run (without `overwrite`) or other files, or cannot be made.
+        RunFolderError: the folder holds a run (without `overwrite`) or other files, is in use, or cannot be made.
     """
-    present = {entry.name.removesuffix(ASIDE) for entry in _entries(folder)}
+    _check_vacant(folder, overwrite)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unprepared(folder, error) from None
+    with only_writer(folder):
+        _check_vacant(folder, overwrite)  # again, as another process may have been faster
+        _empty(folder)
+        yield
+
+
+def _empty(folder: Path) -> None:
+    """Remove a run, its record first: what is left where this is cut short is no run."""
+    try:
+        for entry in sorted(_entries(folder), key=lambda entry: entry.name != RECORD):
+            if entry.name == TENSORBOARD and entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            elif entry.name != LOCK:
+                entry.unlink()
+    except OSError as error:
+        raise _unprepared(folder, error) from None
+
+
+def _check_vacant(folder: Path, overwrite: bool) -> None:
+    present = {entry.name for entry in _entries(folder)}
     if RECORD in present and not overwrite:
         raise RunFolderError(
             f"`output` {folder} already holds a run: give another folder, or `overwrite` to replace it, "
             "or `resume` to continue it."
         )
-    if foreign := sorted(present - set(RUN_FILES)):
+    if foreign := sorted({name.removesuffix(ASIDE) for name in present} - {*RUN_FILES, LOCK}):
         raise RunFolderError(f"`output` {folder} holds other files ({foreign[0]}, ...): give a new folder.")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for entry in _entries(folder):
-            if entry.name == TENSORBOARD and entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry)
-            else:
-                entry.unlink()
-    except OSError as error:
-        raise RunFolderError(f"`output` {folder} cannot be prepared: {reason_of(error)}.") from None
+
+
+def _unprepared(folder: Path, error: OSError) -> RunFolderError:
+    return RunFolderError(f"`output` {folder} cannot be prepared: {reason_of(error)}.")
 
 
 def _entries(folder: Path) -> list[Path]:

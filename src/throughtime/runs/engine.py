@@ -1,14 +1,24 @@
 """Start a run, or resume a run."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from throughtime.errors import ArgumentError
-from throughtime.records import Outcome, Record, prepare_folder, read_record, write_record
-from throughtime.records.run import CHECKPOINT, RECORD
+from throughtime.records import (
+    CHECKPOINT,
+    RECORD,
+    Outcome,
+    Record,
+    Results,
+    new_folder,
+    only_writer,
+    read_record,
+    write_record,
+)
 from throughtime.report.loss_sentences import OUTCOMES
 from throughtime.runs.callbacks.board import check_board
 from throughtime.runs.checkpoints import read_checkpoint
@@ -19,11 +29,15 @@ from throughtime.runs.drivers.base import Driver, Run, Say
 from throughtime.runs.drivers.passes import Passes
 from throughtime.runs.drivers.streaming import Streaming
 from throughtime.runs.gradient import gradient_method
+from throughtime.runs.interruption import Interruption, StopAtOnce, go_on, stopped_at_once, stopped_closing
 from throughtime.runs.model import SequenceModel
 from throughtime.runs.recording.first_record import first_record
 from throughtime.runs.settings import OptimizationSettings, RunSettings
 from throughtime.runs.tasks.base import FileTask, Task
 from throughtime.runs.tasks.streaming import StreamTask
+
+Close = Callable[[Record], None]
+"""Function that writes what follows a training, such as a report, into the run folder."""
 
 
 def start(
@@ -35,6 +49,7 @@ def start(
     diagnose: Diagnose | None = None,
     follow: bool = False,
     kind: type[Task] | None = None,
+    close: Close | None = None,
 ) -> Record:
     """Train a new model.
 
@@ -47,25 +62,28 @@ def start(
         diagnose: looks at the gradient's flow in throughtime's layers; None: nobody does.
         follow: when the file of a stream ends, wait for it to grow.
         kind: what is predicted; None: what the settings choose.
+        close: writes what follows the training; None: nothing does.
 
     Returns:
         The record of the finished run.
 
     Raises:
+        InterruptedRunError: a stop signal came; the message says how to go on.
         ThroughtimeError: of the kind that fits, before any work where the arguments are at fault.
     """
-    driver = _driver(settings, kind, None if recurrent else diagnose, follow)
-    driver.read(None)
-    settings = driver.settings
-    torch.manual_seed(settings.optimization.seed)
-    _limit_threads(settings.optimization)
-    model = _model(driver, recurrent() if recurrent else None)
-    driver.check_model(model)
-    record = first_record(driver.task, settings, model, folder, *driver.data_record())
-    prepare_folder(folder, overwrite)
-    write_config(folder, settings)
-    write_record(folder, record)
-    return driver.train(Run(folder, settings, model, record), None, say)
+    with StopAtOnce("Interrupted before the training began, so nothing is saved: give the command again.") as signals:
+        driver = _driver(settings, kind, None if recurrent else diagnose, follow)
+        driver.read(None)
+        settings = driver.settings
+        torch.manual_seed(settings.optimization.seed)
+        _limit_threads(settings.optimization)
+        model = _model(driver, recurrent() if recurrent else None)
+        driver.check_model(model)
+        record = first_record(driver.task, settings, model, folder, *driver.data_record())
+        with new_folder(folder, overwrite):
+            record = _train(driver, folder, model, record, None, say)
+            signals.notice = stopped_closing(folder)
+            return _closed(folder, record, close)
 
 
 def resume(
@@ -75,8 +93,11 @@ def resume(
     diagnose: Diagnose | None = None,
     follow: bool = False,
     kind: type[Task] | None = None,
+    close: Close | None = None,
 ) -> Record | None:
     """Continue a run that was interrupted, or a finished one with more epochs.
+
+    A run that stopped before its first checkpoint begins anew.
 
     Args: see `start`.
 
@@ -84,31 +105,72 @@ def resume(
         The record of the run, or None when there was nothing left to do.
 
     Raises:
+        InterruptedRunError: a stop signal came; the message says how to go on.
         ThroughtimeError: of the kind that fits, before any work.
     """
-    record = read_record(folder)
-    before = read_config(folder, kind)
-    check_unedited(folder, before, record.settings, RECORD)
-    driver = _driver(settings, kind, diagnose, follow)
-    settings = driver.settings
-    check_same_run(settings, before, record)
-    if _complete(record, settings.optimization, before.optimization):
-        passes = "epoch" if record.results.epochs == 1 else "epochs"
-        say(
-            f"{folder} is complete: {record.results.epochs:g} {passes}, {OUTCOMES[record.outcome]}; to train on, give "
-            f"`epochs` above {before.optimization.epochs}."
-        )
-        return None
-    checkpoint = read_checkpoint(folder)
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
-    check_unedited(folder, before, driver.lasting_of(state), CHECKPOINT)
+    with StopAtOnce(f"Interrupted before the training went on; {go_on(folder)}") as signals:
+        read_record(folder)
+        with only_writer(folder):
+            record, before = read_record(folder), read_config(folder, kind)
+            check_unedited(folder, before, record.settings, RECORD)
+            driver = _driver(settings, kind, diagnose, follow)
+            check_same_run(driver.settings, before, record)
+            if not _complete(record, driver.settings.optimization, before.optimization):
+                record = _continue(driver, folder, record, before, say)
+            elif record.closed:
+                say(_nothing_left(folder, record, before))
+                return None
+            signals.notice = stopped_closing(folder)
+            return _closed(folder, record, close)
+
+
+def _continue(driver: Driver, folder: Path, record: Record, before: RunSettings, say: Say) -> Record:
+    """Train on from the checkpoint of a run, or from its beginning where it has none yet."""
+    checkpoint = _checkpoint_of(record, folder)
+    state = None if checkpoint is None else torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    if state is not None:
+        check_unedited(folder, before, driver.lasting_of(state), CHECKPOINT)
     driver.read(state)
     driver.check_data(record, folder)
     settings = driver.settings
+    torch.manual_seed(settings.optimization.seed)  # for a run without a checkpoint
     _limit_threads(settings.optimization)
-    model = _model(driver, None)
-    write_config(folder, settings)
-    return driver.train(Run(folder, settings, model, record), checkpoint, say)
+    return _train(driver, folder, _model(driver, None), record, checkpoint, say)
+
+
+def _train(
+    driver: Driver, folder: Path, model: SequenceModel, record: Record, checkpoint: Path | None, say: Say
+) -> Record:
+    with Interruption(stopped_at_once(folder)) as interruption:
+        write_config(folder, driver.settings)
+        if checkpoint is None:
+            write_record(folder, record)
+        record = driver.train(Run(folder, driver.settings, model, record, interruption), checkpoint, say)
+        interruption.notice = stopped_closing(folder)
+    return record
+
+
+def _checkpoint_of(record: Record, folder: Path) -> Path | None:
+    """Return the checkpoint of a run; None where it stopped before the first."""
+    begins = record.results == Results() and record.outcome is Outcome.STARTED
+    return None if begins and not (folder / CHECKPOINT).exists() else read_checkpoint(folder)
+
+
+def _closed(folder: Path, record: Record, close: Close | None) -> Record:
+    """Write what follows the training, and then that it is written."""
+    if close is not None:
+        close(record)
+    record = replace(record, closed=True)
+    write_record(folder, record)
+    return record
+
+
+def _nothing_left(folder: Path, record: Record, before: RunSettings) -> str:
+    passes = "epoch" if record.results.epochs == 1 else "epochs"
+    return (
+        f"{folder} is complete: {record.results.epochs:g} {passes}, {OUTCOMES[record.outcome]}; to train on, give "
+        f"`epochs` above {before.optimization.epochs}."
+    )
 
 
 def check_accelerator(accelerator: str) -> None:

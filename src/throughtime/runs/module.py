@@ -39,6 +39,10 @@ class SequenceTraining(LightningModule):
 
     Names with `tokens` count targets (`Task.count`), of any task.
 
+    Attributes:
+        saved: whether the run has a checkpoint.
+        ended: whether the run has ended for lack of improvement.
+
     Args:
         task: what is predicted, and by what loss.
         model: what is trained.
@@ -67,6 +71,7 @@ class SequenceTraining(LightningModule):
         self.notices: list[str] = []
         self.latest: UpdateRow | None = None
         self.latest_loss = math.nan
+        self.saved = self.ended = False
         self._rescue = Rescue(settings.nonfinite)
         self._tapping = tap_of(model)
         self._tap = Tap()
@@ -80,6 +85,11 @@ class SequenceTraining(LightningModule):
     def held_out_loss(self) -> float:
         """Mean loss over the held-out targets read so far; NaN before the first."""
         return self._held_out_loss / self._held_out_tokens if self._held_out_tokens else math.nan
+
+    @property
+    def _limits(self) -> list[int]:
+        """Limits at which the run ends; with others it goes on."""
+        return [self.total_updates, self.settings.patience]
 
     def training_step(self, batch: Chunk) -> Tensor:
         """Return the objective on a chunk, and carry the detached state on."""
@@ -138,7 +148,7 @@ class SequenceTraining(LightningModule):
             self.history.take(update, layers, before.steps)
 
     def _at_update(self, sentence: str) -> str:
-        kept = "the last checkpoint is kept" if self.progress.rows else "there is no checkpoint yet"
+        kept = "the last checkpoint is kept" if self.saved else "there is no checkpoint yet"
         way_out = f"{kept}; a smaller `learning_rate`, or `clip_step`, keeps the numbers in range"
         if self._rescue.policy == "raise":
             way_out += ", and `nonfinite` skip passes over such updates"
@@ -179,6 +189,7 @@ class SequenceTraining(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the carried state, random generators, settings and progress to the checkpoint."""
+        self.saved = True
         checkpoint[OWN_STATE] = {
             "state": self._preceding.state,
             "inputs": self._preceding.inputs,
@@ -188,6 +199,7 @@ class SequenceTraining(LightningModule):
             "history": self.history.state_dict(),
             "rescue": self._rescue.state_dict(),
             "settings": self.lasting,
+            "ended": self._limits if self.ended else None,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -196,6 +208,7 @@ class SequenceTraining(LightningModule):
         # Runs of before there was a horizon have no inputs, and those of version 0.1.0 no resets.
         self._preceding = Preceding(ours.get("inputs"), ours["state"], ours.get("resets"))
         self._random_state = ours["random"]
+        self.saved, self.ended = True, ours.get("ended") == self._limits
         self.progress = Progress.from_state_dict(ours["progress"])
         if "history" in ours:  # runs of before there was a history begin one here
             self.history.load_state_dict(ours["history"])

@@ -13,11 +13,14 @@ from throughtime.records import CHECKPOINT, Outcome, Record, write_metrics, writ
 from throughtime.runs.checkpoints import save_weights
 from throughtime.runs.interruption import InterruptedRunError, Interruption
 from throughtime.runs.module import SequenceTraining, sequence_training
+from throughtime.runs.recording.save_clock import SaveClock
 from throughtime.training.rescue import first_nonfinite_weights
 
 
 class Recorder(Callback):
     """Callback that writes weights, checkpoint, metrics and record after each validation.
+
+    Between validations it writes a checkpoint when the clock says so.
 
     Args:
         folder: the run folder.
@@ -25,10 +28,17 @@ class Recorder(Callback):
         updates_per_epoch: updates in one pass through the data.
         validate_every: updates between validations.
         interruption: polled after each update.
+        clock: tells when a checkpoint between validations is due.
     """
 
     def __init__(
-        self, folder: Path, record: Record, updates_per_epoch: int, validate_every: int, interruption: Interruption
+        self,
+        folder: Path,
+        record: Record,
+        updates_per_epoch: int,
+        validate_every: int,
+        interruption: Interruption,
+        clock: SaveClock,
     ) -> None:
         check_size("updates_per_epoch", updates_per_epoch, 1)
         check_size("validate_every", validate_every, 1)
@@ -38,6 +48,7 @@ class Recorder(Callback):
         self._updates_per_epoch = updates_per_epoch
         self._validate_every = validate_every
         self._interruption = interruption
+        self._clock = clock
         self._began = self._mark = self._batch_began = time.perf_counter()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -45,11 +56,15 @@ class Recorder(Callback):
 
         A run that died between its last checkpoint and its last record has none left.
         """
+        self._interruption.listen()  # Lightning has set its handler of SIGTERM, which ends the process without a word
         self._began = self._mark = time.perf_counter()
         module = sequence_training(pl_module)
         if module.progress.updates >= module.total_updates:
             self._stop(trainer, Outcome.FINISHED)
-            self._write_numbers(module, self.outcome)
+        elif module.ended:
+            self._stop(trainer, Outcome.NO_IMPROVEMENT)
+        if self._interruption.requested:  # nothing has changed since the checkpoint
+            raise self._interrupted(module)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Note when the update began."""
@@ -60,7 +75,8 @@ class Recorder(Callback):
     ) -> None:
         """End the run if it is finished, out of time or interrupted.
 
-        Lightning validates once more after a run that is finished or out of time.
+        A checkpoint is written if it is time. After a run that is finished or out of time Lightning validates once
+        more.
         """
         module = sequence_training(pl_module)
         module.progress.window.seconds += time.perf_counter() - self._batch_began
@@ -69,10 +85,22 @@ class Recorder(Callback):
             self._stop(trainer, Outcome.FINISHED)
         elif self._out_of_time(module):
             self._stop(trainer, Outcome.OUT_OF_TIME)
-        # Where a validation is due now, the interruption waits for its end: a run that is resumed from a checkpoint
-        # between update and validation would skip the validation.
-        elif self._interruption.requested and module.progress.updates % self._validate_every:
-            self._interrupt(trainer, module)
+        # Where a validation is due now, all else waits for its end: a run that is resumed from a checkpoint between
+        # update and validation would skip the validation.
+        elif module.progress.updates % self._validate_every:
+            self._save_if_due(trainer, module)
+
+    def _save_if_due(self, trainer: Trainer, module: SequenceTraining) -> None:
+        """Write a checkpoint where the clock or a stop signal asks for it.
+
+        Weights that are not finite are never written: the next update or validation refuses or mends them.
+        """
+        requested = self._interruption.requested
+        if not (requested or self._clock.due()) or first_nonfinite_weights(module.model) is not None:
+            return
+        self._save(trainer, module, Outcome.INTERRUPTED if requested else Outcome.STARTED)
+        if requested:
+            raise self._interrupted(module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write all files; the weights only at the best validation so far."""
@@ -85,15 +113,30 @@ class Recorder(Callback):
         if progress.note_validation(loss, progress.updates / self._updates_per_epoch, learning_rate):
             save_weights(self.folder, module.model)
         if module.settings.patience and progress.stale >= module.settings.patience:
+            module.ended = True
             self._stop(trainer, Outcome.NO_IMPROVEMENT)
-        self._save(trainer, module, self.outcome)
-        if self._interruption.requested and not trainer.should_stop:
-            self._interrupt(trainer, module)
+        elif self._out_of_time(module):
+            self._stop(trainer, Outcome.OUT_OF_TIME)
+        requested = self._interruption.requested
+        self._save(trainer, module, Outcome.INTERRUPTED if requested else Outcome.STARTED)
+        if requested:
+            raise self._interrupted(module)
+
+    def end(self, module: SequenceTraining) -> None:
+        """Write how the run ended, after all else that belongs to its training.
+
+        Raises:
+            InterruptedRunError: a stop signal came meanwhile.
+        """
+        self._write_numbers(module, Outcome.INTERRUPTED if self._interruption.requested else self.outcome)
+        if self._interruption.requested:
+            raise self._interrupted(module)
 
     def _save(self, trainer: Trainer, module: SequenceTraining, outcome: Outcome) -> None:
-        # After the weights, so that a checkpoint never claims a best model that is not on disk.
-        trainer.save_checkpoint(self.folder / CHECKPOINT)
-        self._write_numbers(module, outcome)
+        with self._clock.saving():
+            # After the weights, so that a checkpoint never claims a best model that is not on disk.
+            trainer.save_checkpoint(self.folder / CHECKPOINT)
+            self._write_numbers(module, outcome)
 
     def _write_numbers(self, module: SequenceTraining, outcome: Outcome) -> None:
         write_metrics(self.folder, module.progress.rows)
@@ -101,9 +144,8 @@ class Recorder(Callback):
         self.record = self.record.after(outcome, module.progress.results(self._updates_per_epoch))
         write_record(self.folder, self.record)
 
-    def _interrupt(self, trainer: Trainer, module: SequenceTraining) -> None:
-        self._save(trainer, module, Outcome.INTERRUPTED)
-        raise InterruptedRunError(
+    def _interrupted(self, module: SequenceTraining) -> InterruptedRunError:
+        return InterruptedRunError(
             f"Interrupted after update {module.progress.updates} of {module.total_updates}; everything is saved; go on "
             f"with: throughtime train --resume {self.folder}"
         )

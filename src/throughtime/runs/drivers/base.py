@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from throughtime.records import BaselinesOf, DataRecord, Record
+from throughtime.runs.interruption import Interruption
 from throughtime.runs.model import SequenceModel
 from throughtime.runs.settings import RunSettings
 from throughtime.runs.tasks.base import Task
@@ -17,12 +18,16 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Run:
-    """Run that is about to be trained: folder, settings, model and first record."""
+    """Run that is about to be trained: folder, settings, model and first record.
+
+    `interruption` tells the training when to stop.
+    """
 
     folder: Path
     settings: RunSettings
     model: SequenceModel
     record: Record
+    interruption: Interruption
 
 
 class Driver(ABC):
@@ -68,4 +73,8 @@ class Driver(ABC):
 
     @abstractmethod
     def train(self, run: Run, checkpoint: Path | None, say: Say) -> Record:
-        """Train from the beginning or from a checkpoint, and return the last record."""
+        """Train from the beginning or from a checkpoint, and return the last record.
+
+        Raises:
+            InterruptedRunError: a stop signal came; all is saved.
+        """

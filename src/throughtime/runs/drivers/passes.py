@@ -22,12 +22,15 @@ from throughtime.runs.checkpoints import AsideCheckpointIO
 from throughtime.runs.diagnoses import ROWS, STEPS, Diagnose
 from throughtime.runs.drivers.base import Driver, Run, Say
 from throughtime.runs.gradient import gradient_method
-from throughtime.runs.interruption import Interruption, stopped_at_once
 from throughtime.runs.model import SequenceModel
 from throughtime.runs.module import OWN_STATE, SequenceTraining
+from throughtime.runs.recording.save_clock import SaveClock
 from throughtime.runs.recording.sentences import opening_lines, update_phrase
 from throughtime.runs.settings import RunSettings
 from throughtime.runs.tasks.base import FileTask, Material
+
+SAVE_EVERY = 120.0
+"""Seconds between two checkpoints, where the settings leave it open."""
 
 
 class Passes(Driver):
@@ -107,8 +110,9 @@ class Passes(Driver):
         module = SequenceTraining(
             self.task, run.model, settings, settings.epochs * updates_per_epoch, run.settings.lasting()
         )
-        with _quiet_lightning(), Interruption(stopped_at_once(run.folder)) as interruption:
-            recorder = Recorder(run.folder, run.record, updates_per_epoch, every, interruption)
+        clock = SaveClock(settings.save_minutes * 60 or SAVE_EVERY)
+        recorder = Recorder(run.folder, run.record, updates_per_epoch, every, run.interruption, clock)
+        with _quiet_lightning():
             bar = RunBar(say, self.task, run.record.baselines, settings.epochs)
             trainer = Trainer(
                 accelerator=settings.accelerator,
@@ -126,6 +130,7 @@ class Passes(Driver):
             )
             held_out = ChunkLoader(self.material.held_out.streams, HELD_OUT_STEPS)
             trainer.fit(module, loader, held_out, ckpt_path=checkpoint, weights_only=True)
+        recorder.end(module)
         return recorder.record
 
     def _watchers(self, run: Run) -> list[Callback]:

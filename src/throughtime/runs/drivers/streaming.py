@@ -5,13 +5,12 @@ import math
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from throughtime.clipping import ClipReport
 from throughtime.errors import RunFolderError
 from throughtime.online import OnlineLearner
 from throughtime.records import (
@@ -31,44 +30,16 @@ from throughtime.records import (
 from throughtime.runs.checkpoints import save_weights
 from throughtime.runs.drivers.base import Driver, Run, Say
 from throughtime.runs.gradient import gradient_method
-from throughtime.runs.interruption import Interruption, stopped_at_once
+from throughtime.runs.interruption import InterruptedRunError, Interruption, go_on
 from throughtime.runs.model import SequenceModel
+from throughtime.runs.recording.save_clock import SaveClock
+from throughtime.runs.recording.stream_history import StreamHistory, Tally
 from throughtime.runs.settings import OptimizationSettings, RunSettings
 from throughtime.runs.tasks.streaming import Event, StreamTask
+from throughtime.wording import plural
 
 SAVE_EVERY, SAY_EVERY = 20.0, 5.0
-"""Seconds between two checkpoints, and between two lines for the user."""
-
-
-@dataclass
-class Tally:
-    """Sums over events: losses of the model and of naive guesses, updates, seconds."""
-
-    events: int = 0
-    loss: float = 0.0
-    guesses: list[float] = field(default_factory=list)
-    seconds: float = 0.0
-    updates: int = 0
-    norm: float = 0.0
-    clipped: int = 0
-
-    def note_update(self, report: ClipReport) -> None:
-        """Count one update."""
-        self.updates += 1
-        self.norm += report.total_norm
-        self.clipped += report.clipped
-
-    def add(self, loss: float, guesses: tuple[float, ...]) -> None:
-        """Count one event."""
-        self.events += 1
-        self.loss += loss
-        before = self.guesses or [0.0] * len(guesses)
-        self.guesses = [total + guess for total, guess in zip(before, guesses, strict=True)]
-
-    def mean(self) -> tuple[float, list[float]]:
-        """Return the mean loss of the model and the mean losses of the guesses."""
-        events = max(1, self.events)
-        return self.loss / events, [total / events for total in self.guesses]
+"""Seconds between two checkpoints, where the settings leave it open, and between two lines for the user."""
 
 
 class Streaming(Driver):
@@ -124,11 +95,15 @@ class Streaming(Driver):
         update_every = run.settings.optimization.update_every
         for line in self.task.stream_opening_lines(run.record, str(run.folder), update_every):
             say(line)
-        with Interruption(stopped_at_once(run.folder)) as interruption:
-            outcome = online.run(self._pieces, interruption)
-            online.save(outcome)
+        outcome = online.run(self._pieces, run.interruption)
+        online.save(outcome)  # before any line, as the terminal may be gone
+        online.say_latest()
         for line in self.task.stream_closing_lines(online.record):
             say(line)
+        if outcome is Outcome.INTERRUPTED:
+            raise InterruptedRunError(
+                f"Interrupted after {plural(self.task.taken, self.task.unit)}; everything is saved; {go_on(run.folder)}"
+            )
         return online.record
 
     def _learner(self, model: SequenceModel) -> OnlineLearner:
@@ -144,14 +119,14 @@ class Streaming(Driver):
 class _Online:
     """A run along a stream, under way.
 
-    `_whole` holds the sums over the whole run, `_recent` those since the last printed line.
+    `_recent` holds the sums since the last printed line.
     """
 
     def __init__(self, run: Run, task: StreamTask, learner: OnlineLearner, say: Say) -> None:
         self.record = run.record
         self._run, self._task, self._learner, self._say = run, task, learner, say
-        self._rows: list[MetricsRow] = []
-        self._whole, self._recent = Tally(), Tally()
+        self._history, self._recent = StreamHistory(), Tally()
+        self._mark = self._said = time.monotonic()
 
     @property
     def _settings(self) -> OptimizationSettings:
@@ -163,28 +138,32 @@ class _Online:
         A line is printed every few seconds, and a checkpoint written now and then.
         """
         limit = self._settings.max_minutes * 60 or math.inf
-        said = saved = time.monotonic()
+        clock = SaveClock(self._settings.save_minutes * 60 or SAVE_EVERY)
+        self._mark = self._said = time.monotonic()
 
         def over() -> bool:
-            return interruption.requested or self._whole.seconds + time.monotonic() - said >= limit
+            return interruption.requested or self._history.whole.seconds >= limit
 
         for piece in pieces:
             for raw in piece:
                 self._read(raw)
-                now = time.monotonic()
-                if now - said >= SAY_EVERY:
-                    self._report(now - said)
-                    said = now
-                if now - saved >= SAVE_EVERY:
-                    self.save(Outcome.STARTED)
-                    saved = now
+                self._tick()
+                if self._mark - self._said >= SAY_EVERY:
+                    self.say_latest()
                 if over():
                     break
+                if clock.due():
+                    with clock.saving():
+                        self.save(Outcome.STARTED)
+            self._tick()
             if over():
-                self._report(time.monotonic() - said)
                 return Outcome.INTERRUPTED if interruption.requested else Outcome.OUT_OF_TIME
-        self._report(time.monotonic() - said)
         return Outcome.FINISHED
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        self._history.pass_time(now - self._mark)
+        self._mark = now
 
     def _read(self, raw: Any) -> None:
         """Predict the next event, learn from the error, and count it."""
@@ -196,65 +175,52 @@ class _Online:
         updates = self._learner.updates
         reset = torch.ones(len(event.inputs), dtype=torch.bool) if event.reset else None
         step = self._learner.step(event.inputs, event.target, reset)
-        if self._learner.updates > updates and self._learner.clipping is not None:
-            self._recent.note_update(self._learner.clipping)
         if step.loss is not None:
-            for tally in (self._whole, self._recent):
-                tally.add(float(step.loss), event.guesses)
+            for sums in (self._history, self._recent):
+                sums.add(float(step.loss), event.guesses)
+        if self._learner.updates > updates and self._learner.clipping is not None:
+            self._history.note_update(self._learner.clipping)
 
-    def _report(self, seconds: float) -> None:
-        """Print a line, and add a row to metrics.csv, on the latest events."""
-        self._whole.seconds += seconds
-        recent = self._recent
-        if not recent.events:
-            return
-        loss, guesses = recent.mean()
-        rate = recent.events / max(seconds, 1e-9)
-        baselines = baselines_of(dict(zip(self._task.guesses, guesses, strict=True)))
-        self.record = replace(self.record, baselines=baselines)
-        self._say(self._task.stream_line(self._whole.events, loss, baselines, rate))
-        updates = max(1, recent.updates)
-        self._rows.append(
-            MetricsRow(
-                update=self._learner.updates,
-                epoch=0.0,
-                train_loss=loss,
-                validation_loss=loss,
-                learning_rate=self._settings.learning_rate,
-                gradient_norm=recent.norm / updates,
-                clipped=recent.clipped / updates,
-                tokens_per_second=rate,
-                seconds=self._whole.seconds,
-            )
-        )
-        self._recent = Tally()
+    def say_latest(self) -> None:
+        """Print a line on the events since the last line."""
+        recent, seconds = self._recent, self._mark - self._said
+        if recent.events:
+            loss, guesses = recent.mean()
+            rate = recent.events / max(seconds, 1e-9)
+            self._say(self._task.stream_line(self._history.whole.events, loss, self._baselines(guesses), rate))
+        self._recent, self._said = Tally(), self._mark
+
+    def _baselines(self, guesses: list[float]) -> BaselinesOf:
+        return baselines_of(dict(zip(self._task.guesses, guesses, strict=True)))
 
     def save(self, outcome: Outcome) -> None:
         """Write weights, checkpoint, metrics and record, each aside and renamed."""
-        best = min((row.train_loss for row in self._rows), default=None)
-        latest = self._rows[-1] if self._rows else None
+        rows, whole = self._history.rows(self._settings.learning_rate), self._history.whole
+        best = min((row.train_loss for row in rows), default=None)
         results = Results(
             updates=self._learner.updates,
             best_validation_loss=best,
-            best_update=next((row.update for row in self._rows if row.train_loss == best), 0),
-            last_validation_loss=None if latest is None else latest.train_loss,
-            tokens_per_second=self._whole.events / max(self._whole.seconds, 1e-9),
-            seconds=self._whole.seconds,
+            best_update=next((row.update for row in rows if row.train_loss == best), 0),
+            last_validation_loss=rows[-1].train_loss if rows else None,
+            tokens_per_second=whole.events / max(whole.seconds, 1e-9),
+            seconds=whole.seconds,
         )
         data = replace(self.record.data.of_targets(self._task.taken, 0), bytes=self._task.bytes_taken)
-        self.record = replace(self.record, data=data).after(outcome, results)
+        _, guesses = self._history.latest().mean()
+        baselines = self._baselines(guesses) if guesses else self.record.baselines
+        self.record = replace(self.record, data=data, baselines=baselines).after(outcome, results)
         content = io.BytesIO()
         torch.save(self._state(), content)
         folder = self._run.folder
         write_aside(folder / CHECKPOINT, content.getvalue())
         save_weights(folder, self._run.model)
-        write_metrics(folder, self._rows)
+        write_metrics(folder, rows)
         write_record(folder, self.record)
 
     def _state(self) -> dict[str, Any]:
         return {
             "learner": self._learner.state_dict(),
-            "whole": vars(self._whole),
+            "whole": self._history.state_dict(),
             "settings": self._run.settings.lasting(),
             **self._task.stream_state(),
         }
@@ -262,6 +228,7 @@ class _Online:
     def take_up(self, state: dict[str, Any]) -> None:
         """Continue from a checkpoint. `Streaming.read` has loaded the task's part."""
         self._learner.load_state_dict(state["learner"])
-        self._whole = Tally(**self._task.tally_state(state["whole"]))
+        rows: list[MetricsRow] = []
         with suppress(RunFolderError):  # a run that was stopped before its first line has no metrics
-            self._rows = read_metrics(self._run.folder)
+            rows = read_metrics(self._run.folder)
+        self._history.load_state_dict(self._task.tally_state(state["whole"]), rows, self._learner.updates)

@@ -58,6 +58,7 @@ def first_record(
         settings=settings.lasting(),
         loss=task.loss_name,
         loss_unit=task.loss_unit,
+        closed=False,
     )
     return task.recorded(record)
 
