@@ -4,11 +4,25 @@ No other module uses a private name of torch. `tests/test_torch_internals.py` ch
 every name here, so that a change in a new version of torch fails a test with that name.
 """
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import torch
 import torch.autograd.forward_ad as forward_ad
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor as FakeTensor  # tensors of FakeTensorMode, without a public name
 from torch.utils._python_dispatch import TorchDispatchMode as TorchDispatchMode  # the base of modes has no public name
+
+Function = TypeVar("Function", bound=Callable)
+
+
+def constant_when_compiled(function: Function) -> Function:
+    """Mark a function whose result torch.compile takes as a constant.
+
+    torch.compiler.assume_constant_result sets the same mark, and imports the whole compiler, which takes seconds.
+    """
+    function._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    return function
 
 
 def transforms_active() -> bool:
@@ -37,6 +51,11 @@ def operators_watched() -> bool:
 def jit_is_tracing() -> bool:
     """Return whether torch.jit.trace records. torch's own function has no public name."""
     return torch._C._get_tracing_state() is not None
+
+
+def is_zero_tensor(tensor: Tensor) -> bool:
+    """Return whether a tensor is one of autograd's zeros, which have no memory. torch has no public function."""
+    return tensor._is_zerotensor()
 
 
 def has_memory(tensor: Tensor) -> bool:

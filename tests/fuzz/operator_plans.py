@@ -14,7 +14,7 @@ from torch import Tensor
 from throughtime.cells import ElmanCell, GRUCell, LSTMCell
 from throughtime.cells.recurrence import Recurrence
 from throughtime.kernels import operators
-from throughtime.kernels.fused import Sizes
+from throughtime.kernels.compiled import Sizes
 from throughtime.sequences import Cotangents, Sequence, StepNorms
 
 CELLS = {

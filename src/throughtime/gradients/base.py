@@ -1,5 +1,6 @@
 """Interface of the gradient methods, and their node in PyTorch's graph."""
 
+import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
@@ -251,13 +252,31 @@ class _Node(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:
-        recurrence, kept = ctx.form.put_together(ctx.saved_tensors)
+        recurrence, kept = ctx.form.put_together(_saved(ctx))
         trace = replace(ctx.trace, tensors=kept)
         # Argument 5 of `forward` is x: the first of `tensors`, after the five arguments that have no gradient.
         arriving = Cotangents(cotangents[0], cotangents[1:], ctx.needs_input_grad[5])
         with without_autocast(recurrence.sequence.x.device):
             gradients = _differentiate(ctx.method, recurrence, trace, arriving, ctx.tap)
         return None, None, None, None, None, *ctx.form.in_order(gradients)
+
+
+def _saved(ctx: Any) -> tuple[Tensor, ...]:
+    """Return the tensors that the forward pass saved.
+
+    Raises:
+        UnsupportedError: the outputs, which are among them, were changed in place.
+    """
+    try:
+        return ctx.saved_tensors
+    except RuntimeError as error:
+        if not re.search(r"modified by an inplace operation.* is output 0 of _Node", str(error), re.DOTALL):
+            raise
+        raise UnsupportedError(
+            f"the outputs of a layer of {ctx.form.cell} were changed in place after the forward pass, and the backward "
+            "pass reads them: write y = y.relu() for y.relu_(), y = y * mask for y *= mask, ReLU() for "
+            "ReLU(inplace=True); or change y.clone()"
+        ) from error
 
 
 def _differentiate(

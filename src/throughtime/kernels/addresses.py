@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from throughtime.errors import ArgumentError
+from throughtime.torch_internals import is_zero_tensor
 
 PLAIN_CLASSES = frozenset((Tensor, nn.Parameter, nn.Buffer))
 """Classes of tensors whose memory can be read; a tensor of a subclass may have no memory."""
@@ -44,9 +45,9 @@ class Addresses:
         Raises:
             ArgumentError: the tensor is of another shape, dtype, device or class, or its storage was freed.
         """
-        self._check(name, tensor, shape, dtype or self._dtype)
-        if not tensor.is_contiguous() or tensor.is_neg():  # the sign of a negative view is not in memory
-            tensor = tensor.contiguous().resolve_neg()
+        tensor = self._checked(name, tensor, shape, dtype or self._dtype)
+        if not tensor.is_contiguous() or tensor.is_neg():
+            tensor = _in_memory(tensor)
         self._held.append(tensor)
         return tensor.data_ptr()
 
@@ -56,16 +57,14 @@ class Addresses:
         Only the last axis must be contiguous, so that a transposed batch is not copied. The stride of the steps of
         packed rows is 0. For arguments and errors see `of`.
         """
-        self._check(name, steps, shape, self._dtype)
-        if steps.stride(-1) != 1 and shape[-1] != 1:
-            steps = steps.contiguous()
-        if steps.is_neg():
-            steps = steps.resolve_neg()
+        steps = self._checked(name, steps, shape, self._dtype)
+        if (steps.stride(-1) != 1 and shape[-1] != 1) or steps.is_neg():
+            steps = _in_memory(steps)
         self._held.append(steps)
         strides = steps.stride()
         return steps.data_ptr(), 0 if len(strides) == 2 else strides[0], strides[-2]
 
-    def _check(self, name: str, tensor: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    def _checked(self, name: str, tensor: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         if (
             type(tensor) not in PLAIN_CLASSES
             or tensor.dtype is not dtype
@@ -74,13 +73,16 @@ class Addresses:
             or tensor.layout is not torch.strided
         ):
             raise misfit(name, tensor, shape, dtype, torch.device("cpu"))
-        if tensor.untyped_storage().nbytes() < _bytes_used(tensor):
-            raise ArgumentError(
-                name,
-                f"has a storage of {tensor.untyped_storage().nbytes()} bytes, and {_bytes_used(tensor)} belong to it",
-                "its memory was freed or resized",
-                "leave a tensor's storage as it is until the backward pass has run",
-            )
+        if tensor.untyped_storage().nbytes() >= _bytes_used(tensor):
+            return tensor
+        if is_zero_tensor(tensor):
+            return torch.zeros(shape, dtype=dtype)
+        raise ArgumentError(
+            name,
+            f"has a storage of {tensor.untyped_storage().nbytes()} bytes, and {_bytes_used(tensor)} belong to it",
+            "its memory was freed or resized",
+            "leave a tensor's storage as it is until the backward pass has run",
+        )
 
 
 def check_tensor(name: str, value: Tensor, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> None:
@@ -102,6 +104,11 @@ def misfit(name: str, value: object, shape: tuple[int, ...], dtype: torch.dtype,
         layout = "" if value.layout is torch.strided else f" ({value.layout})"
         came = f"is {kind}{value.dtype} {tuple(value.shape)}{layout} on {value.device}"
     return ArgumentError(name, came, f"it must be {dtype} {shape} on {device}", "convert or replace it")
+
+
+def _in_memory(tensor: Tensor) -> Tensor:
+    """Return the tensor densely packed; the sign of a negative view is not in memory."""
+    return tensor.resolve_neg().contiguous()
 
 
 def _bytes_used(tensor: Tensor) -> int:

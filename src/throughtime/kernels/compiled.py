@@ -167,14 +167,14 @@ class _Problem:
         self.entries = sequence.x.shape[:1] if packed else self.shape
         self.state_shapes = ((rows, sizes.output), (rows, sizes.hidden))[: 1 + sizes.has_c]
         fields = self.fields = native.TtProblem(
-            steps=steps,
+            steps=steps if rows else 0,  # without rows there is nothing to walk through
             batch=rows,
             input=sizes.input,
             hidden=sizes.hidden,
             output=sizes.output,
             reverse=sequence.reverse,
             packed=packed,
-            entries=sequence.x.shape[0] if packed else steps * rows,
+            entries=self.entries[0] if packed else steps * rows,
         )
         of = self.addresses.of
         for name, shape in sizes.shapes.items():

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from throughtime.errors import ArgumentError
+from throughtime.torch_internals import constant_when_compiled
 
 FILE = "libthroughtime.dylib" if sys.platform == "darwin" else "libthroughtime.so"
 OK, OUT_OF_MEMORY, BAD_ARGUMENT, BAD_LENGTHS, BAD_INDEX = range(5)
@@ -102,7 +103,7 @@ def library() -> ctypes.CDLL | None:
     return loaded
 
 
-@torch.compiler.assume_constant_result
+@constant_when_compiled
 def is_built() -> bool:
     """Return whether the library was built; torch.compile takes the answer as a constant."""
     return library() is not None

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.fx import Proxy
 from torch.nn.functional import dropout as zero_some
 from torch.nn.utils.rnn import PackedSequence
 
@@ -97,30 +98,6 @@ class RecurrentLayer(nn.Module, ABC):
         """Tap that is open, or None."""
         return self.tapped and self.tapped[0]
 
-    def reset_parameters(self) -> None:
-        """Draw all parameters anew from torch's generator, as torch.nn does.
-
-        A learned initial state returns to zero.
-        """
-        with torch.no_grad():
-            for direction in self._directions:
-                parameters = direction.parameters(self)
-                like = next(iter(parameters.values()), None)
-                if like is not None:  # drawn where and as they will be used, as torch.nn does
-                    for name, value in direction.cell.initial_parameters(like.device, like.dtype).items():
-                        parameters[name].copy_(value)
-            if self.learn_initial_state:
-                for name in self._state_sizes:
-                    getattr(self, f"{name}_0").zero_()
-
-    def flatten_parameters(self) -> None:
-        """Do nothing; code written for torch.nn calls this method."""
-
-    @property
-    def all_weights(self) -> list[list[Tensor]]:
-        """Parameters of each layer and direction, in torch.nn's order."""
-        return [list(direction.parameters(self).values()) for direction in self._directions]
-
     @property
     def places(self) -> list[StackPlace]:
         """Places of the recurrences, in the order in which they run.
@@ -168,6 +145,10 @@ class RecurrentLayer(nn.Module, ABC):
         Raises:
             ArgumentError: a shape, dtype or device does not fit.
         """
+        if isinstance(input, Proxy):  # torch.fx keeps a layer as one call, as it keeps torch.nn's
+            tracer = input.tracer
+            given = {"lengths": lengths, "resets": resets}
+            return tracer.create_proxy("call_module", tracer.path_of_module(self), (input, hx), given)  # type: ignore[attr-defined, return-value]
         batch, weights, initial, at_rest = self._read(input, hx, lengths, resets)
         y, finals = self._run(batch, weights, initial, at_rest, self.num_layers)
         final = tuple(batch.state_out(_stacked(members)) for members in zip(*finals, strict=True))

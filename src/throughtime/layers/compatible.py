@@ -39,6 +39,14 @@ class CompatibleLayer(RecurrentLayer, ABC):
             for name in self._learned_names():
                 self.get_parameter(name).zero_()
 
+    def flatten_parameters(self) -> None:
+        """Do nothing; code written for torch.nn calls this method."""
+
+    @property
+    def all_weights(self) -> list[list[Tensor]]:
+        """Parameters of each layer and direction, in torch.nn's order."""
+        return [list(direction.parameters(self).values()) for direction in self._directions]
+
     def _parameters_of_weights(self) -> dict[str, nn.Parameter]:
         """Return the parameters that weights are made of where they are no parameters themselves."""
         plain = {*self._flat_weights_names, *self._learned_names()}

@@ -81,7 +81,7 @@ def read_batch(x: Any, lengths: Any, resets: Any, batch_first: bool, input_size:
         return _read_packed(x, lengths, resets, batch_first, input_size, like)
     if not is_tensor_like(x):
         raise ArgumentError("input", f"is a {type(x).__name__}", "it must be a tensor or a PackedSequence")
-    if x.layout is not torch.strided or x.is_nested:
+    if not _is_dense(x):
         layout = "nested" if x.is_nested else x.layout
         raise ArgumentError("input", f"is a tensor of the layout {layout}", "it must be dense", "convert it")
     indices = _holds_indices(x) and x.dim() < 3
@@ -136,6 +136,7 @@ def _read_packed(
 ) -> Batch:
     if lengths is not None:
         raise ArgumentError("lengths", "came with a PackedSequence, which has lengths already", "", "leave lengths out")
+    _check_packed(packed)
     indices = _holds_indices(packed.data) and packed.data.dim() == 1
     data = _checked_indices(packed.data, like) if indices else _checked_vectors(packed.data, input_size, like)
     dtype = data.dtype if like is None else like.dtype
@@ -149,12 +150,11 @@ def _read_packed(
         resets = resets if packed.sorted_indices is None else resets.index_select(1, packed.sorted_indices)
     rising = sizes[::-1]
     if rising != sorted(rising) or rising[0] < 0 or sum(sizes) != len(data):
-        raise ArgumentError(
-            "input",
-            "is a PackedSequence with inconsistent batch_sizes",
-            f"they must not increase, and their sum must be its {len(data)} rows of data",
-            "make it with torch.nn.utils.rnn.pack_padded_sequence",
-        )
+        raise _unpackable("batch_sizes", f"they must not increase, and their sum must be its {len(data)} rows of data")
+    for name in ("sorted_indices", "unsorted_indices"):
+        order = getattr(packed, name)
+        if order is not None and (order.shape != (rows,) or not _is_permutation(order)):
+            raise _unpackable(name, f"they must hold each row, 0 … {rows - 1}, once")
     if len(data) == steps * rows:
         return Batch(data.unflatten(0, (steps, rows)), rows, dtype, None, resets, packed=packed)
     # A row's length is the number of steps that have more rows than its index.
@@ -162,6 +162,36 @@ def _read_packed(
     if resets is not None:
         resets = resets & valid_steps(steps, lengths)
     return Batch(data, rows, dtype, lengths, resets, packed.batch_sizes, packed=packed)
+
+
+def _check_packed(packed: PackedSequence) -> None:
+    """Check the types of a PackedSequence's members, which anybody can fill."""
+    data, sizes = packed.data, packed.batch_sizes
+    if not isinstance(data, Tensor) or not 1 <= data.dim() <= 2 or not _is_dense(data):
+        raise _unpackable("data", "they must be a dense tensor [rows, input], or [rows] of whole numbers")
+    if not isinstance(sizes, Tensor) or sizes.dtype != torch.int64 or sizes.dim() != 1 or not len(sizes):
+        raise _unpackable("batch_sizes", "they must be whole numbers (int64), one for each step, and at least one")
+    for name in ("sorted_indices", "unsorted_indices"):
+        order = getattr(packed, name)
+        if order is not None and not (isinstance(order, Tensor) and order.dtype == torch.int64 and _is_dense(order)):
+            raise _unpackable(name, "they must be whole numbers (int64)")
+
+
+def _is_permutation(order: Tensor) -> bool:
+    return not is_readable(order) or sorted(order.tolist()) == list(range(len(order)))
+
+
+def _is_dense(tensor: Tensor) -> bool:
+    return tensor.layout is torch.strided and not tensor.is_nested
+
+
+def _unpackable(member: str, allowed: str) -> ArgumentError:
+    return ArgumentError(
+        "input",
+        f"is a PackedSequence with inconsistent {member}",
+        allowed,
+        "make it with torch.nn.utils.rnn.pack_padded_sequence",
+    )
 
 
 def _holds_indices(x: Tensor) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from throughtime.errors import RunFolderError
 from throughtime.files import FileLock, LockHeldError
+from throughtime.wording import reason_of
 
 LOCK = "run.lock"
 """Name of the file that says who writes into the folder; it is gone when nobody does."""
@@ -28,5 +29,5 @@ def only_writer(folder: Path, cure: str = "wait until it ends, or stop it") -> I
         except LockHeldError as error:
             raise RunFolderError(f"RUN {folder} is in use by {error}: {cure}.") from None
         except OSError as error:
-            raise RunFolderError(f"RUN {folder} cannot be written to ({error.strerror}): mend the folder.") from None
+            raise RunFolderError(f"RUN {folder} cannot be written to ({reason_of(error)}): mend the folder.") from None
         yield
