@@ -13,8 +13,10 @@ from typing import Any, TypeAlias
 
 from throughtime.errors import RunFolderError
 from throughtime.files import ASIDE
-from throughtime.records.files import RECORD, content, damaged, versioned, write_aside
+from throughtime.records.files import RECORD, damaged, dictionary, versioned, write_aside
 from throughtime.records.flow import DIAGNOSES
+from throughtime.records.plain import from_plain
+from throughtime.records.ranges import Consistent, Count, Finite, Misfit, NotNegative, Share, Size, shown
 from throughtime.records.tables import METRICS, STEP_NORMS, UPDATES
 
 FORMAT = 1
@@ -60,11 +62,11 @@ class DataRecord:
 
     file: str
     sha256: str
-    bytes: int
+    bytes: Count
     units: str
     encoding: str = ""
-    training_symbols: int = 0
-    held_out_symbols: int = 0
+    training_symbols: Count = 0
+    held_out_symbols: Count = 0
     vocabulary: str = ""
 
     def of_targets(self, training: int, held_out: int) -> "DataRecord":
@@ -78,20 +80,20 @@ class ModelRecord:
 
     cell: str
     nonlinearity: str
-    hidden_size: int
-    num_layers: int
-    embedding_size: int = 0
-    dropout: float = 0.0
-    parameters: int = 0
+    hidden_size: Size
+    num_layers: Size
+    embedding_size: Count = 0
+    dropout: Share = 0.0
+    parameters: Count = 0
 
 
 @dataclass(frozen=True)
 class Baselines:
     """Losses of guesses without a memory on a held-out text, in nats per symbol."""
 
-    uniform: float
-    unigram: float
-    bigram: float
+    uniform: NotNegative
+    unigram: NotNegative
+    bigram: NotNegative
 
 
 BaselinesOf: TypeAlias = Baselines | dict[str, float]
@@ -99,7 +101,7 @@ BaselinesOf: TypeAlias = Baselines | dict[str, float]
 
 
 @dataclass(frozen=True)
-class Results:
+class Results(Consistent):
     """Results of a run: losses in the unit of the task, time in seconds.
 
     `best_update` is the update of `best_validation_loss`, `last_validation_loss` the loss at the latest validation;
@@ -107,13 +109,18 @@ class Results:
     `tokens_per_second` counts targets: of a text characters or bytes, of another task what `DataRecord.units` names.
     """
 
-    updates: int = 0
-    epochs: float = 0.0
-    best_validation_loss: float | None = None
-    best_update: int = 0
-    last_validation_loss: float | None = None
-    tokens_per_second: float = 0.0
-    seconds: float = 0.0
+    updates: Count = 0
+    epochs: NotNegative = 0.0
+    best_validation_loss: Finite | None = None
+    best_update: Count = 0
+    last_validation_loss: Finite | None = None
+    tokens_per_second: NotNegative = 0.0
+    seconds: NotNegative = 0.0
+
+    def check(self) -> None:
+        """Raise `Misfit` where parts do not fit together."""
+        if self.best_update > self.updates:
+            raise Misfit(f"is {self.best_update}", f"at most updates, {self.updates}", ".best_update")
 
 
 @dataclass(frozen=True)
@@ -144,7 +151,7 @@ class Record:
     format: int = FORMAT
     task: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
-    settings: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, str | bool | int | float | None] = field(default_factory=dict)
     loss: str = ""
     loss_unit: str = ""
 
@@ -191,11 +198,11 @@ def read_samples(folder: Path) -> dict[str, str]:
     """Read `samples.json`; empty where no file exists. Raises `RunFolderError` where the file is damaged."""
     if not (folder / SAMPLES).exists():
         return {}
+    cure = "delete it, and the report goes without, or restore it"
     try:
-        samples = json.loads(content(folder, SAMPLES))
-        return {str(name): str(text) for name, text in samples.items()}
-    except (ValueError, AttributeError):
-        raise damaged(folder / SAMPLES, "delete it, and the report goes without, or restore it") from None
+        return from_plain(dict[str, str], dictionary(folder, SAMPLES, cure))
+    except Misfit as misfit:
+        raise damaged(folder / SAMPLES, cure, misfit) from None
 
 
 def read_record(folder: Path) -> Record:
@@ -208,14 +215,16 @@ def read_record(folder: Path) -> Record:
         raise RunFolderError(f"RUN {folder} is not a folder; give the folder that throughtime train wrote.")
     values, version = versioned(folder, RECORD)
     if version != FORMAT:
+        versions = values.get("versions")
+        writer = versions.get("throughtime") if isinstance(versions, dict) else None
         raise RunFolderError(
-            f"RUN {folder} has format {version!r} and this throughtime reads format {FORMAT}: use the throughtime "
-            f"that wrote it ({values.get('versions', {}).get('throughtime', 'version unknown')}), or train anew."
+            f"RUN {folder} has format {shown(version)} and this throughtime reads format {FORMAT}: use the throughtime "
+            f"that wrote it ({'version unknown' if writer is None else shown(writer)}), or train anew."
         )
     try:
-        return _record(values)
-    except (ValueError, KeyError, TypeError):
-        raise damaged(folder / RECORD) from None
+        return from_plain(Record, values)
+    except Misfit as misfit:
+        raise damaged(folder / RECORD, fault=misfit) from None
 
 
 def prepare_folder(folder: Path, overwrite: bool) -> None:
@@ -253,15 +262,3 @@ def _entries(folder: Path) -> list[Path]:
         return []
     except OSError as error:
         raise RunFolderError(f"`output` {folder} cannot be used as a folder: {error.strerror}.") from None
-
-
-def _record(values: dict[str, Any]) -> Record:
-    """Build the record from the values of its file; names that are missing have their defaults."""
-    parts = {
-        "data": DataRecord(**values["data"]),
-        "model": ModelRecord(**values["model"]),
-        "baselines": baselines_of(values["baselines"]),
-        "results": Results(**values["results"]),
-        "outcome": Outcome(values["outcome"]),
-    }
-    return Record(**{**values, **parts})
