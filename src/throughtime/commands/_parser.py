@@ -13,7 +13,7 @@ from jsonargparse import ArgumentParser, DefaultHelpFormatter
 from throughtime import __version__
 from throughtime.commands._spelling import typed
 from throughtime.records import CONFIG, read_record
-from throughtime.records.files import content, damaged
+from throughtime.runs.config import read_config
 
 _ABOUT = "Train recurrent networks, and look at how their gradients flow through time."
 _WRONG_VALUE = re.compile(r'Parser key "(?P<key>\w+)":\s+Expected an? (?P<kind>.*?)\. Got value: (?P<value>.*)', re.S)
@@ -93,19 +93,6 @@ def _settings_of_run(words: list[str]) -> list[str]:
         folder = following if word == "--resume" else word.removeprefix("--resume=") if "=" in word else ""
         if word.startswith("--resume") and folder:
             read_record(Path(folder))
-            config = Path(folder) / CONFIG
-            _check_yaml(config)
-            return ["--config", str(config)]
+            read_config(Path(folder))  # which names file and option, as jsonargparse would not
+            return ["--config", str(Path(folder) / CONFIG)]
     return []
-
-
-def _check_yaml(config: Path) -> None:
-    """Refuse what jsonargparse would refuse in the words of a reader of YAML."""
-    import yaml
-
-    try:
-        whole = isinstance(yaml.safe_load(content(config.parent, config.name)), dict)
-    except (yaml.YAMLError, UnicodeError):
-        whole = False
-    if not whole:
-        raise damaged(config)

@@ -23,10 +23,10 @@ def run(arguments: "Namespace") -> int:
     """Write the page; print its path and the verdict."""
     from throughtime.records import read_record
     from throughtime.report import report_of_run
-    from throughtime.runs.choice import task_of_record
+    from throughtime.runs.choice import task_and_model
 
-    record = read_record(Path(arguments.run))
-    figures = task_of_record(record).from_record(record).figures
+    task, _ = task_and_model(read_record(Path(arguments.run)), Path(arguments.run))
+    figures = task.figures
     written = report_of_run(arguments.run, arguments.output or None, figures=figures)
     for line in (str(written.page), written.verdict):
         say(line)

@@ -17,7 +17,8 @@ from throughtime.records.files import RECORD, damaged, dictionary, versioned, wr
 from throughtime.records.flow import DIAGNOSES
 from throughtime.records.plain import from_plain
 from throughtime.records.ranges import Consistent, Count, Finite, Misfit, NotNegative, Share, Size, shown
-from throughtime.records.tables import METRICS, STEP_NORMS, UPDATES
+from throughtime.records.tables import LEAVE_OUT, METRICS, STEP_NORMS, TABLES, UPDATES, Row, lines_of, read_table
+from throughtime.wording import plural
 
 FORMAT = 1
 """Version of the folder's layout; a folder of another version is refused."""
@@ -138,6 +139,8 @@ class Record:
         settings: by option name, those that no continuation may change; empty in records of version 0.1.0.
         loss: the name of the loss, such as "MSE"; empty in records of version 0.1.0.
         loss_unit: the unit of the loss, such as "nats"; empty for none, and in records of version 0.1.0.
+        lines: by file name, how many lines each table had when the record was written, so that a table that was cut
+            off is seen; empty in records of before they were counted. `write_record` counts.
     """
 
     data: DataRecord
@@ -154,6 +157,7 @@ class Record:
     settings: dict[str, str | bool | int | float | None] = field(default_factory=dict)
     loss: str = ""
     loss_unit: str = ""
+    lines: dict[str, Count] = field(default_factory=dict, compare=False)
 
     @property
     def online(self) -> bool:
@@ -185,8 +189,9 @@ def baselines_of(levels: dict[str, float]) -> BaselinesOf:
 
 
 def write_record(folder: Path, record: Record) -> None:
-    """Write `record.json`."""
-    write_aside(folder / RECORD, (json.dumps(asdict(record), indent=1) + "\n").encode())
+    """Write `record.json`, after the tables, whose lines it counts."""
+    counted = replace(record, lines={name: lines_of(folder / name) for name in TABLES if (folder / name).exists()})
+    write_aside(folder / RECORD, (json.dumps(asdict(counted), indent=1) + "\n").encode())
 
 
 def write_samples(folder: Path, samples: dict[str, str]) -> None:
@@ -225,6 +230,29 @@ def read_record(folder: Path) -> Record:
         return from_plain(Record, values)
     except Misfit as misfit:
         raise damaged(folder / RECORD, fault=misfit) from None
+
+
+def read_rows(folder: Path, record: Record, name: str, kind: type[Row]) -> list[Row]:
+    """Read a table of a run; no rows where the run has no such file.
+
+    Args:
+        folder: the run folder.
+        record: its record, which counts the lines.
+        name: the file.
+        kind: the class of its rows.
+
+    Raises:
+        RunFolderError: the table is damaged, or has fewer lines than the record counts.
+    """
+    if not (folder / name).exists():
+        return []
+    rows, counted = read_table(folder, name, kind), record.lines.get(name, 0)
+    # A run that was killed between its tables and its record has tables that are ahead, and may have thinned one.
+    ahead = bool(rows) and rows[-1].update > record.results.updates
+    if lines_of(folder / name) < counted and not ahead:
+        fault = f"it has {plural(lines_of(folder / name), 'line')}, and {RECORD} counts {counted:,}: it was cut off"
+        raise damaged(folder / name, LEAVE_OUT, fault)
+    return rows
 
 
 def prepare_folder(folder: Path, overwrite: bool) -> None:

@@ -15,6 +15,7 @@ from throughtime.records.ranges import Count, Finite, Misfit, Norm, NotNegative,
 METRICS = "metrics.csv"
 UPDATES = "updates.csv"
 STEP_NORMS = "step_norms.csv"
+TABLES = (METRICS, UPDATES, STEP_NORMS)
 
 LEAVE_OUT = "delete it, and what it holds is left out, or restore it"
 """Cure of a damaged table, which may be missing."""
@@ -134,6 +135,12 @@ def _check_order(rows: Sequence[MetricsRow | UpdateRow | StepNormRow]) -> None:
         before, after = (row.update for row in rows)
         if after < before or (after == before and isinstance(rows[1], UpdateRow)):
             raise Misfit(f"is {after} after {before}", "in ascending order", ".update")
+
+
+def lines_of(path: Path) -> int:
+    """Return the number of lines of a table, its heading among them."""
+    with path.open("rb") as handle:
+        return sum(piece.count(b"\n") for piece in iter(lambda: handle.read(1 << 16), b""))
 
 
 def write_metrics(folder: Path, rows: Iterable[MetricsRow]) -> None:

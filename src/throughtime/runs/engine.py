@@ -11,7 +11,7 @@ from throughtime.records import Outcome, Record, prepare_folder, read_record, wr
 from throughtime.records.run import CHECKPOINT, RECORD
 from throughtime.report.loss_sentences import OUTCOMES
 from throughtime.runs.callbacks.board import check_board
-from throughtime.runs.checkpoints import read_checkpoint
+from throughtime.runs.checkpoints import from_checkpoint, read_checkpoint
 from throughtime.runs.choice import kind_of, with_task_settings
 from throughtime.runs.config import check_same_run, check_unedited, read_config, write_config
 from throughtime.runs.diagnoses import Diagnose
@@ -101,12 +101,13 @@ def resume(
         return None
     checkpoint = read_checkpoint(folder)
     state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
-    check_unedited(folder, before, driver.lasting_of(state), CHECKPOINT)
-    driver.read(state)
+    check_unedited(folder, before, from_checkpoint(folder, driver.lasting_of, state), CHECKPOINT)
+    from_checkpoint(folder, driver.read, state)
     driver.check_data(record, folder)
     settings = driver.settings
     _limit_threads(settings.optimization)
     model = _model(driver, None)
+    from_checkpoint(folder, lambda content: driver.check_state(content, model), state)
     write_config(folder, settings)
     return driver.train(Run(folder, settings, model, record), checkpoint, say)
 

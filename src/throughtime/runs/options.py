@@ -7,6 +7,7 @@ from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from throughtime.errors import ArgumentError
+from throughtime.records.ranges import shown
 
 
 @dataclass(frozen=True)
@@ -109,11 +110,11 @@ def _without_none(hint: Any) -> Any:
 def _check(name: str, value: Any, hint: Any, told: Option) -> None:
     if get_origin(hint) is Literal:
         if value not in get_args(hint):
-            raise ArgumentError(name, f"is {value}", f"it must be one of {', '.join(map(str, get_args(hint)))}")
+            raise ArgumentError(name, f"is {shown(value)}", f"it must be one of {', '.join(map(str, get_args(hint)))}")
         return
     # bool is an int to Python, and an int serves where a float is meant.
     fits = {bool: bool, str: str, int: int, float: (int, float)}[hint]
     if not isinstance(value, fits) or (hint is not bool and isinstance(value, bool)):
-        raise ArgumentError(name, f"is {value!r}", f"it must be {_WORDS[hint]}")
+        raise ArgumentError(name, f"is {shown(value)}", f"it must be {_WORDS[hint]}")
     if hint in (int, float) and not told.holds(value):
-        raise ArgumentError(name, f"is {value}", told.allowed(hint))
+        raise ArgumentError(name, f"is {shown(value)}", told.allowed(hint))

@@ -4,7 +4,6 @@ import io
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,10 @@ from typing import Any
 import torch
 
 from throughtime.clipping import ClipReport
-from throughtime.errors import RunFolderError
 from throughtime.online import OnlineLearner
 from throughtime.records import (
     CHECKPOINT,
+    METRICS,
     BaselinesOf,
     DataRecord,
     MetricsRow,
@@ -23,11 +22,14 @@ from throughtime.records import (
     Record,
     Results,
     baselines_of,
-    read_metrics,
+    read_rows,
     write_aside,
     write_metrics,
     write_record,
 )
+from throughtime.records.ranges import Count, NotNegative
+from throughtime.runs.checkpoint_content import check_stream
+from throughtime.runs.checkpoint_schema import at_path
 from throughtime.runs.checkpoints import save_weights
 from throughtime.runs.drivers.base import Driver, Run, Say
 from throughtime.runs.gradient import gradient_method
@@ -44,13 +46,13 @@ SAVE_EVERY, SAY_EVERY = 20.0, 5.0
 class Tally:
     """Sums over events: losses of the model and of naive guesses, updates, seconds."""
 
-    events: int = 0
+    events: Count = 0
     loss: float = 0.0
     guesses: list[float] = field(default_factory=list)
-    seconds: float = 0.0
-    updates: int = 0
-    norm: float = 0.0
-    clipped: int = 0
+    seconds: NotNegative = 0.0
+    updates: Count = 0
+    norm: NotNegative = 0.0
+    clipped: Count = 0
 
     def note_update(self, report: ClipReport) -> None:
         """Count one update."""
@@ -114,7 +116,13 @@ class Streaming(Driver):
 
     def lasting_of(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the settings that a checkpoint keeps."""
-        return state.get("settings", {})
+        return at_path(".settings", dict[str, Any], state.get("settings", {}))
+
+    def check_state(self, state: Mapping[str, Any], model: SequenceModel) -> None:
+        """Check the checkpoint against the learner, the model and its optimizer."""
+        whole = at_path(".whole", dict[str, Any], state.get("whole"))
+        at_path(".whole", Tally, self.task.tally_state(whole))
+        check_stream(state, self._learner(model), self.task)
 
     def train(self, run: Run, checkpoint: Path | None, say: Say) -> Record:
         """Learn until the stream ends, Ctrl-C, or the time limit."""
@@ -263,5 +271,4 @@ class _Online:
         """Continue from a checkpoint. `Streaming.read` has loaded the task's part."""
         self._learner.load_state_dict(state["learner"])
         self._whole = Tally(**self._task.tally_state(state["whole"]))
-        with suppress(RunFolderError):  # a run that was stopped before its first line has no metrics
-            self._rows = read_metrics(self._run.folder)
+        self._rows = read_rows(self._run.folder, self.record, METRICS, MetricsRow)
