@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
 HELP = "Write text with a trained model."
 
+LONGEST = 10_000_000
+"""Largest number of steps of a sample, hours of drawing."""
+
 
 def add_arguments(parser: "ArgumentParser") -> None:
     """Declare the options of `throughtime sample`."""
@@ -34,6 +37,8 @@ def add_arguments(parser: "ArgumentParser") -> None:
 
 def run(arguments: "Namespace") -> int:
     """Write the prompt and the sample to stdout, step by step."""
+    if arguments.length > LONGEST:
+        raise ArgumentError("length", f"is {arguments.length}", f"it must be at most {LONGEST}", "draw several samples")
     import torch
 
     from throughtime.runs.checkpoints import load_run

@@ -18,6 +18,9 @@ _SPECIAL = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 _LARGEST = 2**63
 """Bound of whole numbers, which other libraries count in 64 bits."""
 
+_DRAWABLE = 1e300
+"""Bound of numbers, above which sums and the axes of a figure overflow."""
+
 _WORDS = {
     bool: "true or false", int: "a whole number", float: "a number", str: "text", list: "a list", dict: "a dictionary",
     tuple: "a list", types.NoneType: "nothing",
@@ -143,12 +146,14 @@ def _of_class(kind: Any, value: Any) -> Any:
 def _number(value: Any) -> float:
     if isinstance(value, str) and value in _SPECIAL:
         return _SPECIAL[value]
-    if isinstance(value, float):
-        return value
-    try:
-        return float(_of_class(int, value))
-    except Misfit:
-        raise Misfit(f"is {shown(value)}", _WORDS[float]) from None
+    if not isinstance(value, float):
+        try:
+            return float(_of_class(int, value))
+        except Misfit:
+            raise Misfit(f"is {shown(value)}", _WORDS[float]) from None
+    if math.isfinite(value) and abs(value) > _DRAWABLE:
+        raise Misfit(f"is {shown(value)}", f"a number of a size up to {_DRAWABLE:g}")
+    return value
 
 
 def _not_too_deep(value: Any, levels: int) -> Any:

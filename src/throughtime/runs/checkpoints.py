@@ -86,7 +86,7 @@ def read_checkpoint(folder: Path) -> Path:
     """Return the path of a readable `last.ckpt`. Raises `RunFolderError` where the file is missing or damaged."""
     path = folder / CHECKPOINT
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise RunFolderError(
             f"RUN {folder} has no {CHECKPOINT}: its training stopped before the first validation, so there is "

@@ -12,7 +12,7 @@ from throughtime.records.run import CHECKPOINT, RECORD
 from throughtime.report.loss_sentences import OUTCOMES
 from throughtime.runs.callbacks.board import check_board
 from throughtime.runs.checkpoints import from_checkpoint, read_checkpoint
-from throughtime.runs.choice import kind_of, with_task_settings
+from throughtime.runs.choice import kind_of, task_and_model, with_task_settings
 from throughtime.runs.config import check_same_run, check_unedited, read_config, write_config
 from throughtime.runs.diagnoses import Diagnose
 from throughtime.runs.drivers.base import Driver, Run, Say
@@ -87,6 +87,7 @@ def resume(
         ThroughtimeError: of the kind that fits, before any work.
     """
     record = read_record(folder)
+    task_and_model(record, folder, kind)  # which checks the record
     before = read_config(folder, kind)
     check_unedited(folder, before, record.settings, RECORD)
     driver = _driver(settings, kind, diagnose, follow)
@@ -100,7 +101,7 @@ def resume(
         )
         return None
     checkpoint = read_checkpoint(folder)
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     check_unedited(folder, before, from_checkpoint(folder, driver.lasting_of, state), CHECKPOINT)
     from_checkpoint(folder, driver.read, state)
     driver.check_data(record, folder)

@@ -52,7 +52,7 @@ def option(
     *,
     least: float | None = None,
     above: float = -math.inf,
-    below: float = math.inf,
+    below: float | None = None,
     online: bool = True,
     resumable: bool = False,
 ) -> Any:
@@ -65,11 +65,14 @@ def option(
         text: the help; names of other options stand in backticks.
         least: the smallest value that is allowed; None: every value above `above` is.
         above: where `least` is None, the largest value that is too small.
-        below: the smallest value that is too large.
+        below: the smallest value that is too large; None: of whole numbers 2**31, so that products of them stay
+            numbers of the machine.
         online: whether a run that learns from a stream has a use for it.
         resumable: whether a continuation may change it.
     """
     low = above if least is None else least
+    if below is None:
+        below = 2**31 if isinstance(default, int) and not isinstance(default, bool) else math.inf
     told = Option(text, low, below, least is not None, online, resumable)
     return field(default=default, metadata={"option": told})
 
