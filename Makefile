@@ -3,6 +3,7 @@
 #   make test    environment, installation, then every test
 # Both may be repeated; what is already there is kept. For work on the code, in the environment of `make test`:
 #   make quick   in a minute: the contracts in float64, the layout of the house, the documentation
+#   make mutations   hours: every spoiled run folder and 2,000 random command lines, of which `make test` has a sample
 #   make check   format, lint and types; `make format` mends the first two
 #   make changelog VERSION=X.Y.Z   the fragments of changelog.d as a section of CHANGELOG.md
 #   make clean   removes .venv, and what builds and tests leave behind
@@ -17,10 +18,10 @@ QUICK := every_public or unrolled_loop and float64 and (plain or lengths-and-res
 	or test_layout or test_prose or test_names or test_wording or test_docs or test_poison or test_version or test_install_torch
 CXX_FILES := $(wildcard src/throughtime/kernels/*.cpp src/throughtime/kernels/*.hpp tests/kernels/*.cpp)
 
-.PHONY: train test quick browser check format changelog clean help
+.PHONY: train test quick mutations browser check format changelog clean help
 
 help:
-	@sed -n '1,8s/^# \{0,1\}//p' Makefile
+	@sed -n '1,9s/^# \{0,1\}//p' Makefile
 
 train: $(VENV)/.train
 	@echo "==> throughtime train pydoc (Python's own language reference; no download). The run goes to runs/pydoc."
@@ -44,6 +45,11 @@ quick: $(VENV)/.dev
 	@echo "==> pytest: contracts in float64, layout, documentation"
 	@$(BIN)/python -m pytest tests/contracts/test_gradient_methods.py tests/contracts/test_torch_parity.py \
 		tests/test_*.py -k '$(QUICK)'
+
+mutations: $(VENV)/.dev
+	@echo "==> pytest: every mutation of a run folder, 2,000 command lines"
+	@THROUGHTIME_MUTATIONS=1000000 THROUGHTIME_OPTION_SETS=2000 $(BIN)/python -m pytest tests/mutation --timeout 0 \
+		--numprocesses 2 --dist worksteal
 
 check: $(VENV)/.dev
 	@echo "==> ruff, clang-format, pyright"

@@ -62,7 +62,10 @@ def build_parser(modules: Mapping[str, ModuleType], resumed: Mapping[str, Any] |
 
 
 def with_home(path: str) -> str:
-    """Return a path with the home folder in place of "~", which a shell leaves alone in --config=~/x and in a file."""
+    """Return a path with the home folder in place of "~".
+
+    A shell leaves it alone in --config=~/x, and in what config.yaml says.
+    """
     return os.path.expanduser(path)
 
 
@@ -105,7 +108,7 @@ def one_sentence(message: str) -> str:
 
 
 def too_large(words: list[str]) -> str:
-    """Return a sentence on the word that holds a number which is too large for any option."""
+    """Return a sentence on a number that is too large for any option."""
     word = max(words, key=lambda word: sum(map(str.isdigit, word)))
     return f"{shown(word)} holds a number that is too large; give one below 1e308."
 

@@ -14,7 +14,17 @@ from throughtime.records.files import damaged, versioned, write_aside
 from throughtime.records.finding import Finding, NonFinite
 from throughtime.records.measures import Activation, GainMap, Horizon, LagCurve, LagShare, Lyapunov, Spectrum, Units
 from throughtime.records.plain import from_plain, to_plain
-from throughtime.records.ranges import Consistent, Count, Misfit, Norm, NotNegative, Share, Size, check_length, shown
+from throughtime.records.ranges import (
+    Consistent,
+    Count,
+    FieldError,
+    Norm,
+    NotNegative,
+    Share,
+    Size,
+    check_length,
+    shown,
+)
 
 DIAGNOSES = "diagnosis.json"
 FLOW_FORMAT = 1
@@ -98,7 +108,7 @@ class LayerFlow(Consistent):
     traits: CellTraits = CellTraits()
 
     def check(self) -> None:
-        """Raise `Misfit` where parts do not fit together."""
+        """Raise `FieldError` where parts do not fit together."""
         for member, norms in self.by_member.items():
             check_length(norms, len(self.by_step), f".by_member.{member}")
 
@@ -129,7 +139,7 @@ class Flow(Consistent):
     seconds: NotNegative
 
     def check(self) -> None:
-        """Raise `Misfit` where parts do not fit together."""
+        """Raise `FieldError` where parts do not fit together."""
         for i, layer in enumerate(self.layers):
             check_length(layer.by_step, self.steps, f".layers[{i}].by_step")
 
@@ -151,7 +161,7 @@ def read_flows(folder: Path) -> list[Flow]:
         )
     try:
         return from_plain(_DiagnosesFile, plain | {"diagnoses": _with_places(plain.get("diagnoses"))}).diagnoses
-    except Misfit as misfit:
+    except FieldError as misfit:
         raise damaged(folder / DIAGNOSES, cure, misfit) from None
 
 

@@ -24,7 +24,7 @@ class LagCurve(Consistent):
     norm: Norm
 
     def check(self) -> None:
-        """Raise `Misfit` where parts do not fit together."""
+        """Raise `FieldError` where parts do not fit together."""
         same_lengths(self, "mean", "samples")
         for level, values in self.quantiles.items():
             check_length(values, len(self.mean), f".quantiles.{level}")
@@ -71,7 +71,7 @@ class GainMap(Consistent):
     spectral: list[list[Norm]] | None = None
 
     def check(self) -> None:
-        """Raise `Misfit` where parts do not fit together."""
+        """Raise `FieldError` where parts do not fit together."""
         for name, grid in (("gain", self.gain), ("spectral", self.spectral)):
             if grid is not None:
                 check_length(grid, len(self.to_steps), f".{name}")
@@ -98,7 +98,7 @@ class MatrixSpectrum(Consistent):
     power_norms: list[Norm]
 
     def check(self) -> None:
-        """Raise `Misfit` where parts do not fit together."""
+        """Raise `FieldError` where parts do not fit together."""
         _check_pairs(self.eigenvalues, ".eigenvalues")
 
 
@@ -121,7 +121,7 @@ class Spectrum(Consistent):
     bound: Norm | None
 
     def check(self) -> None:
-        """Raise `Misfit` where parts do not fit together."""
+        """Raise `FieldError` where parts do not fit together."""
         _check_pairs(self.jacobian_eigenvalues, ".jacobian_eigenvalues")
         same_lengths(self, "jacobian_norms", "jacobian_radii")
 
@@ -143,7 +143,7 @@ class Lyapunov(Consistent):
     discarded: Count
 
     def check(self) -> None:
-        """Raise `Misfit` where parts do not fit together."""
+        """Raise `FieldError` where parts do not fit together."""
         same_lengths(self, "exponents", "errors")
 
 
@@ -183,7 +183,7 @@ class Activation(Consistent):
     time_constants: list[float] = field(default_factory=list)
 
     def check(self) -> None:
-        """Raise `Misfit` where parts do not fit together."""
+        """Raise `FieldError` where parts do not fit together."""
         if self.histogram or self.edges:  # without a finite value there is no histogram
             check_length(self.edges, len(self.histogram) + 1, ".edges")
 
@@ -203,6 +203,6 @@ class Units:
 
 
 def _check_pairs(numbers: list[list[float]], path: str) -> None:
-    """Raise `Misfit` where a complex number is not [real, imaginary]."""
+    """Raise `FieldError` where a complex number is not [real, imaginary]."""
     for i, pair in enumerate(numbers):
         check_length(pair, 2, f"{path}[{i}]")

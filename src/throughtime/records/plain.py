@@ -8,7 +8,7 @@ from enum import Enum
 from functools import lru_cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from throughtime.records.ranges import Consistent, Misfit, shown
+from throughtime.records.ranges import Consistent, FieldError, shown
 from throughtime.wording import listed
 
 DEEPEST = 50
@@ -43,13 +43,14 @@ def to_plain(value: Any) -> Any:
 
 
 def from_plain(kind: Any, value: Any) -> Any:
-    """Reverse `to_plain` for a value of the type `kind`, as annotated; the schema of every record that is read.
+    """Reverse `to_plain` for a value of the type `kind`, as annotated.
 
-    A dataclass is read from a dictionary of its fields, of which those with a default may be missing. A union is the
-    first member that fits. `Annotated[…, Range]` limits a number. Every other class stands for its instances.
+    The type is the schema of what is read. A dataclass is read from a dictionary of its fields, of which those with a
+    default may be missing. A union is the first member that fits. `Annotated[…, Range]` limits a number. Every other
+    class stands for its instances.
 
     Raises:
-        Misfit: the value is not of the type; it names the place.
+        FieldError: the value is not of the type; it names the place.
     """
     container, arguments = get_origin(kind), get_args(kind)
     if kind is Any:
@@ -87,7 +88,7 @@ def _at(part: str, kind: Any, value: Any) -> Any:
     """Read a part of a value; an error names the part."""
     try:
         return from_plain(kind, value)
-    except Misfit as misfit:
+    except FieldError as misfit:
         raise misfit.inside(part) from None
 
 
@@ -95,10 +96,10 @@ def _dataclass(kind: type, values: dict[Any, Any]) -> Any:
     hints = _hints(kind)
     for name in values:
         if name not in hints:
-            raise Misfit("is not known", "left out, or read by a newer version", f".{shown(name)}")
+            raise FieldError("is not known", "left out, or read by a newer version", f".{shown(name)}")
     for entry in fields(kind):
         if entry.name not in values and entry.default is MISSING and entry.default_factory is MISSING:
-            raise Misfit("is missing", "present", f".{entry.name}")
+            raise FieldError("is missing", "present", f".{entry.name}")
     record = kind(**{name: _at(f".{name}", hints[name], entry) for name, entry in values.items()})
     if isinstance(record, Consistent):
         record.check()
@@ -110,36 +111,36 @@ def _tuple(kinds: tuple[Any, ...], value: Any) -> tuple[Any, ...]:
     if kinds[1:] == (...,):
         kinds = (kinds[0],) * len(entries)
     if len(entries) != len(kinds):
-        raise Misfit(f"has {len(entries)} entries", f"a list of {len(kinds)}")
+        raise FieldError(f"has {len(entries)} entries", f"a list of {len(kinds)}")
     return tuple(_at(f"[{i}]", kind, entry) for i, (kind, entry) in enumerate(zip(kinds, entries, strict=True)))
 
 
 def _first_that_fits(kinds: tuple[Any, ...], value: Any) -> Any:
-    misfits: list[Misfit] = []
+    misfits: list[FieldError] = []
     for kind in kinds:
         try:
             return from_plain(kind, value)
-        except Misfit as misfit:
+        except FieldError as misfit:
             misfits.append(misfit)
     deepest = max(misfits, key=lambda misfit: len(misfit.path))
     together = listed(dict.fromkeys(misfit.allowed for misfit in misfits if misfit.path == deepest.path), "or")
-    raise Misfit(deepest.came, together, deepest.path)
+    raise FieldError(deepest.came, together, deepest.path)
 
 
 def _member(members: Iterable[Any], value: Any) -> Any:
     for member in members:
         if type(member) is type(value) and member == value:
             return value
-    raise Misfit(f"is {shown(value)}", f"one of {', '.join(map(str, members))}")
+    raise FieldError(f"is {shown(value)}", f"one of {', '.join(map(str, members))}")
 
 
 def _of_class(kind: Any, value: Any) -> Any:
     """Return a value of a class. A truth value is no whole number, although Python says so."""
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         named = kind[0] if isinstance(kind, tuple) else kind
-        raise Misfit(f"is {shown(value)}", _WORDS.get(named, f"a {named.__name__}"))
+        raise FieldError(f"is {shown(value)}", _WORDS.get(named, f"a {named.__name__}"))
     if kind is int and not -_LARGEST <= value < _LARGEST:
-        raise Misfit(f"is {shown(value)}", "a whole number of at most 64 bits")
+        raise FieldError(f"is {shown(value)}", "a whole number of at most 64 bits")
     return value
 
 
@@ -149,10 +150,10 @@ def _number(value: Any) -> float:
     if not isinstance(value, float):
         try:
             return float(_of_class(int, value))
-        except Misfit:
-            raise Misfit(f"is {shown(value)}", _WORDS[float]) from None
+        except FieldError:
+            raise FieldError(f"is {shown(value)}", _WORDS[float]) from None
     if math.isfinite(value) and abs(value) > _DRAWABLE:
-        raise Misfit(f"is {shown(value)}", f"a number of a size up to {_DRAWABLE:g}")
+        raise FieldError(f"is {shown(value)}", f"a number of a size up to {_DRAWABLE:g}")
     return value
 
 
@@ -160,7 +161,7 @@ def _not_too_deep(value: Any, levels: int) -> Any:
     """Return a value whose lists and dictionaries are nested in at most so many levels."""
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     if levels == 0:
-        raise Misfit("is nested too deeply", f"nested at most {DEEPEST} levels deep")
+        raise FieldError("is nested too deeply", f"nested at most {DEEPEST} levels deep")
     for entry in inner:
         _not_too_deep(entry, levels - 1)
     return value

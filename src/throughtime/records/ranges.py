@@ -9,7 +9,7 @@ _LONGEST = 60
 """Characters of a value that a message shows."""
 
 
-class Misfit(ValueError):
+class FieldError(ValueError):
     """Value that is not what its place in a file holds.
 
     Args:
@@ -22,16 +22,16 @@ class Misfit(ValueError):
         super().__init__(came, allowed, path)
         self.came, self.allowed, self.path = came, allowed, path
 
-    def inside(self, part: str) -> "Misfit":
+    def inside(self, part: str) -> "FieldError":
         """Return the same error with the place seen from one level higher."""
-        return Misfit(self.came, self.allowed, part + self.path)
+        return FieldError(self.came, self.allowed, part + self.path)
 
     def __str__(self) -> str:
         return f"{self.path.lstrip('.') or 'its content'} {self.came}; it must be {self.allowed}"
 
 
 def shown(value: Any) -> str:
-    """Return a value as a message shows it, on one line and cut where it is long."""
+    """Return a value as a message shows it: on one line, and not too long."""
     try:
         text = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
     except (ValueError, RecursionError):  # a number of thousands of digits, a nest of thousands of levels
@@ -45,7 +45,7 @@ class Consistent(ABC):
 
     @abstractmethod
     def check(self) -> None:
-        """Raise `Misfit` where parts do not fit together."""
+        """Raise `FieldError` where parts do not fit together."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,10 @@ class Range:
     finite: bool = True
 
     def check(self, value: float) -> None:
-        """Raise `Misfit` for a number outside."""
+        """Raise `FieldError` for a number outside."""
         special = not self.finite and (math.isnan(value) or value == math.inf)
         if not (special or math.isfinite(value) and self.low <= value <= self.high):
-            raise Misfit(f"is {shown(value)}", self.words)
+            raise FieldError(f"is {shown(value)}", self.words)
 
     @property
     def words(self) -> str:
@@ -90,11 +90,11 @@ Size: TypeAlias = Annotated[int, Range(1, finite=False)]
 
 
 def same_lengths(record: Any, first: str, second: str) -> None:
-    """Raise `Misfit` where two lists of a record differ in length."""
+    """Raise `FieldError` where two lists of a record differ in length."""
     check_length(getattr(record, second), len(getattr(record, first)), f".{second}")
 
 
 def check_length(entries: Any, wanted: int, path: str) -> None:
-    """Raise `Misfit` where a list has not `wanted` entries."""
+    """Raise `FieldError` where a list has not `wanted` entries."""
     if len(entries) != wanted:
-        raise Misfit(f"has {len(entries)} entries", f"a list of {wanted}", path)
+        raise FieldError(f"has {len(entries)} entries", f"a list of {wanted}", path)

@@ -16,7 +16,7 @@ from throughtime.files import ASIDE
 from throughtime.records.files import RECORD, damaged, dictionary, versioned, write_aside
 from throughtime.records.flow import DIAGNOSES
 from throughtime.records.plain import from_plain
-from throughtime.records.ranges import Consistent, Count, Finite, Misfit, NotNegative, Share, Size, shown
+from throughtime.records.ranges import Consistent, Count, FieldError, Finite, NotNegative, Share, Size, shown
 from throughtime.records.tables import LEAVE_OUT, METRICS, STEP_NORMS, TABLES, UPDATES, Row, lines_of, read_table
 from throughtime.wording import plural
 
@@ -119,9 +119,9 @@ class Results(Consistent):
     seconds: NotNegative = 0.0
 
     def check(self) -> None:
-        """Raise `Misfit` where parts do not fit together."""
+        """Raise `FieldError` where parts do not fit together."""
         if self.best_update > self.updates:
-            raise Misfit(f"is {self.best_update}", f"at most updates, {self.updates}", ".best_update")
+            raise FieldError(f"is {self.best_update}", f"at most updates, {self.updates}", ".best_update")
 
 
 @dataclass(frozen=True)
@@ -206,7 +206,7 @@ def read_samples(folder: Path) -> dict[str, str]:
     cure = "delete it, and the report goes without, or restore it"
     try:
         return from_plain(dict[str, str], dictionary(folder, SAMPLES, cure))
-    except Misfit as misfit:
+    except FieldError as misfit:
         raise damaged(folder / SAMPLES, cure, misfit) from None
 
 
@@ -228,7 +228,7 @@ def read_record(folder: Path) -> Record:
         )
     try:
         return from_plain(Record, values)
-    except Misfit as misfit:
+    except FieldError as misfit:
         raise damaged(folder / RECORD, fault=misfit) from None
 
 

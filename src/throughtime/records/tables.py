@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from throughtime.records.files import content, damaged, write_aside
 from throughtime.records.plain import from_plain
-from throughtime.records.ranges import Count, Finite, Misfit, Norm, NotNegative, Share, check_length, shown
+from throughtime.records.ranges import Count, FieldError, Finite, Norm, NotNegative, Share, check_length, shown
 
 METRICS = "metrics.csv"
 UPDATES = "updates.csv"
@@ -89,26 +89,26 @@ def read_table(folder: Path, name: str, kind: type[Row]) -> list[Row]:
     """
     try:
         return _rows(content(folder, name), kind)
-    except (Misfit, UnicodeDecodeError, csv.Error) as error:
-        fault = error if isinstance(error, Misfit) else "it is not text with commas"
+    except (FieldError, UnicodeDecodeError, csv.Error) as error:
+        fault = error if isinstance(error, FieldError) else "it is not text with commas"
         raise damaged(folder / name, LEAVE_OUT, fault) from None
 
 
 def _rows(text: bytes, kind: type[Row]) -> list[Row]:
-    """Parse a table; the error for what does not fit is a `Misfit`."""
+    """Parse a table; the error for what does not fit is a `FieldError`."""
     names = [entry.name for entry in fields(kind)]
     decoded = text.decode("utf-8-sig")  # a spreadsheet may have put a byte-order mark in front
     lines = list(csv.reader(io.StringIO(decoded, newline=""), strict=True))
     if not lines or lines[0] != names:
-        raise Misfit(f"is {shown(','.join(lines[0]) if lines else '')}", ",".join(names), "its heading")
+        raise FieldError(f"is {shown(','.join(lines[0]) if lines else '')}", ",".join(names), "its heading")
     if not decoded.endswith("\n"):
-        raise Misfit("ends in the middle of a line", "whole, with a line break at its end", "it")
+        raise FieldError("ends in the middle of a line", "whole, with a line break at its end", "it")
     rows: list[Row] = []
     for number, cells in enumerate(lines[1:], start=2):
         try:
             rows.append(_row(kind, names, cells))
             _check_order(rows[-2:])
-        except Misfit as misfit:
+        except FieldError as misfit:
             raise misfit.inside(f"line {number}") from None
     return rows
 
@@ -130,11 +130,11 @@ def _plain_cell(cell: str) -> int | float | str:
 
 
 def _check_order(rows: Sequence[MetricsRow | UpdateRow | StepNormRow]) -> None:
-    """Raise `Misfit` where a line counts fewer updates than the line before, or the same update again."""
+    """Raise `FieldError` where a line counts fewer updates than the line before, or the same update again."""
     if len(rows) == 2:
         before, after = (row.update for row in rows)
         if after < before or (after == before and isinstance(rows[1], UpdateRow)):
-            raise Misfit(f"is {after} after {before}", "in ascending order", ".update")
+            raise FieldError(f"is {after} after {before}", "in ascending order", ".update")
 
 
 def lines_of(path: Path) -> int:

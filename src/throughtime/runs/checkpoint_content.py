@@ -1,4 +1,4 @@
-"""Content of `last.ckpt`, checked against the run that goes on with it, before anything is done."""
+"""Checks of a checkpoint against the run that goes on with it."""
 
 import re
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from throughtime.errors import ThroughtimeError
 from throughtime.online import OnlineLearner
-from throughtime.records.ranges import Count, Misfit, check_length, shown
+from throughtime.records.ranges import Count, FieldError, check_length, shown
 from throughtime.runs.checkpoint_schema import (
     PassesState,
     at_path,
@@ -31,16 +31,16 @@ from throughtime.runs.tasks.streaming import StreamTask
 _LIGHTNING = "pytorch-lightning_version"
 
 
-def own_state(state: Mapping[str, Any]) -> PassesState:
-    """Return what a run in passes keeps beside Lightning's entries. Raises `Misfit` where it is damaged."""
-    own = at_path(f".{OWN_STATE}", dict[str, Any], _entry(state, OWN_STATE))
-    return at_path(f".{OWN_STATE}", PassesState, own)
+def kept_state(state: Mapping[str, Any]) -> PassesState:
+    """Return what a run in passes keeps beside Lightning's entries. Raises `FieldError` where it is damaged."""
+    kept = at_path(f".{OWN_STATE}", dict[str, Any], _entry(state, OWN_STATE))
+    return at_path(f".{OWN_STATE}", PassesState, kept)
 
 
 def check_passes(
     state: Mapping[str, Any], model: SequenceModel, inputs: Tensor, loops: Mapping[str, Any], chunks: int
 ) -> None:
-    """Raise `Misfit` where a checkpoint does not fit a run in passes.
+    """Raise `FieldError` where a checkpoint does not fit a run in passes.
 
     Args:
         state: the content of the checkpoint.
@@ -49,26 +49,26 @@ def check_passes(
         loops: the state of the loop of Lightning's that has done nothing yet.
         chunks: how many chunks the run hands out at most.
     """
-    own = own_state(state)
-    progress = progress_of(own.progress, f".{OWN_STATE}.progress")
+    kept = kept_state(state)
+    progress = progress_of(kept.progress, f".{OWN_STATE}.progress")
     parameters = dict(model.named_parameters())
     if progress.updates > chunks:
-        raise Misfit(f"is {progress.updates:,}", f"at most {chunks:,}", f".{OWN_STATE}.progress.updates")
+        raise FieldError(f"is {progress.updates:,}", f"at most {chunks:,}", f".{OWN_STATE}.progress.updates")
     weights = {f"model.{name}": value for name, value in model.state_dict().items()}
     check_tensors(_entry(state, "state_dict"), weights, ".state_dict")
     check_finite(state["state_dict"], ".state_dict")
     check_optimizer(_only(state, "optimizer_states"), parameters, ".optimizer_states[0]")
     check_scheduler(_only(state, "lr_schedulers"), parameters, progress.updates, ".lr_schedulers[0]")
     _check_lightning(state, progress.updates, loops)
-    _check_carried(own, model, inputs)
-    if own.rescue is not None and own.rescue.kept is not None:
+    _check_carried(kept, model, inputs)
+    if kept.rescue is not None and kept.rescue.kept is not None:
         path = f".{OWN_STATE}.rescue.kept"
-        check_tensors(own.rescue.kept.get("model"), model.state_dict(), f"{path}.model")
-        check_moments(own.rescue.kept.get("optimizer"), parameters, f"{path}.optimizer")
+        check_tensors(kept.rescue.kept.get("model"), model.state_dict(), f"{path}.model")
+        check_moments(kept.rescue.kept.get("optimizer"), parameters, f"{path}.optimizer")
 
 
 def check_stream(state: Mapping[str, Any], learner: OnlineLearner, task: StreamTask) -> None:
-    """Raise `Misfit` where a checkpoint does not fit a run along a stream.
+    """Raise `FieldError` where a checkpoint does not fit a run along a stream.
 
     Args:
         state: the content of the checkpoint.
@@ -79,13 +79,13 @@ def check_stream(state: Mapping[str, Any], learner: OnlineLearner, task: StreamT
     given, like, path = _entry(state, "learner"), learner.state_dict(), ".learner"
     at_path(path, dict[str, Any], given)
     for name in like.keys() ^ given.keys():
-        raise Misfit("is missing" if name in like else "is not known", "as in this run", f"{path}.{shown(name)}")
+        raise FieldError("is missing" if name in like else "is not known", "as in this run", f"{path}.{shown(name)}")
     for name in ("gradient", "update_every"):
         if given[name] != like[name]:
-            raise Misfit(f"is {shown(given[name])}", f"{shown(like[name])}, as in config.yaml", f"{path}.{name}")
+            raise FieldError(f"is {shown(given[name])}", f"{shown(like[name])}, as in config.yaml", f"{path}.{name}")
     counts = at_path(f"{path}.counts", tuple[Count, Count, Count, Count], given["counts"])
     if counts[0] > task.taken:
-        raise Misfit(f"is {counts[0]}", f"at most {task.taken}, what was read", f"{path}.counts[0]")
+        raise FieldError(f"is {counts[0]}", f"at most {task.taken}, what was read", f"{path}.counts[0]")
     check_tensors(given["model"], learner.model.state_dict(), f"{path}.model")
     check_finite(given["model"], f"{path}.model")
     check_optimizer(given["optimizer"], dict(learner.model.named_parameters()), f"{path}.optimizer")
@@ -99,7 +99,7 @@ def check_stream(state: Mapping[str, Any], learner: OnlineLearner, task: StreamT
 
 def _entry(state: Mapping[str, Any], name: str) -> Any:
     if name not in state:
-        raise Misfit("is missing", "present", f".{name}")
+        raise FieldError("is missing", "present", f".{name}")
     return state[name]
 
 
@@ -113,7 +113,7 @@ def _check_lightning(state: Mapping[str, Any], updates: int, loops: Mapping[str,
     """Check what Lightning keeps of its loop: it must be where the run is."""
     version = at_path(f".{_LIGHTNING}", str, _entry(state, _LIGHTNING))
     if not re.fullmatch(r"[2-9]\.\d+\.\d+\S{0,20}", version):
-        raise Misfit(f"is {shown(version)}", "a version of Lightning, 2.0.0 or above", f".{_LIGHTNING}")
+        raise FieldError(f"is {shown(version)}", "a version of Lightning, 2.0.0 or above", f".{_LIGHTNING}")
     for name in ("epoch", "global_step"):
         at_path(f".{name}", Count, _entry(state, name))
     check_counters([state["global_step"]], updates, ".global_step")
@@ -123,37 +123,39 @@ def _check_lightning(state: Mapping[str, Any], updates: int, loops: Mapping[str,
     check_like(given["state_dict"], {"combined_loader": [{"position": 0}]}, f"{path}.state_dict")
     position = given["state_dict"]["combined_loader"][0]["position"]
     if position != updates:
-        raise Misfit(f"is {position}", f"{updates}, the number of updates", f"{path}.state_dict.position")
+        raise FieldError(f"is {position}", f"{updates}, the number of updates", f"{path}.state_dict.position")
     for name in ("epoch_loop.batch_progress", "epoch_loop.automatic_optimization.optim_progress"):
         check_counters(given[name], updates, f"{path}.{name}")
     for name in ("completed", "processed"):
         if given["epoch_progress"]["current"][name] != 0:
-            raise Misfit(f"is {given['epoch_progress']['current'][name]}", "0", f"{path}.epoch_progress.current.{name}")
+            raise FieldError(
+                f"is {given['epoch_progress']['current'][name]}", "0", f"{path}.epoch_progress.current.{name}"
+            )
 
 
-def _check_carried(own: PassesState, model: SequenceModel, inputs: Tensor) -> None:
+def _check_carried(kept: PassesState, model: SequenceModel, inputs: Tensor) -> None:
     """Check the state that the next chunk begins with, and the inputs that run again."""
     path = f".{OWN_STATE}"
     with torch.no_grad():
         like = model(inputs)[1]
-    if own.state is not None:
-        check_like(own.state, like, f"{path}.state")
-        check_finite(own.state, f"{path}.state")
-    for name, tensor, example in (("inputs", own.inputs, inputs), ("resets", own.resets, inputs[..., 0] > 0)):
+    if kept.state is not None:
+        check_like(kept.state, like, f"{path}.state")
+        check_finite(kept.state, f"{path}.state")
+    for name, tensor, example in (("inputs", kept.inputs, inputs), ("resets", kept.resets, inputs[..., 0] > 0)):
         if tensor is not None:
             wanted = example.new_zeros((len(tensor) if tensor.dim() else 0, *inputs.shape[1 : tensor.dim()]))
             check_tensor(tensor, wanted if name == "inputs" else wanted.bool(), f"{path}.{name}")
-    if own.inputs is not None:
-        _try(model, own.inputs, f"{path}.inputs")
-    if "cpu" in own.random:
-        check_random(own.random["cpu"], f"{path}.random.cpu")
+    if kept.inputs is not None:
+        _try(model, kept.inputs, f"{path}.inputs")
+    if "cpu" in kept.random:
+        check_random(kept.random["cpu"], f"{path}.random.cpu")
 
 
 def _check_memory(given: Any, like: Mapping[str, Any], task: StreamTask, learner: OnlineLearner, path: str) -> None:
     """Check what the learner remembers of the latest steps: the steps themselves, or the influence of the weights."""
     memory = at_path(path, dict[str, Any], given)
     if memory.keys() != like["memory"].keys():
-        raise Misfit(f"has {shown(sorted(map(str, memory)))}", f"{sorted(like['memory'])}", path)
+        raise FieldError(f"has {shown(sorted(map(str, memory)))}", f"{sorted(like['memory'])}", path)
     for name in ("since", "losses"):
         if name in memory:
             at_path(f"{path}.{name}", Count, memory[name])
@@ -166,7 +168,7 @@ def _check_memory(given: Any, like: Mapping[str, Any], task: StreamTask, learner
     for i, moment in enumerate(at_path(f"{path}.moments", list[dict[str, Any]], memory["moments"])):
         where = f"{path}.moments[{i}]"
         for name in moment.keys() ^ {"x", "y", "reset", "entering"}:
-            raise Misfit("is missing or not known", "x, y, reset or entering", f"{where}.{shown(name)}")
+            raise FieldError("is missing or not known", "x, y, reset or entering", f"{where}.{shown(name)}")
         _check_moment((moment["x"], moment["y"]), moment["reset"], task, learner, where)
         check_like(moment["entering"], like["state"], f"{where}.entering")
         check_finite(moment["entering"], f"{where}.entering")
@@ -185,13 +187,13 @@ def _check_moment(pair: Any, reset: Any, task: StreamTask, learner: OnlineLearne
         try:
             task.step_loss(output[0], y)
         except (RuntimeError, IndexError, ValueError, TypeError) as error:
-            raise Misfit(f"cannot be a target ({shown(str(error))})", "a target of the task", f"{path}.y") from None
+            raise FieldError(f"cannot be a target ({shown(str(error))})", "a target of the task", f"{path}.y") from None
 
 
 def _try(model: SequenceModel, inputs: Tensor, path: str) -> Tensor:
-    """Return the model's outputs. Raise `Misfit` for inputs that it cannot read."""
+    """Return the model's outputs. Raise `FieldError` for inputs that it cannot read."""
     try:
         with torch.no_grad():
             return model(inputs)[0]
     except (RuntimeError, IndexError, ThroughtimeError) as error:
-        raise Misfit(f"cannot be an input ({shown(str(error))})", "an input of the task", path) from None
+        raise FieldError(f"cannot be an input ({shown(str(error))})", "an input of the task", path) from None

@@ -14,7 +14,7 @@ from torch import Tensor
 from throughtime.errors import NonFiniteError, RunFolderError
 from throughtime.records import CHECKPOINT, RECORD, WEIGHTS, Record, read_record, write_aside
 from throughtime.records.files import damaged
-from throughtime.records.ranges import Misfit, shown
+from throughtime.records.ranges import FieldError, shown
 from throughtime.runs.checkpoint_schema import check_size_fits, check_tensors
 from throughtime.runs.choice import task_and_model
 from throughtime.runs.model import SequenceModel
@@ -68,7 +68,7 @@ def load_run(folder: Path, kind: type[Task] | None = None) -> tuple[Task, Sequen
         check_size_fits(settings, task.input_size(settings), sum(value.numel() for value in weights.values()))
         model = SequenceModel(task, settings)
         check_tensors(weights, model.state_dict())
-    except Misfit as misfit:
+    except FieldError as misfit:
         raise RunFolderError(
             f"{folder / WEIGHTS} does not hold the weights of this run's model: {misfit}, by {RECORD}; train anew or "
             "restore it."
@@ -104,7 +104,7 @@ def from_checkpoint(folder: Path, read: Callable[[dict[str, Any]], Read], state:
 
     Args:
         folder: the run folder, for the message.
-        read: raises `Misfit` where the content does not fit the run.
+        read: raises `FieldError` where the content does not fit the run.
         state: the content.
 
     Raises:
@@ -112,7 +112,7 @@ def from_checkpoint(folder: Path, read: Callable[[dict[str, Any]], Read], state:
     """
     try:
         return read(state)
-    except Misfit as misfit:
+    except FieldError as misfit:
         raise damaged(folder / CHECKPOINT, fault=misfit) from None
 
 

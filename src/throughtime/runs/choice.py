@@ -81,7 +81,9 @@ def task_of_record(record: Record) -> type[Task]:
 
 
 def task_and_model(record: Record, folder: Path, kind: type[Task] | None = None) -> tuple[Task, ModelSettings]:
-    """Return the task of a run and the settings of its model, after checking them as those of a new run.
+    """Return the task of a run and the settings of its model.
+
+    They are checked as those of a new run are.
 
     Args:
         record: the run's record.

@@ -18,7 +18,7 @@ from throughtime.runs.callbacks.board import Board
 from throughtime.runs.callbacks.diagnoses import Diagnoses
 from throughtime.runs.callbacks.progress_bar import RunBar
 from throughtime.runs.callbacks.recorder import Recorder
-from throughtime.runs.checkpoint_content import check_passes, own_state
+from throughtime.runs.checkpoint_content import check_passes, kept_state
 from throughtime.runs.checkpoints import AsideCheckpointIO
 from throughtime.runs.diagnoses import ROWS, STEPS, Diagnose
 from throughtime.runs.drivers.base import Driver, Run, Say
@@ -86,7 +86,7 @@ class Passes(Driver):
 
     def lasting_of(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the settings that Lightning's checkpoint carries for us."""
-        return own_state(state).settings or {}
+        return kept_state(state).settings or {}
 
     def check_state(self, state: Mapping[str, Any], model: SequenceModel) -> None:
         """Check the checkpoint against Lightning's loop, the data, the model and its optimizer."""

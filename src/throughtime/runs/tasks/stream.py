@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from throughtime.data.counting import Counting
 from throughtime.records.plain import from_plain
-from throughtime.records.ranges import Consistent, Count, Misfit, Range
+from throughtime.records.ranges import Consistent, Count, FieldError, Range
 from throughtime.runs.settings import RunSettings
 from throughtime.runs.tasks.streaming import Event, StreamTask
 from throughtime.runs.tasks.symbols import SymbolSettings, SymbolTask
@@ -38,7 +38,7 @@ class _Position(Consistent):
     taken: Count | None = None
 
     def check(self) -> None:
-        """Raise `Misfit` where the counts are not those of as many bytes as were taken."""
+        """Raise `FieldError` where the counts are not those of as many bytes as were taken."""
         single, pairs, total, last = self.counting
         for where, came in (
             ("[0]", sum(single.values())),
@@ -46,9 +46,9 @@ class _Position(Consistent):
             ("[2]", total if self.taken is None else self.taken),
         ):
             if came != total:
-                raise Misfit(f"counts {came:,} bytes", f"the {total:,} that were taken", f".counting{where}")
+                raise FieldError(f"counts {came:,} bytes", f"the {total:,} that were taken", f".counting{where}")
         if last != self.last:
-            raise Misfit(f"is {self.last}", f"{last}, as counted", ".last")
+            raise FieldError(f"is {self.last}", f"{last}, as counted", ".last")
 
 
 class Stream(SymbolTask, StreamTask):
@@ -130,7 +130,7 @@ class Stream(SymbolTask, StreamTask):
         Version 0.1.0 kept the number of bytes in its tally, without the first byte. All versions count every byte.
 
         Raises:
-            Misfit: the state is damaged.
+            FieldError: the state is damaged.
         """
         kept = from_plain(_Position, {name: state[name] for name in ("counting", "last", "taken") if name in state})
         self._counting.restore(kept.counting)
