@@ -112,7 +112,7 @@ def read(file, content):
         return [list(row) for row in csv.reader(io.StringIO(content.decode(), newline=""))]
     if file.endswith(".safetensors"):
         return safetensors.torch.load(content)
-    return _lists(torch.load(io.BytesIO(content), weights_only=True))
+    return as_lists(torch.load(io.BytesIO(content), weights_only=True))
 
 
 def written(file, values):
@@ -133,11 +133,11 @@ def written(file, values):
     return content.getvalue()
 
 
-def _lists(values):
+def as_lists(values):
     """The same with lists for tuples, so that members can be replaced."""
     if isinstance(values, dict):
-        return {name: _lists(value) for name, value in values.items()}
-    return [_lists(value) for value in values] if isinstance(values, list | tuple) else values
+        return {name: as_lists(value) for name, value in values.items()}
+    return [as_lists(value) for value in values] if isinstance(values, list | tuple) else values
 
 
 def fields_of(values, path=()):

@@ -34,6 +34,8 @@ class HistoryState(Consistent):
         names = [entry.name for entry in fields(UpdateRow)]
         if list(self.updates) != names:
             raise FieldError(f"has the columns {shown(list(self.updates))}", f"{names}", ".updates")
+        for name, column in self.updates.items():
+            check_length(column, len(self.updates[names[0]]), f".updates.{name}")
         for values in zip(*self.updates.values(), strict=True):
             from_plain(UpdateRow, dict(zip(names, [int(values[0]), *values[1:]], strict=True)))
         for i, snapshot in enumerate(map(Snapshot._make, self.snapshots)):
@@ -81,7 +83,7 @@ def check_size_fits(settings: ModelSettings, input_size: int, numbers: int) -> N
 
 def check_tensors(given: Any, like: Mapping[str, Tensor], path: str = "") -> None:
     """Raise `FieldError` where tensors are not those of a state dict: names, shapes, dtypes."""
-    from_plain(dict[str, Tensor], given)
+    at_path(path, dict[str, Tensor], given)
     for name in [*(given.keys() - like.keys()), *(like.keys() - given.keys())]:
         raise FieldError("is missing" if name in like else "is not known", "as in the model", f"{path}.{shown(name)}")
     for name, value in like.items():
