@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from throughtime.records.plain import from_plain, to_plain
-from throughtime.records.ranges import Consistent, Count, FieldError, Finite, Norm, Share, same_lengths, shown
+from throughtime.records.ranges import Consistent, Count, FieldError, Finite, Label, Norm, Share, same_lengths, shown
 
 
 class Kind(Enum):
@@ -117,3 +117,10 @@ def test_a_value_of_any_form_is_not_nested_without_end():
 def test_a_message_shows_a_huge_number_without_its_digits():
     assert shown(16**20000) == "a huge int"
     assert len(shown("x" * 1000)) < 70 and "\n" not in shown("a\nb")
+
+
+@pytest.mark.parametrize("text", ["a\0b", "\ud800", "a\nb"])
+def test_a_label_that_no_figure_can_show_is_refused(text):
+    with pytest.raises(FieldError, match="^a is .* it must be printable text"):
+        from_plain(dict[str, Label], {"a": text})
+    assert from_plain(Label, "nats²") == "nats²"

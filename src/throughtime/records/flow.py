@@ -18,6 +18,7 @@ from throughtime.records.ranges import (
     Consistent,
     Count,
     FieldError,
+    Label,
     Norm,
     NotNegative,
     Share,
@@ -88,12 +89,12 @@ class LayerFlow(Consistent):
         traits: the properties of its cell; all absent in files written before they were recorded.
     """
 
-    name: str
-    cell: str
+    name: Label
+    cell: Label
     linear: bool
     size: Size
     by_step: list[Norm]
-    by_member: dict[str, list[Norm]]
+    by_member: dict[Label, list[Norm]]
     clipped: Share
     by_lag: LagCurve | None = None
     horizons: list[Horizon] = field(default_factory=list)

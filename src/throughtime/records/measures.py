@@ -7,7 +7,17 @@ recurrence at step t. Steps and rows are counted from 0, lags in steps. Norms ar
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from throughtime.records.ranges import Consistent, Count, Norm, PerhapsShare, Share, Size, check_length, same_lengths
+from throughtime.records.ranges import (
+    Consistent,
+    Count,
+    Label,
+    Norm,
+    PerhapsShare,
+    Share,
+    Size,
+    check_length,
+    same_lengths,
+)
 
 
 @dataclass(frozen=True)
@@ -114,7 +124,7 @@ class Spectrum(Consistent):
         bound: γ σ_max(W_hh), the bound on a step's growth of Pascanu et al. (2013); None unless J_t = diag(φ') W_hh.
     """
 
-    weights: dict[str, MatrixSpectrum]
+    weights: dict[Label, MatrixSpectrum]
     jacobian_eigenvalues: list[list[float]]
     jacobian_norms: list[Norm]
     jacobian_radii: list[Norm]
@@ -171,7 +181,7 @@ class Activation(Consistent):
             the role KEEP; empty for other roles.
     """
 
-    name: str
+    name: Label
     role: Role
     low: float
     high: float

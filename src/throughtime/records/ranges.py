@@ -73,6 +73,18 @@ class Range:
         return " and ".join([*(["finite"] if self.finite else []), *ends])
 
 
+@dataclass(frozen=True)
+class Printable:
+    """Text without control characters or halves of surrogate pairs, which no font can draw."""
+
+    def check(self, value: str) -> None:
+        """Raise `FieldError` for a text that cannot be drawn."""
+        if not value.isprintable():
+            raise FieldError(f"is {shown(value)}", "printable text")
+
+
+Label: TypeAlias = Annotated[str, Printable()]
+"""Text that figures show."""
 Finite: TypeAlias = Annotated[float, Range()]
 """Finite number."""
 NotNegative: TypeAlias = Annotated[float, Range(0)]

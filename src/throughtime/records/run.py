@@ -16,7 +16,7 @@ from throughtime.files import ASIDE
 from throughtime.records.files import RECORD, damaged, dictionary, versioned, write_aside
 from throughtime.records.flow import DIAGNOSES
 from throughtime.records.plain import from_plain
-from throughtime.records.ranges import Consistent, Count, FieldError, Finite, NotNegative, Share, Size, shown
+from throughtime.records.ranges import Consistent, Count, FieldError, Finite, Label, NotNegative, Share, Size, shown
 from throughtime.records.tables import LEAVE_OUT, METRICS, STEP_NORMS, TABLES, UPDATES, Row, lines_of, read_table
 from throughtime.wording import plural
 
@@ -64,7 +64,7 @@ class DataRecord:
     file: str
     sha256: str
     bytes: Count
-    units: str
+    units: Label
     encoding: str = ""
     training_symbols: Count = 0
     held_out_symbols: Count = 0
@@ -97,7 +97,7 @@ class Baselines:
     bigram: NotNegative
 
 
-BaselinesOf: TypeAlias = Baselines | dict[str, float]
+BaselinesOf: TypeAlias = Baselines | dict[Label, float]
 """Losses of naive predictions: `Baselines` of tasks of symbols, a dictionary (name → loss) of every other task."""
 
 
@@ -155,8 +155,8 @@ class Record:
     task: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, str | bool | int | float | None] = field(default_factory=dict)
-    loss: str = ""
-    loss_unit: str = ""
+    loss: Label = ""
+    loss_unit: Label = ""
     lines: dict[str, Count] = field(default_factory=dict, compare=False)
 
     @property

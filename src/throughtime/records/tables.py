@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from throughtime.records.files import content, damaged, write_aside
 from throughtime.records.plain import from_plain
-from throughtime.records.ranges import Count, FieldError, Finite, Norm, NotNegative, Share, check_length, shown
+from throughtime.records.ranges import Count, FieldError, Finite, Label, Norm, NotNegative, Share, check_length, shown
 
 METRICS = "metrics.csv"
 UPDATES = "updates.csv"
@@ -64,7 +64,7 @@ class StepNormRow:
     """
 
     update: Count
-    layer: str
+    layer: Label
     step: Count
     norm: Norm
 
@@ -116,7 +116,7 @@ def _rows(text: bytes, kind: type[Row]) -> list[Row]:
 def _row(kind: type[Row], names: list[str], cells: list[str]) -> Row:
     check_length(cells, len(names), "")
     numbers = {name: _plain_cell(cell) for name, cell in zip(names, cells, strict=True)}
-    texts = {entry.name for entry in fields(kind) if entry.type is str}
+    texts = {entry.name for entry in fields(kind) if entry.type == Label}
     return from_plain(kind, numbers | {name: cells[names.index(name)] for name in texts})
 
 

@@ -113,7 +113,8 @@ def _without_none(hint: Any) -> Any:
 def _check(name: str, value: Any, hint: Any, told: Option) -> None:
     if get_origin(hint) is Literal:
         if value not in get_args(hint):
-            raise ArgumentError(name, f"is {shown(value)}", f"it must be one of {', '.join(map(str, get_args(hint)))}")
+            came = value if isinstance(value, str) and value.isidentifier() else shown(value)
+            raise ArgumentError(name, f"is {came}", f"it must be one of {', '.join(map(str, get_args(hint)))}")
         return
     # bool is an int to Python, and an int serves where a float is meant.
     fits = {bool: bool, str: str, int: int, float: (int, float)}[hint]
