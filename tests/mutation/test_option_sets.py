@@ -3,7 +3,6 @@
 THROUGHTIME_OPTION_SETS is how many are drawn here; `make mutations` draws 2,000.
 """
 
-import io
 import os
 import sys
 
@@ -29,11 +28,12 @@ def drawing(base, tmp_path, monkeypatch):
     ):
         monkeypatch.setattr(module, name, lambda *arguments: None)
     monkeypatch.setattr(lecture_notes, "verify", lambda seed, note: [])
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(open(os.devnull, "rb", buffering=0)))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     (tmp_path / "place").mkdir()
     monkeypatch.chdir(tmp_path)
-    return Drawing(base, tmp_path / "place")
+    with open(os.devnull) as nothing:
+        monkeypatch.setattr(sys, "stdin", nothing)
+        yield Drawing(base, tmp_path / "place")
 
 
 @pytest.mark.parametrize("batch", range(BATCHES))
