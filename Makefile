@@ -4,6 +4,7 @@
 # Both may be repeated; what is already there is kept. For work on the code, in the environment of `make test`:
 #   make quick   in a minute: the contracts in float64, the layout of the house, the documentation
 #   make chaos   runs ended at random for MINUTES=10, and continued; prints how many were lost (docs/reliability.md)
+#   make mutations   hours: every spoiled run folder and 2,000 random command lines, of which `make test` has a sample
 #   make check   format, lint and types; `make format` mends the first two
 #   make fuzz    an hour of tests/fuzz: 10 000 examples of each kind, other ones at every run, and 100 000 calls
 #   make sanitize   2000 of each with a library under AddressSanitizer and UBSan, with every instruction set
@@ -20,10 +21,10 @@ QUICK := every_public or unrolled_loop and float64 and (plain or lengths-and-res
 	or test_layout or test_prose or test_names or test_wording or test_docs or test_poison or test_version or test_install_torch
 CXX_FILES := $(wildcard src/throughtime/kernels/*.cpp src/throughtime/kernels/*.hpp tests/kernels/*.cpp)
 
-.PHONY: train test quick browser chaos fuzz sanitize check format changelog clean help
+.PHONY: train test quick browser chaos fuzz sanitize mutations check format changelog clean help
 
 help:
-	@sed -n '1,11s/^# \{0,1\}//p' Makefile
+	@sed -n '1,12s/^# \{0,1\}//p' Makefile
 
 train: $(VENV)/.train
 	@echo "==> throughtime train pydoc (Python's own language reference; no download). The run goes to runs/pydoc."
@@ -61,6 +62,11 @@ sanitize: $(VENV)/.dev
 MINUTES ?= 10
 chaos: $(VENV)/.dev
 	@OMP_NUM_THREADS=1 $(BIN)/python tests/chaos/long.py --minutes $(MINUTES)
+
+mutations: $(VENV)/.dev
+	@echo "==> pytest: every mutation of a run folder, 2,000 command lines"
+	@THROUGHTIME_MUTATIONS=1000000 THROUGHTIME_OPTION_SETS=2000 $(BIN)/python -m pytest tests/mutation --timeout 0 \
+		--numprocesses 2 --dist worksteal
 
 check: $(VENV)/.dev
 	@echo "==> ruff, clang-format, pyright"

@@ -82,7 +82,7 @@ def test_seed_out_of_range(seed):
 
 
 def test_width_too_small():
-    with pytest.raises(ArgumentError, match="^width is 60; the table needs at least 110: the default is 120"):
+    with pytest.raises(ArgumentError, match="^width is 60; it must be from 110 to 10000: the default is 120"):
         run("--width", "60")
 
 

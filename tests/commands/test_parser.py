@@ -1,6 +1,6 @@
 import pytest
 
-from throughtime.commands._parser import config_first, one_sentence
+from throughtime.commands._parser import config_first, one_sentence, settings_of_run
 from throughtime.errors import RunFolderError
 
 
@@ -22,14 +22,10 @@ def test_a_config_is_moved_before_the_options(given, expected):
     assert config_first(given) == expected
 
 
-def test_the_settings_of_a_run_come_first_of_all(trained):
-    own = ["--config", str(trained / "config.yaml")]
-    assert config_first(["train", "--seed", "1", "--resume", str(trained)]) == [
-        *("train", *own, "--seed", "1", "--resume", str(trained))
-    ]
-    assert config_first(["train", f"--resume={trained}", "--config", "b"]) == [
-        *("train", *own, "--config", "b", f"--resume={trained}")
-    ]
+def test_the_settings_of_a_run_are_read_from_its_folder(trained):
+    for words in (["--seed", "1", "--resume", str(trained)], [f"--resume={trained}", "--config", "b"]):
+        assert settings_of_run(["train", *words])["hidden_size"] == 7
+    assert settings_of_run(["train", "x", "--resume"]) == settings_of_run(["sample", "x"]) == {}
 
 
 def test_a_message_of_several_lines_becomes_one_sentence():
@@ -55,7 +51,7 @@ def test_what_is_missing_is_named_as_the_help_has_it():
 def test_the_config_of_a_run_to_go_on_with_is_named_where_it_is_damaged(trained, content):
     (trained / "config.yaml").write_bytes(content)
     with pytest.raises(RunFolderError, match="config.yaml is damaged"):
-        config_first(["train", "--resume", str(trained)])
+        settings_of_run(["train", "--resume", str(trained)])
     (trained / "config.yaml").unlink()
     with pytest.raises(RunFolderError, match=r"has no config.yaml"):
-        config_first(["train", "--resume", str(trained)])
+        settings_of_run(["train", "--resume", str(trained)])

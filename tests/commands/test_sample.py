@@ -3,6 +3,9 @@ import safetensors.torch
 import torch
 from commands.processes import SMALL, process
 
+from throughtime.commands.sample import LONGEST
+from throughtime.records.ranges import shown
+
 
 def test_a_sample_starts_with_its_prompt_and_has_its_length(command, trained):
     code, out, err = command("sample", trained, "--length", 40, "--prompt", "the lazy ")
@@ -71,7 +74,15 @@ def test_a_model_of_bytes_writes_whole_characters(command, tmp_path):
 
 @pytest.mark.parametrize("seed", [-1, 2**63, 10**400])
 def test_a_seed_that_no_generator_takes_is_refused(refused, trained, seed):
-    assert f"--seed is {seed}; it must be at least 0 and below {2**63}" in refused(
+    assert f"--seed is {shown(seed)}; it must be at least 0 and below {2**63}" in refused(
         "sample", trained, "--seed", seed, code=2
     )
-    assert refused("train", "pydoc", "--seed", seed, code=2).startswith(f"--seed is {seed}; it must be at least 0")
+    assert refused("train", "pydoc", "--seed", seed, code=2).startswith(
+        f"--seed is {shown(seed)}; it must be at least 0"
+    )
+
+
+def test_a_sample_longer_than_anybody_could_wait_for_is_refused(refused, trained):
+    assert refused("sample", trained, "--length", LONGEST + 1, code=2) == (
+        "--length is 10000001; it must be at most 10000000: draw several samples."
+    )

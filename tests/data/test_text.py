@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from throughtime.data.text import (
     TextFile,
     TextVocabulary,
+    begins_with_mark,
     characters,
     read_file,
     shipped_text,
@@ -139,3 +140,52 @@ def test_what_is_not_text_is_named_where_its_first_bytes_say_what_it_is(content,
 def test_standard_input_is_said_to_need_an_online_run():
     with pytest.raises(InputFileError, match="FILE is -, standard input, which only a run with `online` reads"):
         read_file("-")
+
+
+@pytest.mark.parametrize(
+    ("mark", "encoding"),
+    [
+        (b"\xef\xbb\xbf", "utf-8"),
+        (b"\xef\xbb\xbf", "utf-8-sig"),
+        (b"\xff\xfe", "utf-16"),
+        (b"\xff\xfe", "utf-16-le"),
+        (b"\xfe\xff", "utf-16-be"),
+        (b"\xff\xfe\0\0", "utf-32"),
+        (b"\0\0\xfe\xff", "utf-32-be"),
+    ],
+)
+def test_a_byte_order_mark_is_no_character(mark, encoding):
+    order = encoding if encoding[-2:] in ("le", "be") else {"utf-16": "utf-16-le", "utf-32": "utf-32-le"}.get(encoding)
+    file = TextFile("f", mark + "é\ufeffx".encode(order or "utf-8"))
+    assert text_symbols(file, "characters", encoding).tolist() == [0xE9, 0xFEFF, ord("x")]
+    assert text_symbols(file, "bytes", encoding)[: len(mark)].tolist() == list(mark), "bytes are read as they are"
+
+
+def test_it_is_told_whether_a_mark_was_left_out():
+    marked, plain = TextFile("f", b"\xef\xbb\xbfword"), TextFile("f", b"word\xef\xbb\xbf")
+    assert begins_with_mark(marked, "characters", "utf-8") and not begins_with_mark(marked, "bytes", "utf-8")
+    assert not begins_with_mark(plain, "characters", "utf-8")
+
+
+def test_a_text_in_utf_32_is_named():
+    with pytest.raises(InputFileError, match="but UTF-32: give `encoding` utf-32"):
+        text_symbols(TextFile("f", "\ufeffword".encode("utf-32-le")), "characters", "utf-8")
+
+
+@pytest.mark.parametrize("encoding", ["utf\0", "hex", "", "undefined"])
+def test_an_encoding_that_is_none_is_named(encoding):
+    with pytest.raises(ArgumentError, match="encoding is .*Python must know it"):
+        text_symbols(TextFile("f", b"word"), "characters", encoding)
+
+
+@pytest.mark.parametrize(
+    ("units", "points"), [("characters", ()), ("characters", (1, 1)), ("characters", (3, 2)), ("bytes", (1, 256))]
+)
+def test_a_vocabulary_out_of_order_is_refused(units, points):
+    with pytest.raises(ArgumentError, match="vocabulary "):
+        TextVocabulary(units, points)
+
+
+def test_a_name_with_a_nul_character_is_refused():
+    with pytest.raises(InputFileError, match="no file's name holds a NUL character"):
+        read_file("a\0b")

@@ -111,7 +111,7 @@ def test_what_no_memory_could_hold_is_refused_with_its_size():
 
 
 def test_and_so_is_a_layer_before_it_runs(monkeypatch):
-    monkeypatch.setattr("throughtime.gradients.influence._memory", lambda device: 1000.0)
+    monkeypatch.setattr("throughtime.gradients.influence.memory_of", lambda device: 1000.0)
     rnn, x = tt.RNN(3, 5, gradient=tt.RTRL()), torch.randn(6, 2, 3)
     monkeypatch.setattr(ElmanCell, "kernel", None)
     monkeypatch.setattr(ElmanCell, "advance", lambda *_: pytest.fail("it ran"))

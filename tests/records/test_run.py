@@ -10,6 +10,7 @@ import pytest
 from throughtime.errors import RunFolderError
 from throughtime.records import (
     FORMAT,
+    STEP_NORMS,
     Baselines,
     DataRecord,
     MetricsRow,
@@ -17,13 +18,16 @@ from throughtime.records import (
     Outcome,
     Record,
     Results,
+    StepNormRow,
     new_folder,
     read_metrics,
     read_record,
+    read_rows,
     run,
     write_aside,
     write_metrics,
     write_record,
+    write_table,
 )
 
 RECORD = Record(
@@ -192,3 +196,47 @@ def test_a_record_of_before_there_were_tasks_is_read(tmp_path):
         del values[name]
     (tmp_path / "record.json").write_text(json.dumps(values))
     assert read_record(tmp_path) == RECORD
+
+
+def test_a_table_that_was_cut_off_between_two_lines_is_named(tmp_path):
+    rows = [StepNormRow(update, "recurrent.l0", step, 0.5) for update in (1, 4) for step in range(3)]
+    write_table(tmp_path / STEP_NORMS, StepNormRow, rows)
+    write_record(tmp_path, RECORD.after(Outcome.INTERRUPTED, Results(updates=5)))
+    record = read_record(tmp_path)
+    assert record.lines == {STEP_NORMS: 7}
+    assert read_rows(tmp_path, record, STEP_NORMS, StepNormRow) == rows
+    assert read_rows(tmp_path, record, "metrics.csv", MetricsRow) == []
+    write_table(tmp_path / STEP_NORMS, StepNormRow, rows[:-1])
+    with pytest.raises(RunFolderError, match="step_norms.csv is damaged: it has 6 lines, and record.json counts 7"):
+        read_rows(tmp_path, record, STEP_NORMS, StepNormRow)
+
+
+def test_a_table_that_is_ahead_of_a_killed_runs_record_is_read(tmp_path):
+    """It may have become shorter: of updates.csv every second line goes when there are too many."""
+    write_table(tmp_path / STEP_NORMS, StepNormRow, [StepNormRow(1, "l0", step, 0.5) for step in range(9)])
+    write_record(tmp_path, RECORD.after(Outcome.STARTED, Results(updates=1)))
+    ahead = [StepNormRow(1, "l0", 0, 0.5), StepNormRow(2, "l0", 0, 0.5)]
+    write_table(tmp_path / STEP_NORMS, StepNormRow, ahead)
+    assert read_rows(tmp_path, read_record(tmp_path), STEP_NORMS, StepNormRow) == ahead
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"data": {"bytes": "19"}}, "data.bytes is '19'; it must be a whole number"),
+        ({"model": {"hidden_size": 0}}, "model.hidden_size is 0; it must be at least 1"),
+        ({"results": {"updates": 3, "best_update": 4}}, "results.best_update is 4; it must be at most updates, 3"),
+        ({"baselines": {"bigram": None}}, "baselines.bigram is None; it must be a number"),
+        ({"outcome": "lost"}, "outcome is 'lost'; it must be one of started, interrupted, finished"),
+        ({"settings": {"seed": [1]}}, "settings.seed is [1]; it must be text, true or false, a whole number, a number"),
+    ],
+)
+def test_a_wrong_field_is_named(tmp_path, change, said):
+    write_record(tmp_path, RECORD)
+    values = json.loads((tmp_path / "record.json").read_text())
+    for name, value in change.items():
+        values[name] = values[name] | value if isinstance(value, dict) else value
+    (tmp_path / "record.json").write_text(json.dumps(values))
+    with pytest.raises(RunFolderError) as error:
+        read_record(tmp_path)
+    assert f"record.json is damaged: {said}" in str(error.value)

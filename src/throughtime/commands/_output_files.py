@@ -25,6 +25,8 @@ def write_target(argument: str, path: Path, content: bytes) -> None:
     Raises:
         ArgumentError: the file cannot be written.
     """
+    if path.is_dir():
+        raise ArgumentError(argument, f"is {path}, which is a folder", "it must be a file", "name another file")
     try:
         replace_file(path, content)
     except OSError as error:

@@ -3,17 +3,20 @@
 It needs jsonargparse, so it is imported only once jsonargparse is known to be installed.
 """
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
 from throughtime import __version__
 from throughtime.commands._spelling import typed
-from throughtime.records import CONFIG, read_record
-from throughtime.records.files import content, damaged
+from throughtime.records import read_record
+from throughtime.records.ranges import shown
+from throughtime.runs.config import read_config
 
 _ABOUT = "Train recurrent networks, and look at how their gradients flow through time."
 _WRONG_VALUE = re.compile(r'Parser key "(?P<key>\w+)":\s+Expected an? (?P<kind>.*?)\. Got value: (?P<value>.*)', re.S)
@@ -26,6 +29,8 @@ _KEY = re.compile(r'Parser key "(\w+)":')
 _CHOICE = re.compile(r"argument (?P<name>\S+): invalid choice: '(?P<value>.*)' \(choose from (?P<allowed>.*)\)", re.S)
 _UNKNOWN = re.compile(r"unrecognized arguments: (?P<words>.*)", re.S)
 _MISSING = re.compile(r"the following arguments are required: (?P<names>.*)", re.S)
+PATHS = ("file", "run", "run_or_data", "data", "output", "resume", "json", "plot", "train")
+"""Arguments that are paths, of all sub-commands; --config is read before the others."""
 _KINDS = {"<class 'int'>": "a whole number", "<class 'float'>": "a number", "<class 'str'>": "text"}
 
 
@@ -36,8 +41,13 @@ class _PlainHelp(DefaultHelpFormatter):
         return action.help or ""
 
 
-def build_parser(modules: Mapping[str, ModuleType]) -> ArgumentParser:
-    """Build the parser of `throughtime`, with a sub-command for each module."""
+def build_parser(modules: Mapping[str, ModuleType], resumed: Mapping[str, Any] | None = None) -> ArgumentParser:
+    """Build the parser of `throughtime`, with a sub-command for each module.
+
+    Args:
+        modules: by sub-command.
+        resumed: the settings of the run given with --resume, which stand for the defaults of `train`.
+    """
     parser = ArgumentParser(
         prog="throughtime", description=_ABOUT, version=__version__, exit_on_error=False, formatter_class=_PlainHelp
     )
@@ -45,27 +55,36 @@ def build_parser(modules: Mapping[str, ModuleType]) -> ArgumentParser:
     for name, module in modules.items():
         subparser = ArgumentParser(description=module.HELP, exit_on_error=False, print_config=None)
         module.add_arguments(subparser)
+        if resumed and name == "train":
+            subparser.set_defaults(dict(resumed))
         subcommands.add_subcommand(name, subparser, help=module.HELP)
     return parser
+
+
+def with_home(path: str) -> str:
+    """Return a path with the home folder in place of "~".
+
+    A shell leaves it alone in --config=~/x, and in what config.yaml says.
+    """
+    return os.path.expanduser(path)
 
 
 def config_first(given: list[str]) -> list[str]:
     """Move every --config right after the sub-command, so that options override it.
 
-    jsonargparse lets the last value win, so that a --config at the end would undo the options before it. The settings
-    of a run given with --resume come first of all.
+    jsonargparse lets the last value win, so that a --config at the end would undo the options before it.
     """
     front: list[str] = []
     rest: list[str] = []
     words = iter(given)
     for word in words:
         if word.startswith("--config="):
-            front.append(word)
+            front.append(f"--config={with_home(word.removeprefix('--config='))}")
         elif word == "--config" and (value := next(words, None)) is not None:
-            front += [word, value]
+            front += [word, with_home(value)]
         else:
             rest.append(word)
-    return [*rest[:1], *_settings_of_run(rest), *front, *rest[1:]]
+    return [*rest[:1], *front, *rest[1:]]
 
 
 def one_sentence(message: str) -> str:
@@ -88,24 +107,25 @@ def one_sentence(message: str) -> str:
     return " ".join(text.split()).rstrip(".") + "; --help lists the options."
 
 
-def _settings_of_run(words: list[str]) -> list[str]:
+def too_large(words: list[str]) -> str:
+    """Return a sentence on a number that is too large for any option."""
+    word = max(words, key=lambda word: sum(map(str.isdigit, word)))
+    return f"{shown(word)} holds a number that is too large; give one below 1e308."
+
+
+def settings_of_run(words: list[str]) -> dict[str, Any]:
+    """Return the settings of the run given with --resume, by option name; none without it.
+
+    They are not handed on as --config, because jsonargparse reads a file in another way than `read_config`, and its
+    errors name no file.
+
+    Raises:
+        RunFolderError: the folder is no run, or its record or settings are damaged.
+    """
     for word, following in zip(words, [*words[1:], ""], strict=False):
         folder = following if word == "--resume" else word.removeprefix("--resume=") if "=" in word else ""
         if word.startswith("--resume") and folder:
-            read_record(Path(folder))
-            config = Path(folder) / CONFIG
-            _check_yaml(config)
-            return ["--config", str(config)]
-    return []
-
-
-def _check_yaml(config: Path) -> None:
-    """Refuse what jsonargparse would refuse in the words of a reader of YAML."""
-    import yaml
-
-    try:
-        whole = isinstance(yaml.safe_load(content(config.parent, config.name)), dict)
-    except (yaml.YAMLError, UnicodeError):
-        whole = False
-    if not whole:
-        raise damaged(config)
+            run = Path(with_home(folder))
+            read_record(run)
+            return read_config(run).flat()
+    return {}

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 HELP = "Follow a model's gradient through time, and write a verdict and a page."
 
+MOST_ROWS = 10_000
+"""Largest number of sequences of a diagnosis, whose states are all in memory at once."""
+
 _MORE = """\
 RUN is a run folder: its trained model is diagnosed on the held-out data, and its report is written again. DATA is a
 file that throughtime train reads: a new, untrained model, as throughtime train would start it, is diagnosed on it."""
@@ -73,6 +76,8 @@ def run(arguments: "Namespace") -> int:
     for name in ("steps", "rows"):
         if getattr(arguments, name) < 1:
             raise ArgumentError(name, f"is {getattr(arguments, name)}", "it must be at least 1")
+    if arguments.rows > MOST_ROWS:
+        raise ArgumentError("rows", f"is {arguments.rows}", f"it must be at most {MOST_ROWS}")
     if not 0 <= arguments.lag <= arguments.steps:
         raise ArgumentError("lag", f"is {arguments.lag}", f"it must be from 0 to `steps`, {arguments.steps}")
     subject = Path(arguments.run_or_data)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 HELP = "Measure the equations of the four lecture notes, as printed and as corrected."
 
 LARGEST_SEED = 2**63 - 1
+WIDEST = 10_000
+"""Largest width of the table, in characters."""
 
 
 def add_arguments(parser: "jsonargparse.ArgumentParser") -> None:
@@ -45,14 +47,14 @@ def run(arguments: Any) -> int:
 
     if not 0 <= arguments.seed <= LARGEST_SEED:
         raise ArgumentError("seed", f"is {arguments.seed}", f"it must be from 0 to {LARGEST_SEED}", "the default is 0")
-    if arguments.width < NARROWEST:
+    if not NARROWEST <= arguments.width <= WIDEST:
         raise ArgumentError(
-            "width", f"is {arguments.width}", f"the table needs at least {NARROWEST}", "the default is 120"
+            "width", f"is {arguments.width}", f"it must be from {NARROWEST} to {WIDEST}", "the default is 120"
         )
     note = None if arguments.note is None else Note[arguments.note.upper()]
     rows = verify(arguments.seed, note)
     say("\n\n".join((legend(arguments.width), table(rows, arguments.width), summary(rows))))
-    if arguments.json is not None:
+    if arguments.json:
         write_json(_as_json(arguments.seed, rows), Path(arguments.json))
     return 0 if all(row.confirmed for row in rows) else 1
 

@@ -44,8 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _fail("Interrupted.", _INTERRUPTED)
     except OSError as error:
-        if error.filename is not None:  # of a file, which whoever opened it should have named
-            raise
+        if error.filename is not None:  # such as a name that is too long for the system
+            return _fail(f"{error.filename} cannot be used: {reason_of(error)}.", _FAILED)
         # Python must not try to flush at exit what cannot be written.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):  # whoever read the output (head, less) has gone: not worth a word
@@ -58,13 +58,24 @@ def _run(given: list[str]) -> int:
         import jsonargparse  # noqa: F401  (asked first, for the sentence below)
     except ImportError:
         return _fail("The command needs more than the library: pip install 'throughtime[train]'.", _FAILED)
-    from throughtime.commands._parser import build_parser, config_first, one_sentence
+    from throughtime.commands._parser import (
+        PATHS,
+        build_parser,
+        config_first,
+        one_sentence,
+        settings_of_run,
+        too_large,
+        with_home,
+    )
 
     modules = {name.replace("_", "-"): importlib.import_module(f"{commands.__name__}.{name}") for name in _names()}
     try:
-        arguments = build_parser(modules).parse_args(config_first(given or ["--help"]))
+        parser = build_parser(modules, settings_of_run(given))
+        arguments = parser.parse_args(config_first(given or ["--help"]))
     except UsageError as error:
         return _fail(one_sentence(str(error)), _WRONG_ARGUMENTS)
+    except OverflowError:  # from jsonargparse, for a whole number that no float can hold
+        return _fail(too_large(given), _WRONG_ARGUMENTS)
     except ThroughtimeError as error:  # of the run that --resume names
         return _fail(sentence_of(error, ("resume",)), _FAILED)
     except SystemExit as end:  # --help and --version have printed
@@ -74,7 +85,11 @@ def _run(given: list[str]) -> int:
     # variable is read when torch is loaded, which no module has done yet.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "2000")
-    return _call(modules[arguments.command], arguments[arguments.command])
+    chosen = arguments[arguments.command]
+    for name in PATHS:
+        if isinstance(chosen.get(name), str):
+            chosen[name] = with_home(chosen[name])
+    return _call(modules[arguments.command], chosen)
 
 
 def _call(module: ModuleType, arguments: "Namespace") -> int:

@@ -24,15 +24,14 @@ def run(arguments: "Namespace") -> int:
     """Write the page; print its path and the verdict."""
     from throughtime.records import only_writer, read_record
     from throughtime.report import report_of_run
-    from throughtime.runs.choice import task_of_record
+    from throughtime.runs.choice import task_and_model
 
     folder = Path(arguments.run)
-    record = read_record(folder)
-    figures = task_of_record(record).from_record(record).figures
+    task, _ = task_and_model(read_record(folder), folder)
     # Elsewhere than into the run folder a page may be written while the run trains.
     alone = nullcontext() if arguments.output else only_writer(folder, "give `output` for a page so far")
     with alone:
-        written = report_of_run(folder, arguments.output or None, figures=figures)
+        written = report_of_run(folder, arguments.output or None, figures=task.figures)
     for line in (str(written.page), written.verdict):
         say(line)
     return 0

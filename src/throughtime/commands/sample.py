@@ -5,11 +5,15 @@ from typing import TYPE_CHECKING
 
 from throughtime.commands._terminal import write
 from throughtime.errors import ArgumentError
+from throughtime.records.ranges import shown
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
 
 HELP = "Write text with a trained model."
+
+LONGEST = 10_000_000
+"""Largest number of steps of a sample, hours of drawing."""
 
 
 def add_arguments(parser: "ArgumentParser") -> None:
@@ -34,13 +38,17 @@ def add_arguments(parser: "ArgumentParser") -> None:
 
 def run(arguments: "Namespace") -> int:
     """Write the prompt and the sample to stdout, step by step."""
+    if arguments.length > LONGEST:
+        raise ArgumentError(
+            "length", f"is {shown(arguments.length)}", f"it must be at most {LONGEST}", "draw several samples"
+        )
     import torch
 
     from throughtime.runs.checkpoints import load_run
 
     task, model, _ = load_run(Path(arguments.run))
     if not 0 <= arguments.seed < 2**63:
-        raise ArgumentError("seed", f"is {arguments.seed}", f"it must be at least 0 and below {2**63}")
+        raise ArgumentError("seed", f"is {shown(arguments.seed)}", f"it must be at least 0 and below {2**63}")
     generator = torch.Generator().manual_seed(arguments.seed)
     for piece in task.samples(model, arguments.prompt, arguments.length, arguments.temperature, generator):
         write(piece)

@@ -28,10 +28,15 @@ _SIGNATURES = {
     b"\x89HDF": "HDF5",
     b"%PDF": "PDF",
     b"\x89PNG": "a PNG image",
+    b"\xff\xfe\0\0": "UTF-32",
+    b"\0\0\xfe\xff": "UTF-32",
     b"\xff\xfe": "UTF-16",
     b"\xfe\xff": "UTF-16",
 }
-"""First bytes of kinds of files that are taken for text by mistake."""
+"""First bytes of kinds of files that are taken for text by mistake; a longer signature before one that begins it."""
+
+MARK = "\ufeff"
+"""Byte-order mark, as a character. At the start of a text it tells how the text is encoded, and is no part of it."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,14 @@ class TextVocabulary:
         """Return the vocabulary of a text given as code points or bytes."""
         known = range(256) if units == "bytes" else (int(symbol) for symbol in np.unique(symbols))
         return cls(units, tuple(known))
+
+    def __post_init__(self) -> None:
+        pairs = zip(self.code_points, self.code_points[1:], strict=False)
+        if not self.code_points or any(second <= first for first, second in pairs):
+            said = "is empty" if not self.code_points else "is not in ascending order"
+            raise ArgumentError("vocabulary", said, "it must be every symbol once, in the order of the code points")
+        if self.units == "bytes" and self.code_points[-1] > 255:
+            raise ArgumentError("vocabulary", f"holds {self.code_points[-1]}", "as `units` are bytes, at most 255")
 
     def __len__(self) -> int:
         return len(self.code_points)
@@ -105,6 +118,8 @@ def read_file(name: str) -> TextFile:
         InputFileError: the file is missing, a folder, unreadable or empty.
     """
     path = Path(name)
+    if "\0" in name:
+        raise InputFileError(f"FILE is {name!r}, and no file's name holds a NUL character; give a text file.")
     if name == SHIPPED_TEXT and not path.exists():
         return TextFile(name, shipped_text().encode("utf-8"))
     if path.is_dir():
@@ -139,6 +154,8 @@ def shipped_text() -> str:
 def text_symbols(file: TextFile, units: Units, encoding: str) -> NDArray[np.uint32]:
     """Return the symbols of a file [symbols]: bytes, or code points of characters.
 
+    A byte-order mark at the beginning is no character of the text, and is left out.
+
     Raises:
         InputFileError: the bytes are not text in this encoding.
         ArgumentError: Python knows no such encoding.
@@ -146,19 +163,33 @@ def text_symbols(file: TextFile, units: Units, encoding: str) -> NDArray[np.uint
     if units == "bytes":
         return np.frombuffer(file.content, dtype=np.uint8).astype(np.uint32)
     cure = "give another `encoding`, or read it as it is with `units` bytes"
+    check_encoding(encoding)
     try:
-        text = file.content.decode(encoding)
-    except LookupError:
-        raise ArgumentError("encoding", f"is {encoding}", "Python must know it", "give utf-8 or latin-1") from None
+        text = file.content.decode(encoding).removeprefix(MARK)
     except UnicodeError as error:
         if kind := _kind_of(file.content):
-            cure = "give `encoding` utf-16" if kind == "UTF-16" else "give a text file, or read the `units` bytes"
+            wide = kind.startswith("UTF-")
+            cure = f"give `encoding` {kind.lower()}" if wide else "give a text file, or read the `units` bytes"
             raise InputFileError(f"FILE {file.name} is not text in {encoding}, but {kind}: {cure}.") from None
         at = f" at byte {error.start}" if isinstance(error, UnicodeDecodeError) else ""
         raise InputFileError(f"FILE {file.name} is not text in {encoding}{at}: {cure}.") from None
     if "\0" in text:
         raise InputFileError(f"FILE {file.name} holds NUL characters, so it is not text in {encoding}: {cure}.")
     return characters(text)
+
+
+def check_encoding(encoding: str) -> None:
+    """Raise `ArgumentError` unless Python knows a text encoding of this name."""
+    try:
+        "".encode(encoding)
+    except (LookupError, ValueError):  # a ValueError for a name with a NUL character
+        name = encoding if encoding.isprintable() else ascii(encoding)
+        raise ArgumentError("encoding", f"is {name}", "Python must know it", "give utf-8 or latin-1") from None
+
+
+def begins_with_mark(file: TextFile, units: Units, encoding: str) -> bool:
+    """Return whether `text_symbols` leaves out a byte-order mark at the beginning of a file."""
+    return units != "bytes" and file.content[:4].decode(encoding, "ignore").startswith(MARK)
 
 
 def _kind_of(content: bytes) -> str:

@@ -179,7 +179,7 @@ def check_room(system: System, batch: int) -> None:
         UnsupportedError: two copies need more than the memory of the device.
     """
     values = list(system.parameters.values())
-    size, parameters, memory = sum(system.sizes), sum(value.numel() for value in values), _memory(values[0].device)
+    size, parameters, memory = sum(system.sizes), sum(value.numel() for value in values), memory_of(values[0].device)
     needed = 2 * batch * size * parameters * values[0].element_size()
     if needed > memory:
         raise UnsupportedError(
@@ -189,7 +189,7 @@ def check_room(system: System, batch: int) -> None:
         )
 
 
-def _memory(device: torch.device) -> float:
+def memory_of(device: torch.device) -> float:
     """Return the bytes of a device's memory; infinite where they are not known."""
     if device.type == "cuda":
         return float(torch.cuda.get_device_properties(device).total_memory)

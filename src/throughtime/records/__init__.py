@@ -44,6 +44,7 @@ from throughtime.records.run import baselines_of as baselines_of
 from throughtime.records.run import named as named
 from throughtime.records.run import new_folder as new_folder
 from throughtime.records.run import read_record as read_record
+from throughtime.records.run import read_rows as read_rows
 from throughtime.records.run import read_samples as read_samples
 from throughtime.records.run import write_record as write_record
 from throughtime.records.run import write_samples as write_samples

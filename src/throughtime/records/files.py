@@ -6,6 +6,7 @@ from typing import Any
 
 from throughtime.errors import RunFolderError
 from throughtime.files import replace_file
+from throughtime.records.ranges import shown
 from throughtime.wording import reason_of
 
 RECORD = "record.json"
@@ -56,13 +57,23 @@ def versioned(folder: Path, name: str, cure: str = TRAIN_ANEW) -> tuple[dict[str
     Raises:
         RunFolderError: the file is missing or damaged; `cure` ends the message of a damaged file.
     """
+    values = dictionary(folder, name, cure)
+    if "format" not in values:
+        raise damaged(folder / name, cure, "format is missing")
+    return values, values["format"]
+
+
+def dictionary(folder: Path, name: str, cure: str = TRAIN_ANEW) -> dict[str, Any]:
+    """Read a JSON file that holds a dictionary. Raise `RunFolderError` as `versioned` does."""
     try:
         values = json.loads(content(folder, name))
-        return values, values["format"]
-    except (ValueError, KeyError, TypeError):
-        raise damaged(folder / name, cure) from None
+    except (ValueError, RecursionError):
+        raise damaged(folder / name, cure, "it is not what throughtime writes, but cut off or no JSON") from None
+    if not isinstance(values, dict):
+        raise damaged(folder / name, cure, f"its content is {shown(values)}; it must be a dictionary")
+    return values
 
 
-def damaged(path: Path, cure: str = TRAIN_ANEW) -> RunFolderError:
+def damaged(path: Path, cure: str = TRAIN_ANEW, fault: object = "it is not what throughtime writes") -> RunFolderError:
     """Return the error for a file that differs from what throughtime writes. `cure` ends its message."""
-    return RunFolderError(f"{path} is damaged: it is not what throughtime writes; {cure}.")
+    return RunFolderError(f"{path} is damaged: {fault}; {cure}.")

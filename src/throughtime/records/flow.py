@@ -14,6 +14,18 @@ from throughtime.records.files import damaged, versioned, write_aside
 from throughtime.records.finding import Finding, NonFinite
 from throughtime.records.measures import Activation, GainMap, Horizon, LagCurve, LagShare, Lyapunov, Spectrum, Units
 from throughtime.records.plain import from_plain, to_plain
+from throughtime.records.ranges import (
+    Consistent,
+    Count,
+    FieldError,
+    Label,
+    Norm,
+    NotNegative,
+    Share,
+    Size,
+    check_length,
+    shown,
+)
 
 DIAGNOSES = "diagnosis.json"
 FLOW_FORMAT = 1
@@ -34,10 +46,10 @@ class KeepGate:
     """
 
     gate: str
-    block: int
-    blocks: int
+    block: Count
+    blocks: Size
     sign: int = 1
-    writes: int | None = None
+    writes: Count | None = None
 
 
 @dataclass(frozen=True)
@@ -59,7 +71,7 @@ class CellTraits:
 
 
 @dataclass(frozen=True)
-class LayerFlow:
+class LayerFlow(Consistent):
     """Diagnosis of a recurrent layer in a single direction.
 
     Attributes:
@@ -77,13 +89,13 @@ class LayerFlow:
         traits: the properties of its cell; all absent in files written before they were recorded.
     """
 
-    name: str
-    cell: str
+    name: Label
+    cell: Label
     linear: bool
-    size: int
-    by_step: list[float]
-    by_member: dict[str, list[float]]
-    clipped: float
+    size: Size
+    by_step: list[Norm]
+    by_member: dict[Label, list[Norm]]
+    clipped: Share
     by_lag: LagCurve | None = None
     horizons: list[Horizon] = field(default_factory=list)
     shares: list[LagShare] = field(default_factory=list)
@@ -92,13 +104,18 @@ class LayerFlow:
     lyapunov: Lyapunov | None = None
     activations: list[Activation] = field(default_factory=list)
     units: Units | None = None
-    depth: int = 0
+    depth: Count = 0
     reverse: bool = False
     traits: CellTraits = CellTraits()
 
+    def check(self) -> None:
+        """Raise `FieldError` where parts do not fit together."""
+        for member, norms in self.by_member.items():
+            check_length(norms, len(self.by_step), f".by_member.{member}")
+
 
 @dataclass(frozen=True)
-class Flow:
+class Flow(Consistent):
     """Diagnosis of a model on a batch.
 
     Attributes:
@@ -112,15 +129,20 @@ class Flow:
         seconds: the time that the diagnosis took.
     """
 
-    update: int | None
-    steps: int
-    rows: int
+    update: Count | None
+    steps: Size
+    rows: Size
     loss: float
-    wanted_lag: int
+    wanted_lag: Count
     layers: list[LayerFlow]
     nonfinite: NonFinite | None
     finding: Finding | None
-    seconds: float
+    seconds: NotNegative
+
+    def check(self) -> None:
+        """Raise `FieldError` where parts do not fit together."""
+        for i, layer in enumerate(self.layers):
+            check_length(layer.by_step, self.steps, f".layers[{i}].by_step")
 
 
 def write_flows(folder: Path, flows: list[Flow]) -> None:
@@ -135,20 +157,36 @@ def read_flows(folder: Path) -> list[Flow]:
     plain, version = versioned(folder, DIAGNOSES, cure)
     if version != FLOW_FORMAT:
         raise RunFolderError(
-            f"{folder / DIAGNOSES} has format {version!r} and this throughtime reads format {FLOW_FORMAT}: diagnose "
-            f"the run anew, with throughtime diagnose {folder}."
+            f"{folder / DIAGNOSES} has format {shown(version)} and this throughtime reads format {FLOW_FORMAT}: "
+            f"diagnose the run anew, with throughtime diagnose {folder}."
         )
     try:
-        return [from_plain(Flow, _with_places(flow)) for flow in plain["diagnoses"]]
-    except (ValueError, KeyError, TypeError):
-        raise damaged(folder / DIAGNOSES, cure) from None
+        return from_plain(_DiagnosesFile, plain | {"diagnoses": _with_places(plain.get("diagnoses"))}).diagnoses
+    except FieldError as misfit:
+        raise damaged(folder / DIAGNOSES, cure, misfit) from None
 
 
-def _with_places(flow: dict[str, Any]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _DiagnosesFile:
+    """Content of `diagnosis.json`."""
+
+    format: int
+    diagnoses: list[Flow]
+
+
+def _with_places(flows: Any) -> Any:
     """Add depth and direction to the layers of an older file. Older files have both in the layer's name alone."""
-    layers = []
-    for layer in flow["layers"]:
-        place = re.search(r"\bl(\d+)(_reverse)?$", layer["name"])
-        known = {} if place is None else {"depth": int(place[1]), "reverse": place[2] is not None}
-        layers.append(known | layer)
-    return flow | {"layers": layers}
+    if not isinstance(flows, list):
+        return flows
+    return [
+        flow | {"layers": [_with_place(layer) for layer in flow["layers"]]}
+        if isinstance(flow, dict) and isinstance(flow.get("layers"), list)
+        else flow
+        for flow in flows
+    ]
+
+
+def _with_place(layer: Any) -> Any:
+    name = layer.get("name") if isinstance(layer, dict) else None
+    place = re.search(r"\bl(\d{1,9})(_reverse)?$", name) if isinstance(name, str) else None
+    return layer if place is None else {"depth": int(place[1]), "reverse": place[2] is not None} | layer

@@ -7,19 +7,37 @@ recurrence at step t. Steps and rows are counted from 0, lags in steps. Norms ar
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from throughtime.records.ranges import (
+    Consistent,
+    Count,
+    Label,
+    Norm,
+    PerhapsShare,
+    Share,
+    Size,
+    check_length,
+    same_lengths,
+)
+
 
 @dataclass(frozen=True)
-class LagCurve:
+class LagCurve(Consistent):
     """The gradient by lag: ratios ‖∂L_t/∂s_{t-k}‖ / ‖∂L_t/∂s_t‖ for k = 0, 1, …, K.
 
     They are taken over samples (t, row). `mean` and `quantiles` ("0.05", "0.25", "0.5", "0.75", "0.95") are over the
     samples that reach back k steps, and `samples` is their number. `norm` is the median of ‖∂L_t/∂s_t‖.
     """
 
-    mean: list[float]
-    quantiles: dict[str, list[float]]
-    samples: list[int]
-    norm: float
+    mean: list[Norm]
+    quantiles: dict[str, list[Norm]]
+    samples: list[Count]
+    norm: Norm
+
+    def check(self) -> None:
+        """Raise `FieldError` where parts do not fit together."""
+        same_lengths(self, "mean", "samples")
+        for level, values in self.quantiles.items():
+            check_length(values, len(self.mean), f".quantiles.{level}")
 
 
 @dataclass(frozen=True)
@@ -30,11 +48,11 @@ class Horizon:
     curve does not fall so far within `observed`, the largest measured lag. nan: no gradient arrives.
     """
 
-    level: float
-    lag: float
-    low: float
-    high: float
-    observed: int
+    level: Share
+    lag: Norm
+    low: Norm
+    high: Norm
+    observed: Count
 
 
 @dataclass(frozen=True)
@@ -44,27 +62,35 @@ class LagShare:
     The lags are start … stop - 1, and the weights those of the recurrence.
     """
 
-    start: int
-    stop: int
-    norm: float
+    start: Count
+    stop: Count
+    norm: Norm
 
 
 @dataclass(frozen=True)
-class GainMap:
+class GainMap(Consistent):
     """Root-mean-square gains ‖∂s_t/∂s_r‖_F / √S: `gain[i][j]` for t = `to_steps[i]`, r = `from_steps[j]`.
 
     The gain is 1 on the diagonal and nan for r > t. It is estimated from random probes, or exact, with the spectral
     norm beside it.
     """
 
-    to_steps: list[int]
-    from_steps: list[int]
-    gain: list[list[float]]
-    spectral: list[list[float]] | None = None
+    to_steps: list[Count]
+    from_steps: list[Count]
+    gain: list[list[Norm]]
+    spectral: list[list[Norm]] | None = None
+
+    def check(self) -> None:
+        """Raise `FieldError` where parts do not fit together."""
+        for name, grid in (("gain", self.gain), ("spectral", self.spectral)):
+            if grid is not None:
+                check_length(grid, len(self.to_steps), f".{name}")
+                for i, row in enumerate(grid):
+                    check_length(row, len(self.from_steps), f".{name}[{i}]")
 
 
 @dataclass(frozen=True)
-class MatrixSpectrum:
+class MatrixSpectrum(Consistent):
     """The spectrum of a block of recurrent weights.
 
     Attributes:
@@ -76,14 +102,18 @@ class MatrixSpectrum:
     """
 
     eigenvalues: list[list[float]]
-    singular_values: list[float]
-    radius: float
+    singular_values: list[Norm]
+    radius: Norm
     departure: float
-    power_norms: list[float]
+    power_norms: list[Norm]
+
+    def check(self) -> None:
+        """Raise `FieldError` where parts do not fit together."""
+        _check_pairs(self.eigenvalues, ".eigenvalues")
 
 
 @dataclass(frozen=True)
-class Spectrum:
+class Spectrum(Consistent):
     """The spectra of the recurrent weights and of J_t = ∂s_t/∂s_{t-1} at sampled steps.
 
     Attributes:
@@ -94,15 +124,20 @@ class Spectrum:
         bound: γ σ_max(W_hh), the bound on a step's growth of Pascanu et al. (2013); None unless J_t = diag(φ') W_hh.
     """
 
-    weights: dict[str, MatrixSpectrum]
+    weights: dict[Label, MatrixSpectrum]
     jacobian_eigenvalues: list[list[float]]
-    jacobian_norms: list[float]
-    jacobian_radii: list[float]
-    bound: float | None
+    jacobian_norms: list[Norm]
+    jacobian_radii: list[Norm]
+    bound: Norm | None
+
+    def check(self) -> None:
+        """Raise `FieldError` where parts do not fit together."""
+        _check_pairs(self.jacobian_eigenvalues, ".jacobian_eigenvalues")
+        same_lengths(self, "jacobian_norms", "jacobian_radii")
 
 
 @dataclass(frozen=True)
-class Lyapunov:
+class Lyapunov(Consistent):
     """Lyapunov exponents per step, decreasing, with standard errors.
 
     An exponent is -inf where its direction is lost at once, an error nan where too few steps tell it.
@@ -113,9 +148,13 @@ class Lyapunov:
 
     exponents: list[float]
     errors: list[float]
-    steps: int
-    rows: int
-    discarded: int
+    steps: Count
+    rows: Count
+    discarded: Count
+
+    def check(self) -> None:
+        """Raise `FieldError` where parts do not fit together."""
+        same_lengths(self, "exponents", "errors")
 
 
 class Role(StrEnum):
@@ -127,7 +166,7 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True)
-class Activation:
+class Activation(Consistent):
     """An activation ("forget gate", "h", …) over all steps, rows and units.
 
     Attributes:
@@ -142,16 +181,21 @@ class Activation:
             the role KEEP; empty for other roles.
     """
 
-    name: str
+    name: Label
     role: Role
     low: float
     high: float
     mean: float
-    at_low: float
-    at_high: float
-    histogram: list[float]
+    at_low: PerhapsShare
+    at_high: PerhapsShare
+    histogram: list[PerhapsShare]
     edges: list[float]
     time_constants: list[float] = field(default_factory=list)
+
+    def check(self) -> None:
+        """Raise `FieldError` where parts do not fit together."""
+        if self.histogram or self.edges:  # without a finite value there is no histogram
+            check_length(self.edges, len(self.histogram) + 1, ".edges")
 
 
 @dataclass(frozen=True)
@@ -162,7 +206,13 @@ class Units:
     content activations, nan where the cell does not give them.
     """
 
-    units: int
-    dead: int
-    state_norms: list[float]
-    preactivation: float = float("nan")
+    units: Size
+    dead: Count
+    state_norms: list[Norm]
+    preactivation: Norm = float("nan")
+
+
+def _check_pairs(numbers: list[list[float]], path: str) -> None:
+    """Raise `FieldError` where a complex number is not [real, imaginary]."""
+    for i, pair in enumerate(numbers):
+        check_length(pair, 2, f"{path}[{i}]")

@@ -15,11 +15,13 @@ from typing import Any, TypeAlias
 
 from throughtime.errors import RunFolderError
 from throughtime.files import ASIDE
-from throughtime.records.files import RECORD, content, damaged, versioned, write_aside
+from throughtime.records.files import RECORD, damaged, dictionary, versioned, write_aside
 from throughtime.records.flow import DIAGNOSES
 from throughtime.records.lock import LOCK, only_writer
-from throughtime.records.tables import METRICS, STEP_NORMS, UPDATES
-from throughtime.wording import reason_of
+from throughtime.records.plain import from_plain
+from throughtime.records.ranges import Consistent, Count, FieldError, Finite, Label, NotNegative, Share, Size, shown
+from throughtime.records.tables import LEAVE_OUT, METRICS, STEP_NORMS, TABLES, UPDATES, Row, lines_of, read_table
+from throughtime.wording import plural, reason_of
 
 FORMAT = 1
 """Version of the folder's layout; a folder of another version is refused."""
@@ -64,11 +66,11 @@ class DataRecord:
 
     file: str
     sha256: str
-    bytes: int
-    units: str
+    bytes: Count
+    units: Label
     encoding: str = ""
-    training_symbols: int = 0
-    held_out_symbols: int = 0
+    training_symbols: Count = 0
+    held_out_symbols: Count = 0
     vocabulary: str = ""
 
     def of_targets(self, training: int, held_out: int) -> "DataRecord":
@@ -82,28 +84,28 @@ class ModelRecord:
 
     cell: str
     nonlinearity: str
-    hidden_size: int
-    num_layers: int
-    embedding_size: int = 0
-    dropout: float = 0.0
-    parameters: int = 0
+    hidden_size: Size
+    num_layers: Size
+    embedding_size: Count = 0
+    dropout: Share = 0.0
+    parameters: Count = 0
 
 
 @dataclass(frozen=True)
 class Baselines:
     """Losses of guesses without a memory on a held-out text, in nats per symbol."""
 
-    uniform: float
-    unigram: float
-    bigram: float
+    uniform: NotNegative
+    unigram: NotNegative
+    bigram: NotNegative
 
 
-BaselinesOf: TypeAlias = Baselines | dict[str, float]
+BaselinesOf: TypeAlias = Baselines | dict[Label, float]
 """Losses of naive predictions: `Baselines` of tasks of symbols, a dictionary (name → loss) of every other task."""
 
 
 @dataclass(frozen=True)
-class Results:
+class Results(Consistent):
     """Results of a run: losses in the unit of the task, time in seconds.
 
     `best_update` is the update of `best_validation_loss`, `last_validation_loss` the loss at the latest validation;
@@ -111,13 +113,18 @@ class Results:
     `tokens_per_second` counts targets: of a text characters or bytes, of another task what `DataRecord.units` names.
     """
 
-    updates: int = 0
-    epochs: float = 0.0
-    best_validation_loss: float | None = None
-    best_update: int = 0
-    last_validation_loss: float | None = None
-    tokens_per_second: float = 0.0
-    seconds: float = 0.0
+    updates: Count = 0
+    epochs: NotNegative = 0.0
+    best_validation_loss: Finite | None = None
+    best_update: Count = 0
+    last_validation_loss: Finite | None = None
+    tokens_per_second: NotNegative = 0.0
+    seconds: NotNegative = 0.0
+
+    def check(self) -> None:
+        """Raise `FieldError` where parts do not fit together."""
+        if self.best_update > self.updates:
+            raise FieldError(f"is {self.best_update}", f"at most updates, {self.updates}", ".best_update")
 
 
 @dataclass(frozen=True)
@@ -136,6 +143,8 @@ class Record:
         loss: the name of the loss, such as "MSE"; empty in records of version 0.1.0.
         loss_unit: the unit of the loss, such as "nats"; empty for none, and in records of version 0.1.0.
         closed: whether all is written that follows the training, such as the report; False from the start until then.
+        lines: by file name, how many lines each table had when the record was written, so that a table that was cut
+            off is seen; empty in records of before they were counted. `write_record` counts.
     """
 
     data: DataRecord
@@ -149,9 +158,10 @@ class Record:
     format: int = FORMAT
     task: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
-    settings: dict[str, Any] = field(default_factory=dict)
-    loss: str = ""
-    loss_unit: str = ""
+    settings: dict[str, str | bool | int | float | None] = field(default_factory=dict)
+    loss: Label = ""
+    loss_unit: Label = ""
+    lines: dict[str, Count] = field(default_factory=dict, compare=False)
     closed: bool = True
 
     @property
@@ -184,8 +194,9 @@ def baselines_of(levels: dict[str, float]) -> BaselinesOf:
 
 
 def write_record(folder: Path, record: Record) -> None:
-    """Write `record.json`."""
-    write_aside(folder / RECORD, (json.dumps(asdict(record), indent=1) + "\n").encode())
+    """Write `record.json`, after the tables, whose lines it counts."""
+    counted = replace(record, lines={name: lines_of(folder / name) for name in TABLES if (folder / name).exists()})
+    write_aside(folder / RECORD, (json.dumps(asdict(counted), indent=1) + "\n").encode())
 
 
 def write_samples(folder: Path, samples: dict[str, str]) -> None:
@@ -197,11 +208,11 @@ def read_samples(folder: Path) -> dict[str, str]:
     """Read `samples.json`; empty where no file exists. Raises `RunFolderError` where the file is damaged."""
     if not (folder / SAMPLES).exists():
         return {}
+    cure = "delete it, and the report goes without, or restore it"
     try:
-        samples = json.loads(content(folder, SAMPLES))
-        return {str(name): str(text) for name, text in samples.items()}
-    except (ValueError, AttributeError):
-        raise damaged(folder / SAMPLES, "delete it, and the report goes without, or restore it") from None
+        return from_plain(dict[str, str], dictionary(folder, SAMPLES, cure))
+    except FieldError as misfit:
+        raise damaged(folder / SAMPLES, cure, misfit) from None
 
 
 def read_record(folder: Path) -> Record:
@@ -214,14 +225,39 @@ def read_record(folder: Path) -> Record:
         raise RunFolderError(f"RUN {folder} is not a folder; give the folder that throughtime train wrote.")
     values, version = versioned(folder, RECORD)
     if version != FORMAT:
+        versions = values.get("versions")
+        writer = versions.get("throughtime") if isinstance(versions, dict) else None
         raise RunFolderError(
-            f"RUN {folder} has format {version!r} and this throughtime reads format {FORMAT}: use the throughtime "
-            f"that wrote it ({values.get('versions', {}).get('throughtime', 'version unknown')}), or train anew."
+            f"RUN {folder} has format {shown(version)} and this throughtime reads format {FORMAT}: use the throughtime "
+            f"that wrote it ({'version unknown' if writer is None else shown(writer)}), or train anew."
         )
     try:
-        return _record(values)
-    except (ValueError, KeyError, TypeError):
-        raise damaged(folder / RECORD) from None
+        return from_plain(Record, values)
+    except FieldError as misfit:
+        raise damaged(folder / RECORD, fault=misfit) from None
+
+
+def read_rows(folder: Path, record: Record, name: str, kind: type[Row]) -> list[Row]:
+    """Read a table of a run; no rows where the run has no such file.
+
+    Args:
+        folder: the run folder.
+        record: its record, which counts the lines.
+        name: the file.
+        kind: the class of its rows.
+
+    Raises:
+        RunFolderError: the table is damaged, or has fewer lines than the record counts.
+    """
+    if not (folder / name).exists():
+        return []
+    rows, counted = read_table(folder, name, kind), record.lines.get(name, 0)
+    # A run that was killed between its tables and its record has tables that are ahead, and may have thinned one.
+    ahead = bool(rows) and rows[-1].update > record.results.updates
+    if lines_of(folder / name) < counted and not ahead:
+        fault = f"it has {plural(lines_of(folder / name), 'line')}, and {RECORD} counts {counted:,}: it was cut off"
+        raise damaged(folder / name, LEAVE_OUT, fault)
+    return rows
 
 
 @contextmanager
@@ -279,15 +315,3 @@ def _entries(folder: Path) -> list[Path]:
         return []
     except OSError as error:
         raise RunFolderError(f"`output` {folder} cannot be used as a folder: {reason_of(error)}.") from None
-
-
-def _record(values: dict[str, Any]) -> Record:
-    """Build the record from the values of its file; names that are missing have their defaults."""
-    parts = {
-        "data": DataRecord(**values["data"]),
-        "model": ModelRecord(**values["model"]),
-        "baselines": baselines_of(values["baselines"]),
-        "results": Results(**values["results"]),
-        "outcome": Outcome(values["outcome"]),
-    }
-    return Record(**{**values, **parts})

@@ -2,16 +2,23 @@
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from throughtime.records.files import content, damaged, write_aside
+from throughtime.records.plain import from_plain
+from throughtime.records.ranges import Count, FieldError, Finite, Label, Norm, NotNegative, Share, check_length, shown
 
 METRICS = "metrics.csv"
 UPDATES = "updates.csv"
 STEP_NORMS = "step_norms.csv"
+TABLES = (METRICS, UPDATES, STEP_NORMS)
+
+LEAVE_OUT = "delete it, and what it holds is left out, or restore it"
+"""Cure of a damaged table, which may be missing."""
 
 
 @dataclass(frozen=True)
@@ -23,15 +30,15 @@ class MetricsRow:
     counts from the start of the run, interruptions left out.
     """
 
-    update: int
-    epoch: float
+    update: Count
+    epoch: NotNegative
     train_loss: float
-    validation_loss: float
-    learning_rate: float
-    gradient_norm: float
-    clipped: float
-    tokens_per_second: float
-    seconds: float
+    validation_loss: Finite
+    learning_rate: NotNegative
+    gradient_norm: Norm
+    clipped: Share
+    tokens_per_second: NotNegative
+    seconds: NotNegative
 
 
 @dataclass(frozen=True)
@@ -42,11 +49,11 @@ class UpdateRow:
     update was skipped), `clipped_steps` the share of steps at which per-step clipping took effect.
     """
 
-    update: int
+    update: Count
     loss: float
-    gradient_norm: float
-    scale: float
-    clipped_steps: float
+    gradient_norm: Norm
+    scale: NotNegative
+    clipped_steps: Share
 
 
 @dataclass(frozen=True)
@@ -56,10 +63,10 @@ class StepNormRow:
     `norm` is the root mean square over the rows of ‖∂L/∂s_t‖ (all members of the state), total, before any clipping.
     """
 
-    update: int
-    layer: str
-    step: int
-    norm: float
+    update: Count
+    layer: Label
+    step: Count
+    norm: Norm
 
 
 Row = TypeVar("Row", MetricsRow, UpdateRow, StepNormRow)
@@ -80,15 +87,60 @@ def read_table(folder: Path, name: str, kind: type[Row]) -> list[Row]:
     Raises:
         RunFolderError: the table is missing or damaged.
     """
-    kinds: dict[str, Any] = {entry.name: entry.type for entry in fields(kind)}  # int, float, str: they convert a cell
-    with io.StringIO(content(folder, name).decode("utf-8", "replace"), newline="") as text:
+    try:
+        return _rows(content(folder, name), kind)
+    except (FieldError, UnicodeDecodeError, csv.Error) as error:
+        fault = error if isinstance(error, FieldError) else "it is not text with commas"
+        raise damaged(folder / name, LEAVE_OUT, fault) from None
+
+
+def _rows(text: bytes, kind: type[Row]) -> list[Row]:
+    """Parse a table; the error for what does not fit is a `FieldError`."""
+    names = [entry.name for entry in fields(kind)]
+    decoded = text.decode("utf-8-sig")  # a spreadsheet may have put a byte-order mark in front
+    lines = list(csv.reader(io.StringIO(decoded, newline=""), strict=True))
+    if not lines or lines[0] != names:
+        raise FieldError(f"is {shown(','.join(lines[0]) if lines else '')}", ",".join(names), "its heading")
+    if not decoded.endswith("\n"):
+        raise FieldError("ends in the middle of a line", "whole, with a line break at its end", "it")
+    rows: list[Row] = []
+    for number, cells in enumerate(lines[1:], start=2):
         try:
-            lines = csv.DictReader(text)
-            if list(lines.fieldnames or []) != list(kinds):
-                raise KeyError(name)
-            return [kind(**{key: kinds[key](value) for key, value in line.items()}) for line in lines]
-        except (KeyError, TypeError, ValueError, csv.Error):
-            raise damaged(folder / name, "delete it, and what it holds is left out, or restore it") from None
+            rows.append(_row(kind, names, cells))
+            _check_order(rows[-2:])
+        except FieldError as misfit:
+            raise misfit.inside(f"line {number}") from None
+    return rows
+
+
+def _row(kind: type[Row], names: list[str], cells: list[str]) -> Row:
+    check_length(cells, len(names), "")
+    numbers = {name: _plain_cell(cell) for name, cell in zip(names, cells, strict=True)}
+    texts = {entry.name for entry in fields(kind) if entry.type == Label}
+    return from_plain(kind, numbers | {name: cells[names.index(name)] for name in texts})
+
+
+def _plain_cell(cell: str) -> int | float | str:
+    """Return the number that a cell spells as Python writes it; any other cell as it is."""
+    for number in (int, float):
+        with suppress(ValueError):
+            if str(number(cell)) == cell:
+                return number(cell)
+    return cell
+
+
+def _check_order(rows: Sequence[MetricsRow | UpdateRow | StepNormRow]) -> None:
+    """Raise `FieldError` where a line counts fewer updates than the line before, or the same update again."""
+    if len(rows) == 2:
+        before, after = (row.update for row in rows)
+        if after < before or (after == before and isinstance(rows[1], UpdateRow)):
+            raise FieldError(f"is {after} after {before}", "in ascending order", ".update")
+
+
+def lines_of(path: Path) -> int:
+    """Return the number of lines of a table, its heading among them."""
+    with path.open("rb") as handle:
+        return sum(piece.count(b"\n") for piece in iter(lambda: handle.read(1 << 16), b""))
 
 
 def write_metrics(folder: Path, rows: Iterable[MetricsRow]) -> None:

@@ -65,7 +65,8 @@ def render(page: Page) -> bytes:
         [[Markup(picture) for picture in exhibit] for exhibit in section] for section in _pictures(page.sections)
     ]
     looks = Markup((folder / _LOOKS).read_text(encoding="utf-8"))
-    return (template.render(page=page, pictures=pictures, looks=looks, columns=_columns) + "\n").encode()
+    text = template.render(page=page, pictures=pictures, looks=looks, columns=_columns) + "\n"
+    return text.encode("utf-8", "backslashreplace")  # the name of a file may hold bytes that are no text
 
 
 def _pictures(sections: Sequence[Section]) -> list[list[list[str]]]:

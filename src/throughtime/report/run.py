@@ -18,10 +18,9 @@ from throughtime.records import (
     StepNormRow,
     UpdateRow,
     read_flows,
-    read_metrics,
     read_record,
+    read_rows,
     read_samples,
-    read_table,
 )
 from throughtime.records.files import content
 from throughtime.report.clipping import clipping, clipping_figures, clipping_sentences
@@ -85,9 +84,9 @@ def read_run(folder: Path) -> RunRecords:
     return RunRecords(
         folder=folder,
         record=record,
-        metrics=read_metrics(folder) if exists(METRICS) else [],
-        updates=read_table(folder, UPDATES, UpdateRow) if exists(UPDATES) else [],
-        step_norms=norm_maps(read_table(folder, STEP_NORMS, StepNormRow)) if exists(STEP_NORMS) else {},
+        metrics=read_rows(folder, record, METRICS, MetricsRow),
+        updates=read_rows(folder, record, UPDATES, UpdateRow),
+        step_norms=norm_maps(read_rows(folder, record, STEP_NORMS, StepNormRow)),
         flows=read_flows(folder) if exists(DIAGNOSES) else [],
         config=content(folder, CONFIG).decode("utf-8", "replace") if exists(CONFIG) else "",
     )

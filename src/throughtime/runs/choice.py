@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import Field, fields, replace
+from pathlib import Path
 from typing import Any
 
 from throughtime.errors import ArgumentError, RunFolderError
-from throughtime.records import Record
+from throughtime.records import RECORD, Record
+from throughtime.records.files import damaged
+from throughtime.records.ranges import shown
 from throughtime.runs import tasks
 from throughtime.runs.options import Option, options
 from throughtime.runs.settings import DataSettings, ModelSettings, OptimizationSettings, RunSettings, TaskSettings
@@ -73,8 +76,47 @@ def task_of_record(record: Record) -> type[Task]:
         if kind.name == name:
             return kind
     raise RunFolderError(
-        f"The run has the task {name!r}, which this throughtime does not know: use the throughtime that wrote it."
+        f"The run has the task {shown(name)}, which this throughtime does not know: use the throughtime that wrote it."
     )
+
+
+def task_and_model(record: Record, folder: Path, kind: type[Task] | None = None) -> tuple[Task, ModelSettings]:
+    """Return the task of a run and the settings of its model.
+
+    They are checked as those of a new run are.
+
+    Args:
+        record: the run's record.
+        folder: the run folder, for messages.
+        kind: the class of the task; None: the one that the record names.
+
+    Raises:
+        RunFolderError: the record names no task that is known here, or says of model or settings what cannot be.
+    """
+    kind = kind or task_of_record(record)
+    model = ModelSettings(**{entry.name: getattr(record.model, entry.name) for entry in fields(ModelSettings)})
+    try:
+        RunSettings(record.data.file, model=model)  # which checks the model
+        if record.settings:  # records of version 0.1.0 have none
+            _check_recorded(record, kind, model)
+        return kind.from_record(record), model
+    except ArgumentError as error:
+        raise damaged(folder / RECORD, fault=error) from None
+    except (KeyError, TypeError, ValueError) as error:  # a task reads its facts without checking them
+        fault = f"the task {kind.name} cannot be made from it ({type(error).__name__}: {shown(str(error))})"
+        raise damaged(folder / RECORD, fault=fault) from None
+
+
+def _check_recorded(record: Record, kind: type[Task], model: ModelSettings) -> None:
+    """Raise `ArgumentError` where the recorded settings are none, or not those of the recorded model."""
+    settings = settings_from({"file": record.data.file, **record.settings}, kind)
+    for name in record.settings.keys() - settings.flat().keys():
+        raise ArgumentError(f"settings.{shown(name)}", "is not known")
+    for name, value in vars(model).items():
+        if value != getattr(settings.model, name):
+            raise ArgumentError(f"model.{name}", f"is {value}", f"settings.{name} is {getattr(settings.model, name)}")
+    if settings.optimization.online != kind.online:
+        raise ArgumentError("settings.online", f"is {settings.optimization.online}", f"the task is {kind.name}")
 
 
 def settings_from(values: Mapping[str, Any], kind: type[Task] | None = None) -> RunSettings:
@@ -88,7 +130,9 @@ def settings_from(values: Mapping[str, Any], kind: type[Task] | None = None) -> 
         ArgumentError: a value that is out of range, does not fit the others, or belongs to another task.
     """
     parts = {group: _filled(settings, values) for group, settings in GROUPS.items()}
-    file = str(values["file"])
+    file = values.get("file")
+    if not isinstance(file, str):
+        raise ArgumentError("file", "is missing" if file is None else f"is {shown(file)}", "it must be text")
     chosen = kind or kind_of(RunSettings(file, **parts))
     known = {entry.name for entry in fields(chosen.settings)}
     for others in {other.settings for other in kinds()} - {chosen.settings}:

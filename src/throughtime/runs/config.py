@@ -8,6 +8,8 @@ import yaml
 
 from throughtime.errors import ArgumentError, RunFolderError
 from throughtime.records import CONFIG, Record, write_aside
+from throughtime.records.files import content, damaged
+from throughtime.records.ranges import shown
 from throughtime.runs.choice import settings_from
 from throughtime.runs.settings import RunSettings
 from throughtime.runs.tasks.base import Task
@@ -29,14 +31,21 @@ def read_config(folder: Path, kind: type[Task] | None = None) -> RunSettings:
         RunFolderError: the file is missing or damaged.
     """
     path = folder / CONFIG
+    if not path.exists():
+        raise RunFolderError(f"RUN {folder} has no {CONFIG}, so it cannot be continued; train anew.")
     try:
-        return settings_from(yaml.safe_load(path.read_text("utf-8")), kind)
-    except FileNotFoundError:
-        raise RunFolderError(f"RUN {folder} has no {CONFIG}, so it cannot be continued; train anew.") from None
-    except (OSError, UnicodeError, yaml.YAMLError, TypeError, KeyError, AttributeError):
-        raise RunFolderError(f"{path} is damaged: it is not what throughtime writes; train anew.") from None
+        values = yaml.safe_load(content(folder, CONFIG))
+    except (ValueError, yaml.YAMLError, RecursionError):
+        raise damaged(path, fault="it is not what throughtime writes, but cut off or no YAML") from None
+    if not isinstance(values, dict):
+        raise damaged(path, fault=f"its content is {shown(values)}; it must be a dictionary")
+    try:
+        settings = settings_from(values, kind)
     except ArgumentError as error:
-        raise RunFolderError(f"{path} is damaged: {error}; restore it, or train anew.") from None
+        raise damaged(path, fault=error) from None
+    for name in values.keys() - settings.flat().keys():
+        raise damaged(path, fault=f"{shown(name)} is no option of such a run")
+    return settings
 
 
 def check_same_run(wanted: RunSettings, before: RunSettings, record: Record) -> None:
@@ -69,6 +78,6 @@ def check_unedited(folder: Path, settings: RunSettings, kept: Mapping[str, Any],
     for name, value in settings.lasting().items():
         if name in kept and kept[name] != value:
             raise RunFolderError(
-                f"{folder / CONFIG} says `{name}` {value}, but the run was trained with {kept[name]}, as {where} says: "
-                f"the file was edited; write {kept[name]} there again, or start a new run."
+                f"{folder / CONFIG} says `{name}` {shown(value)}, but the run was trained with {shown(kept[name])}, as "
+                f"{where} says: the file was edited; write {shown(kept[name])} there again, or start a new run."
             )

@@ -21,8 +21,8 @@ from throughtime.records import (
 )
 from throughtime.report.loss_sentences import OUTCOMES
 from throughtime.runs.callbacks.board import check_board
-from throughtime.runs.checkpoints import read_checkpoint
-from throughtime.runs.choice import kind_of, with_task_settings
+from throughtime.runs.checkpoints import from_checkpoint, read_checkpoint
+from throughtime.runs.choice import kind_of, task_and_model, with_task_settings
 from throughtime.runs.config import check_same_run, check_unedited, read_config, write_config
 from throughtime.runs.diagnoses import Diagnose
 from throughtime.runs.drivers.base import Driver, Run, Say
@@ -111,7 +111,9 @@ def resume(
     with StopAtOnce(f"Interrupted before the training went on; {go_on(folder)}") as signals:
         read_record(folder)
         with only_writer(folder):
-            record, before = read_record(folder), read_config(folder, kind)
+            record = read_record(folder)
+            task_and_model(record, folder, kind)  # which checks the record
+            before = read_config(folder, kind)
             check_unedited(folder, before, record.settings, RECORD)
             driver = _driver(settings, kind, diagnose, follow)
             check_same_run(driver.settings, before, record)
@@ -127,15 +129,20 @@ def resume(
 def _continue(driver: Driver, folder: Path, record: Record, before: RunSettings, say: Say) -> Record:
     """Train on from the checkpoint of a run, or from its beginning where it has none yet."""
     checkpoint = _checkpoint_of(record, folder)
-    state = None if checkpoint is None else torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
-    if state is not None:
-        check_unedited(folder, before, driver.lasting_of(state), CHECKPOINT)
-    driver.read(state)
+    state = None if checkpoint is None else torch.load(checkpoint, map_location="cpu", weights_only=True)
+    if state is None:
+        driver.read(None)
+    else:
+        check_unedited(folder, before, from_checkpoint(folder, driver.lasting_of, state), CHECKPOINT)
+        from_checkpoint(folder, driver.read, state)
     driver.check_data(record, folder)
     settings = driver.settings
     torch.manual_seed(settings.optimization.seed)  # for a run without a checkpoint
     _limit_threads(settings.optimization)
-    return _train(driver, folder, _model(driver, None), record, checkpoint, say)
+    model = _model(driver, None)
+    if state is not None:
+        from_checkpoint(folder, lambda content: driver.check_state(content, model), state)
+    return _train(driver, folder, model, record, checkpoint, say)
 
 
 def _train(

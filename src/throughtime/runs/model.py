@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from typing import Any, TypeAlias, cast
 
+import torch
 from torch import Tensor, nn
 
+from throughtime.errors import ArgumentError
 from throughtime.gradients import GradientMethod
+from throughtime.gradients.influence import memory_of
 from throughtime.layers.affine import AffineLayer
 from throughtime.layers.named import LAYERS
 from throughtime.runs.settings import ModelSettings
@@ -37,6 +40,8 @@ class SequenceModel(nn.Module):
         super().__init__()
         # First, so that layers made by the caller draw the same random numbers as those made here.
         sizes = task.input_size(settings)
+        if recurrent is None:
+            _check_memory(sizes, settings)
         self.recurrent = build_recurrent(sizes, settings, gradient) if recurrent is None else recurrent
         self._entry_name, entry = task.entry(settings)
         self.add_module(self._entry_name, entry)
@@ -61,6 +66,21 @@ class SequenceModel(nn.Module):
         given = {} if resets is None else {"resets": resets}
         hidden, state = self.recurrent(entered, state, **given)
         return self.readout(self.dropout(hidden[skip:])), state
+
+
+def _check_memory(input_size: int, settings: ModelSettings) -> None:
+    """Refuse recurrent layers whose weights, gradients and running means are larger than the machine's memory."""
+    hidden, layers = settings.hidden_size, settings.num_layers
+    gates = {"lstm": 4, "gru": 3, "rnn": 1}[settings.cell]
+    needed = 4 * 4 * gates * hidden * (input_size + hidden * (2 * layers - 1))
+    memory = memory_of(torch.device("cpu"))
+    if needed > memory:
+        raise ArgumentError(
+            "hidden_size",
+            f"is {hidden} with {layers} layers and {input_size} inputs",
+            f"training takes {needed / 1e9:.1f} GB for weights alone, and the machine has {memory / 1e9:.1f} GB",
+            "give a smaller model",
+        )
 
 
 def build_recurrent(

@@ -7,6 +7,7 @@ from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from throughtime.errors import ArgumentError
+from throughtime.records.ranges import shown
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def option(
     *,
     least: float | None = None,
     above: float = -math.inf,
-    below: float = math.inf,
+    below: float | None = None,
     online: bool = True,
     resumable: bool = False,
 ) -> Any:
@@ -64,11 +65,14 @@ def option(
         text: the help; names of other options stand in backticks.
         least: the smallest value that is allowed; None: every value above `above` is.
         above: where `least` is None, the largest value that is too small.
-        below: the smallest value that is too large.
+        below: the smallest value that is too large; None: of whole numbers 2**31, so that products of them stay
+            numbers of the machine.
         online: whether a run that learns from a stream has a use for it.
         resumable: whether a continuation may change it.
     """
     low = above if least is None else least
+    if below is None:
+        below = 2**31 if isinstance(default, int) and not isinstance(default, bool) else math.inf
     told = Option(text, low, below, least is not None, online, resumable)
     return field(default=default, metadata={"option": told})
 
@@ -109,11 +113,12 @@ def _without_none(hint: Any) -> Any:
 def _check(name: str, value: Any, hint: Any, told: Option) -> None:
     if get_origin(hint) is Literal:
         if value not in get_args(hint):
-            raise ArgumentError(name, f"is {value}", f"it must be one of {', '.join(map(str, get_args(hint)))}")
+            came = value if isinstance(value, str) and value.isidentifier() else shown(value)
+            raise ArgumentError(name, f"is {came}", f"it must be one of {', '.join(map(str, get_args(hint)))}")
         return
     # bool is an int to Python, and an int serves where a float is meant.
     fits = {bool: bool, str: str, int: int, float: (int, float)}[hint]
     if not isinstance(value, fits) or (hint is not bool and isinstance(value, bool)):
-        raise ArgumentError(name, f"is {value!r}", f"it must be {_WORDS[hint]}")
+        raise ArgumentError(name, f"is {shown(value)}", f"it must be {_WORDS[hint]}")
     if hint in (int, float) and not told.holds(value):
-        raise ArgumentError(name, f"is {value}", told.allowed(hint))
+        raise ArgumentError(name, f"is {shown(value)}", told.allowed(hint))

@@ -29,7 +29,7 @@ class ModelSettings:
     cell: CellName = option("lstm", "Recurrent cell.")
     nonlinearity: Literal["tanh", "relu", "identity"] = option("tanh", "Nonlinearity of `cell` rnn.")
     hidden_size: int = option(128, "Hidden units per layer.", least=1)
-    num_layers: int = option(2, "Number of recurrent layers.", least=1)
+    num_layers: int = option(2, "Number of recurrent layers.", least=1, below=1001)
     dropout: float = option(0.0, "Dropout probability after each recurrent layer, in training.", least=0, below=1)
 
 
@@ -91,7 +91,7 @@ class OptimizationSettings:
         "data, constant memory.",
     )
     epochs: int = option(6, "Passes over the training data.", least=1, online=False, resumable=True)
-    learning_rate: float = option(0.005, "Learning rate of Adam after the warm-up.", above=0)
+    learning_rate: float = option(0.005, "Learning rate of Adam after the warm-up.", above=0, below=1e30)
     schedule: Literal["cosine", "constant", "plateau"] = option(
         "cosine",
         "Learning-rate schedule. cosine: falls to 1/100 at the end; plateau: halves after each validation without "

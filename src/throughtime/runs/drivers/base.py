@@ -69,7 +69,15 @@ class Driver(ABC):
 
     @abstractmethod
     def lasting_of(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the settings that a checkpoint keeps; empty for version 0.1.0."""
+        """Return the settings that a checkpoint keeps; empty for version 0.1.0.
+
+        Raises:
+            FieldError: the checkpoint is damaged.
+        """
+
+    @abstractmethod
+    def check_state(self, state: Mapping[str, Any], model: SequenceModel) -> None:
+        """Raise `FieldError` where a checkpoint does not fit the data and the model."""
 
     @abstractmethod
     def train(self, run: Run, checkpoint: Path | None, say: Say) -> Record:

@@ -18,12 +18,13 @@ from throughtime.runs.callbacks.board import Board
 from throughtime.runs.callbacks.diagnoses import Diagnoses
 from throughtime.runs.callbacks.progress_bar import RunBar
 from throughtime.runs.callbacks.recorder import Recorder
+from throughtime.runs.checkpoint_content import check_passes, kept_state
 from throughtime.runs.checkpoints import AsideCheckpointIO
 from throughtime.runs.diagnoses import ROWS, STEPS, Diagnose
 from throughtime.runs.drivers.base import Driver, Run, Say
 from throughtime.runs.gradient import gradient_method
 from throughtime.runs.model import SequenceModel
-from throughtime.runs.module import OWN_STATE, SequenceTraining
+from throughtime.runs.module import SequenceTraining
 from throughtime.runs.recording.save_clock import SaveClock
 from throughtime.runs.recording.sentences import opening_lines, update_phrase
 from throughtime.runs.settings import RunSettings
@@ -88,20 +89,19 @@ class Passes(Driver):
 
     def lasting_of(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the settings that Lightning's checkpoint carries for us."""
-        return state[OWN_STATE].get("settings", {})
+        return kept_state(state).settings or {}
+
+    def check_state(self, state: Mapping[str, Any], model: SequenceModel) -> None:
+        """Check the checkpoint against Lightning's loop, the data, the model and its optimizer."""
+        with _quiet_lightning():
+            trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
+        inputs = self.material.training.chunk(0, 1).inputs
+        check_passes(state, model, inputs, trainer.fit_loop.state_dict(), len(self._loader()))
 
     def train(self, run: Run, checkpoint: Path | None, say: Say) -> Record:
         """Run Lightning's loop to the end of the last pass."""
         settings = run.settings.optimization
-        loader = ChunkLoader(
-            self.material.training,
-            settings.update_every,
-            # One pass more than is trained: Lightning would mark an exhausted loader's run as over for good, and it
-            # could not be continued with more epochs.
-            settings.epochs + 1,
-            settings.burn_in,
-            settings.seed if settings.chunk_jitter else None,
-        )
+        loader = self._loader()
         updates_per_epoch = loader.chunks_per_pass
         every = settings.validate_every or updates_per_epoch
         update = update_phrase(settings, self.material.training.inputs.shape[1])
@@ -126,12 +126,24 @@ class Passes(Driver):
                 enable_model_summary=False,
                 plugins=[AsideCheckpointIO()],
                 callbacks=[recorder, bar, *self._watchers(run)],
-                default_root_dir=run.folder,
+                default_root_dir=".",  # nothing is written there; the run folder's name may look like an address
             )
             held_out = ChunkLoader(self.material.held_out.streams, HELD_OUT_STEPS)
             trainer.fit(module, loader, held_out, ckpt_path=checkpoint, weights_only=True)
         recorder.end(module)
         return recorder.record
+
+    def _loader(self) -> ChunkLoader:
+        settings = self.settings.optimization
+        return ChunkLoader(
+            self.material.training,
+            settings.update_every,
+            # One pass more than is trained: Lightning would mark an exhausted loader's run as over for good, and it
+            # could not be continued with more epochs.
+            settings.epochs + 1,
+            settings.burn_in,
+            settings.seed if settings.chunk_jitter else None,
+        )
 
     def _watchers(self, run: Run) -> list[Callback]:
         """Return the callbacks that diagnose the gradient or log to TensorBoard."""

@@ -4,17 +4,16 @@ import io
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from throughtime.errors import RunFolderError
 from throughtime.online import OnlineLearner
 from throughtime.records import (
     CHECKPOINT,
+    METRICS,
     BaselinesOf,
     DataRecord,
     MetricsRow,
@@ -22,11 +21,13 @@ from throughtime.records import (
     Record,
     Results,
     baselines_of,
-    read_metrics,
+    read_rows,
     write_aside,
     write_metrics,
     write_record,
 )
+from throughtime.runs.checkpoint_content import check_stream
+from throughtime.runs.checkpoint_schema import at_path
 from throughtime.runs.checkpoints import save_weights
 from throughtime.runs.drivers.base import Driver, Run, Say
 from throughtime.runs.gradient import gradient_method
@@ -85,7 +86,13 @@ class Streaming(Driver):
 
     def lasting_of(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the settings that a checkpoint keeps."""
-        return state.get("settings", {})
+        return at_path(".settings", dict[str, Any], state.get("settings", {}))
+
+    def check_state(self, state: Mapping[str, Any], model: SequenceModel) -> None:
+        """Check the checkpoint against the learner, the model and its optimizer."""
+        whole = at_path(".whole", dict[str, Any], state.get("whole"))
+        at_path(".whole", Tally, self.task.tally_state(whole))
+        check_stream(state, self._learner(model), self.task)
 
     def train(self, run: Run, checkpoint: Path | None, say: Say) -> Record:
         """Learn until the stream ends, Ctrl-C, or the time limit."""
@@ -228,7 +235,5 @@ class _Online:
     def take_up(self, state: dict[str, Any]) -> None:
         """Continue from a checkpoint. `Streaming.read` has loaded the task's part."""
         self._learner.load_state_dict(state["learner"])
-        rows: list[MetricsRow] = []
-        with suppress(RunFolderError):  # a run that was stopped before its first line has no metrics
-            rows = read_metrics(self._run.folder)
+        rows = read_rows(self._run.folder, self.record, METRICS, MetricsRow)
         self._history.load_state_dict(self._task.tally_state(state["whole"]), rows, self._learner.updates)

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from throughtime.records import MetricsRow, Results
+from throughtime.records.ranges import Count, NotNegative
 
 
 @dataclass
@@ -14,12 +15,12 @@ class Window:
     `tokens` counts targets (`Task.count`), and `loss` is the sum over these targets.
     """
 
-    updates: int = 0
-    tokens: int = 0
+    updates: Count = 0
+    tokens: Count = 0
     loss: float = 0.0
-    gradient_norm: float = 0.0
-    clipped: int = 0
-    seconds: float = 0.0
+    gradient_norm: NotNegative = 0.0
+    clipped: Count = 0
+    seconds: NotNegative = 0.0
 
 
 @dataclass
@@ -38,12 +39,12 @@ class Progress:
         rows: of metrics.csv, a row per validation.
     """
 
-    updates: int = 0
-    seconds: float = 0.0
+    updates: Count = 0
+    seconds: NotNegative = 0.0
     best_loss: float = math.inf
-    best_update: int = 0
-    stale: int = 0
-    reductions: int = 0
+    best_update: Count = 0
+    stale: Count = 0
+    reductions: Count = 0
     window: Window = field(default_factory=Window)
     rows: list[MetricsRow] = field(default_factory=list)
 

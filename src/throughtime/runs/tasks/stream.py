@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from throughtime.data.counting import Counting
+from throughtime.records.plain import from_plain
+from throughtime.records.ranges import Consistent, Count, FieldError, Range
 from throughtime.runs.settings import RunSettings
 from throughtime.runs.tasks.streaming import Event, StreamTask
 from throughtime.runs.tasks.symbols import SymbolSettings, SymbolTask
@@ -20,6 +22,33 @@ if TYPE_CHECKING:
     from throughtime.records import BaselinesOf, Record
 
 ALPHABET = 256
+
+
+_Byte = Annotated[int, Range(0, ALPHABET - 1)]
+_Before = Annotated[int, Range(-1, ALPHABET - 1)]
+"""Byte that comes before another; -1 before the first."""
+
+
+@dataclass(frozen=True)
+class _Position(Consistent):
+    """Position in a stream, as a checkpoint keeps it: the counts of bytes and of pairs, their number, the last byte."""
+
+    counting: tuple[dict[_Byte, Count], dict[_Before, dict[_Byte, Count]], Count, _Before]
+    last: _Before
+    taken: Count | None = None
+
+    def check(self) -> None:
+        """Raise `FieldError` where the counts are not those of as many bytes as were taken."""
+        single, pairs, total, last = self.counting
+        for where, came in (
+            ("[0]", sum(single.values())),
+            ("[1]", sum(count for after in pairs.values() for count in after.values())),
+            ("[2]", total if self.taken is None else self.taken),
+        ):
+            if came != total:
+                raise FieldError(f"counts {came:,} bytes", f"the {total:,} that were taken", f".counting{where}")
+        if last != self.last:
+            raise FieldError(f"is {self.last}", f"{last}, as counted", ".last")
 
 
 class Stream(SymbolTask, StreamTask):
@@ -98,11 +127,14 @@ class Stream(SymbolTask, StreamTask):
     def load_stream_state(self, state: dict[str, Any]) -> None:
         """Restore the state that `stream_state` returned.
 
-        Version 0.1.0 kept the number of bytes in its tally, without the first byte.
+        Version 0.1.0 kept the number of bytes in its tally, without the first byte. All versions count every byte.
+
+        Raises:
+            FieldError: the state is damaged.
         """
-        self._counting.restore(state["counting"])
-        self._last = state["last"]
-        self._taken = state["taken"] if "taken" in state else state["whole"]["bytes"] + (self._last >= 0)
+        kept = from_plain(_Position, {name: state[name] for name in ("counting", "last", "taken") if name in state})
+        self._counting.restore(kept.counting)
+        self._last, self._taken = kept.last, kept.counting[2]
 
     def tally_state(self, state: dict[str, Any]) -> dict[str, Any]:
         """Convert the tally of a version 0.1.0 checkpoint, which named each guess."""

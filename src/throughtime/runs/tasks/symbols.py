@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
-from throughtime.errors import InputFileError
-from throughtime.runs.options import option
+from throughtime.errors import ArgumentError, InputFileError
+from throughtime.runs.options import check_options, option
 from throughtime.runs.settings import ModelSettings, RunSettings, TaskSettings
 from throughtime.runs.tasks.base import Data, Metric, Task
 
@@ -38,6 +38,9 @@ class SymbolTask(Task, ABC):
     Args:
         vocabulary: the symbols that the model knows.
         given: the settings of the task.
+
+    Attributes:
+        marked: whether the text that it was fitted to began with a byte-order mark, which was left out.
     """
 
     settings: ClassVar[type[TaskSettings]] = SymbolSettings
@@ -47,6 +50,7 @@ class SymbolTask(Task, ABC):
     def __init__(self, vocabulary: TextVocabulary, given: SymbolSettings) -> None:
         self.vocabulary = vocabulary
         self.given = given
+        self.marked = False
 
     @staticmethod
     def _given_in(settings: RunSettings) -> SymbolSettings:
@@ -60,12 +64,21 @@ class SymbolTask(Task, ABC):
 
     @classmethod
     def from_record(cls, record: Record) -> Self:
-        """Return the task with the vocabulary of a run."""
-        from throughtime.data.text import TextVocabulary
+        """Return the task with the vocabulary of a run.
 
-        units = "bytes" if record.data.units == "bytes" else "characters"
-        vocabulary = TextVocabulary(units, tuple(map(ord, record.data.vocabulary)))
-        return cls(vocabulary, SymbolSettings(units, record.data.encoding, record.model.embedding_size))
+        Raises:
+            ArgumentError: units, vocabulary or encoding are none, or are not those of the recorded settings.
+        """
+        from throughtime.data.text import TextVocabulary, check_encoding
+
+        given = SymbolSettings(record.data.units, record.data.encoding, record.model.embedding_size)  # type: ignore[arg-type]
+        check_options(given)
+        for name, value in asdict(given).items():
+            if value != record.settings.get(name, value):
+                raise ArgumentError(name, f"is {value}", f"the settings of the run say {record.settings[name]}")
+        if given.units == "characters":
+            check_encoding(given.encoding)
+        return cls(TextVocabulary(given.units, tuple(map(ord, record.data.vocabulary))), given)
 
     def recorded(self, record: Record) -> Record:
         """Add vocabulary, encoding and embedding size to the record."""
@@ -143,7 +156,7 @@ class SymbolTask(Task, ABC):
 
     def read(self, file: str, *, skip_unknown: bool = False, validation: float | None = None) -> Data:
         """Read a text for a model that has been trained; see `Task.read`."""
-        from throughtime.data.text import split
+        from throughtime.data.text import begins_with_mark, split
         from throughtime.wording import plural
 
         text, codes, unknown = self.read_known(file, skip_unknown)
@@ -155,6 +168,8 @@ class SymbolTask(Task, ABC):
                 "predict one; give a longer file."
             )
         left_out = f", {plural(unknown, f'unknown {self.unit}')} left out" if unknown else ""
+        if begins_with_mark(text, self.vocabulary.units, self.given.encoding):
+            left_out += ", without the byte-order mark before them"
         data = self.data(text, codes)
         first = f"Text    {text.name}: {plural(len(codes), self.unit)}{left_out}"
         return replace(data, lines=[first, *self.baseline_lines(data.baselines)])
@@ -201,8 +216,9 @@ class SymbolTask(Task, ABC):
         from throughtime.wording import plural
 
         data = record.data
+        mark = ", without the byte-order mark before it" if self.marked else ""
         return [
-            f"Text    {data.file}: {data.bytes:,} bytes, read as text, {self.unit} by {self.unit}",
+            f"Text    {data.file}: {data.bytes:,} bytes, read as text, {self.unit} by {self.unit}{mark}",
             f"        vocabulary of {plural(len(data.vocabulary), self.unit)}; {data.training_symbols:,} to train on, "
             f"{data.held_out_symbols:,} held out for validation",
             *self.baseline_lines(record.baselines),

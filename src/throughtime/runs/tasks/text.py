@@ -57,11 +57,13 @@ class Text(SymbolTask, FileTask):
     @classmethod
     def _of(cls, settings: RunSettings) -> tuple[Self, TextFile, NDArray[np.int32]]:
         """Read the text of a run and number its symbols: task, file, symbol numbers [symbols]."""
-        from throughtime.data.text import TextVocabulary, read_file, text_symbols
+        from throughtime.data.text import TextVocabulary, begins_with_mark, read_file, text_symbols
 
         given = cls._given_in(settings)
         file = read_file(settings.file)
         symbols = text_symbols(file, given.units, given.encoding)
         # Of the whole file: a symbol that only the held-out part has could not be numbered otherwise.
         vocabulary = TextVocabulary.of(symbols, given.units)
-        return cls(vocabulary, given), file, vocabulary.encode(symbols)
+        task = cls(vocabulary, given)
+        task.marked = begins_with_mark(file, given.units, given.encoding)
+        return task, file, vocabulary.encode(symbols)

@@ -1,0 +1,103 @@
+"""Small run folders to spoil, and the commands that read them."""
+
+import contextlib
+import io
+import shutil
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from runs.running import at_update, press_ctrl_c
+
+from throughtime.commands.main import main
+
+WORDS = "the lazy dog jumps over ünder quick foxes\n"
+OFFLINE = (
+    *("--hidden-size", "3", "--num-layers", "1", "--batch-size", "2", "--update-every", "5", "--epochs", "1"),
+    *("--validate-every", "6", "--threads", "1", "--accelerator", "cpu", "--nonfinite", "restore"),
+)
+ONLINE = (
+    *("--online", "--gradient", "truncated", "--horizon", "3", "--hidden-size", "3", "--num-layers", "1"),
+    *("--update-every", "4", "--threads", "1"),
+)
+READERS = {
+    "record.json": ("evaluate", "sample", "report", "diagnose", "resume"),
+    "config.yaml": ("resume", "diagnose", "report"),
+    "metrics.csv": ("report", "resume"),
+    "updates.csv": ("report",),
+    "step_norms.csv": ("report",),
+    "diagnosis.json": ("report", "diagnose", "resume"),
+    "samples.json": ("report",),
+    "model.safetensors": ("evaluate", "sample", "diagnose"),
+    "last.ckpt": ("resume",),
+}
+"""File → the commands that read it."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended: its exit code, what it printed, and the traceback of what it let through."""
+
+    code: int | None
+    out: str
+    err: str
+    traceback: str = ""
+
+    @property
+    def fault(self) -> str:
+        """What is wrong with the end of the command; "" for a result, or a failure in one sentence."""
+        if self.traceback:
+            return self.traceback
+        if self.code == 0:
+            return "" if not self.err else f"code 0, and on stderr: {self.err}"
+        good = self.code in (1, 2) and self.err.startswith("throughtime: ") and self.err.count("\n") == 1
+        return "" if good and "Traceback" not in self.err else f"code {self.code}: {self.err}"
+
+
+def run(*words):
+    """Run a command in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = main([str(word) for word in words])
+    except BaseException as error:
+        return Outcome(None, out.getvalue(), err.getvalue(), "".join(traceback.format_exception(error)[-3:]))
+    return Outcome(code, out.getvalue(), err.getvalue())
+
+
+def command(name, folder, base):
+    """The words of a command on a folder, whose texts lie in `base`."""
+    online = folder.name == "online"
+    text = base / ("stream.txt" if online else "text.txt")
+    return {
+        "evaluate": ["evaluate", folder, text],
+        "sample": ["sample", folder, "--length", "5"],
+        "report": ["report", folder, "--output", folder.parent / "page.html"],
+        "diagnose": ["diagnose", folder, "--steps", "5", "--rows", "2", *(["--data", text] if online else [])],
+        "resume": ["train", "--resume", folder],
+    }[name]
+
+
+def make(base):
+    """Make a folder with two texts and two runs that have more to learn: `offline` and `online`."""
+    for name in ("text.txt", "stream.txt"):
+        (base / name).write_text(WORDS * 4, encoding="utf-8")
+    (base / "marked.txt").write_text("\ufeff" + WORDS * 4, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        at_update(patch, 13, press_ctrl_c)
+        done = run("train", base / "text.txt", "--output", base / "offline", *OFFLINE)
+        assert done.code == 130, done
+    done = run("report", base / "offline")
+    assert done.code == 0, done
+    (base / "offline" / "samples.json").write_text('{"throughtime sample": "a text"}')
+    done = run("train", base / "stream.txt", "--output", base / "online", *ONLINE)
+    assert done.code == 0, done
+    with (base / "stream.txt").open("a") as stream:
+        stream.write("the fox\n")
+
+
+def copy(run_folder, place):
+    """A copy of a run folder, in an empty place."""
+    shutil.rmtree(place, ignore_errors=True)
+    return Path(shutil.copytree(run_folder, place / run_folder.name))

@@ -1,0 +1,53 @@
+"""Run folders with one spoiled file: every command ends in one sentence, or in a right result.
+
+THROUGHTIME_MUTATIONS is how many mutations of each file each command reads here; `make mutations` sets it to all.
+"""
+
+import os
+import random
+
+import pytest
+from mutation.folders import READERS, command, run
+from mutation.mutations import CUTS, Mutation, of_file, spoiled
+
+COUNT = int(os.environ.get("THROUGHTIME_MUTATIONS", "4"))
+
+CASES = [
+    (kind, file, reader)
+    for file, readers in READERS.items()
+    for reader in readers
+    for kind in ("offline", "online")
+    if kind == "offline" or file in ("record.json", "config.yaml", "metrics.csv", "model.safetensors", "last.ckpt")
+]
+
+
+def _faults(mutations, kind, reader, base, place):
+    ends = {str(mutation): run(*command(reader, spoiled(mutation, base / kind, place), base)) for mutation in mutations}
+    return {name: end.fault for name, end in ends.items() if end.fault}
+
+
+@pytest.mark.parametrize(("kind", "file", "reader"), CASES, ids="-".join)
+def test_a_spoiled_file_ends_in_one_sentence_or_a_result(kind, file, reader, base, tmp_path):
+    every = of_file(base / kind / file)
+    chosen = random.Random(f"{kind}{file}{reader}").sample(every, min(COUNT, len(every)))
+    assert _faults(chosen, kind, reader, base, tmp_path / "spoiled") == {}
+
+
+@pytest.mark.parametrize("file", ["metrics.csv", "updates.csv", "step_norms.csv"])
+def test_a_table_that_was_cut_off_gives_no_other_report(file, base, tmp_path):
+    """Cut in the middle of a line or between two lines, which leaves a table that is whole by itself."""
+    folder = spoiled(Mutation(file, "cut", cut=CUTS), base / "offline", tmp_path / "whole")
+    lines = (folder / file).read_text().splitlines(keepends=True)
+    for kept in (lines[:-1], lines[:2], [*lines[:-1], lines[-1][:4]]):
+        (folder / file).write_text("".join(kept))
+        ended = run(*command("report", folder, base))
+        assert (ended.code, ended.fault) == (1, ""), kept[-1]
+        assert f"{file} is damaged: " in ended.err and "delete it, and what it holds is left out" in ended.err
+
+
+def test_what_is_whole_is_read(base, tmp_path):
+    for kind in ("offline", "online"):
+        for reader in ("evaluate", "sample", "report", "diagnose", "resume"):
+            whole = spoiled(Mutation("record.json", "cut", cut=CUTS), base / kind, tmp_path / "whole")
+            ended = run(*command(reader, whole, base))
+            assert (ended.code, ended.fault) == (0, ""), (kind, reader)
