@@ -136,7 +136,7 @@ def test_the_checkpoint_of_a_run_of_another_shape_is_named_as_such(interrupted, 
 
 def test_damaged_metrics_of_a_stream_are_not_dropped_in_silence(stream, tmp_path):
     copied = shutil.copytree(stream, tmp_path / "run")
-    assert len(read_metrics(copied)) == 1
+    assert len(read_metrics(copied)) >= 1
     (copied / "metrics.csv").write_text("update,epoch\n")
     with pytest.raises(RunFolderError, match="metrics.csv is damaged: its heading is"):
         resume(read_config(copied), copied, silent)

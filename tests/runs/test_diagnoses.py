@@ -1,6 +1,5 @@
 """A run that is looked at before, during and after, by a diagnosis made for these tests."""
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -30,7 +29,7 @@ class _Look:
         loss.backward()
         torch.randn(3)
         self.updates_of_weights.append(model.readout.weight.detach().clone())
-        return Flow(None, *chunk.inputs.shape, loss.item(), 5, [], None, None, math.inf)
+        return Flow(None, *chunk.inputs.shape, loss.item(), 5, [], None, None, 0.5)
 
 
 def test_a_run_is_diagnosed_before_and_after_and_in_between_and_goes_on_as_if_nothing_had_been(small_run, tmp_path):

@@ -76,9 +76,9 @@ class Cell(ABC):
         return None
 
     def check_parameters(self, parameters: Parameters, like: Tensor) -> None:
-        """Raise `ArgumentError` unless the parameters have the shapes that the cell needs, and the dtype of `like`.
+        """Raise `ArgumentError` unless the parameters fit the cell and `like`.
 
-        A cell that does not override it accepts any.
+        They must have the cell's shapes, and the dtype and device of `like`. A cell that does not override it accepts any.
         """
         return
 

@@ -312,8 +312,8 @@ def _differentiate_in_torch(method: GradientMethod, recurrence: Recurrence, cota
             tensor.requires_grad_()
         outputs, final = method.in_torch(form.put_together((x, *others, *masks))[0])
     given = (cotangents.outputs, *cotangents.final)
-    found = torch.autograd.grad((outputs, *final), wanted, given, allow_unused=True, materialize_grads=True)
-    return form.named(None, found) if recurrence.sequence.one_hot else form.named(found[0], found[1:])
+    derivatives = torch.autograd.grad((outputs, *final), wanted, given, allow_unused=True, materialize_grads=True)
+    return form.named(None, derivatives) if recurrence.sequence.one_hot else form.named(derivatives[0], derivatives[1:])
 
 
 def _any_requires_grad(tensors: tuple[Tensor, ...]) -> bool:

@@ -1,6 +1,6 @@
-"""Addresses of tensors for the compiled library, which reads and writes whatever memory it is pointed to.
+"""Addresses of tensors, checked before the compiled library gets them.
 
-No other module takes an address of a tensor that a caller passed in.
+The library reads and writes whatever memory it is pointed to. No other module takes an address of a tensor that a caller passed in.
 """
 
 import torch
@@ -52,9 +52,9 @@ class Addresses:
         return tensor.data_ptr()
 
     def of_steps(self, name: str, steps: Tensor, shape: tuple[int, ...]) -> tuple[int, int, int]:
-        """Return the address of [T, B, size] or [N, size], and the strides of steps and of rows in elements.
+        """Return the address of steps, and the strides of steps and of rows.
 
-        Only the last axis must be contiguous, so that a transposed batch is not copied. The stride of the steps of
+        The steps are [T, B, size] or [N, size], and strides count elements. Only the last axis must be contiguous, so that a transposed batch is not copied. The stride of the steps of
         packed rows is 0. For arguments and errors see `of`.
         """
         steps = self._checked(name, steps, shape, self._dtype)
@@ -86,7 +86,7 @@ class Addresses:
 
 
 def check_tensor(name: str, value: Tensor, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> None:
-    """Check that a tensor of any class is of the shape, dtype and device that a recurrence needs.
+    """Check the shape, dtype and device of a tensor of any class.
 
     Raises:
         ArgumentError: it is not.
@@ -96,7 +96,7 @@ def check_tensor(name: str, value: Tensor, shape: tuple[int, ...], dtype: torch.
 
 
 def misfit(name: str, value: object, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> ArgumentError:
-    """Return the error for a tensor that is not of the shape, dtype, device and class that a recurrence needs."""
+    """Return the error for a tensor that is not what a recurrence needs."""
     if not isinstance(value, Tensor):
         came = f"is a {type(value).__name__}"
     else:

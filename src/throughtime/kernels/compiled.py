@@ -45,16 +45,18 @@ class Sizes:
 
     @classmethod
     def of_weights(cls, initial: list[Tensor], weights: list[Tensor]) -> "Sizes":
-        """Infer the sizes from an initial state and weights, in the order of the layer's parameters.
+        """Infer the sizes from an initial state and weights.
+
+        The weights are in the order of the layer's parameters.
 
         Raises:
             ArgumentError: they are not so many, or no matrices [rows, columns] and [rows].
         """
         matrices = (*initial, *weights[:2])
-        if len(matrices) != len(initial) + 2 or not initial or any(one.dim() != 2 for one in matrices):
+        if len(matrices) != len(initial) + 2 or not initial or any(matrix.dim() != 2 for matrix in matrices):
             raise ArgumentError(
                 "initial, weights",
-                f"have the shapes {[tuple(one.shape) for one in initial]}, {[tuple(one.shape) for one in weights]}",
+                f"have the shapes {[tuple(member.shape) for member in initial]}, {[tuple(weight.shape) for weight in weights]}",
                 "they must be h [batch, size], or h and c, and the weights in the order of a layer",
             )
         weight_ih, weight_hh = weights[:2]

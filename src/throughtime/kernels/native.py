@@ -122,7 +122,10 @@ def entry_point(cell: str, what: str, dtype: torch.dtype) -> Callable[..., int]:
 
 @cache
 def gates_and_c(cell: str) -> tuple[int, bool] | None:
-    """Return the number of gates of a cell and whether its state has c; None for a name that no cell has."""
+    """Return the number of gates of a cell, and whether its state has c.
+
+    None stands for a name that no cell has.
+    """
     try:
         gates, has_c = (getattr(library(), f"tt_{cell}_{what}") for what in ("gates", "has_c"))
     except (AttributeError, TypeError):

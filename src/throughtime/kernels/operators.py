@@ -18,7 +18,11 @@ from throughtime.types import Gradients, Parameters, Save, State
 def recurrence_of(
     kernel: CompiledKernel, parameters: Parameters, sequence: Sequence, save: Save | None, clip_step: float | None
 ) -> tuple[Tensor, State]:
-    """Run a recurrence by an operator that PyTorch differentiates; return the outputs and the final state."""
+    """Run a recurrence by an operator that PyTorch differentiates.
+
+    Returns:
+        The outputs and the final state.
+    """
     result = forward(kernel, parameters, sequence, save, clip_step)
     return result.outputs, result.final
 

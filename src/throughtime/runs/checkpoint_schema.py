@@ -65,6 +65,7 @@ class PassesState:
     history: HistoryState | None = None
     rescue: RescueState | None = None
     settings: dict[str, str | bool | int | float | None] | None = None
+    ended: tuple[Count, Count] | None = None
 
 
 def check_size_fits(settings: ModelSettings, input_size: int, numbers: int) -> None:

@@ -34,7 +34,7 @@ from throughtime.runs.gradient import gradient_method
 from throughtime.runs.interruption import InterruptedRunError, Interruption, go_on
 from throughtime.runs.model import SequenceModel
 from throughtime.runs.recording.save_clock import SaveClock
-from throughtime.runs.recording.stream_history import StreamHistory, Tally
+from throughtime.runs.recording.stream_history import HistoryOfStream, StreamHistory, Tally
 from throughtime.runs.settings import OptimizationSettings, RunSettings
 from throughtime.runs.tasks.streaming import Event, StreamTask
 from throughtime.wording import plural
@@ -91,7 +91,7 @@ class Streaming(Driver):
     def check_state(self, state: Mapping[str, Any], model: SequenceModel) -> None:
         """Check the checkpoint against the learner, the model and its optimizer."""
         whole = at_path(".whole", dict[str, Any], state.get("whole"))
-        at_path(".whole", Tally, self.task.tally_state(whole))
+        at_path(".whole", HistoryOfStream, self.task.tally_state(whole))
         check_stream(state, self._learner(model), self.task)
 
     def train(self, run: Run, checkpoint: Path | None, say: Say) -> Record:

@@ -1,11 +1,13 @@
 """Sums over the events of a stream, and the rows of metrics.csv made from them."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from throughtime.clipping import ClipReport
 from throughtime.records import MetricsRow
+from throughtime.records.plain import from_plain, to_plain
+from throughtime.records.ranges import Consistent, Count, FieldError, NotNegative, Size
 
 SHORTEST, MOST = 64, 512
 """Events of a window at first, and the largest number of windows; an even number."""
@@ -15,13 +17,13 @@ SHORTEST, MOST = 64, 512
 class Tally:
     """Sums over events: losses of the model and of naive guesses, updates, seconds."""
 
-    events: int = 0
+    events: Count = 0
     loss: float = 0.0
     guesses: list[float] = field(default_factory=list)
-    seconds: float = 0.0
-    updates: int = 0
-    norm: float = 0.0
-    clipped: int = 0
+    seconds: NotNegative = 0.0
+    updates: Count = 0
+    norm: NotNegative = 0.0
+    clipped: Count = 0
 
     def note_update(self, report: ClipReport) -> None:
         """Count one update."""
@@ -54,6 +56,39 @@ class Tally:
         return self.loss / events, [total / events for total in self.guesses]
 
 
+@dataclass
+class Windows(Consistent):
+    """Sums over parts of a stream, as a checkpoint holds them.
+
+    Attributes:
+        every: the number of events of a window.
+        sums: the windows in order; the last may have fewer events.
+        earlier, before: the rows of a run of version 0.1.0, and the updates and seconds before its first window here.
+    """
+
+    every: Size = SHORTEST
+    sums: list[Tally] = field(default_factory=lambda: [Tally()])
+    earlier: list[MetricsRow] = field(default_factory=list)
+    before: tuple[Count, NotNegative] = (0, 0.0)
+
+    def check(self) -> None:
+        if not 1 <= len(self.sums) <= MOST:
+            raise FieldError(f"has {len(self.sums)} entries", f"a list of 1 to {MOST}", ".sums")
+        for index, window in enumerate(self.sums):
+            if window.events > self.every:
+                raise FieldError(f"is {window.events}", f"at most {self.every}", f".sums[{index}].events")
+
+
+@dataclass
+class HistoryOfStream(Tally):
+    """Sums over a whole stream with its windows, as a checkpoint holds them.
+
+    Version 0.1.0 wrote no windows.
+    """
+
+    windows: Windows | None = None
+
+
 class StreamHistory:
     """Sums over a stream, in windows of equally many events, kept in bounded memory.
 
@@ -66,31 +101,27 @@ class StreamHistory:
 
     def __init__(self) -> None:
         self.whole = Tally()
-        self._every = SHORTEST
-        self._windows = [Tally()]
-        # Rows of a run of version 0.1.0, and the updates and seconds before its first window here.
-        self._earlier: list[MetricsRow] = []
-        self._before = (0, 0.0)
+        self._kept = Windows()
 
     def add(self, loss: float, guesses: tuple[float, ...]) -> None:
         """Count one event."""
-        if self._windows[-1].events >= self._every:
-            if len(self._windows) == MOST:
-                pairs = zip(self._windows[::2], self._windows[1::2], strict=True)
-                self._windows = [first.with_next(second) for first, second in pairs]
-                self._every *= 2
-            self._windows.append(Tally())
-        for tally in (self.whole, self._windows[-1]):
+        if self._kept.sums[-1].events >= self._kept.every:
+            if len(self._kept.sums) == MOST:
+                pairs = zip(self._kept.sums[::2], self._kept.sums[1::2], strict=True)
+                self._kept.sums = [first.with_next(second) for first, second in pairs]
+                self._kept.every *= 2
+            self._kept.sums.append(Tally())
+        for tally in (self.whole, self._kept.sums[-1]):
             tally.add(loss, guesses)
 
     def note_update(self, report: ClipReport) -> None:
         """Count one update."""
-        for tally in (self.whole, self._windows[-1]):
+        for tally in (self.whole, self._kept.sums[-1]):
             tally.note_update(report)
 
     def pass_time(self, seconds: float) -> None:
         """Add the time since the latest event."""
-        for tally in (self.whole, self._windows[-1]):
+        for tally in (self.whole, self._kept.sums[-1]):
             tally.seconds += seconds
 
     def latest(self) -> Tally:
@@ -98,15 +129,15 @@ class StreamHistory:
         return self._complete()[-1]
 
     def _complete(self) -> list[Tally]:
-        *windows, last = self._windows
-        if windows and last.events < self._every // 2:
+        *windows, last = self._kept.sums
+        if windows and last.events < self._kept.every // 2:
             windows[-1], last = windows[-1].with_next(last), None
         return windows if last is None else [*windows, last]
 
     def rows(self, learning_rate: float) -> list[MetricsRow]:
         """Return the rows of metrics.csv."""
-        updates, seconds = self._before
-        rows = list(self._earlier)
+        updates, seconds = self._kept.before
+        rows = list(self._kept.earlier)
         for window in self._complete():
             updates, seconds = updates + window.updates, seconds + window.seconds
             if not window.events:
@@ -129,13 +160,7 @@ class StreamHistory:
 
     def state_dict(self) -> dict[str, Any]:
         """Return plain values for the checkpoint."""
-        windows = {
-            "every": self._every,
-            "sums": [asdict(window) for window in self._windows],
-            "earlier": [asdict(row) for row in self._earlier],
-            "before": list(self._before),
-        }
-        return {**asdict(self.whole), "windows": windows}
+        return {**to_plain(self.whole), "windows": to_plain(self._kept)}
 
     def load_state_dict(self, state: dict[str, Any], earlier: Iterable[MetricsRow], updates: int) -> None:
         """Take back what `state_dict` returned.
@@ -145,12 +170,6 @@ class StreamHistory:
             earlier: the rows so far, which serve where there are no windows.
             updates: of the learner, likewise.
         """
-        windows = state.get("windows")
-        self.whole = Tally(**{name: value for name, value in state.items() if name != "windows"})
-        if windows is None:
-            self._earlier, self._before = list(earlier), (updates, self.whole.seconds)
-            return
-        self._every = windows["every"]
-        self._windows = [Tally(**window) for window in windows["sums"]]
-        self._earlier = [MetricsRow(**row) for row in windows["earlier"]]
-        self._before = tuple(windows["before"])
+        kept = from_plain(HistoryOfStream, state)
+        self.whole = Tally(**{entry.name: getattr(kept, entry.name) for entry in fields(Tally)})
+        self._kept = kept.windows or Windows(earlier=list(earlier), before=(updates, self.whole.seconds))
