@@ -226,7 +226,7 @@ def _consistent(batch_sizes: Any, rows: int) -> bool:
 
 def _on_the_loop(plan: LayerPlan, formed: Any) -> dict[str, Tensor]:
     serves = FusedKernel.serves
-    FusedKernel.serves = lambda self, sequence: False  # type: ignore[method-assign]
+    FusedKernel.serves = lambda self, parameters, sequence: False  # type: ignore[method-assign]
     try:
         return _outcome(plan, plan.layer(ours=True), formed, events=False)
     finally:

@@ -78,7 +78,8 @@ class Cell(ABC):
     def check_parameters(self, parameters: Parameters, like: Tensor) -> None:
         """Raise `ArgumentError` unless the parameters fit the cell and `like`.
 
-        They must have the cell's shapes, and the dtype and device of `like`. A cell that does not override it accepts any.
+        They must have the cell's shapes, and the dtype and device of `like`. A cell that does not override the method
+        accepts any.
         """
         return
 

@@ -1,6 +1,7 @@
 """Addresses of tensors, checked before the compiled library gets them.
 
-The library reads and writes whatever memory it is pointed to. No other module takes an address of a tensor that a caller passed in.
+The library reads and writes whatever memory it is pointed to. No other module takes an address of a tensor that a
+caller passed in.
 """
 
 import torch
@@ -54,8 +55,9 @@ class Addresses:
     def of_steps(self, name: str, steps: Tensor, shape: tuple[int, ...]) -> tuple[int, int, int]:
         """Return the address of steps, and the strides of steps and of rows.
 
-        The steps are [T, B, size] or [N, size], and strides count elements. Only the last axis must be contiguous, so that a transposed batch is not copied. The stride of the steps of
-        packed rows is 0. For arguments and errors see `of`.
+        The steps are [T, B, size] or [N, size], and strides count elements. Only the last axis must be contiguous, so
+        that a transposed batch is not copied. The stride of the steps of packed rows is 0. For arguments and errors see
+        `of`.
         """
         steps = self._checked(name, steps, shape, self._dtype)
         if (steps.stride(-1) != 1 and shape[-1] != 1) or steps.is_neg():

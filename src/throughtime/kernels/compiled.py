@@ -56,7 +56,7 @@ class Sizes:
         if len(matrices) != len(initial) + 2 or not initial or any(matrix.dim() != 2 for matrix in matrices):
             raise ArgumentError(
                 "initial, weights",
-                f"have the shapes {[tuple(member.shape) for member in initial]}, {[tuple(weight.shape) for weight in weights]}",
+                f"have the shapes {[tuple(matrix.shape) for matrix in (*initial, *weights)]}",
                 "they must be h [batch, size], or h and c, and the weights in the order of a layer",
             )
         weight_ih, weight_hh = weights[:2]
