@@ -143,7 +143,7 @@ def _reference(plan: OperatorPlan, cell: Any, arguments: dict[str, Any], right: 
         return REFUSED
     if _unforeseen(plan, made, right):
         return None
-    names = Sizes.of_weights(made["initial"], made["weights"]).parameters
+    names = Sizes.of_weights(made["initial"], made["weights"]).shapes
     parameters = dict(zip(names, made["weights"], strict=True))
     x, features = made["x"], plan.sizes[2]
     if plan.indices and not features:  # none is valid; there may be none

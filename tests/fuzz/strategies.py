@@ -52,7 +52,7 @@ ODD = st.sampled_from([0, 1, 2, 17, 33])
 def sizes(draw: DrawFn, odd: bool = False) -> tuple[int, int, int, int]:
     steps = draw(STEPS)
     rows, features = (draw(ODD if odd and steps < 300 else SIZE) for _ in range(2))
-    return steps, rows, features, draw(st.sampled_from([5, 1, 16, 19]))
+    return steps, rows, features or 1, draw(st.sampled_from([5, 1, 16, 19]))
 
 
 @st.composite

@@ -16,7 +16,7 @@ from fuzz.forms import FORMS, changed, plain
 from fuzz.layer_plans import KINDS, METHODS, LayerPlan
 from fuzz.running import assert_no_fault
 from fuzz.strategies import EXAMPLES, PLACES, layer_plans
-from fuzz.verdicts import RIGHT, SENTENCE, is_fault
+from fuzz.verdicts import RIGHT, SENTENCE
 from fuzz.worker import Worker
 
 import throughtime as tt
@@ -98,8 +98,10 @@ def test_more_than_two_to_the_31_outputs():
     assert torch.allclose(y[-1000:], short[-1], atol=1e-5) and torch.equal(y[:, -1], y[:, 0])
 
 
-@pytest.mark.parametrize("shape", [(2**40, 0, 3), (2**40, 0, 0), (0, 2**20, 3)], ids=str)
-def test_many_steps_of_no_rows_take_no_time(shape, worker: Worker):
-    """Nothing is computed, however many steps there are of it; the worker ends a plan that takes too long."""
-    judgement = worker.ask(LayerPlan(sizes=(*shape, 5), mode="no_grad"))
-    assert not is_fault(judgement), judgement
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("shape", [(2**40, 0, 3), (0, 2**20, 3)], ids=str)
+def test_many_steps_of_no_rows_take_no_time(shape):
+    """Nothing is computed, however many steps there are of it."""
+    with torch.no_grad():
+        y, h = tt.GRU(3, 5)(torch.empty(shape))
+    assert y.shape == (*shape[:2], 5) and h.shape == (1, shape[1], 5) and not h.any()

@@ -182,7 +182,7 @@ class _Problem:
         for name, shape in sizes.shapes.items():
             setattr(fields, name, of(name, parameters[name], shape))
         if sequence.one_hot:
-            fields.index = of("input", sequence.x.to(torch.int64), self.entries, torch.int64)
+            fields.index = of("input", sequence.x, self.entries, torch.int64)
         else:
             x_shape = (*self.entries, sizes.input)
             fields.x, fields.x_step, fields.x_row = self.addresses.of_steps("input", sequence.x, x_shape)
@@ -194,7 +194,7 @@ class _Problem:
         """Set the addresses of lengths and resets, and of the state that resets return to."""
         sequence, fields, of = self.sequence, self.fields, self.addresses.of
         if sequence.lengths is not None:
-            fields.lengths = of("lengths", sequence.lengths.to(torch.int64), self.shape[1:], torch.int64)
+            fields.lengths = of("lengths", sequence.lengths, self.shape[1:], torch.int64)
         if sequence.resets is not None:
             fields.resets = of("resets", sequence.from_padded(sequence.resets), self.entries, torch.bool)
             self.point_to_states(fields, RESET, sequence.reset_state)

@@ -3,6 +3,9 @@
 Each pass is a single node of the graph. Eager code calls the kernels directly, which costs less.
 """
 
+import math
+from typing import get_args
+
 import torch
 from torch import Tensor
 
@@ -93,6 +96,13 @@ def _put_together(
         came = f"is {name!r}, with {sizes.gates} gates and {len(initial)} members of the state by the weights"
         allowed = "no cell has this name" if known is None else f"such a cell has {known[0]} and {1 + known[1]}"
         raise ArgumentError("name", came, allowed)
+    if initial[0].dtype not in native.SUFFIXES:
+        known_dtypes = ", ".join(map(str, native.SUFFIXES))
+        raise ArgumentError("initial", f"is {initial[0].dtype}", f"it must be one of {known_dtypes}")
+    one_hot = sizes.input if x.dtype in INDICES else 0
+    axes = 3 - bool(one_hot) - (batch_sizes is not None)
+    if x.dim() != axes or (batch_sizes is not None and batch_sizes.dim() != 1):
+        raise ArgumentError("x", f"has the shape {tuple(x.shape)}", f"it must have {axes} axes, and batch_sizes 1")
     if len(weights) != len(sizes.shapes):
         raise ArgumentError("weights", f"are {len(weights)} tensors", f"they must be {', '.join(sizes.shapes)}")
     parameters = dict(zip(sizes.shapes, weights, strict=True))
@@ -104,9 +114,16 @@ def _put_together(
         resets=resets,
         batch_sizes=batch_sizes,
         reverse=reverse,
-        one_hot=sizes.input if x.dtype in INDICES else 0,
+        one_hot=one_hot,
     )
     return CompiledKernel(name, sizes), parameters, sequence
+
+
+def _check_options(save: str, clip_step: float) -> None:
+    if save not in ("", *get_args(Save)):
+        raise ArgumentError("save", f"is {save!r}", "it must be 'gates', 'states', or '' to keep nothing")
+    if not 0 <= clip_step < math.inf:
+        raise ArgumentError("clip_step", f"is {clip_step}", "it must be a finite norm, or 0 for no clipping")
 
 
 @torch.library.custom_op("throughtime::recurrence", mutates_args=())
@@ -139,6 +156,7 @@ def recurrence(
     kernel, parameters, sequence = _put_together(
         name, x, initial, reset_state, weights, lengths, resets, batch_sizes, reverse
     )
+    _check_options(save, clip_step)
     if sequence.one_hot:
         check_indices(x, sequence.one_hot, None if batch_sizes is not None else lengths)
     result = kernel.forward(parameters, sequence, save if save in ("gates", "states") else None)
@@ -187,6 +205,7 @@ def recurrence_backward(
     kernel, parameters, sequence = _put_together(
         name, x, initial, reset_state, weights, lengths, resets, batch_sizes, reverse
     )
+    _check_options(save, clip_step)
     kept = Trace(tuple(trace), "gates" if save == "gates" else "states")
     cotangents = Cotangents(d_outputs, tuple(d_final), needs_x=not sequence.one_hot)
     gradients = kernel.backward(parameters, sequence, kept, cotangents, StepNorms(clip_step or None))

@@ -173,8 +173,13 @@ def _check_packed(packed: PackedSequence) -> None:
         raise _unpackable("batch_sizes", "they must be whole numbers (int64), one for each step, and at least one")
     for name in ("sorted_indices", "unsorted_indices"):
         order = getattr(packed, name)
-        if order is not None and not (isinstance(order, Tensor) and order.dtype == torch.int64 and _is_dense(order)):
-            raise _unpackable(name, "they must be whole numbers (int64)")
+        if order is not None and not (
+            isinstance(order, Tensor)
+            and order.dtype == torch.int64
+            and _is_dense(order)
+            and order.device == data.device
+        ):
+            raise _unpackable(name, f"they must be whole numbers (int64) on {data.device}")
 
 
 def _is_permutation(order: Tensor) -> bool:
