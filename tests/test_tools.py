@@ -92,28 +92,20 @@ def test_one_graph_serves_every_number_of_steps(model):
     assert len(graphs) == 1
 
 
-class LeafTracer(fx.Tracer):
-    """A tracer that does not look into our layers."""
-
-    def is_leaf_module(self, m, module_qualified_name):
-        return isinstance(m, RecurrentLayer) or super().is_leaf_module(m, module_qualified_name)
-
-
-def test_fx_with_the_layer_as_a_leaf(model):
-    traced = fx.GraphModule(model, LeafTracer().trace(model))
+def test_fx_keeps_the_layer_as_one_call(model):
+    traced = fx.symbolic_trace(model)
+    assert [node.target for node in traced.graph.nodes if node.op == "call_module"] == ["rnn", "readout"]
     assert torch.equal(traced(X), model(X))
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_prepare_fx_with_the_layer_not_traced(model):
+def test_prepare_fx(model):
     from torch.ao.quantization import get_default_qconfig_mapping
-    from torch.ao.quantization.fx.custom_config import PrepareCustomConfig
     from torch.ao.quantization.quantize_fx import prepare_fx
 
-    leaves = PrepareCustomConfig().set_non_traceable_module_classes([type(model.rnn)])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch's own, on options of its observers
-        prepared = prepare_fx(model.eval(), get_default_qconfig_mapping(), (X,), prepare_custom_config=leaves)
+        prepared = prepare_fx(model.eval(), get_default_qconfig_mapping(), (X,))
     assert type(prepared.rnn) is type(model.rnn)
     torch.testing.assert_close(prepared(X), model(X))
 
@@ -134,15 +126,12 @@ def test_dynamic_quantization_takes_the_twin_alone(name: str):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")  # of torch.nn's checks of sizes
-def test_the_twin_is_traced_and_drawn_by_tensorboard(model, tmp_path):
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")  # of checks of sizes
+def test_tensorboard_draws_the_graph(model, tmp_path):
     from torch.utils.tensorboard import SummaryWriter
 
-    twin = with_the_twin(model)
-    traced = torch.jit.trace(twin, X)
-    torch.testing.assert_close(traced(X + 1), model(X + 1))
     with SummaryWriter(tmp_path) as writer:
-        writer.add_graph(twin, X)
+        writer.add_graph(model, X)
     assert list(tmp_path.iterdir())
 
 

@@ -29,7 +29,7 @@ class Loop(Runner):
     def forward(self, parameters: Parameters, sequence: Sequence, save: Save | None) -> Pass:
         cell = self.cell
         # Copied where no step follows: the final state must not be the caller's tensor.
-        state = tuple(member.clone() for member in sequence.initial) if not len(sequence.x) else sequence.initial
+        state = tuple(member.clone() for member in sequence.initial) if not sequence.shape[0] else sequence.initial
         outputs: list[Tensor] = []
         kept: list[Tensor] = []
         for t, projected in enumerate(cell.project(parameters, sequence.x).unbind(0)):

@@ -13,7 +13,7 @@ from throughtime.cells.base import Cell
 from throughtime.cells.recurrence import Form, Recurrence
 from throughtime.checks import is_real, plain
 from throughtime.errors import ArgumentError, UnsupportedError
-from throughtime.kernels.addresses import are_plain
+from throughtime.kernels.addresses import are_plain_or_fake
 from throughtime.sequences.autocast import autocasts, without_autocast
 from throughtime.sequences.norms import StepNorms
 from throughtime.sequences.runner import Cotangents, Pass, Trace
@@ -288,7 +288,7 @@ def _differentiate(
     arriving = (cotangents.outputs, *cotangents.final)
     if not all(map(has_memory, arriving)):
         return _differentiate_in_torch(method, recurrence, cotangents)
-    if not torch.is_grad_enabled() and are_plain(*arriving):
+    if not torch.is_grad_enabled() and are_plain_or_fake(*arriving):
         return method.backward(recurrence, trace, cotangents, StepNorms(method.clip_step, tap))
     # create_graph: the gradient will be differentiated, so the trace is made again with a graph back to the inputs.
     # Cotangents of another class are for PyTorch's operations as well.

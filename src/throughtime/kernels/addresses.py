@@ -8,15 +8,23 @@ import torch
 from torch import Tensor, nn
 
 from throughtime.errors import ArgumentError
-from throughtime.torch_internals import is_zero_tensor
+from throughtime.torch_internals import FakeTensor, is_zero_tensor, operators_watched
 
 PLAIN_CLASSES = frozenset((Tensor, nn.Parameter, nn.Buffer))
 """Classes of tensors whose memory can be read; a tensor of a subclass may have no memory."""
 
 
+_WITHOUT_MEMORY = PLAIN_CLASSES | {FakeTensor}
+
+
 def are_plain(*tensors: object) -> bool:
     """Return whether all are tensors of torch's own classes."""
     return PLAIN_CLASSES.issuperset(map(type, tensors))
+
+
+def are_plain_or_fake(*tensors: object) -> bool:
+    """Return whether all are tensors for a kernel, or stand for such tensors where operators are recorded."""
+    return are_plain(*tensors) or (operators_watched() and _WITHOUT_MEMORY.issuperset(map(type, tensors)))
 
 
 class Addresses:
@@ -75,16 +83,14 @@ class Addresses:
             or tensor.layout is not torch.strided
         ):
             raise misfit(name, tensor, shape, dtype, torch.device("cpu"))
-        if tensor.untyped_storage().nbytes() >= _bytes_used(tensor):
-            return tensor
-        if is_zero_tensor(tensor):
-            return torch.zeros(shape, dtype=dtype)
-        raise ArgumentError(
-            name,
-            f"has a storage of {tensor.untyped_storage().nbytes()} bytes, and {_bytes_used(tensor)} belong to it",
-            "its memory was freed or resized",
-            "leave a tensor's storage as it is until the backward pass has run",
-        )
+        if tensor.untyped_storage().nbytes() < _bytes_used(tensor):
+            raise ArgumentError(
+                name,
+                f"has a storage of {tensor.untyped_storage().nbytes()} bytes, and {_bytes_used(tensor)} belong to it",
+                "its memory was freed or resized",
+                "leave a tensor's storage as it is until the backward pass has run",
+            )
+        return torch.zeros(shape, dtype=dtype) if not tensor.data_ptr() and is_zero_tensor(tensor) else tensor
 
 
 def check_tensor(name: str, value: Tensor, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> None:

@@ -3,15 +3,13 @@
 import torch
 
 from throughtime.kernels import operators
-from throughtime.kernels.addresses import PLAIN_CLASSES
+from throughtime.kernels.addresses import are_plain_or_fake
 from throughtime.kernels.compiled import CompiledKernel
 from throughtime.sequences.norms import StepNorms
 from throughtime.sequences.runner import Cotangents, Pass, Trace
 from throughtime.sequences.sequence import Sequence
-from throughtime.torch_internals import FakeTensor, operators_watched
+from throughtime.torch_internals import operators_watched
 from throughtime.types import Gradients, Parameters, Save
-
-_FAKE_OR_PLAIN = PLAIN_CLASSES | {FakeTensor}
 
 
 class FusedKernel(CompiledKernel):
@@ -22,14 +20,9 @@ class FusedKernel(CompiledKernel):
     """
 
     def serves(self, parameters: Parameters, sequence: Sequence) -> bool:
-        if super().serves(parameters, sequence):
-            return True
-        # Without memory now: the operator runs later, with real tensors, or never.
-        tensors = (sequence.x, *sequence.initial, *parameters.values())
-        recorded = torch.compiler.is_compiling() or (
-            operators_watched() and _FAKE_OR_PLAIN.issuperset(map(type, tensors))
-        )
-        return recorded and self.serves_like(sequence.initial[0])
+        # While a graph is recorded its tensors have no memory; the operator runs later, with real tensors, or never.
+        fits = torch.compiler.is_compiling() or are_plain_or_fake(sequence.x, *sequence.initial, *parameters.values())
+        return fits and self.serves_like(sequence.initial[0])
 
     def forward(self, parameters: Parameters, sequence: Sequence, save: Save | None) -> Pass:
         if not operators_watched():

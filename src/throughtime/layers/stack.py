@@ -90,13 +90,15 @@ def check_options(batch_first: object, learn_initial_state: object, dtype: objec
 
     Raises:
         ArgumentTypeError: an option is of the wrong type.
-        ArgumentError: `dtype` is a dtype of other numbers than floating-point numbers.
+        ArgumentError: `dtype` is a dtype of other numbers than floating-point or complex numbers.
     """
     check_flag("batch_first", batch_first)
     check_flag("learn_initial_state", learn_initial_state)
-    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+    if dtype is not None and not (isinstance(dtype, torch.dtype) and (dtype.is_floating_point or dtype.is_complex)):
         error = ArgumentError if isinstance(dtype, torch.dtype) else ArgumentTypeError
-        raise error("dtype", f"is {dtype!r}", "it must be a floating-point dtype of torch, such as torch.float32")
+        raise error(
+            "dtype", f"is {dtype!r}", "it must be a floating-point or complex dtype of torch, such as torch.float32"
+        )
 
 
 def checked_dropout(dropout: float, num_layers: int) -> float:
