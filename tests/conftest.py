@@ -6,10 +6,15 @@ import signal
 import pytest
 import torch
 
-# A shell starts what runs in its background with Ctrl-C ignored, and the processes that tests start, some of them to
-# interrupt them, inherit that.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A shell starts what runs in its background with Ctrl-C ignored, nohup with SIGHUP, and the processes that tests start,
+# some of them to interrupt them, inherit that.
+for number, answer in {
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGHUP: signal.SIG_DFL,
+    signal.SIGTERM: signal.SIG_DFL,
+}.items():
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, answer)
 
 if os.environ.get("THROUGHTIME_CHECK_SHAPES"):  # set by tests/test_shapes.py
     from jaxtyping import install_import_hook

@@ -7,6 +7,7 @@ from typing import ParamSpec, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from throughtime.errors import UnsupportedError
 from throughtime.nests import leaves_of, map_tensors, tensors_of
@@ -42,7 +43,7 @@ def records_graphs(tool: Callable[P, R]) -> Callable[P, R]:
 def check_built_outside(model: nn.Module) -> None:
     """Raise `UnsupportedError` if a model has a parameter or buffer that is an inference tensor."""
     for name, value in itertools.chain(model.named_parameters(), model.named_buffers()):
-        if value.is_inference():
+        if not is_lazy(value) and value.is_inference():
             raise UnsupportedError(
                 f"model's tensor {name!r} was made inside torch.inference_mode(), and can be neither differentiated "
                 "nor changed outside: build the model, or copy.deepcopy it, outside"

@@ -73,13 +73,13 @@ import sys
 from throughtime.commands.main import main
 from throughtime.data.bytestream import ByteStream
 
-wait = ByteStream._wait
+check = ByteStream._check_file
 
-def tell_and_wait(stream):
+def tell_and_check(stream):
     print("waiting after", stream._offset, flush=True)
-    return wait(stream)
+    check(stream)
 
-ByteStream._wait = tell_and_wait
+ByteStream._check_file = tell_and_check
 sys.exit(main())
 """
 """The real command, and a line whenever all that the file has been given is learned."""

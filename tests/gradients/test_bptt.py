@@ -100,7 +100,7 @@ class _Counting(Kernel):
     def __init__(self, serves: bool):
         self._serves, self.calls, self._loop = serves, [], Loop(ElmanCell(INPUT, 4))
 
-    def serves(self, sequence):
+    def serves(self, parameters, sequence):
         self.calls.append("serves")
         return self._serves
 

@@ -127,7 +127,7 @@ class _Counting(Kernel):
     def __init__(self, cell):
         self.steps, self._loop = 0, Loop(cell)
 
-    def serves(self, sequence):
+    def serves(self, parameters, sequence):
         return sequence.is_plain
 
     def forward(self, parameters, sequence, save):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernels.test_fused import FORMS, KINDS, MASKS, _assert_equal_to_the_loop, _in_form, _sequence
+from kernels.test_compiled import FORMS, KINDS, MASKS, _assert_equal_to_the_loop, _in_form, _sequence
 
 from throughtime.kernels import native
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 from examples_of import parameters_of, states_of
-from kernels.test_fused import KINDS
+from kernels.test_compiled import KINDS
 from oracles import relative
 
 import throughtime as tt
