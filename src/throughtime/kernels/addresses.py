@@ -23,7 +23,7 @@ def are_plain(*tensors: object) -> bool:
 
 
 def are_plain_or_fake(*tensors: object) -> bool:
-    """Return whether all are tensors for a kernel, or stand for such tensors where operators are recorded."""
+    """Return whether all are plain, or stand for plain tensors while operators are recorded."""
     return are_plain(*tensors) or (operators_watched() and _WITHOUT_MEMORY.issuperset(map(type, tensors)))
 
 
@@ -90,7 +90,7 @@ class Addresses:
                 "its memory was freed or resized",
                 "leave a tensor's storage as it is until the backward pass has run",
             )
-        return torch.zeros(shape, dtype=dtype) if not tensor.data_ptr() and is_zero_tensor(tensor) else tensor
+        return torch.zeros(shape, dtype=dtype) if is_zero_tensor(tensor) else tensor
 
 
 def check_tensor(name: str, value: Tensor, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> None:
