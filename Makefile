@@ -57,7 +57,8 @@ fuzz: $(VENV)/.dev
 sanitize: EXAMPLES = 2000
 sanitize: $(VENV)/.dev
 	@echo "==> pytest tests/fuzz/test_sanitized.py: $(EXAMPLES) examples of each kind"
-	@THROUGHTIME_FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest --timeout 0 tests/fuzz/test_sanitized.py
+	@THROUGHTIME_FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest --timeout 0 tests/fuzz/test_sanitized.py \
+		tests/kernels/test_sanitizers.py
 
 MINUTES ?= 10
 chaos: $(VENV)/.dev

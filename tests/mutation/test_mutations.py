@@ -26,7 +26,7 @@ def _faults(mutations, kind, reader, base, place):
     return {name: end.fault for name, end in ends.items() if end.fault}
 
 
-@pytest.mark.parametrize(("kind", "file", "reader"), CASES, ids="-".join)
+@pytest.mark.parametrize(("kind", "file", "reader"), CASES, ids=str)
 def test_a_spoiled_file_ends_in_one_sentence_or_a_result(kind, file, reader, base, tmp_path):
     every = of_file(base / kind / file)
     chosen = random.Random(f"{kind}{file}{reader}").sample(every, min(COUNT, len(every)))
