@@ -6,7 +6,6 @@ more.
 
 import os
 import warnings
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -23,13 +22,6 @@ import throughtime as tt
 from throughtime.kernels import native
 
 pytestmark = pytest.mark.skipif(native.library() is None, reason="the compiled kernels are not installed")
-
-
-@pytest.fixture(scope="module")
-def worker() -> Iterator[Worker]:
-    started = Worker()
-    yield started
-    started.close()
 
 
 @pytest.mark.parametrize("area", PLACES)

@@ -3,7 +3,6 @@
 A graph may be edited, exported, and run by others, so that nothing about the arguments was checked before.
 """
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -16,13 +15,6 @@ from fuzz.worker import Worker
 from throughtime.kernels import native
 
 pytestmark = pytest.mark.skipif(native.library() is None, reason="the compiled kernels are not installed")
-
-
-@pytest.fixture(scope="module")
-def worker() -> Iterator[Worker]:
-    started = Worker()
-    yield started
-    started.close()
 
 
 @pytest.mark.parametrize("backward", [False, True], ids=["recurrence", "recurrence_backward"])

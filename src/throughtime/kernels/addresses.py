@@ -13,18 +13,13 @@ from throughtime.torch_internals import FakeTensor, is_zero_tensor, operators_wa
 PLAIN_CLASSES = frozenset((Tensor, nn.Parameter, nn.Buffer))
 """Classes of tensors whose memory can be read; a tensor of a subclass may have no memory."""
 
-
-_WITHOUT_MEMORY = PLAIN_CLASSES | {FakeTensor}
-
-
-def are_plain(*tensors: object) -> bool:
-    """Return whether all are tensors of torch's own classes."""
-    return PLAIN_CLASSES.issuperset(map(type, tensors))
+_PLAIN_OR_FAKE = PLAIN_CLASSES | {FakeTensor}
 
 
 def are_plain_or_fake(*tensors: object) -> bool:
     """Return whether all are plain, or stand for plain tensors while operators are recorded."""
-    return are_plain(*tensors) or (operators_watched() and _WITHOUT_MEMORY.issuperset(map(type, tensors)))
+    classes = set(map(type, tensors))
+    return classes <= PLAIN_CLASSES or (operators_watched() and classes <= _PLAIN_OR_FAKE)
 
 
 class Addresses:
@@ -97,7 +92,7 @@ def check_tensor(name: str, value: Tensor, shape: tuple[int, ...], dtype: torch.
     """Check the shape, dtype and device of a tensor of any class.
 
     Raises:
-        ArgumentError: it is not.
+        ArgumentError: one of them is another.
     """
     if value.dtype is not dtype or value.shape != shape or value.device != device:
         raise misfit(name, value, shape, dtype, device)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from throughtime.errors import ArgumentError
 from throughtime.kernels import native
-from throughtime.kernels.addresses import Addresses, are_plain
+from throughtime.kernels.addresses import Addresses, are_plain_or_fake
 from throughtime.sequences.norms import StepNorms
 from throughtime.sequences.runner import NOTHING, Cotangents, Pass, Runner, Trace
 from throughtime.sequences.sequence import Sequence
@@ -95,12 +95,10 @@ class CompiledKernel(Runner):
     sizes: Sizes
 
     def serves(self, parameters: Parameters, sequence: Sequence) -> bool:
-        plain = are_plain(sequence.x, *sequence.initial, *parameters.values())
-        return plain and self.serves_like(sequence.initial[0])
-
-    def serves_like(self, tensor: Tensor) -> bool:
-        """Return whether the library is there and computes in a tensor's dtype, on its device."""
-        return tensor.dtype in native.SUFFIXES and tensor.device.type == "cpu" and native.is_built()
+        like = sequence.initial[0]
+        # While a graph is recorded its tensors have no memory; the operator runs later, with real tensors, or never.
+        fits = torch.compiler.is_compiling() or are_plain_or_fake(sequence.x, *sequence.initial, *parameters.values())
+        return fits and like.dtype in native.SUFFIXES and like.device.type == "cpu" and native.is_built()
 
     def kept_sizes(self, save: Save | None) -> tuple[int, ...]:
         """Return the sizes of the kept tensors c, gates and extra, per step and row."""

@@ -1,9 +1,6 @@
 """Runner of affine cells in the compiled library, visible to whatever watches PyTorch's operators."""
 
-import torch
-
 from throughtime.kernels import operators
-from throughtime.kernels.addresses import are_plain_or_fake
 from throughtime.kernels.compiled import CompiledKernel
 from throughtime.sequences.norms import StepNorms
 from throughtime.sequences.runner import Cotangents, Pass, Trace
@@ -18,11 +15,6 @@ class FusedKernel(CompiledKernel):
     It calls the library itself, which costs less, unless a tool sees or records PyTorch's operators: each pass is then
     an operator of PyTorch.
     """
-
-    def serves(self, parameters: Parameters, sequence: Sequence) -> bool:
-        # While a graph is recorded its tensors have no memory; the operator runs later, with real tensors, or never.
-        fits = torch.compiler.is_compiling() or are_plain_or_fake(sequence.x, *sequence.initial, *parameters.values())
-        return fits and self.serves_like(sequence.initial[0])
 
     def forward(self, parameters: Parameters, sequence: Sequence, save: Save | None) -> Pass:
         if not operators_watched():

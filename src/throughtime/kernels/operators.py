@@ -146,7 +146,7 @@ def recurrence(
         name: the cell's name in throughtime.h.
         x, initial, reset_state, lengths, resets, batch_sizes, reverse: see `Sequence`; an x of whole numbers holds
             indices, and reset_state is empty without resets.
-        weights: the parameters in the order of `Sizes.parameters`.
+        weights: the parameters in the order of `Sizes.shapes`.
         save: see `Save`; "" keeps nothing. Operators take no None here.
         clip_step: see `StepNorms`, for the backward pass; 0 for no clipping.
 
