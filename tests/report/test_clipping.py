@@ -1,19 +1,12 @@
 import math
 
 import pytest
+from report.drawn import axes_of
 from report.records_of import updates
 
 from throughtime.records import UpdateRow
-from throughtime.report.canvas import PAGE, drawing, one_axes
 from throughtime.report.clipping import clipping, clipping_figures, clipping_sentences, quantile
 from throughtime.report.sentences import Absent
-
-
-def _drawn(exhibit):
-    with drawing():
-        _, axes = one_axes((5, 3), 1, False)
-        exhibit.panels[0].draw(axes, PAGE)
-    return axes
 
 
 def test_what_clipping_did_is_counted():
@@ -33,19 +26,19 @@ def test_what_clipping_did_is_counted():
         "Per-step clipping took hold at 18.8 % of the steps.",
         "1 update came without a finite gradient.",
     ]
-    marked = [line for line in _drawn(clipping(rows)).get_lines() if line.get_label() == "rescaled"]
+    marked = [line for line in axes_of(clipping(rows).panels[0]).get_lines() if line.get_label() == "rescaled"]
     assert [list(line.get_xdata()) for line in marked] == [[1, 3]]
 
 
 def test_where_nothing_was_clipped_no_threshold_is_drawn():
     rows = [UpdateRow(i, 2.0, 1.0 + i, 1.0, 0.0) for i in range(5)]
-    assert [line.get_label() for line in _drawn(clipping(rows)).get_lines()] == ["norm"]
+    assert [line.get_label() for line in axes_of(clipping(rows).panels[0]).get_lines()] == ["norm"]
     assert clipping_sentences(clipping_figures(rows)) == ["0 % of the updates were rescaled, none was skipped."]
 
 
 def test_many_updates_keep_their_largest_norm():
     rows = updates(2000)
-    lines = {line.get_label(): list(line.get_ydata()) for line in _drawn(clipping(rows)).get_lines()}
+    lines = {line.get_label(): list(line.get_ydata()) for line in axes_of(clipping(rows).panels[0]).get_lines()}
     assert len(lines["largest"]) <= 240
     largest = max(row.gradient_norm for row in rows if math.isfinite(row.gradient_norm))
     assert max(lines["largest"]) == largest > max(lines["median"])
