@@ -1,5 +1,6 @@
 import pytest
 from mutation.folders import make
+from mutation.pictures import remember
 
 
 @pytest.fixture(scope="session")
@@ -8,3 +9,10 @@ def base(tmp_path_factory):
     folder = tmp_path_factory.mktemp("mutation")
     make(folder)
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _pictures_drawn_once():
+    with pytest.MonkeyPatch.context() as patch:
+        remember(patch)
+        yield
