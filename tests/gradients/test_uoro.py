@@ -72,6 +72,22 @@ def test_it_goes_on_from_what_it_gave():
         assert torch.equal(value, other.tensors()[name]), name
 
 
+@pytest.mark.parametrize("scale", [1e30, 1e-30])
+def test_derivatives_whose_squares_leave_the_range_are_balanced(scale):
+    """The product of the two factors is that of double precision, in which the squares are in range."""
+    given, products = problem(tt.cells.ElmanCell(3, 5, nonlinearity="relu", bias=False)), []
+    for dtype in (torch.float32, torch.float64):
+        system = CellSystem(given.cell, {name: value.detach().to(dtype) for name, value in given.parameters.items()})
+        state = tuple(member.detach().to(dtype) * scale for member in given.sequence.initial)
+        influence = tt.UORO(5).influence(system, 4)
+        for x in given.sequence.x.detach()[:3]:
+            influence.advance(system.at(x.to(dtype) * scale, state))
+        kept = influence.tensors()
+        products.append(kept[" state"].double()[..., None] * kept["weight_ih"].double().flatten(1)[:, None] / scale)
+    assert products[1].abs().max() > 0.1
+    torch.testing.assert_close(products[0], products[1], rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("seed", [-1, 0.5, True, None])
 def test_a_seed_that_is_none_is_refused(seed):
     with pytest.raises(ArgumentError, match=rf"seed is {seed!r}; it must be a whole number, at least 0"):

@@ -117,9 +117,10 @@ class _Paths:
         for k in reversed(range(len(self.direct))):
             paths.append(self.direct[k])
             total = torch.stack(paths).sum(dim=0)
-            factors = norms.clip_factors(k, self.split(total), self.sequence.padding_at(k))
-            if factors is not None:
-                paths, total = [path * factors for path in paths], total * factors
+            scaling = norms.scaling(k, self.split(total), self.sequence.padding_at(k))
+            if scaling is not None:
+                units, factors = scaling
+                paths, total = [path / units * factors for path in paths], total / units * factors
             totals.append(total)
             jacobian, resets = self.jacobian(k), self.sequence.resets_at(k)
             paths = [torch.einsum("bij,bi->bj", jacobian, path) for path in paths]

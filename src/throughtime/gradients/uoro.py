@@ -11,6 +11,7 @@ from throughtime.checks import keep_sizes
 from throughtime.gradients.forward import ForwardMethod
 from throughtime.gradients.influence import Influence, StartInfluence, keep_ended
 from throughtime.gradients.systems import CellSystem, Step, System
+from throughtime.sequences.row_norms import row_norm
 from throughtime.sequences.sequence import blank
 
 
@@ -77,10 +78,9 @@ class RankOneInfluence(Influence):
         immediate = {name: torch.zeros_like(value) for name, value in self._weights.items()}
         step.add_immediate(immediate, signs[:, None])  # B_tᵀ ν_t
         state = torch.einsum("bij,bj->bi", step.jacobian(), self._state)
-        tiny = torch.finfo(state.dtype).tiny ** 0.5  # the squares of smaller numbers underflow
         # (3); where either norm is zero the product is zero too, and the ratio does not matter
-        rho_0 = _balance(_norm(self._weights), state.norm(dim=-1), tiny)
-        rho_1 = _balance(_norm(immediate), signs.norm(dim=-1), tiny)
+        rho_0 = _balance(_norm(self._weights), row_norm((state,)))
+        rho_1 = _balance(_norm(immediate), row_norm((signs,)))
         state = rho_0[:, None] * state + rho_1[:, None] * signs  # (1)
         keep_ended(ended, self._state, state)
         self._state = state
@@ -141,10 +141,11 @@ def draw_signs(like: Float[Tensor, "batch size"], generator: torch.Generator) ->
 
 
 def _norm(weights: dict[str, Tensor]) -> Float[Tensor, " batch"]:
-    """Compute the 2-norm of each row over all parameters."""
-    return torch.stack([value.flatten(1).square().sum(dim=1) for value in weights.values()]).sum(dim=0).sqrt()
+    """Compute the 2-norm of each row over all parameters, one after another: all at once would be a copy of them."""
+    return row_norm((torch.stack([row_norm((value.flatten(1),)) for value in weights.values()], dim=-1),))
 
 
-def _balance(above: Tensor, below: Tensor, tiny: float) -> Tensor:
-    """Compute ρ = √(above / below) of (3), by row; 1 where either norm is at most `tiny`."""
-    return torch.where((above > tiny) & (below > tiny), (above / below.clamp(min=tiny)).sqrt(), 1.0)
+def _balance(above: Float[Tensor, " batch"], below: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
+    """Compute ρ = √(above / below) of (3), by row; 1 where either norm is zero or below the smallest normal number."""
+    tiny = torch.finfo(above.dtype).tiny
+    return torch.where((above > tiny) & (below > tiny), above.sqrt() / below.clamp(min=tiny).sqrt(), 1.0)

@@ -55,8 +55,8 @@ def check_same_run(wanted: RunSettings, before: RunSettings, record: Record) -> 
         if value != recorded.get(name, value):
             raise ArgumentError(
                 name,
-                f"is {value}",
-                f"the run to resume has {recorded[name]}",
+                f"is {_shown(value)}",
+                f"the run to resume has {_shown(recorded[name])}",
                 "leave it out, or start a new run",
             )
     if not wanted.optimization.online and wanted.optimization.epochs < record.results.epochs:
@@ -64,6 +64,10 @@ def check_same_run(wanted: RunSettings, before: RunSettings, record: Record) -> 
         raise ArgumentError(
             "epochs", f"is {epochs}", f"the run has done {done:g} epochs", f"give {int(done) + 1} or more"
         )
+
+
+def _shown(value: Any) -> Any:
+    return "none" if value is None else value
 
 
 def check_unedited(folder: Path, settings: RunSettings, kept: Mapping[str, Any], where: str) -> None:

@@ -34,7 +34,7 @@ class StepNorms:
         Padded rows take no step: their norm is 0, and they are not clipped. Neither are rows with an entry that is not
         finite, which stay as they are.
         """
-        scaling = self._scaling(t, total, padding)
+        scaling = self.scaling(t, total, padding)
         return total if scaling is None else tuple(member / scaling[0] * scaling[1] for member in total)
 
     def record_all(self, totals: State) -> None:
@@ -46,23 +46,13 @@ class StepNorms:
         if self.tap is not None:
             self.tap.record_all([row_norm((member.detach(),)) for member in totals], None)
 
-    def clip_factors(
-        self, t: int, total: State, padding: Bool[Tensor, "batch 1"] | None
-    ) -> Float[Tensor, "batch 1"] | None:
-        """Record the norms of the total ∂L/∂s_t and return the factor of each row.
-
-        Only a caller that scales by itself calls this method; `clip` is more precise where the factor is tiny. None:
-        no clipping.
-        """
-        scaling = self._scaling(t, total, padding)
-        return None if scaling is None else scaling[1] / scaling[0]
-
-    def _scaling(
+    def scaling(
         self, t: int, total: State, padding: Bool[Tensor, "batch 1"] | None
     ) -> tuple[Float[Tensor, "batch 1"], Float[Tensor, "batch 1"]] | None:
         """Record the norms of a step and return by what each row is divided, and then multiplied.
 
-        Both are 1 for a row that is not clipped. The quotient alone may be no normal number.
+        Both are 1 for a row that is not clipped, and None is returned without clipping. The quotient alone may be no
+        normal number. For callers that scale by themselves; others use `clip`.
         """
         if self.tap is None and self.clip_step is None:
             return None
