@@ -36,6 +36,22 @@ def test_a_spoiled_file_ends_in_one_sentence_or_a_result(kind, file, reader, par
     assert _faults(chosen, kind, reader, base, tmp_path / "spoiled") == {}
 
 
+SEEN = [
+    ("offline", "resume", Mutation("last.ckpt", "inf", ("throughtime", "history", "updates", "update", 0))),
+    ("offline", "resume", Mutation("last.ckpt", "2.5", ("throughtime", "history", "updates", "update", 0))),
+    ("offline", "resume", Mutation("last.ckpt", "null", ("throughtime", "history"))),
+    ("offline", "resume", Mutation("last.ckpt", "null", ("throughtime", "rescue"))),
+    ("online", "resume", Mutation("config.yaml", "unicode", ("file",))),
+    ("offline", "report", Mutation("diagnosis.json", "-1", ("diagnoses", 0, "layers", 0, "lyapunov", "errors", 1))),
+]
+"""What once ended in a traceback."""
+
+
+@pytest.mark.parametrize(("kind", "reader", "mutation"), SEEN, ids=lambda part: str(part).replace("/", " "))
+def test_what_once_ended_in_a_traceback_ends_well(kind, reader, mutation, base, tmp_path):
+    assert _faults([mutation], kind, reader, base, tmp_path / "spoiled") == {}
+
+
 @pytest.mark.parametrize("file", ["metrics.csv", "updates.csv", "step_norms.csv"])
 def test_a_table_that_was_cut_off_gives_no_other_report(file, base, tmp_path):
     """Cut in the middle of a line or between two lines, which leaves a table that is whole by itself."""

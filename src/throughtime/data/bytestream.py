@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from throughtime.data.names import check_name
 from throughtime.errors import ArgumentError, InputFileError
 from throughtime.wording import reason_of
 
@@ -87,6 +88,7 @@ class ByteStream:
             raise InputFileError(f"FILE {self._source} cannot be read: {reason_of(error)}.") from None
 
     def _check_file(self) -> None:
+        check_name(self._source)
         path = Path(self._source)
         if path.is_dir():
             raise InputFileError(f"FILE {path} is a folder; give a file, or - for standard input.")

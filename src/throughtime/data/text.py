@@ -10,6 +10,7 @@ from typing import Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from throughtime.data.names import check_name
 from throughtime.errors import ArgumentError, InputFileError
 from throughtime.wording import reason_of
 
@@ -117,9 +118,8 @@ def read_file(name: str) -> TextFile:
     Raises:
         InputFileError: the file is missing, a folder, unreadable or empty.
     """
+    check_name(name)
     path = Path(name)
-    if "\0" in name:
-        raise InputFileError(f"FILE is {name!r}, and no file's name holds a NUL character; give a text file.")
     if name == SHIPPED_TEXT and not path.exists():
         return TextFile(name, shipped_text().encode("utf-8"))
     if path.is_dir():

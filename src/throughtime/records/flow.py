@@ -66,7 +66,7 @@ class CellTraits:
 
     affine: bool = False
     bias: bool = False
-    slope_bound: float | None = None
+    slope_bound: Norm | None = None
     keep: KeepGate | None = None
 
 

@@ -104,7 +104,7 @@ class MatrixSpectrum(Consistent):
     eigenvalues: list[list[float]]
     singular_values: list[Norm]
     radius: Norm
-    departure: float
+    departure: Norm
     power_norms: list[Norm]
 
     def check(self) -> None:
@@ -147,7 +147,7 @@ class Lyapunov(Consistent):
     """
 
     exponents: list[float]
-    errors: list[float]
+    errors: list[Norm]
     steps: Count
     rows: Count
     discarded: Count

@@ -36,7 +36,9 @@ class HistoryState(Consistent):
             raise FieldError(f"has the columns {shown(list(self.updates))}", f"{names}", ".updates")
         for name, column in self.updates.items():
             check_length(column, len(self.updates[names[0]]), f".updates.{name}")
-        for values in zip(*self.updates.values(), strict=True):
+        for i, values in enumerate(zip(*self.updates.values(), strict=True)):
+            if not values[0].is_integer():
+                raise FieldError(f"is {shown(values[0])}", "a whole number", f".updates.{names[0]}[{i}]")
             from_plain(UpdateRow, dict(zip(names, [int(values[0]), *values[1:]], strict=True)))
         for i, snapshot in enumerate(map(Snapshot._make, self.snapshots)):
             check_length(snapshot.norms, len(snapshot.steps), f".snapshots[{i}]")

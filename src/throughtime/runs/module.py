@@ -210,8 +210,9 @@ class SequenceTraining(LightningModule):
         self._random_state = ours["random"]
         self.saved, self.ended = True, ours.get("ended") == self._limits
         self.progress = Progress.from_state_dict(ours["progress"])
-        if "history" in ours:  # runs of before there was a history begin one here
+        if ours.get("history") is not None:  # runs of before there was a history begin one here
             self.history.load_state_dict(ours["history"])
+        if ours.get("rescue") is not None:
             self._rescue.load_state_dict(ours["rescue"])
 
     def on_train_start(self) -> None:

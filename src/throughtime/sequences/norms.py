@@ -49,7 +49,7 @@ class StepNorms:
     def scaling(
         self, t: int, total: State, padding: Bool[Tensor, "batch 1"] | None
     ) -> tuple[Float[Tensor, "batch 1"], Float[Tensor, "batch 1"]] | None:
-        """Record the norms of a step and return the divisor and the factor of each row.
+        """Record the norms of a step; return each row's divisor and factor.
 
         Both are 1 for a row that is not clipped, and None is returned without clipping. The quotient alone may be no
         normal number. For callers that scale by themselves; others use `clip`.

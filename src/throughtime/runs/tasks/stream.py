@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from throughtime.data.counting import Counting
@@ -72,8 +71,9 @@ class Stream(SymbolTask, StreamTask):
     def settled(self, settings: RunSettings) -> RunSettings:
         """Return the settings with units of bytes and the full path of the file."""
         from throughtime.data.bytestream import STANDARD_INPUT
+        from throughtime.data.names import full_path
 
-        file = settings.file if settings.file == STANDARD_INPUT else str(Path(settings.file).resolve())
+        file = settings.file if settings.file == STANDARD_INPUT else full_path(settings.file)
         return replace(settings, file=file, task=self.given)
 
     def open(self, file: str, follow: bool) -> Iterator[bytes]:

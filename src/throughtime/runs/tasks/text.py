@@ -34,8 +34,7 @@ class Text(SymbolTask, FileTask):
             InputFileError: the file cannot be read, is not text, or is too short.
             ArgumentError: chunk or batch do not fit into the text.
         """
-        from pathlib import Path
-
+        from throughtime.data.names import full_path
         from throughtime.data.streams import training_streams, workable_batch_size
         from throughtime.data.text import SHIPPED_TEXT, split
 
@@ -48,7 +47,7 @@ class Text(SymbolTask, FileTask):
         # What was chosen for this text is written down, so that a later version that chooses otherwise can go on.
         chosen = replace(
             settings,
-            file=settings.file if settings.file == SHIPPED_TEXT else str(Path(settings.file).resolve()),
+            file=settings.file if settings.file == SHIPPED_TEXT else full_path(settings.file),
             optimization=replace(optimization, batch_size=batch_size),
         )
         streams = training_streams(training, batch_size)
