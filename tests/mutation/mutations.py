@@ -39,7 +39,7 @@ TENSORS = {
     "double": lambda tensor: tensor.double(), "whole": lambda tensor: tensor.long() + 1,
     "complex": lambda tensor: tensor.to(torch.complex64), "none": lambda tensor: tensor.new_zeros(0),
     "huge": lambda tensor: tensor.flatten()[:1].clone().expand(2**40),
-    "wide": lambda tensor: tensor.flatten()[:1].clone().expand(tensor.shape),
+    "wide": lambda tensor: tensor.flatten()[:1].clone().expand(tensor.shape) if tensor.dim() else tensor + 1,
     "sparse": lambda tensor: tensor.to_sparse() if tensor.dim() else tensor[None].to_sparse(),
     "meta": lambda tensor: tensor.to("meta"),
 }  # fmt: skip

@@ -40,6 +40,8 @@ SEEN = [
     ("offline", "resume", Mutation("last.ckpt", "inf", ("throughtime", "history", "updates", "update", 0))),
     ("offline", "resume", Mutation("last.ckpt", "2.5", ("throughtime", "history", "updates", "update", 0))),
     ("offline", "resume", Mutation("last.ckpt", "null", ("throughtime", "history"))),
+    ("offline", "resume", Mutation("last.ckpt", "absent", ("throughtime", "progress", "best_update"))),
+    ("offline", "resume", Mutation("last.ckpt", "absent", ("throughtime", "progress", "window", "loss"))),
     ("offline", "resume", Mutation("last.ckpt", "null", ("throughtime", "rescue"))),
     ("online", "resume", Mutation("config.yaml", "unicode", ("file",))),
     ("offline", "report", Mutation("diagnosis.json", "-1", ("diagnoses", 0, "layers", 0, "lyapunov", "errors", 1))),

@@ -14,7 +14,7 @@ from throughtime.records import UpdateRow
 from throughtime.records.plain import from_plain
 from throughtime.records.ranges import Consistent, Count, FieldError, Norm, NotNegative, Size, check_length, shown
 from throughtime.runs.recording.history import Snapshot
-from throughtime.runs.recording.progress import Progress
+from throughtime.runs.recording.progress import Progress, Window
 from throughtime.runs.settings import ModelSettings
 
 _CHANGING = {"lr": NotNegative, "initial_lr": NotNegative}
@@ -191,8 +191,13 @@ def check_scheduler(given: Any, parameters: Mapping[str, nn.Parameter], updates:
 def progress_of(given: Any, path: str) -> Progress:
     """Read the progress of a run. Entries that are not known, of another version, are left out."""
     known = {entry.name for entry in fields(Progress)}
-    kept = {name: value for name, value in given.items() if name in known} if isinstance(given, dict) else given
-    return at_path(path, Progress, kept)
+    kept = {name: value for name, value in at_path(path, dict[str, Any], given).items() if name in known}
+    progress = at_path(path, Progress, kept)
+    # Their defaults are for a run that begins; one that goes on has them all.
+    for record, values, where in ((Progress, kept, path), (Window, kept.get("window", {}), f"{path}.window")):
+        for name in {entry.name for entry in fields(record)} - values.keys():
+            raise FieldError("is missing", "present", f"{where}.{name}")
+    return progress
 
 
 def check_counters(given: Any, updates: int, path: str) -> None:
