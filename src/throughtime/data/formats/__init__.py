@@ -1,0 +1,5 @@
+"""Readers of data files, a file per format.
+
+A format is a module with `SUFFIXES`, the endings of its files, and `read(file: Raw, layout: Layout) -> Table |
+SeriesSet`.
+"""

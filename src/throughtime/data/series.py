@@ -1,0 +1,97 @@
+"""Series of a data set, laid end to end."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Int64
+from numpy.typing import NDArray
+
+from throughtime.data.columns import Cell, Column
+
+
+@dataclass(frozen=True)
+class Source:
+    """File or folder that data came from.
+
+    Attributes:
+        name: as the caller wrote it.
+        bytes: the size of all its files together.
+        sha256: of all their bytes, in hexadecimal; of several files, that of their digests in the order of the names.
+    """
+
+    name: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows as a file has them, before it is known which of them make a series.
+
+    Attributes:
+        source: where they came from.
+        columns: name → column, in the order of the file.
+        rows: how many.
+        lines: [rows] the line of each row in its file, counted from 1, for messages.
+        notes: sentences on what was read and what was left out, for the user.
+    """
+
+    source: Source
+    columns: Mapping[str, Column]
+    rows: int
+    lines: Int64[np.ndarray, " rows"]
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class SeriesSet:
+    """Series laid end to end: series i has the steps `starts[i]` to `starts[i + 1]`.
+
+    Attributes:
+        source: where they came from.
+        ids: the id of each series, in the type that came.
+        starts: [series + 1] the first step of each series, and the number of all steps.
+        columns: name → column [steps] of all series end to end.
+        statics: name → column [series], a value per series.
+        label: the column [series] of a class or a number per series; None without one.
+        times: [steps] the time of each step; None where the file has none.
+        notes: sentences on what was read and what was left out, for the user.
+    """
+
+    source: Source
+    ids: Sequence[Cell]
+    starts: Int64[np.ndarray, " series_and_end"]
+    columns: Mapping[str, Column]
+    statics: Mapping[str, Column] = field(default_factory=dict)
+    label: Column | None = None
+    times: NDArray[np.datetime64] | None = None
+    notes: Sequence[str] = ()
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Number of steps of each series [series]."""
+        return np.diff(self.starts)
+
+    @property
+    def steps(self) -> int:
+        """Number of steps of all series."""
+        return int(self.starts[-1])
+
+    def take(self, series: NDArray[np.int64]) -> "SeriesSet":
+        """Return some of the series, in the order given."""
+        chosen = [np.arange(self.starts[i], self.starts[i + 1]) for i in series]
+        steps = np.concatenate([*chosen, np.zeros(0, dtype=np.int64)])
+        return SeriesSet(
+            self.source,
+            [self.ids[i] for i in series],
+            np.concatenate([[0], np.cumsum(self.lengths[series])]),
+            {name: column.take(steps) for name, column in self.columns.items()},
+            {name: column.take(series) for name, column in self.statics.items()},
+            None if self.label is None else self.label.take(series),
+            None if self.times is None else self.times[steps],
+            self.notes,
+        )
