@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64, Int32
 from numpy.typing import NDArray
 
 Cell = str | int | float | None
@@ -23,7 +22,7 @@ class Numbers:
         whole: whether every number came without a decimal point, as ids and classes do.
     """
 
-    values: Float64[np.ndarray, " rows"]
+    values: NDArray[np.float64]
     whole: bool = False
 
     def __len__(self) -> int:
@@ -55,7 +54,7 @@ class Words:
         levels: the distinct words, in the order of their first row.
     """
 
-    numbers: Int32[np.ndarray, " rows"]
+    numbers: NDArray[np.int32]
     levels: tuple[str, ...]
 
     def __len__(self) -> int:
@@ -80,9 +79,10 @@ Column = Numbers | Words
 
 
 def column_of(cells: Sequence[Cell]) -> Column:
-    """Return the column of some cells: numbers where all that are not missing are numbers, else words.
+    """Return the column of some cells.
 
-    Text stays text here, even where it reads as a number: a reader of text decides that.
+    It is a column of numbers where all cells that are not missing are numbers, else of words. Text stays text here,
+    even where it reads as a number: a reader of text decides that.
     """
     present = [cell for cell in cells if cell is not None]
     if all(isinstance(cell, int | float) for cell in present):

@@ -4,14 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Int64
 from numpy.typing import NDArray
 
 from throughtime.data.columns import Cell, Column
 
 
 @dataclass(frozen=True)
-class Source:
+class Origin:
     """File or folder that data came from.
 
     Attributes:
@@ -26,21 +25,23 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Table:
-    """Rows as a file has them, before it is known which of them make a series.
+class Rows:
+    """Rows as a file has them.
+
+    Which of them make a series is not known here.
 
     Attributes:
-        source: where they came from.
+        origin: where they came from.
         columns: name → column, in the order of the file.
         rows: how many.
         lines: [rows] the line of each row in its file, counted from 1, for messages.
         notes: sentences on what was read and what was left out, for the user.
     """
 
-    source: Source
+    origin: Origin
     columns: Mapping[str, Column]
     rows: int
-    lines: Int64[np.ndarray, " rows"]
+    lines: NDArray[np.int64]
     notes: Sequence[str] = ()
 
 
@@ -49,7 +50,7 @@ class SeriesSet:
     """Series laid end to end: series i has the steps `starts[i]` to `starts[i + 1]`.
 
     Attributes:
-        source: where they came from.
+        origin: where they came from.
         ids: the id of each series, in the type that came.
         starts: [series + 1] the first step of each series, and the number of all steps.
         columns: name → column [steps] of all series end to end.
@@ -59,9 +60,9 @@ class SeriesSet:
         notes: sentences on what was read and what was left out, for the user.
     """
 
-    source: Source
+    origin: Origin
     ids: Sequence[Cell]
-    starts: Int64[np.ndarray, " series_and_end"]
+    starts: NDArray[np.int64]
     columns: Mapping[str, Column]
     statics: Mapping[str, Column] = field(default_factory=dict)
     label: Column | None = None
@@ -83,12 +84,13 @@ class SeriesSet:
 
     def take(self, series: NDArray[np.int64]) -> "SeriesSet":
         """Return some of the series, in the order given."""
-        chosen = [np.arange(self.starts[i], self.starts[i + 1]) for i in series]
+        bounds = self.starts.tolist()
+        chosen = [np.arange(bounds[i], bounds[i + 1]) for i in series.tolist()]
         steps = np.concatenate([*chosen, np.zeros(0, dtype=np.int64)])
         return SeriesSet(
-            self.source,
+            self.origin,
             [self.ids[i] for i in series],
-            np.concatenate([[0], np.cumsum(self.lengths[series])]),
+            np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(self.lengths[series])]),
             {name: column.take(steps) for name, column in self.columns.items()},
             {name: column.take(series) for name, column in self.statics.items()},
             None if self.label is None else self.label.take(series),

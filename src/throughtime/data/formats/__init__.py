@@ -1,5 +1,1 @@
-"""Readers of data files, a file per format.
-
-A format is a module with `SUFFIXES`, the endings of its files, and `read(file: Raw, layout: Layout) -> Table |
-SeriesSet`.
-"""
+"""Readers of data files, a file per format: each is a module with a `FORMAT`."""

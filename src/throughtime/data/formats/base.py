@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from throughtime.data.names import check_name
-from throughtime.data.series import SeriesSet, Source, Table
+from throughtime.data.series import Origin, Rows, SeriesSet
 from throughtime.errors import InputFileError
 from throughtime.wording import reason_of
 
@@ -31,7 +31,7 @@ class Format:
 
     name: str
     suffixes: tuple[str, ...]
-    read: Callable[["Raw"], Table | SeriesSet]
+    read: Callable[["Raw"], Rows | SeriesSet]
     extra: tuple[str, ...] = ()
 
 
@@ -65,11 +65,11 @@ class Raw:
         self.sha256 = digest.hexdigest()
 
     @property
-    def source(self) -> Source:
+    def origin(self) -> Origin:
         """Name, size and digest."""
-        return Source(str(self.path), self.bytes, self.sha256)
+        return Origin(str(self.path), self.bytes, self.sha256)
 
-    def open(self) -> BinaryIO:
+    def open(self) -> BinaryIO | gzip.GzipFile:
         """Return the bytes of the file, unfolded where it is compressed."""
         return gzip.open(self.path, "rb") if self._compressed else self.path.open("rb")
 
@@ -95,7 +95,9 @@ class Raw:
         return pieces.getvalue()
 
     def lines(self) -> Iterator[tuple[int, str]]:
-        """Yield the lines with their numbers, counted from 1, without the ends of lines and without a byte-order mark.
+        """Yield the lines with their numbers, counted from 1.
+
+        Ends of lines and a byte-order mark are left out.
 
         Raises:
             InputFileError: the file is damaged, or is not text in UTF-8.
@@ -107,7 +109,8 @@ class Raw:
             raise InputFileError(
                 f"FILE {self.path}, line {line}, is not text in UTF-8: convert the file to UTF-8."
             ) from None
-        yield from enumerate(text.splitlines(), start=1)
+        for number, line in enumerate(io.StringIO(text, newline=None), start=1):
+            yield number, line.rstrip("\n")
 
     def wrong(self, line: int, what: str) -> InputFileError:
         """Return the error for a line of the file."""
