@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from throughtime.errors import InputFileError
 from throughtime.runs.options import option
-from throughtime.runs.settings import TaskSettings
-from throughtime.runs.tasks.base import FileTask
+from throughtime.runs.settings import ModelSettings, RunSettings, TaskSettings
+from throughtime.runs.tasks.answers import Answers, ClassAnswers, NumberAnswers
+from throughtime.runs.tasks.base import Data, FileTask, Material, Metric
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from torch import Tensor, nn
 
+    from throughtime.data.columns import Column
     from throughtime.data.encoding import Encoding
-    from throughtime.data.roles import Roles
     from throughtime.data.series import SeriesSet
+    from throughtime.data.series_arrays import SeriesArrays
+    from throughtime.data.streams import Chunk
+    from throughtime.records import Record
+
+
+LABEL = "label"
+"""Name of the target of files that have a label per series."""
 
 
 @dataclass(frozen=True)
@@ -26,60 +35,316 @@ class SeriesSettings(TaskSettings):
 
     format: str = option("", "Format of FILE, such as csv or ts. Default: by its name and content.", online=False)
     layout: str = option("", "For arrays: the order of the axes, such as NTC (series, time, column).", online=False)
-    target: str = option("", "Column to predict, or several, separated by commas.", online=False)
+    target: str = option("", "Column to predict.", online=False)
     id: str = option("", "Column that tells the series apart.", online=False)
     time: str = option("", "Column of the time of each row.", online=False)
     static: str = option("", "Columns with a single value per series, separated by commas.", online=False)
     ignore: str = option("", "Columns to leave out, separated by commas.", online=False)
 
 
-@dataclass(frozen=True)
-class Answers:
-    """Targets of series as numbers.
-
-    Attributes:
-        values: [steps, …], class numbers or scaled numbers; anything where `known` is False.
-        known: True [steps] where a target stands.
-    """
-
-    values: NDArray[np.int64] | NDArray[np.float32]
-    known: NDArray[np.bool_]
-
-
 class SeriesTask(FileTask, ABC):
-    """Task over series of columns.
-
-    A task adds what a target is (`fit_answers`, `answers`), the readout, the loss, and the naive predictions.
+    """Task over series of columns: a class or a number, per series or per step.
 
     Args:
         encoding: how the columns are read.
-        roles: what the columns of the file are.
+        answers: what is predicted.
+        given: the settings of the task.
+
+    Attributes:
+        told: sentences on the data and on what was chosen for them, for the first lines of a run.
     """
 
     settings: ClassVar[type[TaskSettings]] = SeriesSettings
+    per_series: ClassVar[bool]
 
-    def __init__(self, encoding: Encoding, roles: Roles) -> None:
+    def __init__(self, encoding: Encoding, answers: Answers, given: SeriesSettings) -> None:
         self.encoding = encoding
-        self.roles = roles
+        self.answers = answers
+        self.given = given
         self.told: Sequence[str] = ()
 
     @classmethod
     @abstractmethod
-    def features_of(cls, series: SeriesSet, roles: Roles) -> list[str]:
-        """Return the columns that the model reads."""
-
-    @abstractmethod
-    def fit_answers(self, training: SeriesSet) -> None:
-        """Take classes or scales from the training part."""
-
-    @abstractmethod
-    def answers(self, series: SeriesSet) -> Answers:
-        """Return the targets of series.
+    def target_of(cls, series: SeriesSet, given: SeriesSettings) -> tuple[str, Column]:
+        """Return the name and the values of the target: [series] or [steps].
 
         Raises:
-            InputFileError: the series have no target, or one that the model never saw.
+            InputFileError: the data have no such target.
         """
 
+    @classmethod
     @abstractmethod
-    def naive(self, training: SeriesSet, series: SeriesSet) -> dict[str, float]:
-        """Return the losses of naive predictions, by name, the worst first."""
+    def answers_of(cls, name: str, target: Column) -> Answers:
+        """Return what is predicted, from the training part's target."""
+
+    @property
+    def loss_name(self) -> str:  # type: ignore[override]
+        """Name of the loss."""
+        return self.answers.loss_name
+
+    @property
+    def loss_unit(self) -> str:  # type: ignore[override]
+        """Unit of the loss."""
+        return self.answers.loss_unit
+
+    @property
+    def unit(self) -> str:
+        """Unit of prediction."""
+        return "series" if self.per_series else "step"
+
+    # Data.
+
+    @classmethod
+    def fit(cls, settings: RunSettings) -> Self:
+        """Return the task, fitted to the part of a file that is not held out."""
+        given = cls._given_in(settings)
+        series = opened(settings.file, given)
+        return cls._fitted(cls._split(series, settings)[0], given)
+
+    @classmethod
+    def prepare(cls, settings: RunSettings) -> Material:
+        """Read the series of a run, hold some out, and lay both parts out."""
+        from throughtime.data.laying import training_feed
+        from throughtime.data.names import full_path
+
+        given = cls._given_in(settings)
+        series = opened(settings.file, given)
+        training, held_out = cls._split(series, settings)
+        task = cls._fitted(training, given)
+        told = settings.optimization
+        laid = training_feed(
+            task.arrays(training, told.seed),
+            told.seed,
+            told.update_every,
+            told.batch_size,
+            told.burn_in,
+            per_series=cls.per_series,
+        )
+        task.told = [*series.notes, *laid.notes]
+        chosen = replace(
+            settings,
+            file=full_path(settings.file),
+            optimization=replace(told, batch_size=laid.rows, update_every=laid.steps),
+        )
+        data = task._data(held_out, laid.steps)
+        return Material(task, chosen, laid.feed, data, (task._targets(training), task._targets(held_out)))
+
+    @classmethod
+    def _given_in(cls, settings: RunSettings) -> SeriesSettings:
+        return settings.task if isinstance(settings.task, SeriesSettings) else SeriesSettings()
+
+    @classmethod
+    def _split(cls, series: SeriesSet, settings: RunSettings) -> tuple[SeriesSet, SeriesSet]:
+        """Return the training part and the held-out part: whole series, drawn by the seed."""
+        import numpy as np
+
+        from throughtime.data.splitting import held_out_series
+
+        held_out = held_out_series(series, settings.data.validation, settings.optimization.seed)
+        return series.take(np.flatnonzero(~held_out)), series.take(np.flatnonzero(held_out))
+
+    @classmethod
+    def _fitted(cls, training: SeriesSet, given: SeriesSettings) -> Self:
+        from throughtime.data.encoding import Encoding
+
+        name, target = cls.target_of(training, given)
+        columns = read_columns(training)
+        names = [column for column in columns if column != name]
+        return cls(Encoding.fit(columns, names), cls.answers_of(name, target), given)
+
+    @classmethod
+    def from_record(cls, record: Record) -> Self:
+        """Return the task of a run, from the facts of its record."""
+        from throughtime.data.encoding import Encoding
+        from throughtime.records.plain import from_plain
+        from throughtime.runs.options import check_options
+
+        kinds = {"class": ClassAnswers, "number": NumberAnswers}
+        facts = record.facts
+        given = from_plain(SeriesSettings, facts["settings"])
+        check_options(given)
+        answers = from_plain(kinds[facts["answers"]], facts["target"])
+        return cls(from_plain(Encoding, facts["encoding"]), answers, given)
+
+    def recorded(self, record: Record) -> Record:
+        """Add columns, scales and classes to the record."""
+        facts = {
+            "settings": asdict(self.given),
+            "encoding": asdict(self.encoding),
+            "answers": "class" if isinstance(self.answers, ClassAnswers) else "number",
+            "target": asdict(self.answers),  # type: ignore[call-overload]
+        }
+        return replace(record, facts=facts)
+
+    def read(self, file: str, *, skip_unknown: bool = False, validation: float | None = None) -> Data:
+        """Read series for a trained model."""
+        from throughtime.data.laying import LONGEST_GRADIENT
+
+        series = opened(file, self.given)
+        if validation is not None:
+            settings = RunSettings(file, task=self.given)
+            settings = replace(settings, data=replace(settings.data, validation=validation))
+            series = self._split(series, settings)[1]
+        return self._data(series, LONGEST_GRADIENT)
+
+    def _data(self, series: SeriesSet, steps: int) -> Data:
+        from throughtime.data.laying import held_out_feed
+
+        arrays = self.arrays(series)
+        laid = held_out_feed(arrays, steps, per_series=self.per_series)
+        known = arrays.targets[arrays.mask] if arrays.mask is not None else arrays.targets
+        baselines = self.answers.baselines(known) if len(known) else {}
+        origin = series.origin
+        return Data(origin.name, origin.sha256, origin.bytes, laid.feed, arrays.windows, baselines, series.notes)
+
+    def arrays(self, series: SeriesSet, seed: int | None = None) -> SeriesArrays:
+        """Return inputs, targets and mask of series.
+
+        Args:
+            series: with the columns and the target of the training part.
+            seed: for the training part, of the words that are read as unknown; None: all are read as they are.
+        """
+        import numpy as np
+
+        from throughtime.data.series_arrays import SeriesArrays
+
+        chance = None if seed is None else np.random.default_rng(seed)
+        inputs = self.encoding.read(read_columns(series), series.steps, chance)
+        target = self.target_of(series, self.given)[1]
+        numbers, known = self.answers.numbers(target), ~target.missing
+        if self.per_series:
+            ends = series.starts[1:] - 1
+            spread = np.zeros(series.steps, dtype=numbers.dtype)
+            mask = np.zeros(series.steps, dtype=np.bool_)
+            spread[ends], mask[ends] = numbers, known
+            numbers, known = spread, mask
+        return SeriesArrays(inputs, numbers, series.starts, mask=known)
+
+    def _targets(self, series: SeriesSet) -> int:
+        return int((~self.target_of(series, self.given)[1].missing).sum())
+
+    # The model.
+
+    def input_size(self, model: ModelSettings) -> int:
+        """Return the number of places of all columns."""
+        return self.encoding.width
+
+    def readout(self, model: ModelSettings) -> nn.Module:
+        """Return the linear layer to the outputs of a target."""
+        from torch import nn
+
+        return nn.Linear(model.hidden_size, self.answers.size)
+
+    def loss(self, outputs: Tensor, chunk: Chunk) -> Tensor:
+        """Return the mean loss of the targets that count."""
+        counted, targets = counting(outputs, chunk)
+        return self.answers.losses(counted, targets).mean() if len(targets) else (outputs * 0).sum()
+
+    def objective(self, outputs: Tensor, chunk: Chunk) -> Tensor:
+        """Return the mean of what training minimises."""
+        counted, targets = counting(outputs, chunk)
+        return self.answers.objective(counted, targets).mean() if len(targets) else (outputs * 0).sum()
+
+    # Predictions.
+
+    def metrics(self, predicted: Iterable[tuple[Tensor, Chunk]]) -> list[Metric]:
+        """Return the mean loss, and the metrics of the target's kind."""
+        import torch
+
+        pairs = [counting(outputs, chunk) for outputs, chunk in predicted]
+        outputs = torch.cat([outputs for outputs, _ in pairs]).double()
+        targets = torch.cat([targets for _, targets in pairs])
+        if not len(targets):
+            raise InputFileError("The data hold no target, so there is nothing to measure.")
+        loss = Metric(self.loss_name, float(self.answers.losses(outputs, targets).mean()), self.loss_unit)
+        return [loss, *self.answers.metrics(outputs.numpy(), targets.numpy())]
+
+    def rows(self, outputs: Tensor, chunk: Chunk) -> Iterator[dict[str, Any]]:
+        """Yield series, step and prediction of each target that counts."""
+        counted = outputs.flatten(0, 1) if chunk.mask is None else outputs[chunk.mask]
+        assert chunk.origin is not None
+        places = chunk.origin.flatten(0, 1) if chunk.mask is None else chunk.origin[chunk.mask]
+        for values, (series, step) in zip(counted.double().numpy(), places.tolist(), strict=True):
+            yield {"series": series, "step": step, **self.answers.row(values)}
+
+    # Words.
+
+    def opening_lines(self, record: Record) -> list[str]:
+        """Return the first lines of a run: the data, the columns, what was chosen, and naive predictions."""
+        read = ", ".join(feature.name for feature in self.encoding.features)
+        first, *more = super().opening_lines(record)
+        told = [f"        {sentence}" for sentence in self.told]
+        return [first, f"Columns {read} → {self.answers.column}", *told, *more]
+
+
+def counting(outputs: Tensor, chunk: Chunk) -> tuple[Tensor, Tensor]:
+    """Return outputs [targets, size] and targets [targets] where a target counts."""
+    if chunk.mask is None:
+        return outputs.flatten(0, 1), chunk.targets.flatten()
+    return outputs[chunk.mask], chunk.targets[chunk.mask]
+
+
+def read_columns(series: SeriesSet) -> dict[str, Column]:
+    """Return the columns [steps] that a model can read; those with a value per series have it at every step."""
+    import numpy as np
+
+    number = np.repeat(np.arange(len(series)), series.lengths)
+    return {**series.columns, **{name: column.take(number) for name, column in series.statics.items()}}
+
+
+def opened(file: str, given: SeriesSettings) -> SeriesSet:
+    """Return the series of a file.
+
+    Raises:
+        InputFileError: the file cannot be read, or is not what the settings say.
+        ArgumentError: a setting names no column.
+    """
+    from throughtime.data.formats.choice import read
+    from throughtime.data.roles import Roles, series_of
+    from throughtime.data.series import SeriesSet
+
+    read_data = read(file, given.format, given.layout)
+    if isinstance(read_data, SeriesSet):
+        return read_data
+    roles = Roles(
+        id=given.id,
+        time=given.time,
+        target=names_in(given.target),
+        static=names_in(given.static),
+        ignore=names_in(given.ignore),
+    )
+    return series_of(read_data, roles)
+
+
+def target_per_series(series: SeriesSet, given: SeriesSettings, task: str) -> tuple[str, Column]:
+    """Return the name and the values [series] of a target per series.
+
+    It is the label of the file, or the column that the settings name.
+
+    Raises:
+        InputFileError: there is no such column, or it changes within a series.
+    """
+    if series.label is not None and given.target in ("", LABEL):
+        return LABEL, series.label
+    column = series.statics.get(given.target)
+    if column is not None:
+        return given.target, column
+    if given.target not in series.columns:
+        raise InputFileError(
+            f"{series.origin.name} has no {f'column {given.target}' if given.target else 'labels'} for the task "
+            f"{task}; the columns are {', '.join([*series.columns, *series.statics])}: name one in `target`."
+        )
+    column = series.columns[given.target]
+    first = column.take(series.starts[:-1])
+    for i, (start, end) in enumerate(itertools.pairwise(series.starts.tolist())):
+        if any(column.cell(step) != first.cell(i) for step in range(start, end)):
+            raise InputFileError(
+                f"{series.origin.name}: the target {given.target} changes within the series {series.ids[i]}, so it is "
+                f"none for the task {task}: take the task label, or name the column that tells series apart in `id`."
+            )
+    return given.target, first
+
+
+def names_in(text: str) -> tuple[str, ...]:
+    """Return the names of columns in an option, which commas separate."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())

@@ -1,0 +1,60 @@
+"""Task that a file of data stands for, where none is named."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from throughtime.errors import InputFileError
+
+_MOST_CLASSES = 20
+"""Distinct whole numbers of a target per series that are taken for classes; more are taken for numbers."""
+
+
+def inferred_task(file: str, values: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the name of the task that a file stands for, and the reason as a sentence.
+
+    Args:
+        file: the data, as the command got it.
+        values: options by name, of which those of `SeriesSettings` say what the columns are.
+
+    Raises:
+        InputFileError: the file is neither text nor series, or has no target.
+    """
+    from throughtime.data.formats.choice import looks_like_text
+    from throughtime.data.text import SHIPPED_TEXT
+    from throughtime.runs.tasks.of_series import SeriesSettings, opened
+
+    path = Path(file)
+    if file == SHIPPED_TEXT and not path.exists():
+        return "text", "The word pydoc stands for a text."
+    if path.is_file() and looks_like_text(path):
+        return "text", f"{file} is text, and no table, array or archive."
+    names = {entry.name for entry in fields(SeriesSettings)}
+    given = SeriesSettings(**{name: value for name, value in values.items() if name in names})
+    series = opened(file, given)
+    return _task_of(series, given.target)
+
+
+def _task_of(series: Any, target: str) -> tuple[str, str]:
+    from throughtime.data.columns import Words
+
+    label = series.label if not target else series.statics.get(target)
+    if label is None and target in series.columns:
+        return "label", f"{target} has a value at every step."
+    if label is None and target:
+        raise InputFileError(
+            f"{series.origin.name} has no column {target}; the columns are "
+            f"{', '.join([*series.columns, *series.statics])}: name one of them in `target`."
+        )
+    if label is None:
+        raise InputFileError(
+            f"{series.origin.name} has no labels, so it is not known what to predict; the columns are "
+            f"{', '.join([*series.columns, *series.statics])}: name one in `target`, or take another `task`."
+        )
+    if isinstance(label, Words):
+        return "classify", "Each series has a class."
+    distinct = {label.cell(row) for row in range(len(label))} - {None}
+    if label.whole and len(distinct) <= min(_MOST_CLASSES, len(label) // 2):
+        return "classify", f"Each series has one of {len(distinct)} whole numbers, which are taken for classes."
+    return "regress", "Each series has a number."

@@ -1,0 +1,257 @@
+"""What a task over series answers: a class, or a number. Loss, metrics and naive predictions of either."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from throughtime.errors import InputFileError
+from throughtime.runs.tasks.base import Metric
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from throughtime.data.columns import Column
+
+
+class Answers(ABC):
+    """Kind of target, fitted to the training part.
+
+    Attributes:
+        column: the name of the target, for messages and predictions.
+    """
+
+    loss_name: ClassVar[str]
+    loss_unit: ClassVar[str]
+    column: str
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """Number of outputs of the readout."""
+
+    @abstractmethod
+    def numbers(self, column: Column) -> NDArray[Any]:
+        """Return targets as numbers [targets]; any number where one is missing.
+
+        Raises:
+            InputFileError: the column holds a target that the model never saw, or another kind of target.
+        """
+
+    @abstractmethod
+    def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss of each target [targets], of outputs [targets, size]."""
+
+    def objective(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return what training minimises for each target [targets]."""
+        return self.losses(outputs, targets)
+
+    @abstractmethod
+    def metrics(self, outputs: NDArray[np.float64], targets: NDArray[Any]) -> list[Metric]:
+        """Return the metrics beside the loss, of outputs [targets, size]."""
+
+    @abstractmethod
+    def baselines(self, targets: NDArray[Any]) -> dict[str, float]:
+        """Return the losses of naive predictions of targets, by name, the worst first."""
+
+    @abstractmethod
+    def row(self, outputs: NDArray[np.float64]) -> dict[str, Any]:
+        """Return the columns of a prediction, from outputs [size]."""
+
+
+@dataclass(frozen=True)
+class ClassAnswers(Answers):
+    """A class, predicted by a softmax.
+
+    Attributes:
+        column: the name of the target.
+        levels: the classes, in the order of the outputs.
+        shares: the share of each class in the training part.
+        whole: whether the classes came as whole numbers.
+    """
+
+    loss_name: ClassVar[str] = "cross-entropy"
+    loss_unit: ClassVar[str] = "nats"
+    column: str
+    levels: tuple[str, ...]
+    shares: tuple[float, ...]
+    whole: bool = False
+
+    @classmethod
+    def fit(cls, name: str, column: Column) -> ClassAnswers:
+        """Return the classes of a training part. A number is a class too, where it came as a whole number.
+
+        Raises:
+            InputFileError: there are fewer than two classes, or numbers that are not whole.
+        """
+        from throughtime.data.columns import Words
+        from throughtime.data.naive import shares_of
+
+        present = column.take(~column.missing)
+        if not isinstance(present, Words) and not present.whole:
+            raise InputFileError(
+                f"The target {name} holds numbers with decimals, which are no classes: take the task regress or label."
+            )
+        words = _as_words(present)
+        levels = tuple(sorted(set(words), key=_natural))
+        if len(levels) < 2:
+            raise InputFileError(
+                f"The target {name} has {'the single class ' + levels[0] if levels else 'no class'} in the training "
+                "part; it takes two to tell apart."
+            )
+        place = {word: number for number, word in enumerate(levels)}
+        import numpy as np
+
+        shares = shares_of(np.array([place[word] for word in words]), len(levels))
+        return cls(name, levels, tuple(shares.tolist()), not isinstance(present, Words))
+
+    @property
+    def size(self) -> int:
+        """Number of classes."""
+        return len(self.levels)
+
+    def numbers(self, column: Column) -> NDArray[Any]:
+        """Return the number of each class [targets]."""
+        import numpy as np
+
+        place = {word: number for number, word in enumerate(self.levels)}
+        words = _as_words(column)
+        for word in words:
+            if word is not None and word not in place:
+                raise InputFileError(
+                    f"The target {self.column} has the class {word}, which the model never saw in training; it knows "
+                    f"{', '.join(self.levels[:20])}{' …' if len(self.levels) > 20 else ''}."
+                )
+        return np.array([0 if word is None else place[word] for word in words], dtype=np.int64)
+
+    def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the cross-entropy of each target, in nats."""
+        from torch.nn.functional import cross_entropy
+
+        return cross_entropy(outputs, targets, reduction="none")
+
+    def metrics(self, outputs: NDArray[np.float64], targets: NDArray[Any]) -> list[Metric]:
+        """Return accuracy, balanced accuracy and mean F1."""
+        from throughtime.data import scores
+
+        matrix = scores.confusion(targets, outputs.argmax(axis=1), self.size)
+        return [
+            Metric("accuracy", scores.accuracy(matrix)),
+            Metric("balanced accuracy", scores.balanced_accuracy(matrix)),
+            Metric("mean F1", scores.mean_f1(matrix)),
+        ]
+
+    def baselines(self, targets: NDArray[Any]) -> dict[str, float]:
+        """Return the losses of equal chances, and of the shares of the training part."""
+        import numpy as np
+
+        from throughtime.data.naive import guessing_loss
+
+        equal = np.full(self.size, 1 / self.size)
+        losses = {
+            "equal chances": guessing_loss(equal, targets),
+            "shares": guessing_loss(np.array(self.shares), targets),
+        }
+        return dict(sorted(losses.items(), key=lambda entry: -entry[1]))
+
+    def row(self, outputs: NDArray[np.float64]) -> dict[str, Any]:
+        """Return the class, and the probability of each."""
+        import numpy as np
+
+        probabilities = np.exp(outputs - outputs.max())
+        probabilities /= probabilities.sum()
+        best = self.levels[int(outputs.argmax())]
+        chances = {f"p({level})": float(p) for level, p in zip(self.levels, probabilities, strict=True)}
+        return {self.column: int(best) if self.whole else best, **chances}
+
+
+@dataclass(frozen=True)
+class NumberAnswers(Answers):
+    """A number, predicted by its mean.
+
+    Attributes:
+        column: the name of the target.
+        mean, spread: of the training part; the readout's output is (number - mean) / spread.
+    """
+
+    loss_name: ClassVar[str] = "MSE"
+    loss_unit: ClassVar[str] = ""
+    column: str
+    mean: float
+    spread: float
+
+    @classmethod
+    def fit(cls, name: str, column: Column) -> NumberAnswers:
+        """Return the scale of a training part.
+
+        Raises:
+            InputFileError: the column holds words, no number, or one number only.
+        """
+        from throughtime.data.columns import Numbers
+        from throughtime.data.encoding import Feature
+
+        if not isinstance(column, Numbers):
+            raise InputFileError(f"The target {name} holds words, which are classes: take the task classify or label.")
+        if column.missing.all():
+            raise InputFileError(f"The target {name} is missing everywhere in the training part.")
+        scale = Feature.fit(name, column)
+        return cls(name, scale.mean, scale.spread)
+
+    @property
+    def size(self) -> int:
+        """One."""
+        return 1
+
+    def numbers(self, column: Column) -> NDArray[Any]:
+        """Return scaled targets [targets]."""
+        from throughtime.data.columns import Numbers
+        from throughtime.data.encoding import scaled
+
+        if not isinstance(column, Numbers):
+            raise InputFileError(f"The target {self.column} holds words; in training it held numbers.")
+        return scaled(column, self.mean, self.spread)
+
+    def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the squared error of each target, in the target's own unit."""
+        return self.objective(outputs, targets) * self.spread**2
+
+    def objective(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the squared error of each scaled target."""
+        return (outputs[:, 0] - targets).square()
+
+    def metrics(self, outputs: NDArray[np.float64], targets: NDArray[Any]) -> list[Metric]:
+        """Return RMSE, MAE and R²."""
+        from throughtime.data import scores
+
+        errors = (outputs[:, 0] - targets) * self.spread
+        return [
+            Metric("RMSE", scores.root_mean_square(errors)),
+            Metric("MAE", float(abs(errors).mean())),
+            Metric("R²", scores.explained_share(errors, targets * self.spread)),
+        ]
+
+    def baselines(self, targets: NDArray[Any]) -> dict[str, float]:
+        """Return the loss of the training part's mean."""
+        return {"mean": float((targets.astype(float) ** 2).mean()) * self.spread**2}
+
+    def row(self, outputs: NDArray[np.float64]) -> dict[str, Any]:
+        """Return the number."""
+        return {self.column: float(outputs[0]) * self.spread + self.mean}
+
+
+def _as_words(column: Column) -> Sequence[str | None]:
+    """Return the cells of a column as words."""
+    cells = (column.cell(row) for row in range(len(column)))
+    return [None if cell is None else str(cell) for cell in cells]
+
+
+def _natural(word: str) -> tuple[bool, float, str]:
+    """Return a key that sorts whole numbers by size, before words."""
+    try:
+        return False, float(word), word
+    except ValueError:
+        return True, 0.0, word

@@ -1,0 +1,37 @@
+"""Task `label`: a class or a number at every step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from throughtime.errors import InputFileError
+from throughtime.runs.tasks.answers import Answers, ClassAnswers, NumberAnswers
+from throughtime.runs.tasks.of_series import SeriesSettings, SeriesTask
+
+if TYPE_CHECKING:
+    from throughtime.data.columns import Column
+    from throughtime.data.series import SeriesSet
+
+
+class Label(SeriesTask):
+    """Prediction of a column at every step, from the other columns up to that step."""
+
+    name: ClassVar[str] = "label"
+    per_series: ClassVar[bool] = False
+
+    @classmethod
+    def target_of(cls, series: SeriesSet, given: SeriesSettings) -> tuple[str, Column]:
+        """Return the target of each step."""
+        if given.target not in series.columns:
+            raise InputFileError(
+                f"{series.origin.name} has no column {given.target or 'named as the `target`'} with a value per step; "
+                f"the columns are {', '.join(series.columns)}: name one in `target`."
+            )
+        return given.target, series.columns[given.target]
+
+    @classmethod
+    def answers_of(cls, name: str, target: Column) -> Answers:
+        """Return the classes of words, or the scale of numbers."""
+        from throughtime.data.columns import Words
+
+        return (ClassAnswers if isinstance(target, Words) else NumberAnswers).fit(name, target)
