@@ -58,6 +58,8 @@ class SeriesSet:
         label: the column [series] of a class or a number per series; None without one.
         times: [steps] the time of each step; None where the file has none.
         notes: sentences on what was read and what was left out, for the user.
+        parts: [series] the part that the file puts each series in, "train", "valid" or "test", "" where it puts it in
+            none; empty where it knows no parts.
     """
 
     origin: Origin
@@ -68,6 +70,7 @@ class SeriesSet:
     label: Column | None = None
     times: NDArray[np.datetime64] | None = None
     notes: Sequence[str] = ()
+    parts: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -96,4 +99,5 @@ class SeriesSet:
             None if self.label is None else self.label.take(series),
             None if self.times is None else self.times[steps],
             self.notes,
+            [self.parts[i] for i in map(int, series)] if self.parts else (),
         )

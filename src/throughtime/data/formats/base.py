@@ -27,12 +27,15 @@ class Format:
         suffixes: endings of the files, such as ".csv".
         read: reads a file of the format.
         extra: the packages of the extra `data` that it needs; empty for none.
+        read_layout: reads a file whose axes have the order of a layout, such as "NCT"; None where a file says itself
+            what its axes are.
     """
 
     name: str
     suffixes: tuple[str, ...]
     read: Callable[["Raw"], Rows | SeriesSet]
     extra: tuple[str, ...] = ()
+    read_layout: Callable[["Raw", str], SeriesSet] | None = None
 
 
 class Raw:
@@ -72,6 +75,14 @@ class Raw:
     def open(self) -> BinaryIO | gzip.GzipFile:
         """Return the bytes of the file, unfolded where it is compressed."""
         return gzip.open(self.path, "rb") if self._compressed else self.path.open("rb")
+
+    def head(self, size: int = 1 << 16) -> bytes:
+        """Return the first bytes of the file. Raises `InputFileError` where the file is damaged."""
+        try:
+            with self.open() as handle:
+                return handle.read(size)
+        except (OSError, EOFError, zlib.error) as error:
+            raise InputFileError(f"FILE {self.path} cannot be read: {reason_of(error)}.") from None
 
     def content(self) -> bytes:
         """Return all bytes of the file.
