@@ -4,12 +4,12 @@ from argparse import SUPPRESS
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from throughtime.commands._spelling import spelled, typed
 from throughtime.commands._terminal import say
 from throughtime.errors import ArgumentError, UnsupportedError
-from throughtime.runs.choice import groups, kind_of, settings_from
+from throughtime.runs.choice import USUAL, groups, kind_of, settings_from
 from throughtime.runs.settings import RunSettings
 from throughtime.runs.tasks.base import Task
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 HELP = "Train a recurrent network on the data in a file."
 
 _MORE = """\
-By default the file is read as plain text, whatever its name; --task names another task. The data are read in --batch-
-size parallel streams. Each update of the weights covers --update-every time steps; the hidden state is carried on to
+The content of the file decides how it is read, and --target names the column to predict; --task text reads any file as
+plain text. The data are read in --batch-size parallel streams. Each update of the weights covers --update-every time steps; the hidden state is carried on to
 the next update. Ctrl-C saves and stops; --resume continues. The run folder holds config.yaml, model.safetensors,
 last.ckpt, metrics.csv, updates.csv, step_norms.csv (the gradient by time step), diagnosis.json, samples.json,
 record.json, and report.html with its numbers, report.json."""
@@ -77,7 +77,7 @@ def run(arguments: "Namespace") -> int:
         raise ArgumentError(
             "file", "is missing", "it must be a data file", "give its path, or the word pydoc for Python's reference"
         )
-    settings = settings_from(vars(arguments))
+    settings = settings_from(_with_task(vars(arguments)))
     if arguments.resume and (arguments.output or arguments.overwrite):
         raise ArgumentError(
             "resume", "came with `output` or `overwrite`", "a run continues in its folder", "leave both out"
@@ -96,6 +96,19 @@ def run(arguments: "Namespace") -> int:
     if record is not None:
         _tell_next(folder, settings)
     return 0
+
+
+def _with_task(values: dict[str, Any]) -> dict[str, Any]:
+    """Return options with the task that the file stands for, where a run in passes names none."""
+    if values["task"] or values["online"] or values["resume"]:
+        return values
+    from throughtime.runs.inference import inferred_task
+
+    name, reason = inferred_task(values["file"], values)
+    if name == USUAL[False]:
+        return values
+    say(f"Task    {name}: {reason}")
+    return {**values, "task": name}
 
 
 def _telling(arguments: "Namespace") -> "Callable[[str], None]":
