@@ -187,22 +187,31 @@ class SeriesTask(FileTask, ABC):
             series = self._split(series, settings)[1]
         return self._data(series, LONGEST_GRADIENT)
 
-    def _data(self, series: SeriesSet, steps: int) -> Data:
+    def asked(self, file: str) -> Data:
+        """Read series whose targets may be missing."""
+        from throughtime.data.laying import LONGEST_GRADIENT
+
+        return self._data(opened(file, self.given), LONGEST_GRADIENT, asked=True)
+
+    def _data(self, series: SeriesSet, steps: int, *, asked: bool = False) -> Data:
         from throughtime.data.laying import held_out_feed
 
-        arrays = self.arrays(series)
+        arrays = self.arrays(series, asked=asked)
         laid = held_out_feed(arrays, steps, per_series=self.per_series)
         known = arrays.targets[arrays.mask] if arrays.mask is not None else arrays.targets
-        baselines = self.answers.baselines(known) if len(known) else {}
+        baselines = self.answers.baselines(known) if len(known) and not asked else {}
         origin = series.origin
-        return Data(origin.name, origin.sha256, origin.bytes, laid.feed, arrays.windows, baselines, series.notes)
+        return Data(
+            origin.name, origin.sha256, origin.bytes, laid.feed, arrays.windows, baselines, series.notes, series.ids
+        )
 
-    def arrays(self, series: SeriesSet, seed: int | None = None) -> SeriesArrays:
+    def arrays(self, series: SeriesSet, seed: int | None = None, *, asked: bool = False) -> SeriesArrays:
         """Return inputs, targets and mask of series.
 
         Args:
             series: with the columns and the target of the training part.
             seed: for the training part, of the words that are read as unknown; None: all are read as they are.
+            asked: every place of a target counts, and no target is read.
         """
         import numpy as np
 
@@ -210,8 +219,12 @@ class SeriesTask(FileTask, ABC):
 
         chance = None if seed is None else np.random.default_rng(seed)
         inputs = self.encoding.read(read_columns(series), series.steps, chance)
-        target = self.target_of(series, self.given)[1]
-        numbers, known = self.answers.numbers(target), ~target.missing
+        if asked:
+            places = len(series) if self.per_series else series.steps
+            numbers, known = np.zeros(places, dtype=np.int64), np.ones(places, dtype=np.bool_)
+        else:
+            target = self.target_of(series, self.given)[1]
+            numbers, known = self.answers.numbers(target), ~target.missing
         if self.per_series:
             ends = series.starts[1:] - 1
             spread = np.zeros(series.steps, dtype=numbers.dtype)

@@ -1,0 +1,48 @@
+"""Predict with a trained model: `throughtime predict RUN DATA -o OUT`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from throughtime.commands._terminal import say
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser, Namespace
+
+HELP = "Write a trained model's predictions for a file of series, a row each."
+
+
+def add_arguments(parser: "ArgumentParser") -> None:
+    """Declare the options of `throughtime predict`."""
+    parser.add_argument("run", type=str, metavar="RUN", help="Run folder that throughtime train wrote.")
+    parser.add_argument(
+        "file", type=str, metavar="FILE", help="Series with the columns of RUN; the target may be missing."
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=str,
+        required=True,
+        metavar="OUT",
+        help="File to write: .csv, .jsonl or .parquet (which needs the extra data). An existing file is replaced.",
+    )
+
+
+def run(arguments: "Namespace") -> int:
+    """Write the predictions, and print how many."""
+    from throughtime.data.writing import check_output, write_rows
+    from throughtime.runs.checkpoints import load_run
+    from throughtime.runs.evaluation import predicted
+    from throughtime.wording import plural
+
+    output = Path(arguments.output)
+    check_output(output)
+    task, model, _ = load_run(Path(arguments.run))
+    data = task.asked(arguments.file)
+    for line in data.lines:
+        say(line)
+    rows = [row for outputs, chunk in predicted(model, data.streams) for row in task.rows(outputs, chunk)]
+    rows.sort(key=lambda row: (row["series"], row["step"]))
+    named = [{"id": data.names[row.pop("series")], **row} for row in rows]
+    write_rows(output, named)
+    say(f"Written {output}: {plural(len(named), 'prediction')}.")
+    return 0
