@@ -1,7 +1,9 @@
 """Series as parallel streams of time-major chunks. The hidden state is carried from chunk to chunk."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -20,8 +22,11 @@ Held-out data are read in fewer streams where they are shorter, because each str
 HELD_OUT_STEPS = 500
 """Steps per chunk where no gradient is needed; memory grows with them."""
 
-_MOST_CHOSEN_STREAMS, _LEAST_CHUNKS = 50, 100
-"""Where no number of streams is asked for: the most streams, and the least number of chunks of each stream."""
+MOST_CHOSEN_STREAMS = 50
+"""The most streams, where no number of them is asked for."""
+
+_LEAST_CHUNKS = 100
+"""The least number of chunks of each stream, where no number of streams is asked for."""
 
 _FULL_LENGTH, _LENGTH_NOISE = 0.95, 5.0
 """Random chunk lengths: probability of the full mean length, and standard deviation in steps (Merity et al. 2017)."""
@@ -41,17 +46,88 @@ class Chunk(NamedTuple):
     True at its last step only.
     """
     first: bool
-    """Whether a pass through the data starts here, so that the state must start anew."""
+    """Whether the state must start anew here: at the start of a pass, and in each chunk of whole series."""
     warm_up: Tensor | None = None
     """Inputs [steps, batch, …] before a pass that only warm up the state; or None."""
     resets: Tensor | None = None
     """True [time, batch] where a series begins and the state starts anew; or None."""
     warm_up_resets: Tensor | None = None
     """Resets [steps, batch] among the steps of `warm_up`; or None."""
+    weight: Tensor | None = None
+    """Weights [time, batch] of the losses of the targets that count; None: all weigh the same."""
+    origin: Tensor | None = None
+    """Number of the series, and of the step in the series, that stands at [time, batch]; -1 in padding.
+
+    The shape is [time, batch, 2]; None where the data are not known by series.
+    """
+    last: bool = False
+    """Whether no state is carried on from here, as from a chunk of whole series."""
 
 
 @dataclass(frozen=True)
-class Streams:
+class Cut:
+    """How the rows of a pass are cut into chunks.
+
+    The last chunk of a pass is shorter when the rows do not divide into whole chunks.
+
+    Attributes:
+        steps: the length T of a chunk.
+        burn_in: steps at the beginning of each pass that are in no chunk, but come with the first as its `warm_up`.
+        jitter: seed of random chunk lengths, which differ from pass to pass; None: all chunks have `steps` steps.
+    """
+
+    steps: int
+    burn_in: int = 0
+    jitter: int | None = None
+
+    def count(self, length: int) -> int:
+        """Return the number of chunks of rows of `length` steps."""
+        return -(-(length - self.burn_in) // self.steps)
+
+    def pieces(self, length: int, number: int, begin: int = 0) -> Iterator[tuple[int, int]]:
+        """Yield the first step and the number of steps of each chunk of pass `number`, from chunk `begin` on."""
+        bounds = self._bounds(length, number)[begin:]
+        return ((start, end - start) for start, end in pairwise(bounds))
+
+    def _bounds(self, length: int, number: int) -> list[int]:
+        """Return the first step of each chunk of pass `number`, followed by the end of the last chunk.
+
+        Random lengths depend on the seed and `number` alone, so that a resumed run has the same chunks.
+        """
+        first, count = self.burn_in, self.count(length)
+        if self.jitter is None:
+            return [*range(first, length, self.steps), length]
+        chance = np.random.default_rng([self.jitter, number])
+        # Merity et al. 2017, section 5: mostly the full length, now and then half of it, and Gaussian noise on either.
+        full = np.where(chance.random(count) < _FULL_LENGTH, self.steps, self.steps / 2)
+        lengths = np.maximum(chance.normal(full, min(_LENGTH_NOISE, self.steps / 4)), 1.0)
+        ends = np.cumsum(lengths) / lengths.sum() * (length - first - count)
+        # Each chunk has one step for certain, and its share of the others.
+        return [first, *(first + np.rint(ends).astype(int) + np.arange(1, count + 1)).tolist()]
+
+
+class Feed(ABC):
+    """Data that are read in passes, chunk by chunk."""
+
+    @property
+    @abstractmethod
+    def rows(self) -> int:
+        """Number of series read side by side: the largest batch of a chunk."""
+
+    @abstractmethod
+    def chunks_per_pass(self, cut: Cut) -> int:
+        """Return the number of chunks in one pass, which is the same in every pass."""
+
+    @abstractmethod
+    def chunks(self, number: int, cut: Cut, begin: int = 0) -> Iterator[Chunk]:
+        """Yield the chunks of pass `number`, from chunk `begin` on.
+
+        They depend on these arguments alone, so that a resumed run has the same chunks.
+        """
+
+
+@dataclass(frozen=True)
+class Streams(Feed):
     """Series in contiguous pieces of equal length, read side by side.
 
     Column b continues where column b of the chunk before ended.
@@ -63,12 +139,28 @@ class Streams:
         mask: [steps, streams] or in the shape of the targets: True for targets that count, False in padding; None:
             all targets count.
         resets: [steps, streams] True where a series begins; None: nowhere.
+        weight: [steps, streams] weights of the losses of the targets that count; None: all weigh the same.
     """
 
     inputs: Tensor
     targets: Tensor
     mask: Tensor | None = None
     resets: Tensor | None = None
+    weight: Tensor | None = None
+
+    @property
+    def rows(self) -> int:
+        """Number of streams."""
+        return self.inputs.shape[1]
+
+    def chunks_per_pass(self, cut: Cut) -> int:
+        """Return the number of chunks in one pass."""
+        return cut.count(len(self.inputs))
+
+    def chunks(self, number: int, cut: Cut, begin: int = 0) -> Iterator[Chunk]:
+        """Yield the chunks of a pass; passes differ in the lengths of chunks alone."""
+        for start, steps in cut.pieces(len(self.inputs), number, begin):
+            yield self.chunk(start, steps, cut.burn_in)
 
     def chunk(self, start: int, steps: int, burn_in: int = 0) -> Chunk:
         """Return the chunk of up to `steps` steps from step `start` on.
@@ -80,9 +172,10 @@ class Streams:
         first = start == burn_in
         warm_up, warm_up_resets = None, None
         if first and burn_in:
-            warm_up, warm_up_resets = _whole_as_int64(self.inputs[:burn_in]), self._resets(slice(burn_in))
-        inputs, targets = _whole_as_int64(self.inputs[cut]), _whole_as_int64(self.targets[cut])
-        return Chunk(inputs, targets, mask, first, warm_up, self._resets(cut), warm_up_resets)
+            warm_up, warm_up_resets = whole_as_int64(self.inputs[:burn_in]), self._resets(slice(burn_in))
+        inputs, targets = whole_as_int64(self.inputs[cut]), whole_as_int64(self.targets[cut])
+        weight = None if self.weight is None else self.weight[cut]
+        return Chunk(inputs, targets, mask, first, warm_up, self._resets(cut), warm_up_resets, weight)
 
     def _resets(self, cut: slice) -> Tensor | None:
         return None if self.resets is None or not bool(self.resets[cut].any()) else self.resets[cut]
@@ -181,68 +274,50 @@ def workable_batch_size(length: int, update_every: int, wanted: int, burn_in: in
             f"{f' after `burn_in` {burn_in}' if burn_in else ''}",
             f"give at most {largest}, or more data",
         )
-    return wanted or max(1, min(_MOST_CHOSEN_STREAMS, (length - 1) // update_every // _LEAST_CHUNKS, largest))
+    return wanted or chosen_streams(length - 1, update_every, largest)
+
+
+def chosen_streams(steps: int, update_every: int, largest: int) -> int:
+    """Return how many streams `steps` steps are read in where no number is asked for, at most `largest`."""
+    return max(1, min(MOST_CHOSEN_STREAMS, steps // update_every // _LEAST_CHUNKS, largest))
 
 
 class ChunkLoader:
     """Iterator over the chunks of all passes, which can start in the middle.
 
-    The last chunk of a pass is shorter when the streams do not divide into whole chunks. An iteration starts at the
-    beginning of the data; only the first after `load_state_dict` starts at the loaded position.
+    An iteration starts at the beginning of the data; only the first after `load_state_dict` starts at the loaded
+    position.
 
     Args:
-        streams: the data.
+        feed: the data.
         steps: the length T of a chunk.
         passes: how often the data are read.
-        burn_in: steps at the beginning of each pass that are in no chunk, but come with the first as its `warm_up`.
-        jitter: seed of random chunk lengths, which differ from pass to pass; None: all chunks have `steps` steps.
+        burn_in: see `Cut`.
+        jitter: see `Cut`.
     """
 
-    def __init__(
-        self, streams: Streams, steps: int, passes: int = 1, burn_in: int = 0, jitter: int | None = None
-    ) -> None:
-        self._streams = streams
-        self._steps = steps
+    def __init__(self, feed: Feed, steps: int, passes: int = 1, burn_in: int = 0, jitter: int | None = None) -> None:
+        self._feed = feed
+        self._cut = Cut(steps, burn_in, jitter)
         self._passes = passes
-        self._burn_in = burn_in
-        self._jitter = jitter
         self._position = 0  # chunks handed out, of all passes
         self._start_at = 0  # the position at which the next iteration starts
 
     @property
     def chunks_per_pass(self) -> int:
         """Number of chunks in one pass through the data."""
-        return -(-(self._streams.inputs.shape[0] - self._burn_in) // self._steps)
+        return self._feed.chunks_per_pass(self._cut)
 
     def __len__(self) -> int:
         return self.chunks_per_pass * self._passes
 
     def __iter__(self) -> Iterator[Chunk]:
         self._position, self._start_at = self._start_at, 0
-        bounds, bounds_pass = [], -1
         while self._position < len(self):
-            number, chunk = divmod(self._position, self.chunks_per_pass)
-            if number != bounds_pass:
-                bounds, bounds_pass = self._bounds(number), number
-            self._position += 1
-            start, end = bounds[chunk : chunk + 2]
-            yield self._streams.chunk(start, end - start, self._burn_in)
-
-    def _bounds(self, number: int) -> list[int]:
-        """Return the first step of each chunk of pass `number`, followed by the end of the last chunk.
-
-        Random lengths depend on the seed and `number` alone, so that a resumed run has the same chunks.
-        """
-        first, end, count = self._burn_in, self._streams.inputs.shape[0], self.chunks_per_pass
-        if self._jitter is None:
-            return [*range(first, end, self._steps), end]
-        chance = np.random.default_rng([self._jitter, number])
-        # Merity et al. 2017, section 5: mostly the full length, now and then half of it, and Gaussian noise on either.
-        full = np.where(chance.random(count) < _FULL_LENGTH, self._steps, self._steps / 2)
-        lengths = np.maximum(chance.normal(full, min(_LENGTH_NOISE, self._steps / 4)), 1.0)
-        ends = np.cumsum(lengths) / lengths.sum() * (end - first - count)
-        # Each chunk has one step for certain, and its share of the others.
-        return [first, *(first + np.rint(ends).astype(int) + np.arange(1, count + 1)).tolist()]
+            number, begin = divmod(self._position, self.chunks_per_pass)
+            for chunk in self._feed.chunks(number, self._cut, begin):
+                self._position += 1
+                yield chunk
 
     def state_dict(self) -> dict[str, int]:
         """Return the position: how many chunks have been handed out."""
@@ -253,6 +328,6 @@ class ChunkLoader:
         self._position = self._start_at = state["position"]
 
 
-def _whole_as_int64(values: Tensor) -> Tensor:
+def whole_as_int64(values: Tensor) -> Tensor:
     """Convert whole numbers and truth values to int64, which torch's layers take; keep other numbers."""
     return values if values.is_floating_point() else values.long()

@@ -100,8 +100,8 @@ class SequenceTraining(LightningModule):
         with self._tapping as self._tap:
             outputs, state = self._chunk_outputs(batch, before)
             loss = self.task.objective(outputs, batch)
-        self._preceding = Preceding(None, state)
-        if again:
+        self._preceding = Preceding(None, None if batch.last else state)
+        if again and not batch.last:
             self._preceding = advanced(self.model, before, batch.inputs, again, batch.resets)
         self._entered = batch, before
         self.latest_loss = loss.item()
@@ -171,7 +171,8 @@ class SequenceTraining(LightningModule):
 
     def validation_step(self, batch: Chunk) -> None:
         """Add a held-out chunk to the sums, each target with the same weight."""
-        outputs, self._held_out_state = self._chunk_outputs(batch, Preceding(None, self._held_out_state))
+        before = Preceding(None, None if batch.first else self._held_out_state)
+        outputs, self._held_out_state = self._chunk_outputs(batch, before)
         loss = self.task.loss(outputs, batch)  # not the objective, so that runs can be compared
         tokens = self.task.count(batch)
         self._held_out_loss += loss.item() * tokens

@@ -95,7 +95,7 @@ class Passes(Driver):
         """Check the checkpoint against Lightning's loop, the data, the model and its optimizer."""
         with _quiet_lightning():
             trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
-        inputs = self.material.training.chunk(0, 1).inputs
+        inputs = next(iter(self._loader())).inputs[:1]
         check_passes(state, model, inputs, trainer.fit_loop.state_dict(), len(self._loader()))
 
     def train(self, run: Run, checkpoint: Path | None, say: Say) -> Record:
@@ -104,7 +104,7 @@ class Passes(Driver):
         loader = self._loader()
         updates_per_epoch = loader.chunks_per_pass
         every = settings.validate_every or updates_per_epoch
-        update = update_phrase(settings, self.material.training.inputs.shape[1])
+        update = update_phrase(settings, self.material.training.rows)
         for line in opening_lines(self.task, run.record, str(run.folder), settings.epochs, updates_per_epoch, update):
             say(line)
         module = SequenceTraining(

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from throughtime.data.streams import Chunk, Streams
+    from throughtime.data.streams import Chunk, Feed
     from throughtime.records import BaselinesOf, Record
     from throughtime.report.exhibit import Section
     from throughtime.report.run import RunRecords
@@ -64,7 +64,8 @@ class Data:
         name: the file, as the caller named it.
         sha256: the SHA-256 of all bytes of the file, in hexadecimal; a resumed run must match it.
         bytes: the size of the file in bytes.
-        streams: the series laid end to end, in which every target counts exactly once.
+        streams: the series, in which every target counts exactly once: text in streams, or many series as
+            `held_out_feed` (data/laying.py) lays them.
         windows: function (steps, rows) → chunk of rows, spread evenly over the data, for the diagnosis. Each row
             begins with a zero state. Short data may give fewer steps. The diagnosis reads inputs, targets, mask and
             `resets`, at which the state starts anew and no gradient passes.
@@ -76,7 +77,7 @@ class Data:
     name: str
     sha256: str
     bytes: int
-    streams: Streams
+    streams: Feed
     windows: Callable[[int, int], Chunk]
     baselines: BaselinesOf
     lines: Sequence[str] = ()
@@ -90,7 +91,7 @@ class Material:
         task: the task, with its vocabulary, scales or columns of the training part.
         settings: the settings of the run, with the choices made for these data, such as `batch_size`, and with the
             full path of the file, so that the run can be resumed from any folder. They become `config.yaml`.
-        training: the series to train on; the columns are the batch.
+        training: the series to train on: text in streams, or many series as `training_feed` (data/laying.py) lays them.
         held_out: the series for validation, never trained on.
         targets: size of the training part and of the held-out part in `Task.units`, for the record and the first lines
             of a run.
@@ -98,7 +99,7 @@ class Material:
 
     task: FileTask
     settings: RunSettings
-    training: Streams
+    training: Feed
     held_out: Data
     targets: tuple[int, int]
 
