@@ -72,6 +72,7 @@ class Data:
         baselines: the losses of naive predictions on these targets, by name, the worst first, in the unit of
             `Task.loss`. Metrics beside the loss have no baselines here.
         lines: lines for the user of `evaluate`: what was read, and the losses of naive predictions.
+        names: the id of each series; empty where the data are no series.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Data:
     windows: Callable[[int, int], Chunk]
     baselines: BaselinesOf
     lines: Sequence[str] = ()
+    names: Sequence[Any] = ()
 
 
 @dataclass(frozen=True)
@@ -181,6 +183,15 @@ class Task(ABC):
         Raises:
             InputFileError: the data cannot be read, are too short, or hold what the model never saw.
         """
+
+    def asked(self, file: str) -> Data:
+        """Read data for predictions, whose targets may be missing: every place of a target counts.
+
+        Raises:
+            InputFileError: as `read`.
+            UnsupportedError: the task has no rows of predictions.
+        """
+        raise UnsupportedError(f"The task {self.name} writes no rows of predictions; see its metrics.")
 
     # The model.
 
