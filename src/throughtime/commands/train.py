@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 HELP = "Train a recurrent network on the data in a file."
 
 _MORE = """\
-The content of the file decides how it is read, and --target names the column to predict; --task text reads any file as
-plain text. The data are read in --batch-size parallel streams. Each update of the weights covers --update-every time steps; the hidden state is carried on to
+The content of the file decides how it is read, and --target names the column to predict; --task text reads any file
+as plain text. The data are read in --batch-size parallel streams. Each update of the weights covers --update-every time steps; the hidden state is carried on to
 the next update. Ctrl-C saves and stops; --resume continues. The run folder holds config.yaml, model.safetensors,
 last.ckpt, metrics.csv, updates.csv, step_norms.csv (the gradient by time step), diagnosis.json, samples.json,
 record.json, and report.html with its numbers, report.json."""
@@ -86,7 +86,7 @@ def run(arguments: "Namespace") -> int:
 
     tell, follow = _telling(arguments), arguments.follow
     folder = Path(arguments.resume or arguments.output or _default_folder(settings.file))
-    close = None if settings.optimization.online else partial(_close_passes, folder, settings.optimization.epochs, tell)
+    close = None if settings.optimization.online else partial(_close_passes, folder, tell)
     if arguments.resume:
         record = resume(settings, folder, tell, _diagnose(settings), follow, close=close)
     else:
@@ -94,7 +94,7 @@ def run(arguments: "Namespace") -> int:
             settings, folder, arguments.overwrite, tell, diagnose=_diagnose(settings), follow=follow, close=close
         )
     if record is not None:
-        _tell_next(folder, settings)
+        _tell_next(folder)
     return 0
 
 
@@ -120,8 +120,11 @@ def _default_folder(file: str) -> str:
     return f"runs/{name}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
-def _tell_next(folder: Path, settings: RunSettings) -> None:
+def _tell_next(folder: Path) -> None:
     """Print where the run lies, and the next commands."""
+    from throughtime.runs.config import read_config
+
+    settings = read_config(folder)
     sample = [f"  throughtime sample {folder} --length 1000"] if _draws_samples(kind_of(settings)) else []
     evaluate = [] if settings.optimization.online else [f"  throughtime evaluate {folder} FILE"]
     more = "" if settings.optimization.online else f" --epochs {settings.optimization.epochs * 2}"
@@ -138,14 +141,16 @@ def _draws_samples(kind: type[Task]) -> bool:
     return kind.samples is not Task.samples
 
 
-def _close_passes(folder: Path, epochs: int, tell: "Callable[[str], None]", record: "Record") -> None:
+def _close_passes(folder: Path, tell: "Callable[[str], None]", record: "Record") -> None:
     """Print the result of a run in passes and a sample, and write samples.json and the report."""
     from throughtime.records import read_flows, read_metrics, write_samples
     from throughtime.report.sections import as_sentence
     from throughtime.runs.checkpoints import load_run
+    from throughtime.runs.config import read_config
     from throughtime.runs.recording.sentences import closing_lines
 
     task, model, _ = load_run(folder)
+    epochs = read_config(folder, type(task)).optimization.epochs
     for line in closing_lines(task, record, epochs, read_metrics(folder)):
         tell(line)
     finding = read_flows(folder)[-1].finding

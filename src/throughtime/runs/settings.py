@@ -90,7 +90,13 @@ class OptimizationSettings:
         "Learn from a stream as it arrives, event by event: FILE, or - for standard input. No epochs, no held-out "
         "data, constant memory.",
     )
-    epochs: int = option(6, "Passes over the training data.", least=1, online=False, resumable=True)
+    epochs: int = option(
+        0,
+        "Passes over the training data; 0: 6 for a text, and for series as many as give 600 updates.",
+        least=0,
+        online=False,
+        resumable=True,
+    )
     learning_rate: float = option(0.005, "Learning rate of Adam after the warm-up.", above=0, below=1e30)
     schedule: Literal["cosine", "constant", "plateau"] = option(
         "cosine",

@@ -279,8 +279,9 @@ class Task(ABC):
     def rows(self, outputs: Tensor, chunk: Chunk) -> Iterator[dict[str, Any]]:
         """Yield a row for each prediction of a chunk: column → value.
 
-        A chunk does not know its place in the data: steps count from the start of the chunk, batch columns from 0. No
-        command calls it; a script does, with the pairs of `throughtime.runs.evaluation.predicted`.
+        `throughtime predict` calls it on what `asked` returned, and so does a script, with the pairs of
+        `throughtime.runs.evaluation.predicted`. Of series the columns "series" and "step" count from 0; other chunks do
+        not know their place in the data, and their steps count from the start of the chunk.
 
         Raises:
             UnsupportedError: the task has no rows.

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 LABEL = "label"
 """Name of the target of files that have a label per series."""
 
+_WANTED_UPDATES, _LEAST_EPOCHS, _MOST_EPOCHS = 600, 6, 200
+"""Where no number of passes is asked for: as many as give so many updates, within limits."""
+
 
 @dataclass(frozen=True)
 class SeriesSettings(TaskSettings):
@@ -106,6 +109,8 @@ class SeriesTask(FileTask, ABC):
         """Read the series of a run, hold some out, and lay both parts out."""
         from throughtime.data.laying import training_feed
         from throughtime.data.names import full_path
+        from throughtime.data.streams import Cut
+        from throughtime.wording import plural
 
         given = cls._given_in(settings)
         series = opened(settings.file, given)
@@ -120,11 +125,14 @@ class SeriesTask(FileTask, ABC):
             told.burn_in,
             per_series=cls.per_series,
         )
-        task.told = [*series.notes, *laid.notes]
+        updates = laid.feed.chunks_per_pass(Cut(laid.steps, told.burn_in))
+        epochs = told.epochs or min(_MOST_EPOCHS, max(_LEAST_EPOCHS, -(-_WANTED_UPDATES // updates)))
+        passes = [] if told.epochs else [f"{epochs} passes give {plural(epochs * updates, 'update')}."]
+        task.told = [*series.notes, *laid.notes, *passes]
         chosen = replace(
             settings,
             file=full_path(settings.file),
-            optimization=replace(told, batch_size=laid.rows, update_every=laid.steps),
+            optimization=replace(told, batch_size=laid.rows, update_every=laid.steps, epochs=epochs),
         )
         data = task._data(held_out, laid.steps)
         return Material(task, chosen, laid.feed, data, (task._targets(training), task._targets(held_out)))
@@ -313,12 +321,13 @@ def opened(file: str, given: SeriesSettings) -> SeriesSet:
         ArgumentError: a setting names no column.
     """
     from throughtime.data.formats.choice import read
-    from throughtime.data.roles import Roles, series_of
     from throughtime.data.series import SeriesSet
 
     read_data = read(file, given.format, given.layout)
     if isinstance(read_data, SeriesSet):
         return read_data
+    from throughtime.data.roles import Roles, series_of
+
     roles = Roles(
         id=given.id,
         time=given.time,

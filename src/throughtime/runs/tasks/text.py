@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from throughtime.data.text import TextFile
 
 
+EPOCHS = 6
+"""Passes over a text where no number is asked for."""
+
+
 class Text(SymbolTask, FileTask):
     """Prediction of the next symbol of a text, read in parallel streams."""
 
@@ -48,7 +52,7 @@ class Text(SymbolTask, FileTask):
         chosen = replace(
             settings,
             file=settings.file if settings.file == SHIPPED_TEXT else full_path(settings.file),
-            optimization=replace(optimization, batch_size=batch_size),
+            optimization=replace(optimization, batch_size=batch_size, epochs=optimization.epochs or EPOCHS),
         )
         streams = training_streams(training, batch_size)
         return Material(task, chosen, streams, task.data(file, held_out), (len(training), len(held_out)))
