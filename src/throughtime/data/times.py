@@ -219,7 +219,7 @@ def _is_possible(text: str, form: re.Match[str]) -> bool:
 
 def _precision(form: re.Match[str]) -> Precision:
     if form["clock"] is None:
-        return _PRECISIONS["Q" in form["date"] or len(form["date"]) // 4]  # 4, 7 and 10 characters
+        return "M" if "Q" in form["date"] else _PRECISIONS[len(form["date"]) // 3 - 1]  # 4, 7 or 10 characters
     return _PRECISIONS[3 + bisect_left(_LENGTHS, len(form["clock"]))]
 
 

@@ -1,13 +1,11 @@
 import csv
 import gzip
-import io
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from throughtime.data import fields
 from throughtime.data.columns import Numbers
 from throughtime.data.formats import separated
 from throughtime.data.formats.base import Raw
@@ -92,7 +90,11 @@ def test_a_file_without_a_header(read):
     rows = read("2020-01-01,1.5\n2020-01-02,2\n")
     assert cells(rows) == {"column_1": ["2020-01-01", "2020-01-02"], "column_2": [1.5, 2.0]}
     assert rows.lines.tolist() == [1, 2] and "The first line is no header" in rows.notes[0]
-    assert list(read("id,2019,2020\n1,2,3\n").columns) == ["id", "2019", "2020"]
+    rows = read("id,2019,2020\n1,2,3\n")
+    assert list(rows.columns) == ["id", "2019", "2020"] and rows.notes == []
+    assert read("north,1.5\nsouth,2\n").notes == [
+        "The header names columns '1.5'; if these are values, add a line of names above them."
+    ]
 
 
 def test_a_column_without_a_name_gets_its_place(read):
@@ -111,39 +113,6 @@ def test_words_after_many_numbers_keep_the_text_of_all(read, monkeypatch):
     }
     assert "Column 'a' is read as words, because line 6 has 'five'." in rows.notes
     assert not any("Column 'b'" in note for note in rows.notes)
-
-
-@settings(deadline=None)
-@given(
-    st.lists(
-        st.tuples(
-            st.sampled_from(["1", "2.5", "x", "", "007", "NA", "1e3", "9007199254740993", "-4", "inf"]),
-            st.sampled_from(["1", "2", "y", "", "12345678901234567890", "3,5", "4.5"]),
-        ),
-        min_size=1,
-        max_size=12,
-    ),
-    st.integers(1, 9),
-    st.sampled_from([",", ";", "\t"]),
-)
-def test_no_block_decides_the_type_of_a_column(table, block, separator):
-    """Read in blocks of any size, a file gives the same."""
-    text = io.StringIO()
-    csv.writer(text, delimiter=separator).writerows([("a", "b"), *table])
-    results = []
-    for size in (block, 1 << 19):
-        columns = [fields.GrowingColumn(separator == ";"), fields.GrowingColumn(separator == ";")]
-        for place, column in enumerate(columns):
-            values = [row[place] for row in table]
-            for start in range(0, len(values), size):
-                column.add(values[start : start + size])
-            column.settle()
-            if column.late:
-                columns[place] = again = fields.GrowingColumn(separator == ";", words=True)
-                again.add(values)
-                again.culprit = column.culprit
-        results.append([(column.culprit, repr(column.column())) for column in columns])
-    assert results[0] == results[1]
 
 
 @settings(deadline=None)

@@ -188,9 +188,16 @@ def _header(raw: Raw, separator: str, line: int, fields: list[str], notes: list[
         if name in names[:place]:
             places = f"columns {names.index(name) + 1} and {place + 1}"
             raise raw.wrong(line, f"names {places} {name!r}: give each column a name of its own")
+    if values := [field for field in fields if _is_value(field, commas)]:
+        notes.append(f"The header names columns {named(values)}; if these are values, add a line of names above them.")
     if given := [name for name, field in zip(names, fields, strict=True) if not field]:
         notes.append(f"The header leaves columns without a name; they are called {named(given)}.")
     return _Layout(separator, names, header=True), notes
+
+
+def _is_value(field: str, commas: bool) -> bool:
+    """Return whether a field of a header is rather a value: a date, or a number that is no year or place."""
+    return bool(_DATE.fullmatch(field)) or (is_number(field, commas) and not field.isdecimal())
 
 
 def _separator(sample: str) -> str:
