@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from throughtime.data.clock import Clock
 from throughtime.data.columns import Cell, Column
+from throughtime.errors import InputFileError
 
 
 @dataclass(frozen=True)
@@ -17,11 +19,13 @@ class Origin:
         name: as the caller wrote it.
         bytes: the size of all its files together.
         sha256: of all their bytes, in hexadecimal; of several files, that of their digests in the order of the names.
+        counts: what `lines` of its rows count: "line" of a text, "row" of a table without lines.
     """
 
     name: str
     bytes: int
     sha256: str
+    counts: str = "line"
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,11 @@ class Rows:
     lines: NDArray[np.int64]
     notes: Sequence[str] = ()
 
+    def wrong(self, row: int, column: str, what: str) -> InputFileError:
+        """Return the error for a value, with its file, line and column."""
+        place = f"{self.origin.counts} {self.lines[row]}"
+        return InputFileError(f"FILE {self.origin.name}, {place}, column {column!r}: {what}.")
+
 
 @dataclass(frozen=True)
 class SeriesSet:
@@ -58,6 +67,9 @@ class SeriesSet:
         label: the column [series] of a class or a number per series; None without one.
         times: [steps] the time of each step; None where the file has none.
         notes: sentences on what was read and what was left out, for the user.
+        lines: [steps] the line of each step in its file, by which predictions return to the order of the file; None
+            where a step has no line of its own.
+        clock: how the times are printed; None without times.
         parts: [series] the part that the file puts each series in, "train", "valid" or "test", "" where it puts it in
             none; empty where it knows no parts.
     """
@@ -70,6 +82,8 @@ class SeriesSet:
     label: Column | None = None
     times: NDArray[np.datetime64] | None = None
     notes: Sequence[str] = ()
+    lines: NDArray[np.int64] | None = None
+    clock: Clock | None = None
     parts: Sequence[str] = ()
 
     def __len__(self) -> int:
@@ -99,5 +113,7 @@ class SeriesSet:
             None if self.label is None else self.label.take(series),
             None if self.times is None else self.times[steps],
             self.notes,
+            None if self.lines is None else self.lines[steps],
+            self.clock,
             [self.parts[i] for i in map(int, series)] if self.parts else (),
         )

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from throughtime.data.names import check_name
 from throughtime.data.series import Origin, Rows, SeriesSet
@@ -16,6 +16,8 @@ from throughtime.wording import reason_of
 
 LARGEST_RATIO = 1000
 """How many times its size a compressed file may unfold to; more is taken for an attack."""
+
+_PIECE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,12 @@ class Format:
 class Raw:
     """A data file, whole or compressed by gzip.
 
+    Attributes:
+        path: the file.
+        bytes: its size.
+        compressed: whether it is compressed by gzip.
+        sha256: of its bytes, in hexadecimal.
+
     Args:
         path: the file.
 
@@ -55,7 +63,7 @@ class Raw:
             self.bytes = path.stat().st_size
             digest = hashlib.sha256()
             with path.open("rb") as handle:
-                self._compressed = handle.read(2) == b"\x1f\x8b"
+                self.compressed = handle.read(2) == b"\x1f\x8b"
                 handle.seek(0)
                 while piece := handle.read(1 << 20):
                     digest.update(piece)
@@ -74,7 +82,17 @@ class Raw:
 
     def open(self) -> BinaryIO | gzip.GzipFile:
         """Return the bytes of the file, unfolded where it is compressed."""
-        return gzip.open(self.path, "rb") if self._compressed else self.path.open("rb")
+        return gzip.open(self.path, "rb") if self.compressed else self.path.open("rb")
+
+    def text(self, newline: str | None = "") -> io.TextIOWrapper:
+        """Return the text of the file, to be read in pieces.
+
+        A byte-order mark is left out. A `UnicodeDecodeError` on the way becomes a message through `undecodable`.
+
+        Args:
+            newline: as `open` takes it; "" leaves the ends of lines as they are.
+        """
+        return io.TextIOWrapper(self._stream(), encoding="utf-8-sig", newline=newline)
 
     def head(self, size: int = 1 << 16) -> bytes:
         """Return the first bytes of the file. Raises `InputFileError` where the file is damaged."""
@@ -90,20 +108,14 @@ class Raw:
         Raises:
             InputFileError: the file is damaged, or unfolds to a thousand times its size.
         """
-        pieces, total = io.BytesIO(), 0
-        try:
-            with self.open() as handle:
-                while piece := handle.read(1 << 20):
-                    total += len(piece)
-                    if total > LARGEST_RATIO * max(self.bytes, 1 << 20):
-                        raise InputFileError(
-                            f"FILE {self.path} unfolds to over {LARGEST_RATIO} times its size, which no data do; "
-                            "unfold it by hand if it is meant."
-                        )
-                    pieces.write(piece)
-        except (OSError, EOFError, zlib.error) as error:
-            raise InputFileError(f"FILE {self.path} cannot be read: {reason_of(error)}.") from None
+        pieces = io.BytesIO()
+        with self._stream() as handle:
+            while piece := handle.read(_PIECE_BYTES):
+                pieces.write(piece)
         return pieces.getvalue()
+
+    def _stream(self) -> io.BufferedReader:
+        return io.BufferedReader(_Unfolding(self), _PIECE_BYTES)
 
     def lines(self) -> Iterator[tuple[int, str]]:
         """Yield the lines with their numbers, counted from 1.
@@ -113,16 +125,59 @@ class Raw:
         Raises:
             InputFileError: the file is damaged, or is not text in UTF-8.
         """
-        try:
-            text = self.content().decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            line = self.content()[: error.start].count(b"\n") + 1
-            raise InputFileError(
-                f"FILE {self.path}, line {line}, is not text in UTF-8: convert the file to UTF-8."
-            ) from None
-        for number, line in enumerate(io.StringIO(text, newline=None), start=1):
-            yield number, line.rstrip("\n")
+        with self.text(newline=None) as text:
+            try:
+                for number, line in enumerate(text, start=1):
+                    yield number, line.rstrip("\n")
+            except UnicodeDecodeError:
+                raise self.undecodable() from None
+
+    def undecodable(self) -> InputFileError:
+        """Return the error for a file with a line that is not UTF-8."""
+        with self._stream() as handle:
+            begins = handle.peek(2)[:2]
+            number = next((number for number, line in enumerate(handle, start=1) if not _is_utf8(line)), 1)
+        kind = "UTF-16" if begins in (b"\xff\xfe", b"\xfe\xff") else "not text in UTF-8"
+        return InputFileError(f"FILE {self.path}, line {number}, is {kind}: convert the file to UTF-8.")
 
     def wrong(self, line: int, what: str) -> InputFileError:
         """Return the error for a line of the file."""
         return InputFileError(f"FILE {self.path}, line {line}: {what}.")
+
+
+class _Unfolding(io.RawIOBase):
+    """Bytes of a file, unfolded where it is compressed; damage and attacks become messages."""
+
+    def __init__(self, raw: Raw) -> None:
+        self._path, self._handle = raw.path, raw.open()
+        self._left = LARGEST_RATIO * max(raw.bytes, 1 << 20)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        view = memoryview(buffer)
+        try:
+            piece = self._handle.read(len(view))
+        except (OSError, EOFError, zlib.error) as error:
+            raise InputFileError(f"FILE {self._path} cannot be read: {reason_of(error)}.") from None
+        self._left -= len(piece)
+        if self._left < 0:
+            raise InputFileError(
+                f"FILE {self._path} unfolds to over {LARGEST_RATIO} times its size, which no data do; "
+                "unfold it by hand if it is meant."
+            )
+        view[: len(piece)] = piece
+        return len(piece)
+
+    def close(self) -> None:
+        self._handle.close()
+        super().close()
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
