@@ -268,8 +268,9 @@ class Task(ABC):
     def rows(self, outputs: Tensor, chunk: Chunk) -> Iterator[dict[str, Any]]:
         """Yield a row for each prediction of a chunk: column → value.
 
-        A chunk does not know its place in the data: steps count from the start of the chunk, batch columns from 0. No
-        command calls it; a script does, with the pairs of `throughtime.runs.evaluation.predicted`.
+        A chunk knows its place in the data by `origin`, where the data are series; in a text, steps count from the
+        start of the chunk, batch columns from 0. No command calls it; a script does, with the pairs of
+        `throughtime.runs.evaluation.predicted`.
 
         Raises:
             UnsupportedError: the task has no rows.
