@@ -168,6 +168,16 @@ def test_a_short_text_has_fewer_steps():
         windows(np.arange(1, dtype=np.int32), 10, 3)
 
 
+def test_weights_come_with_their_targets():
+    streams = training_streams(_codes(24), 3)
+    weight = torch.rand(7, 3)
+    chunks = list(ChunkLoader(Streams(streams.inputs, streams.targets, weight=weight), 3))
+    assert torch.equal(torch.cat([chunk.weight for chunk in chunks]), weight)
+    plain = list(ChunkLoader(streams, 3))
+    assert all((chunk.weight, chunk.origin, chunk.last) == (None, None, False) for chunk in plain)
+    assert streams.rows == 3
+
+
 def test_numbers_stay_numbers_and_series_begin_where_they_begin():
     inputs, targets = torch.randn(9, 2, 3), torch.randn(9, 2, 4)
     resets, mask = torch.zeros(9, 2, dtype=torch.bool), torch.zeros(9, 2, dtype=torch.bool)

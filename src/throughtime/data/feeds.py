@@ -42,7 +42,7 @@ class RunningRows(Feed):
         return 1 - self._arrays.steps / self._packing.slots
 
     def chunks_per_pass(self, cut: Cut) -> int:
-        """Return the number of chunks in one pass; the rows have the same length in every pass."""
+        """Return the number of chunks in one pass, whose rows are always equally long."""
         return cut.count(self._packing.steps)
 
     def chunks(self, number: int, cut: Cut, begin: int = 0) -> Iterator[Chunk]:
@@ -64,10 +64,12 @@ class RunningRows(Feed):
 
 
 class WholeRows(Feed):
-    """Chunks of whole series, so that no gradient is cut and no state is carried from chunk to chunk.
+    """Chunks of whole series.
 
-    A chunk has up to `rows` rows of about `steps` steps, each with as many series as fit in. With a seed, every pass
-    deals the series out anew; each chunk has series of all lengths, and their number is the same but for one.
+    No gradient is cut, and no state is carried from chunk to chunk. A chunk has up to `rows` rows of about `steps`
+    steps, each with as many series as fit in; where fewer, longer rows have less padding, it has those. With a seed,
+    every pass deals the series out anew; each chunk has series of all lengths, and their number is the same but for
+    one.
 
     Args:
         arrays: the series.
@@ -81,8 +83,9 @@ class WholeRows(Feed):
         self._rows = rows
         self._seed = seed
         self._chunks = -(-arrays.steps // (rows * max(steps, arrays.longest)))
-        first = self._hands(0)[0]
-        self._likely = packed_whole(first, arrays.lengths[first], rows).rows  # hands are alike
+        hand = self._hands(0)[0]
+        # Hands are alike, so that the first number of rows tried is mostly good.
+        self._likely = packed_whole(hand, arrays.lengths[hand], rows).rows
 
     @property
     def rows(self) -> int:
@@ -107,7 +110,7 @@ class WholeRows(Feed):
         return self._chunks
 
     def chunks(self, number: int, cut: Cut, begin: int = 0) -> Iterator[Chunk]:
-        """Yield the chunks of a pass; the lengths of chunks are those of the series, not of the cut."""
+        """Yield the chunks of a pass, whose lengths are not those of the cut."""
         for series in self._hands(number)[begin:]:
             packing = self._packing_of(series)
             yield self._arrays.chunk(packing, 0, packing.steps, first=True, last=True)

@@ -44,7 +44,9 @@ class Laid:
 def training_feed(
     arrays: SeriesArrays, seed: int, steps: int = 0, rows: int = 0, burn_in: int = 0, *, per_series: bool = False
 ) -> Laid:
-    """Lay series out for training: as chunks of whole series where these are short, else as rows that run on.
+    """Lay series out for training.
+
+    Short series make chunks of whole series, long ones make rows that run on across chunks (`is_whole`).
 
     Args:
         arrays: the series.
@@ -65,7 +67,7 @@ def training_feed(
     else:
         batch = _running_rows(arrays, length, rows, burn_in)
         feed = RunningRows(arrays, batch, seed)
-        laying = [_running_sentence(arrays, length), *_split_sentence(arrays, batch)]
+        laying = [_running_sentence(arrays, length), *_split_sentence(batch)]
     updates = feed.chunks_per_pass(Cut(length, burn_in))
     chosen = [] if steps else [_length_sentence(arrays.longest, length)]
     chosen += [] if rows else [f"The batch has {plural(batch, 'row')}, which gives {plural(updates, 'update')} a pass."]
@@ -73,7 +75,9 @@ def training_feed(
 
 
 def held_out_feed(arrays: SeriesArrays, steps: int, *, per_series: bool = False) -> Laid:
-    """Lay series out for evaluation, so that each is whole and every target counts exactly once.
+    """Lay series out for evaluation.
+
+    Each series is whole, and every target counts exactly once.
 
     Args:
         arrays: the series.
@@ -155,10 +159,10 @@ def _running_sentence(arrays: SeriesArrays, length: int) -> str:
     )
 
 
-def _split_sentence(arrays: SeriesArrays, rows: int) -> list[str]:
+def _split_sentence(rows: int) -> list[str]:
     if rows == 1:
         return []
     return [
-        f"In each pass, at most {rows - 1:,} times a series of {len(arrays):,} lies across the ends of two rows, and "
-        "its later part begins without its past."
+        f"Where a row ends inside a series, up to {plural(rows - 1, 'time')} in a pass, the later part of the series "
+        "begins without its past."
     ]

@@ -53,7 +53,15 @@ class Packing:
         return np.cumsum(self.lengths)
 
     def places(self, start: int, steps: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return the series [time, rows], and the step in it, that stand in some steps of the rows; -1 in padding."""
+        """Return what stands in some steps of the rows.
+
+        Args:
+            start: the first step.
+            steps: how many steps.
+
+        Returns:
+            The number of the series [time, rows], and that of the step in the series; -1 in padding.
+        """
         place = self.begins[:, None] + np.arange(start, start + steps)
         valid = place < self.ends[:, None]
         place = np.minimum(place, self._line_ends[-1] - 1)  # what stands in padding is not used
@@ -98,7 +106,7 @@ def dealt(lengths: NDArray[np.int64], hands: int, chance: np.random.Generator) -
 
 
 def packed_whole(series: NDArray[np.int64], lengths: NDArray[np.int64], most: int, likely: int = 0) -> Packing:
-    """Put whole series into at most `most` rows, so that little padding makes the rows equally long.
+    """Put whole series into rows of nearly equal length.
 
     The longest series is first put into the shortest row, and so on (Graham 1969). Of several numbers of rows, the
     largest with little padding is chosen.

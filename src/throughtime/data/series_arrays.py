@@ -15,9 +15,10 @@ from throughtime.errors import ArgumentError, InputFileError
 
 @dataclass(frozen=True, eq=False)
 class SeriesArrays:
-    """Inputs and targets of many series, end to end: series i has the steps `starts[i]` to `starts[i + 1]`.
+    """Inputs and targets of many series, end to end.
 
-    The arrays may be memory-mapped. They are read in place, and never copied as a whole.
+    Series i has the steps `starts[i]` to `starts[i + 1]`. The arrays may be memory-mapped: they are read in place, and
+    never copied as a whole.
 
     Attributes:
         inputs: [steps] symbol numbers, or [steps, features] numbers. Whole numbers of any type reach the model as
@@ -47,15 +48,16 @@ class SeriesArrays:
         if len(self.starts) < 2:
             raise InputFileError("The data hold no series, so there is nothing to read: give at least one.")
         self._check_steps()
-        if self.weight is not None and not bool(np.all(np.isfinite(self.weight) & (self.weight >= 0))):
-            step = int(np.argmin(np.isfinite(self.weight) & (self.weight >= 0)))
-            raise ArgumentError("weight", f"is {self.weight[step]} at step {step}", "it must be finite and at least 0")
-        if (
-            self.breaks is not None
-            and len(self.breaks)
-            and not 0 <= self.breaks.min() <= self.breaks.max() < self.steps
-        ):
-            raise ArgumentError("breaks", f"reach from {self.breaks.min()} to {self.breaks.max()}", self._range)
+        if self.weight is not None:
+            good = np.isfinite(self.weight) & (self.weight >= 0)
+            if not good.all():
+                came = f"is {self.weight[good.argmin()]} at step {good.argmin()}"
+                raise ArgumentError("weight", came, "it must be finite and at least 0")
+        if self.breaks is not None and len(self.breaks):
+            first, last = self.breaks.min(), self.breaks.max()
+            if first < 0 or last >= self.steps:
+                allowed = f"they must be steps from 0 to {self.steps - 1}"
+                raise ArgumentError("breaks", f"reach from {first} to {last}", allowed)
 
     def _check_steps(self) -> None:
         for name in ("targets", "mask", "weight"):
@@ -68,10 +70,6 @@ class SeriesArrays:
         shortest = int(self.lengths.argmin())
         if self.lengths[shortest] < 1:
             raise InputFileError(f"Series {shortest} (counted from 0) has no steps: leave it out.")
-
-    @property
-    def _range(self) -> str:
-        return f"they must be steps from 0 to {self.steps - 1}"
 
     @property
     def steps(self) -> int:

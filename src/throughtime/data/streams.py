@@ -85,7 +85,13 @@ class Cut:
         return -(-(length - self.burn_in) // self.steps)
 
     def pieces(self, length: int, number: int, begin: int = 0) -> Iterator[tuple[int, int]]:
-        """Yield the first step and the number of steps of each chunk of pass `number`, from chunk `begin` on."""
+        """Yield the first step and the number of steps of each chunk of a pass.
+
+        Args:
+            length: steps of the rows.
+            number: of the pass.
+            begin: the chunk to begin with.
+        """
         bounds = self._bounds(length, number)[begin:]
         return ((start, end - start) for start, end in pairwise(bounds))
 
@@ -278,7 +284,13 @@ def workable_batch_size(length: int, update_every: int, wanted: int, burn_in: in
 
 
 def chosen_streams(steps: int, update_every: int, largest: int) -> int:
-    """Return how many streams `steps` steps are read in where no number is asked for, at most `largest`."""
+    """Return how many streams are read where no number of them is asked for.
+
+    Args:
+        steps: of all streams together.
+        update_every: steps of a chunk.
+        largest: the most streams.
+    """
     return max(1, min(MOST_CHOSEN_STREAMS, steps // update_every // _LEAST_CHUNKS, largest))
 
 
