@@ -113,8 +113,8 @@ def test_compressed_by_gzip(tmp_path):
 def test_two_axes_are_a_series_and_a_note_tells_the_other_reading(tmp_path):
     series = read_arrays(raw_of(tmp_path, "a.npy", npy(GRID[0])))
     assert series.notes == [
-        f"The array of FILE {tmp_path / 'a.npy'} has the shape (3, 4), and was read as a series of 3 steps and 4 columns; "
-        "the layout NT reads 3 series of 4 steps."
+        f"The array of FILE {tmp_path / 'a.npy'} has the shape (3, 4), and was read as a series of 3 steps and 4 "
+        "columns; the layout NT reads 3 series of 4 steps."
     ]
     assert_same(read_arrays(raw_of(tmp_path, "b.npy", npy(GRID[0])), "NT"), [row[:, None] for row in GRID[0]])
 

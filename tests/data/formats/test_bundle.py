@@ -63,7 +63,7 @@ def test_series_that_stand_as_columns_are_turned_with_a_note():
     assert_same(series, [X[0], X[1, :2]])
     assert series.notes == ["The array x of FILE a.npz holds series as columns × steps; they were turned."]
     assert_same(series_in(ORIGIN, {"x": [X[0].T, X[1].T]}, "CT"), [X[0], X[1]])
-    assert_same(series_in(ORIGIN, {"x": [X[0, :, :1].T, X[1, :, :1].T]}), [X[0, :, :1], X[1, :, :1]])
+    assert_same(series_in(ORIGIN, {"x": [X[0, :1], X[1, :1]]}), [X[0, :1], X[1, :1]])
 
 
 def test_the_only_array_holds_the_steps_and_single_numbers_hold_none():

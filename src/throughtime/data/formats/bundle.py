@@ -108,11 +108,11 @@ def _shape(array: NDArray | list[NDArray]) -> str:
 
 def _choose_steps(part: _Part, arrays: Arrays) -> list[str]:
     """Take the only array for the steps, or each for a series; return the names of those taken."""
-    # Single numbers beside the series, such as a sampling rate, are none of them; MATLAB's have the shape (1, 1).
+    # Single numbers beside the series, such as a sampling rate, are none of them.
     steps = {
         name: array
         for name, array in arrays.items()
-        if isinstance(array, list) or (array.shape not in ((), (1, 1)) and array.dtype.kind not in "US")
+        if isinstance(array, list) or (array.ndim > 0 and array.dtype.kind not in "US")
     }
     if len(arrays) == 1:
         steps = arrays

@@ -154,7 +154,7 @@ def pile(arrays: Sequence[NDArray], layout: str, where: str) -> Stack:
     if not full:
         raise InputFileError(f"{where} has {len(arrays)} series without a step.")
     heights, widths = {shape[0] for _, shape in full}, {shape[1] for _, shape in full}
-    upright = layout != "CT" if layout else len(widths) == 1 and not (heights == {1} and widths != {1})
+    upright = layout != "CT" if layout else len(widths) == 1
     constant = widths if upright else heights
     if len(constant) > 1:
         (first, shape), (other, different) = _two_different(full, 1 if upright else 0)
