@@ -99,5 +99,5 @@ class SeriesSet:
             None if self.label is None else self.label.take(series),
             None if self.times is None else self.times[steps],
             self.notes,
-            [self.parts[i] for i in map(int, series)] if self.parts else (),
+            parts=[self.parts[i] for i in map(int, series)] if self.parts else (),
         )

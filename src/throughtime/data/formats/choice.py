@@ -12,7 +12,7 @@ from throughtime.data.series import Rows, SeriesSet
 from throughtime.errors import ArgumentError, InputFileError
 from throughtime.wording import listed
 
-MODULES = ("separated", "jsonl", "frames", "ts", "tsf", "ucr", "arff", "arrays", "mat")
+MODULES = ("separated", "jsonl", "parquet", "feather", "ts", "tsf", "ucr", "arff", "arrays", "mat")
 """Modules of formats, each with its `FORMAT`."""
 
 
@@ -72,7 +72,9 @@ def read(source: str | Path | Sequence[str | Path], format: str = "", layout: st
 
 
 def looks_like_text(path: Path) -> bool:
-    """Return whether a file is prose, code or the like: text, and no table, series, archive or array.
+    """Return whether a file is prose, code or the like.
+
+    A file that looks like a table, series, an archive or an array is no text, whatever its name.
 
     Raises:
         InputFileError: the file is missing, a folder, unreadable or empty.

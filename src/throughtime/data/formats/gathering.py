@@ -45,10 +45,10 @@ class Gathered:
 
 
 def gather(source: str | Path | Sequence[str | Path]) -> Gathered:
-    """Return the files of a path, a folder, a pattern such as "data/*.csv" or a list.
+    """Return the files of a path, a folder, a pattern or a list.
 
-    The files of a folder or pattern come in the order of their names, numbers by size. Hidden files and the folders
-    within are left out.
+    The files of a folder, or of a pattern such as "data/*.csv", come in the order of their names, numbers by size.
+    Hidden files and the folders within are left out.
 
     Raises:
         ArgumentError: the list is empty.

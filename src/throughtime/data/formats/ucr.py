@@ -1,4 +1,4 @@
-"""Series in the UCR archive's format `.tsv`: a class, then the values of a series, in each line."""
+"""Series in the UCR archive's format `.tsv`, a class and a series a line."""
 
 import numpy as np
 
