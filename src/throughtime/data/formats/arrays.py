@@ -2,7 +2,6 @@
 
 import io
 import zipfile
-import zlib
 from collections.abc import Callable
 from typing import BinaryIO
 
@@ -45,10 +44,12 @@ def read_arrays(raw: Raw, layout: str = "") -> SeriesSet:
     if not content.startswith(b"PK"):
         return series_in(raw.origin, {"": _read_array(content, f"The array of FILE {raw.path}")}, layout)
     try:
-        return series_in(raw.origin, _read_members(raw, content), layout)
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
-        # RuntimeError: a member that is encrypted.
+        arrays = _read_members(raw, content)
+    except InputFileError:
+        raise
+    except Exception as error:  # damaged bytes raise nearly anything in zipfile
         raise InputFileError(f"FILE {raw.path} is a damaged or foreign archive: {reason_of(error)}.") from None
+    return series_in(raw.origin, arrays, layout)
 
 
 def _read_members(raw: Raw, content: bytes) -> dict[str, NDArray]:
