@@ -4,7 +4,7 @@ from data_files import assert_same, raw_of, series_lists, text_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from throughtime.data.columns import Words
+from throughtime.data.columns import Numbers, Words
 from throughtime.data.formats.arff import read_arff
 from throughtime.errors import InputFileError
 
@@ -36,6 +36,8 @@ def test_attributes_are_the_steps_and_the_class_comes_last(tmp_path):
     assert isinstance(series.label, Words)
     assert series.label.levels == ("b", "a c")
     assert series.label.numbers.tolist() == [0, 1, -1]
+    assert isinstance(series.columns["value"], Numbers)
+    assert not series.columns["value"].whole
     assert series.notes == ["At the ends of 1 series, steps without any value were taken for padding and left out."]
 
 
@@ -45,6 +47,8 @@ def test_a_file_without_a_class(tmp_path):
     )
     assert series.label is None
     assert_same(series, [np.array([[1], [2]])])
+    assert isinstance(series.columns["value"], Numbers)
+    assert series.columns["value"].whole
 
 
 @pytest.mark.parametrize(

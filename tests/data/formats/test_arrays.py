@@ -172,7 +172,7 @@ def test_more_kinds_that_are_refused(tmp_path):
     assert "holds records" in refused(tmp_path, "a.npy", npy(np.zeros(3, dtype=[("a", "f8")])))
     with pytest.warns(UserWarning, match="Stored array in format 3.0"):
         unicode = npy(np.zeros(3, dtype=[("日", "f8")]))
-    assert "is of version 3.0, for records" in refused(tmp_path, "a.npy", unicode)
+    assert "holds records" in refused(tmp_path, "a.npy", unicode)
 
 
 def test_an_infinity_and_a_number_that_floats_cannot_hold_are_named_with_their_place(tmp_path):
@@ -206,6 +206,18 @@ def test_a_header_that_promises_more_than_memory_has_is_refused(tmp_path):
     content = npy(GRID).replace(b"(2, 3, 4), }         ", b"(2, 3, 40000000000), }")[: len(npy(GRID))]
     assert b"40000000000" in content
     assert "it was cut off" in refused(tmp_path, "a.npy", content)
+
+
+@pytest.mark.parametrize("shape", [b"(-2, -3, 4), }", b"(2, 3, -4), } "])
+def test_a_header_with_negative_sizes_is_refused(tmp_path, shape):
+    content = npy(GRID).replace(b"(2, 3, 4), }  ", shape)
+    assert len(content) == len(npy(GRID))
+    assert "has the shape (" in refused(tmp_path, "a.npy", content)
+
+
+def test_text_without_a_character_is_refused_like_any_text(tmp_path):
+    content = npy(np.array(["a"])).replace(b"<U1", b"<U0")[:-4]
+    assert "holds text; steps must be numbers" in refused(tmp_path, "a.npy", content)
 
 
 @pytest.mark.parametrize("kept", [0.3, 0.9, 0.99])

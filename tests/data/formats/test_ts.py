@@ -109,6 +109,7 @@ def test_series_without_steps_are_noted(tmp_path):
         (CLASSES + "1,inf:3,4:a\n", 8, "value 2 of dimension 1 is inf; it must be finite"),
         (CLASSES + "1,1_0:3,4:a\n", 8, "value 2 of dimension 1 is '1_0'"),
         (CLASSES + "a\n", 8, "the line has a single field"),
+        ("@classLabel true\n@data\n1:\n", 3, "the class is ''; it must be a word, or ? where it is missing"),
         ("@dimensions two\n@data\n1\n", 1, "@dimensions is two; it must be a whole number"),
         ("@univariate\n@data\n1\n", 1, "@univariate is empty; it must be true or false"),
         ("@classLabel true a\n@targetLabel true\n@data\n1\n", 2, "are both true"),

@@ -55,6 +55,7 @@ def test_steps_of_the_calendar(tmp_path, frequency, start, expected):
         ("10_minutes", 600),
         ("4_seconds", 4),
         ("3_days", 259200),
+        ("weekly", 604800),
     ],
 )
 def test_steps_of_equal_length(tmp_path, frequency, seconds):
