@@ -73,6 +73,13 @@ def test_the_only_array_holds_the_steps_and_single_numbers_hold_none():
     assert series.notes == ["Arrays whose names tell no role were left out: rate with the shape ()."]
 
 
+def test_an_array_of_no_part_is_left_out_where_there_are_parts():
+    notes = series_in(ORIGIN, {"x_train": X, "x_test": X, "y": np.arange(2)}).notes
+    assert notes == [
+        "Arrays whose names tell no role of the parts train and test were left out: y with the shape (2,)."
+    ]
+
+
 def test_an_array_per_series_keeps_series_of_one_step_and_of_none():
     series = series_in(ORIGIN, {"a": np.array([1.0]), "b": np.array([2.0, 3.0]), "c": np.zeros(0)})
     assert series.ids == ["a", "b", "c"]
