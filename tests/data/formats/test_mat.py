@@ -55,7 +55,9 @@ def test_parts_and_labels_as_matlab_names_them(tmp_path):
     assert series.parts == ["train", "train", "test"]
     assert isinstance(series.label, Numbers)
     assert (series.label.values.tolist(), series.label.whole) == ([2, 1, 1], True)
-    assert series.notes == ["Arrays whose names tell no role were left out: rate with the shape ()."]
+    assert series.notes == [
+        "Arrays whose names tell no role of the parts train and test were left out: rate with the shape ()."
+    ]
 
 
 def test_words_in_cells_are_classes(tmp_path):

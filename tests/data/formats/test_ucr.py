@@ -4,7 +4,7 @@ from data_files import assert_same, raw_of, series_lists
 from hypothesis import given
 from hypothesis import strategies as st
 
-from throughtime.data.columns import Words
+from throughtime.data.columns import Numbers, Words
 from throughtime.data.formats.ucr import read_ucr
 from throughtime.errors import InputFileError
 
@@ -27,6 +27,13 @@ def test_padding_is_left_out_with_a_note_and_missing_steps_within_stay(tmp_path)
     series = read_ucr(raw_of(tmp_path, "a.tsv", "2\t1\tNaN\t3\r\n\r\n-1\t4\tNaN\tNaN\r\n"))
     assert_same(series, [np.array([[1], [np.nan], [3]]), np.array([[4]])])
     assert series.notes == ["At the ends of 1 series, steps without any value were taken for padding and left out."]
+
+
+@pytest.mark.parametrize(("text", "whole"), [("1.5\t2\t3\n", True), ("1\t2.5\t3\n1\t2\t3\n", False)])
+def test_whole_numbers_are_told_apart_whatever_the_class(tmp_path, text, whole):
+    column = read_ucr(raw_of(tmp_path, "a.tsv", text)).columns["value"]
+    assert isinstance(column, Numbers)
+    assert column.whole == whole
 
 
 @pytest.mark.parametrize(
