@@ -71,7 +71,9 @@ def test_an_array_by_any_name(tmp_path):
 
 def test_the_archives_tsv_and_a_table_of_the_same_suffix(tmp_path, tables):
     raw_of(tmp_path, "a.tsv", "1\t2\t3\n2\t4\tNaN\n")
-    assert series_of(tmp_path / "a.tsv").lengths.tolist() == [2, 1]
+    series = series_of(tmp_path / "a.tsv")
+    assert series.lengths.tolist() == [2, 1]
+    assert series.notes[0].startswith("Each line was read as a class and a series, as no names of columns come first")
     raw_of(tmp_path, "b.tsv", "v\n1\n2\n")
     assert isinstance(read(tmp_path / "b.tsv"), Rows)
 

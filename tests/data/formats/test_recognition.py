@@ -67,5 +67,8 @@ def test_a_line_cut_by_the_end_of_the_head_counts_for_nothing():
 
 def test_a_series_of_the_archive_has_no_words():
     assert is_ucr("1\t2\tNaN")
+    assert is_ucr(" -1.0\t2\t3")
+    assert not is_ucr("0.5\t2\t3")
+    assert not is_ucr("nan\t2\t3")
     assert not is_ucr("1\t2")
     assert not is_ucr("time\t2\t3")

@@ -7,13 +7,15 @@ from pathlib import Path
 
 from throughtime.data.formats.base import Format, Raw
 from throughtime.data.formats.gathering import counterpart_of, gather, join_files, suffix_of
-from throughtime.data.formats.recognition import TEXT, binary_kind, text_kind
+from throughtime.data.formats.recognition import TEXT, UCR, binary_kind, text_kind
 from throughtime.data.series import Rows, SeriesSet
 from throughtime.errors import ArgumentError, InputFileError
 from throughtime.wording import listed
 
 MODULES = ("separated", "jsonl", "parquet", "feather", "ts", "tsf", "ucr", "arff", "arrays", "mat")
 """Modules of formats, each with its `FORMAT`."""
+
+_ON_UCR = "Each line was read as a class and a series, as no names of columns come first; the format csv reads a table."
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class _Choice:
 
     raw: Raw
     format: Format
+    notes: tuple[str, ...] = ()
 
 
 def formats() -> dict[str, Format]:
@@ -91,7 +94,7 @@ def _choose(raw: Raw, format: str) -> _Choice:
     kind = _kind(raw)
     for each in known.values():
         if kind == each.name or kind in each.suffixes:
-            return _Choice(raw, each)
+            return _Choice(raw, each, (_ON_UCR,) if kind == UCR else ())
     if kind == TEXT:
         raise InputFileError(
             f"FILE {raw.path} looks like text, not like series or a table; train on it as text, or name its format."
@@ -136,8 +139,10 @@ def _choose_together(raws: list[Raw], format: str, folder: bool) -> tuple[list[_
 
 def _read(choice: _Choice, layout: str) -> Rows | SeriesSet:
     if not layout:
-        return choice.format.read(choice.raw)
-    if choice.format.read_layout is None:
+        data = choice.format.read(choice.raw)
+    elif choice.format.read_layout is not None:
+        data = choice.format.read_layout(choice.raw, layout)
+    else:
         came = f"is {layout}, and {choice.raw.path} is of the format {choice.format.name}"
         raise ArgumentError("layout", came, "only arrays have a layout", "leave it out")
-    return choice.format.read_layout(choice.raw, layout)
+    return replace(data, notes=[*choice.notes, *data.notes])

@@ -103,10 +103,10 @@ def _is_object(lines: list[str]) -> bool:
 def is_ucr(line: str) -> bool:
     """Return whether a line holds a class and a series, separated by tabs.
 
-    The first line of a table with a header has words in it, or fewer than three fields.
+    A class is a whole number. The first line of a table has names of columns in it, or fewer than three fields.
     """
     fields = line.split("\t")
-    return len(fields) >= 3 and all(map(_is_number, fields))
+    return len(fields) >= 3 and all(map(_is_number, fields)) and float(fields[0]).is_integer()
 
 
 def _table_kind(lines: list[str]) -> str:
