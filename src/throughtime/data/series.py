@@ -115,5 +115,5 @@ class SeriesSet:
             self.notes,
             None if self.lines is None else self.lines[steps],
             self.clock,
-            [self.parts[i] for i in map(int, series)] if self.parts else (),
+            parts=[self.parts[i] for i in map(int, series)] if self.parts else (),
         )

@@ -32,7 +32,7 @@ def inferred_task(file: str, values: Mapping[str, Any]) -> tuple[str, str]:
         return "text", f"{file} is text, and no table, array or archive."
     names = {entry.name for entry in fields(SeriesSettings)}
     given = SeriesSettings(**{name: value for name, value in values.items() if name in names})
-    series = opened(file, given)
+    series, given = opened(file, given)
     return _task_of(series, given.target)
 
 

@@ -132,7 +132,7 @@ def _read_case(raw: Raw, header: _Header, line: int, text: str) -> SeriesLine:
     labelled = header.classes is not None
     expected = (1 if header.relational else header.numeric) + labelled
     if len(fields) != expected:
-        raise raw.wrong(line, f"there are {plural(len(fields), 'field')}; the header declares {expected}")
+        raise raw.wrong(line, f"the line has {plural(len(fields), 'field')}, and the header declares {expected}")
     label = _unquoted(fields.pop()) if labelled else ""
     if not header.relational:
         values = read_numbers(raw, line, fields, "the series")
@@ -147,7 +147,7 @@ def _read_relation(raw: Raw, header: _Header, line: int, text: str, label: str) 
     for d, column in enumerate(columns, start=1):
         if len(column) != header.numeric:
             raise raw.wrong(
-                line, f"dimension {d} has {plural(len(column), 'value')}; the header declares {header.numeric}"
+                line, f"dimension {d} has {plural(len(column), 'value')}, and the header declares {header.numeric}"
             )
     return SeriesLine(line, np.stack(columns, axis=1), [is_whole(row) for row in rows], label)
 

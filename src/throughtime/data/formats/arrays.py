@@ -1,8 +1,8 @@
 """NumPy's arrays of numbers, `.npy` and `.npz`."""
 
 import io
+import warnings
 import zipfile
-import zlib
 from collections.abc import Callable
 from typing import BinaryIO
 
@@ -45,10 +45,12 @@ def read_arrays(raw: Raw, layout: str = "") -> SeriesSet:
     if not content.startswith(b"PK"):
         return series_in(raw.origin, {"": _read_array(content, f"The array of FILE {raw.path}")}, layout)
     try:
-        return series_in(raw.origin, _read_members(raw, content), layout)
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
-        # RuntimeError: a member that is encrypted.
+        arrays = _read_members(raw, content)
+    except InputFileError:
+        raise
+    except Exception as error:  # damaged bytes raise nearly anything in zipfile
         raise InputFileError(f"FILE {raw.path} is a damaged or foreign archive: {reason_of(error)}.") from None
+    return series_in(raw.origin, arrays, layout)
 
 
 def _read_members(raw: Raw, content: bytes) -> dict[str, NDArray]:
@@ -80,25 +82,30 @@ def _read_members(raw: Raw, content: bytes) -> dict[str, NDArray]:
 
 def _read_array(content: bytes, where: str) -> NDArray:
     handle = io.BytesIO(content)
-    try:
-        version = npy.read_magic(handle)
-        header = _HEADERS.get(version)
-        if header is None:
-            raise InputFileError(f"{where} is of version {version[0]}.{version[1]}, for records; save plain numbers.")
-        shape, by_column, dtype = header(handle)
-    except (ValueError, EOFError, TypeError) as error:
-        raise InputFileError(f"{where} has no header that can be read: {reason_of(error)}.") from None
+    shape, by_column, dtype = _read_header(handle, where)
     if dtype.kind not in "US":
         check_kind(np.empty(0, dtype), where)
     needed, present = int(np.prod(shape, dtype=object)) * dtype.itemsize, len(content) - handle.tell()
-    if needed != present:
+    if needed != present or any(size < 0 for size in shape):
         fault = "it was cut off" if present < needed else "it holds more than an array"
         raise InputFileError(
             f"{where} has the shape {shape} of {dtype}, which takes {needed:,} bytes, and {present:,} "
             f"are there: {fault}."
         )
-    values = np.frombuffer(content, dtype, offset=handle.tell())
-    return values.reshape(shape, order="F" if by_column else "C")
+    return np.ndarray(shape, dtype, content, handle.tell(), order="F" if by_column else "C")
+
+
+def _read_header(handle: BinaryIO, where: str) -> Header:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # on headers that Python 2 wrote
+            reader = _HEADERS.get(npy.read_magic(handle))
+            header = reader(handle) if reader else None
+    except Exception as error:  # numpy falls back on Python's tokenizer, with errors of its own
+        raise InputFileError(f"{where} has no header that can be read: {reason_of(error)}.") from None
+    if header is None:
+        raise InputFileError(f"{where} holds records; save each of their fields as an array of an .npz file.")
+    return header
 
 
 FORMAT = Format("numpy", (".npy", ".npz"), read_arrays, read_layout=read_arrays)

@@ -16,7 +16,7 @@ Value = TypeVar("Value")
 
 
 def column_names(count: int) -> list[str]:
-    """Return names for the columns of a file that has none, the same in all formats."""
+    """Return names for columns without names, the same in all formats."""
     return ["value"] if count == 1 else [f"x{number}" for number in range(count)]
 
 
@@ -66,9 +66,9 @@ def _first(numbers: Sequence[object], most: int = 5) -> str:
 
 
 def without_padding(tables: Sequence[NDArray[np.float64]]) -> tuple[list[NDArray[np.float64]], list[str]]:
-    """Return series of equal lengths without the missing steps at their ends, and a note on them.
+    """Return series without the missing steps at their ends, and a note on them.
 
-    Formats that are rectangles fill the ends of short series so. A step is missing where all of its columns are.
+    Formats of series of equal lengths fill the ends of short series so. A step is missing where all of its columns are.
     """
     kept = []
     for table in tables:
@@ -82,7 +82,7 @@ def without_padding(tables: Sequence[NDArray[np.float64]]) -> tuple[list[NDArray
 
 
 def words_of(cells: Sequence[str | None], levels: Sequence[str] = ()) -> Words:
-    """Return the column of some words, `levels` first among its levels; None is a missing word."""
+    """Return the column of some words, with `levels` as its first levels. None is a missing word."""
     known = dict.fromkeys([*levels, *(cell for cell in cells if cell is not None)])
     numbers = {word: number for number, word in enumerate(known)}
     return Words(np.array([ABSENT if c is None else numbers[c] for c in cells], dtype=np.int32), tuple(known))
@@ -173,12 +173,15 @@ def join_series(
         labels.get("label"),
         np.concatenate(timed) if timed else None,
         join_notes([s.notes for s in sets], names),
-        _join_parts(sets, parts),
+        parts=_join_parts(sets, parts),
     )
 
 
 def join_notes(notes: Sequence[Sequence[str]], names: Sequence[str]) -> list[str]:
-    """Return the notes on several files together, each once, with the files that it is on unless it is on all."""
+    """Return the notes on several files together.
+
+    Each is said once, with the files that it is on unless it is on all.
+    """
     where: dict[str, list[str]] = {}
     for name, said in zip(names, notes, strict=True):
         for note in said:

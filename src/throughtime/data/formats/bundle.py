@@ -92,14 +92,12 @@ def series_in(origin: Origin, arrays: Arrays, layout: str = "", notes: Sequence[
     if not steps_in:
         taken += _choose_steps(groups[""], {name: a for name, a in arrays.items() if name not in taken})
     left = [f"{name} with {_shape(arrays[name])}" for name in arrays if name not in taken]
-    said = [f"Arrays whose names tell no role were left out: {listed(left)}."] if left else []
+    of_parts = f" of the parts {listed(parts)}" if parts else ""
+    said = [f"Arrays whose names tell no role{of_parts} were left out: {listed(left)}."] if left else []
     sets = [_read(group) for group in groups.values()]
-    whole = (
-        join_series(origin, sets, [f"the part {part} of FILE {origin.name}" for part in parts], parts, parts)
-        if parts
-        else sets[0]
-    )
-    return replace(whole, notes=[*notes, *said, *whole.notes])
+    names = [f"the part {part} of FILE {origin.name}" for part in parts]
+    series = join_series(origin, sets, names, parts, parts) if parts else sets[0]
+    return replace(series, notes=[*notes, *said, *series.notes])
 
 
 def _shape(array: NDArray | list[NDArray]) -> str:
@@ -108,11 +106,11 @@ def _shape(array: NDArray | list[NDArray]) -> str:
 
 def _choose_steps(part: _Part, arrays: Arrays) -> list[str]:
     """Take the only array for the steps, or each for a series; return the names of those taken."""
-    # Single numbers beside the series, such as a sampling rate, are none of them; MATLAB's have the shape (1, 1).
+    # Single numbers beside the series, such as a sampling rate, are none of them.
     steps = {
         name: array
         for name, array in arrays.items()
-        if isinstance(array, list) or (array.shape not in ((), (1, 1)) and array.dtype.kind not in "US")
+        if isinstance(array, list) or (array.ndim > 0 and array.dtype.kind not in "US")
     }
     if len(arrays) == 1:
         steps = arrays
@@ -137,6 +135,10 @@ def _choose_steps(part: _Part, arrays: Arrays) -> list[str]:
 def _read(part: _Part) -> SeriesSet:
     steps, where = part.arrays["x"], part.where("x")
     lengths, starts = part.vector("lengths"), part.vector("starts")
+    bounds = [part.names[role] for role in ("lengths", "starts") if role in part.names]
+    if len(bounds) > (0 if isinstance(steps, list) else 1):
+        held = "each series is an array" if isinstance(steps, list) else "either tells where series end"
+        raise InputFileError(f"FILE {part.origin.name} holds {listed(bounds)}, and {held}; save only one of them.")
     if isinstance(steps, list):
         laid = pile(steps, part.layout, where)
     elif lengths is not None:

@@ -1,4 +1,4 @@
-"""Points in time written as text, and equal steps of the calendar from one to the next."""
+"""Points in time written as text, and times at equal steps."""
 
 import re
 

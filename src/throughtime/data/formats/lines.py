@@ -37,8 +37,8 @@ def check_dimensions(raw: Raw, first: SeriesLine, case: SeriesLine) -> None:
     if width != expected:
         raise raw.wrong(
             case.line,
-            f"there are {plural(width, 'dimension')}, and {expected} in line {first.line}; all series must have the "
-            "same number",
+            f"the line has {plural(width, 'dimension')}, and line {first.line} has {expected}; all series must "
+            "have the same number",
         )
 
 

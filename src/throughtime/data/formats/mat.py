@@ -43,7 +43,8 @@ def read_mat(raw: Raw, layout: str = "") -> SeriesSet:
     for name, value in _load(raw, content).items():
         array, reason = _plain(value)
         if array is not None:
-            arrays[name] = array
+            arrays[name], turned = _as_vectors(array, layout)
+            notes += [f"The cells of {name} are rows, and were read as series of a single column."] * turned
             continue
         if role_of(name).role:
             raise InputFileError(f"The array {name} of FILE {raw.path} is {reason}.")
@@ -57,13 +58,15 @@ def _load(raw: Raw, content: bytes) -> dict[str, Any]:
     """Return the variables of a file by name."""
     try:
         from scipy.io import loadmat, whosmat
+        from scipy.io.matlab import MatReadWarning
     except ImportError:
         raise UnsupportedError(
             f"FILE {raw.path} is a .mat file and needs scipy, which is not installed: pip install 'throughtime[data]'."
         ) from None
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # on variables of the same name, of which the last is taken
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", MatReadWarning)  # two variables of a name, of which one would be lost
             declared = sum(int(np.prod(shape, dtype=object)) for _, shape, _ in whosmat(io.BytesIO(content)))
             if declared <= LARGEST_RATIO * max(raw.bytes, 1 << 20):
                 loaded = loadmat(io.BytesIO(content))
@@ -80,10 +83,7 @@ def _plain(value: Any) -> tuple[NDArray | list[NDArray] | None, str]:
     if not isinstance(value, np.ndarray):
         return None, "a sparse matrix; save full(...) of it"
     if value.dtype.names:
-        return (
-            None,
-            "a structure or an object; save its fields as variables, with save(name, '-struct', 's')",
-        )
+        return None, "a structure or an object; save its fields as variables, with save(name, '-struct', 's')"
     if value.dtype.kind == "O":
         cells = [_plain(cell)[0] for cell in value.ravel(order="F")]
         arrays = [cell for cell in cells if isinstance(cell, np.ndarray)]
@@ -91,6 +91,19 @@ def _plain(value: Any) -> tuple[NDArray | list[NDArray] | None, str]:
             return None, "a cell array whose cells are no arrays of numbers; save an array [steps, columns] in each"
         return arrays, ""
     return _whole(np.asarray(value)), ""
+
+
+def _as_vectors(array: NDArray | list[NDArray], layout: str) -> tuple[NDArray | list[NDArray], bool]:
+    """Return single numbers without axes, rows in cells as vectors, and whether there are such rows.
+
+    MATLAB has nothing below two axes: a row is its way to write a vector. A layout tells the axes of cells itself.
+    """
+    if not isinstance(array, list):
+        return (array.reshape(()) if array.shape == (1, 1) else array), False
+    rows = not layout and all(cell.ndim == 2 and len(cell) == 1 for cell in array)
+    if not rows or all(cell.size == 1 for cell in array):
+        return array, False
+    return [cell.ravel() for cell in array], True
 
 
 def _whole(array: NDArray) -> NDArray:

@@ -1,4 +1,4 @@
-"""What a file is by its first bytes."""
+"""Kinds of files by their first bytes."""
 
 import json
 
@@ -61,7 +61,9 @@ def binary_kind(head: bytes) -> str:
 
 
 def text_kind(head: bytes, suffix: str) -> str:
-    """Return the suffix of a format of text, `UCR`, `TEXT` or a phrase that tells what else it is.
+    """Return the kind of a text by its first lines.
+
+    It is the suffix of a format, `UCR`, `TEXT` or a phrase that tells what else it is.
 
     Args:
         head: the first bytes of the file, unfolded.
@@ -99,9 +101,12 @@ def _is_object(lines: list[str]) -> bool:
 
 
 def is_ucr(line: str) -> bool:
-    """Return whether a line holds a class and a series, separated by tabs, and no names of columns."""
+    """Return whether a line holds a class and a series, separated by tabs.
+
+    A class is a whole number. The first line of a table has names of columns in it, or fewer than three fields.
+    """
     fields = line.split("\t")
-    return len(fields) >= 3 and all(map(_is_number, fields))
+    return len(fields) >= 3 and all(map(_is_number, fields)) and float(fields[0]).is_integer()
 
 
 def _table_kind(lines: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""What an array of a file holds, as its name says."""
+"""Roles of arrays by their names."""
 
 import re
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class ArrayRole:
 
 
 def role_of(name: str) -> ArrayRole:
-    """Return the role of an array by its name, such as "x", "labels", "y_train", "XTest" or "testdata"."""
+    """Return the role of an array by its name, such as "labels", "XTest" or "traindata"."""
     text = name.lower()
     before, after = _BEFORE.fullmatch(text), _AFTER.fullmatch(text)
     for rest, word in ([before.group(2, 1)] if before else []) + ([after.group(1, 2)] if after else []):
@@ -47,7 +47,14 @@ def role_of(name: str) -> ArrayRole:
 
 
 def part_of(stem: str) -> str:
-    """Return the part at the end of a file's name without its suffix, such as "train" for "X_TRAIN"; "" for none."""
+    """Return the part that a file's name ends in, such as "train" for "X_TRAIN".
+
+    Args:
+        stem: the name without its suffix.
+
+    Returns:
+        "train", "valid" or "test"; "" for any other name.
+    """
     written = _AFTER.fullmatch(stem.lower())
     # A name such as "latest" ends in the word without a mark before it.
     marked = written is not None and (not written[1] or stem[len(written[1])] in " _-")

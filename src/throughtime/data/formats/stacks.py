@@ -31,13 +31,13 @@ class Stack:
     notes: list[str] = field(default_factory=list)
 
     def shape(self, axes: str) -> tuple[int, ...]:
-        """Return the shape that an array of these series has, with the axes in the order of the layout."""
+        """Return the shape of an array of these series, with the layout's axes."""
         sizes = {"N": len(self.tables), "T": self.span, "C": len(self.whole)}
         return tuple(sizes[axis] for axis in self.layout if axis in axes)
 
 
 def stack(array: NDArray, layout: str, where: str) -> Stack:
-    """Return the series of an array of equal lengths: a single one where it has no axis of series."""
+    """Return the series of an array. Without an axis of series it is a single series."""
     series = arrange(numbers_in(array, where), layout, where)
     whole = [is_whole_kind(array)] * series.shape[2]
     axes = layout or DEFAULT_LAYOUTS[array.ndim]
@@ -136,7 +136,9 @@ def _check_sum(lengths: NDArray[np.int64], steps: int, where_lengths: str, where
 
 
 def pile(arrays: Sequence[NDArray], layout: str, where: str) -> Stack:
-    """Return the series of a list of arrays, one each: [steps], [steps, columns] or [columns, steps].
+    """Return the series of a list of arrays, one each.
+
+    An array is [steps], [steps, columns] or [columns, steps].
 
     Args:
         arrays: the arrays.
@@ -154,7 +156,7 @@ def pile(arrays: Sequence[NDArray], layout: str, where: str) -> Stack:
     if not full:
         raise InputFileError(f"{where} has {len(arrays)} series without a step.")
     heights, widths = {shape[0] for _, shape in full}, {shape[1] for _, shape in full}
-    upright = layout != "CT" if layout else len(widths) == 1 and not (heights == {1} and widths != {1})
+    upright = layout != "CT" if layout else len(widths) == 1
     constant = widths if upright else heights
     if len(constant) > 1:
         (first, shape), (other, different) = _two_different(full, 1 if upright else 0)

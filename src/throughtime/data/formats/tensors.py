@@ -109,7 +109,10 @@ def arrange(array: NDArray, layout: str, where: str) -> NDArray:
 
 
 def column_in(array: NDArray, where: str) -> Column:
-    """Return the column [elements] of an array with one axis: words, or numbers where it holds no text."""
+    """Return the column [elements] of an array with one axis.
+
+    Text makes a column of words, in which "" is missing.
+    """
     if array.dtype.kind == "S":
         array = decoded(array, where)
     if array.dtype.kind == "U":

@@ -126,7 +126,7 @@ def _read_case(raw: Raw, header: _Header, line: int, text: str) -> SeriesLine:
     fields = _COLON_BETWEEN_DIMENSIONS.split(text) if dated else text.split(":")
     label = fields.pop().strip() if header.labelled else ""
     if not fields:
-        raise raw.wrong(line, "there is one field only, where the header announces values and a label")
+        raise raw.wrong(line, "the line has a single field, and the header declares values and a label")
     if dated:
         pairs = [_read_pairs(raw, line, field, f"dimension {d}") for d, field in enumerate(fields, start=1)]
         columns = [values for _, values in pairs]

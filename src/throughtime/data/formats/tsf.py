@@ -149,7 +149,7 @@ def _read_series(raw: Raw, header: _Header, line: int, text: str) -> _Series:
     if len(attributes) != len(header.attributes):
         raise raw.wrong(
             line,
-            f"{plural(len(attributes), 'attribute')} and the values stand here, and the header declares "
+            f"the line has {plural(len(attributes), 'attribute')} before the values, and the header declares "
             f"{len(header.attributes)}; they are separated by colons, so a time is written 2020-01-31 14-30-00",
         )
     numbers = read_numbers(raw, line, values.split(",") if values.strip() else [], "the series")

@@ -1,4 +1,4 @@
-"""Series in the UCR archive's format `.tsv`: a class, then the values of a series, in each line."""
+"""Series in the UCR archive's format `.tsv`, a class and a series a line."""
 
 import numpy as np
 
@@ -27,11 +27,11 @@ def read_ucr(raw: Raw) -> SeriesSet:
         if tables and len(fields) != len(tables[0]):
             raise raw.wrong(
                 line,
-                f"there are {plural(len(fields), 'value')} after the class, and {len(tables[0])} in line {first}; a "
-                "shorter series ends in NaN",
+                f"the line has {plural(len(fields), 'value')} after the class, and line {first} has {len(tables[0])}; "
+                "a shorter series ends in NaN",
             )
         if not fields:
-            raise raw.wrong(line, "there is a single field; a class, a tab and the values of a series must stand here")
+            raise raw.wrong(line, "the line has a single field; it must have a class, a tab and the values of a series")
         first = first or line
         tables.append(read_numbers(raw, line, fields, "the series")[:, None])
         classes.append(label.strip())

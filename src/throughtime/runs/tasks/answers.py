@@ -88,15 +88,17 @@ class ClassAnswers(Answers):
         Raises:
             InputFileError: there are fewer than two classes, or numbers that are not whole.
         """
+        import numpy as np
+
         from throughtime.data.columns import Words
         from throughtime.data.naive import shares_of
 
-        present = column.take(~column.missing)
+        present = column.take(np.flatnonzero(~column.missing))
         if not isinstance(present, Words) and not present.whole:
             raise InputFileError(
                 f"The target {name} holds numbers with decimals, which are no classes: take the task regress or label."
             )
-        words = _as_words(present)
+        words = list(filter(None, _as_words(present)))
         levels = tuple(sorted(set(words), key=_natural))
         if len(levels) < 2:
             raise InputFileError(
@@ -104,8 +106,6 @@ class ClassAnswers(Answers):
                 "part; it takes two to tell apart."
             )
         place = {word: number for number, word in enumerate(levels)}
-        import numpy as np
-
         shares = shares_of(np.array([place[word] for word in words]), len(levels))
         return cls(name, levels, tuple(shares.tolist()), not isinstance(present, Words))
 

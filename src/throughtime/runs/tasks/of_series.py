@@ -100,8 +100,7 @@ class SeriesTask(FileTask, ABC):
     @classmethod
     def fit(cls, settings: RunSettings) -> Self:
         """Return the task, fitted to the part of a file that is not held out."""
-        given = cls._given_in(settings)
-        series = opened(settings.file, given)
+        series, given = opened(settings.file, cls._given_in(settings))
         return cls._fitted(cls._split(series, settings)[0], given)
 
     @classmethod
@@ -112,8 +111,7 @@ class SeriesTask(FileTask, ABC):
         from throughtime.data.streams import Cut
         from throughtime.wording import plural
 
-        given = cls._given_in(settings)
-        series = opened(settings.file, given)
+        series, given = opened(settings.file, cls._given_in(settings))
         training, held_out = cls._split(series, settings)
         task = cls._fitted(training, given)
         told = settings.optimization
@@ -132,6 +130,7 @@ class SeriesTask(FileTask, ABC):
         chosen = replace(
             settings,
             file=full_path(settings.file),
+            task=given,
             optimization=replace(told, batch_size=laid.rows, update_every=laid.steps, epochs=epochs),
         )
         data = task._data(held_out, laid.steps)
@@ -188,7 +187,7 @@ class SeriesTask(FileTask, ABC):
         """Read series for a trained model."""
         from throughtime.data.laying import LONGEST_GRADIENT
 
-        series = opened(file, self.given)
+        series = opened(file, self.given)[0]
         if validation is not None:
             settings = RunSettings(file, task=self.given)
             settings = replace(settings, data=replace(settings.data, validation=validation))
@@ -199,7 +198,7 @@ class SeriesTask(FileTask, ABC):
         """Read series whose targets may be missing."""
         from throughtime.data.laying import LONGEST_GRADIENT
 
-        return self._data(opened(file, self.given), LONGEST_GRADIENT, asked=True)
+        return self._data(opened(file, self.given)[0], LONGEST_GRADIENT, asked=True)
 
     def _data(self, series: SeriesSet, steps: int, *, asked: bool = False) -> Data:
         from throughtime.data.laying import held_out_feed
@@ -313,29 +312,30 @@ def read_columns(series: SeriesSet) -> dict[str, Column]:
     return {**series.columns, **{name: column.take(number) for name, column in series.statics.items()}}
 
 
-def opened(file: str, given: SeriesSettings) -> SeriesSet:
-    """Return the series of a file.
+def opened(file: str, given: SeriesSettings) -> tuple[SeriesSet, SeriesSettings]:
+    """Return the series of a file, and the settings with the roles that were recognised by the names of columns.
 
     Raises:
         InputFileError: the file cannot be read, or is not what the settings say.
         ArgumentError: a setting names no column.
     """
     from throughtime.data.formats.choice import read
+    from throughtime.data.roles import Roles, completed, series_of
     from throughtime.data.series import SeriesSet
 
     read_data = read(file, given.format, given.layout)
     if isinstance(read_data, SeriesSet):
-        return read_data
-    from throughtime.data.roles import Roles, series_of
-
+        return read_data, given
     roles = Roles(
-        id=given.id,
-        time=given.time,
+        id=given.id or None,
+        time=given.time or None,
         target=names_in(given.target),
         static=names_in(given.static),
         ignore=names_in(given.ignore),
     )
-    return series_of(read_data, roles)
+    roles, _ = completed(read_data, roles)
+    target = roles.target[0] if roles.target else ""
+    return series_of(read_data, roles), replace(given, id=roles.id or "", time=roles.time or "", target=target)
 
 
 def target_per_series(series: SeriesSet, given: SeriesSettings, task: str) -> tuple[str, Column]:
