@@ -40,11 +40,18 @@ SEEN = [
     ("offline", "resume", Mutation("last.ckpt", "inf", ("throughtime", "history", "updates", "update", 0))),
     ("offline", "resume", Mutation("last.ckpt", "2.5", ("throughtime", "history", "updates", "update", 0))),
     ("offline", "resume", Mutation("last.ckpt", "null", ("throughtime", "history"))),
+    ("offline", "resume", Mutation("last.ckpt", "unicode", ("throughtime", "history", "snapshots", 0, 1))),
+    ("offline", "resume", Mutation("last.ckpt", "word", ("callbacks",))),
     ("offline", "resume", Mutation("last.ckpt", "absent", ("throughtime", "progress", "best_update"))),
     ("offline", "resume", Mutation("last.ckpt", "absent", ("throughtime", "progress", "window", "loss"))),
     ("offline", "resume", Mutation("last.ckpt", "null", ("throughtime", "rescue"))),
     ("online", "resume", Mutation("config.yaml", "unicode", ("file",))),
     ("offline", "report", Mutation("diagnosis.json", "-1", ("diagnoses", 0, "layers", 0, "lyapunov", "errors", 1))),
+    (
+        "offline",
+        "report",
+        Mutation("diagnosis.json", "renamed", ("diagnoses", 0, "layers", 0, "by_lag", "quantiles", "0.5")),
+    ),
 ]
 """What once ended in a traceback."""
 
