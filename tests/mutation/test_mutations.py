@@ -45,6 +45,8 @@ SEEN = [
     ("offline", "resume", Mutation("last.ckpt", "absent", ("throughtime", "progress", "best_update"))),
     ("offline", "resume", Mutation("last.ckpt", "absent", ("throughtime", "progress", "window", "loss"))),
     ("offline", "resume", Mutation("last.ckpt", "null", ("throughtime", "rescue"))),
+    ("offline", "resume", Mutation("record.json", "absent", ("baselines", "bigram"))),
+    ("online", "report", Mutation("record.json", "renamed", ("baselines", "uniform"))),
     ("online", "resume", Mutation("config.yaml", "unicode", ("file",))),
     ("offline", "report", Mutation("diagnosis.json", "-1", ("diagnoses", 0, "layers", 0, "lyapunov", "errors", 1))),
     (
