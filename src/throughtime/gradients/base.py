@@ -22,6 +22,7 @@ from throughtime.sequences.tap import LayerTap
 from throughtime.torch_internals import (
     forward_mode_active,
     has_memory,
+    is_expanded_weight,
     jit_is_tracing,
     operators_watched,
     transforms_active,
@@ -170,6 +171,7 @@ def run(
         )
     like = recurrence.sequence.initial[0]
     if not recurrence.is_fused and is_readable(like):  # a kernel checks whatever it takes the address of
+        _refuse_expanded(recurrence)
         recurrence.cell.check_parameters(recurrence.parameters, like)
     device = recurrence.sequence.x.device
     if autocasts(device):
@@ -314,6 +316,15 @@ def _differentiate_in_torch(method: GradientMethod, recurrence: Recurrence, cota
     given = (cotangents.outputs, *cotangents.final)
     derivatives = torch.autograd.grad((outputs, *final), wanted, given, allow_unused=True, materialize_grads=True)
     return form.named(None, derivatives) if recurrence.sequence.one_hot else form.named(derivatives[0], derivatives[1:])
+
+
+def _refuse_expanded(recurrence: Recurrence) -> None:
+    for name, value in recurrence.parameters.items():
+        if is_expanded_weight(value):
+            raise UnsupportedError(
+                f"{name} is an ExpandedWeight, with which torch.nn's layers alone can run: take the gradient of each "
+                "sample by torch.func.vmap over torch.func.grad, or use the layer's to_torch()"
+            )
 
 
 def _any_requires_grad(tensors: tuple[Tensor, ...]) -> bool:
