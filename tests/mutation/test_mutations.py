@@ -48,6 +48,10 @@ SEEN = [
     ("offline", "resume", Mutation("record.json", "absent", ("baselines", "bigram"))),
     ("online", "report", Mutation("record.json", "renamed", ("baselines", "uniform"))),
     ("online", "resume", Mutation("config.yaml", "unicode", ("file",))),
+    ("online", "resume", Mutation("record.json", "dictionary", ("machine",))),
+    ("online", "resume", Mutation("last.ckpt", "absent", ("whole", "guesses", 2))),
+    ("online", "resume", Mutation("last.ckpt", "absent", ("whole", "windows", "sums", 0, "guesses", 2))),
+    ("offline", "report", Mutation("diagnosis.json", "empty", ("diagnoses", 0, "layers", 0, "name"))),
     ("offline", "report", Mutation("diagnosis.json", "-1", ("diagnoses", 0, "layers", 0, "lyapunov", "errors", 1))),
     (
         "offline",
