@@ -114,7 +114,10 @@ def dress(axes: Any, palette: Palette, across: str, up: str) -> None:
 
 
 def legend(axes: Any, palette: Palette, columns: int = 4) -> None:
-    """Draw the legend as a line above the axes, where nothing is covered; without a named line, none."""
+    """Draw the legend as a line above the axes, where nothing is covered.
+
+    Without a named line there is none.
+    """
     if not axes.get_legend_handles_labels()[0]:
         return
     axes.legend(
