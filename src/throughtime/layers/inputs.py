@@ -16,7 +16,7 @@ from throughtime.sequences.memory import check_memory, converted, is_readable
 from throughtime.sequences.sequence import INDICES, check_indices, valid_steps
 
 UNINITIALISED = (UninitializedParameter, UninitializedBuffer)
-"""Tensors of lazy modules, which have no shape yet."""
+"""Classes of the tensors of lazy modules, which have no shape yet."""
 
 
 class Batch(NamedTuple):
@@ -91,7 +91,7 @@ def read_batch(x: Any, lengths: Any, resets: Any, batch_first: bool, input_size:
     if not is_tensor_like(x):
         raise ArgumentError("input", f"is a {type(x).__name__}", "it must be a tensor or a PackedSequence")
     if not _is_dense(x):
-        layout = "nested" if x.is_nested else "uninitialised" if isinstance(x, UNINITIALISED) else x.layout
+        layout = "nested" if x.is_nested else "uninitialised" if type(x) in UNINITIALISED else x.layout
         raise ArgumentError("input", f"is a tensor of the layout {layout}", "it must be dense", "convert it")
     indices = _holds_indices(x) and x.dim() < 3
     dimensions = x.dim() + indices  # an index stands for a vector, the last dimension
@@ -201,7 +201,7 @@ def _is_permutation(name: str, order: Tensor) -> bool:
 
 
 def _is_dense(tensor: Tensor) -> bool:
-    return tensor.layout is torch.strided and not tensor.is_nested and not isinstance(tensor, UNINITIALISED)
+    return tensor.layout is torch.strided and not tensor.is_nested and type(tensor) not in UNINITIALISED
 
 
 def _unpackable(member: str, allowed: str) -> ArgumentError:
