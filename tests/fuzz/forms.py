@@ -45,6 +45,8 @@ class ByDispatch(Tensor):
 
 def guarded(tensor: Tensor, at_end: bool = True) -> Tensor:
     """A contiguous copy that ends where a page begins that may not be read, or begins where such a page ends."""
+    if tensor.is_quantized:
+        raise TypeError("torch.frombuffer makes no scale, without which copying ends the process")
     size = tensor.numel() * tensor.element_size()
     pages = -(-size // PAGE)
     memory = mmap.mmap(-1, (pages + 2) * PAGE)

@@ -141,7 +141,7 @@ class LayerPlan:
     def is_usual(self) -> bool:
         """Whether nothing about it may be refused."""
         forms = {
-            "lengths": {form for form in USUAL_LENGTHS if self._lengths_fit(form)},
+            "lengths": {form for form in USUAL_LENGTHS if self._keeps_rows(form)},
             **dict.fromkeys(("hx", "resets", "batch_sizes", "sorted_indices", "unsorted_indices"), set()),
         }
         if self.way == "indices" and not self.sizes[2] or self.device != "cpu":
@@ -150,10 +150,10 @@ class LayerPlan:
             return False  # torch joins nothing of float16 in there
         return not self.events and all(form in forms.get(place, USUAL) for place, form in self.changes)
 
-    def _lengths_fit(self, form: str) -> bool:
-        """Whether the form can hold the lengths, none of which wraps in it."""
+    def _keeps_rows(self, form: str) -> bool:
+        """Whether no length wraps in the form, and none grows over what is no index."""
         dtype = DTYPES.get(form, torch.int64)
-        return torch.iinfo(dtype).max >= max(self.lengths or (0,))
+        return torch.iinfo(dtype).max >= max(self.lengths or (0,)) and (form, self.way) != ("expanded", "indices")
 
     def form_of(self, place: str, usual: Any) -> Any:
         value = usual
@@ -195,7 +195,8 @@ def _weights(plan: LayerPlan, layer: nn.Module, formed: Any) -> None:
 def _outcome(plan: LayerPlan, layer: nn.Module, formed: Any, events: bool) -> dict[str, Tensor]:
     """The outputs, the final state and, in training, all gradients, by name."""
     _weights(plan, layer, formed)
-    given = {place: formed(place, value) for place, value in plan.arguments().items()}
+    unused = {"h", "c"} if ("hx", "None") in plan.changes else set()
+    given = {place: formed(place, value) for place, value in plan.arguments().items() if place not in unused}
     for place in ("x", "h", "c"):
         if _differentiable(given.get(place)):
             given[place].requires_grad_()
