@@ -208,7 +208,7 @@ def changed(value: Any, form: str) -> Any:
     """`value` in a form; as it is where the form cannot hold it (a list has no strides, torch has no half int)."""
     try:
         return FORMS[form](value)
-    except (RuntimeError, TypeError, AttributeError, NotImplementedError, IndexError, ValueError):
+    except (RuntimeError, TypeError, AttributeError, NotImplementedError, IndexError, ValueError, AssertionError):
         return value
 
 

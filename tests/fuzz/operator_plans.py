@@ -144,7 +144,7 @@ def _reference(plan: OperatorPlan, arguments: dict[str, Any], right: dict[str, A
         return REFUSED
     if _unforeseen(plan, made, right):
         return None
-    features, hidden = plan.sizes[2:]
+    features, hidden = _features(plan, made), plan.sizes[3]
     cell = CELLS[made["name"]](features, hidden, plan.proj_size, len(made["weights"]) > 2)
     names = Sizes.of_weights(made["initial"], made["weights"]).shapes
     parameters = dict(zip(names, made["weights"], strict=True))
@@ -172,6 +172,8 @@ def _misfit(plan: OperatorPlan, made: dict[str, Any], right: dict[str, Any]) -> 
     for name, value in right.items():
         if name == "weights" and len(made[name]) == 2:  # both biases dropped: a cell without them
             value = value[:2]
+        if name == "weights" and plan.indices:  # whose number of inputs W_ih alone tells
+            value = [value[0].new_empty(len(value[0]), _features(plan, made)), *value[1:]]
         if name in LISTS and len(made[name]) != len(value):
             return True
         for one, like in zip(made[name], value, strict=True) if name in LISTS else [(made[name], value)]:
@@ -187,10 +189,15 @@ def _misfit(plan: OperatorPlan, made: dict[str, Any], right: dict[str, Any]) -> 
         return True
     if lengths is not None and bool(((lengths < 0) | (lengths > _steps(plan, x))).any()):
         return True
-    outside = plan.indices and bool(((x < 0) | (x >= plan.sizes[2])).any())
+    outside = plan.indices and bool(((x < 0) | (x >= _features(plan, made))).any())
     alike = made["name"] == right["name"] or {made["name"], right["name"]} <= {"elman_tanh", "elman_relu"}
     wrong = not alike or made["save"] not in ("", "gates", "states")
     return outside or wrong or plan.backward and not 0 <= clip_step < float("inf")
+
+
+def _features(plan: OperatorPlan, made: dict[str, Any]) -> int:
+    first = made["weights"][0]
+    return first.shape[1] if plan.indices and first.dim() == 2 else plan.sizes[2]
 
 
 def _steps(plan: OperatorPlan, x: Tensor) -> int:
