@@ -89,7 +89,7 @@ class HistoryOfStream(Tally):
     windows: Windows | None = None
 
     def tallies(self, path: str) -> dict[str, Tally]:
-        """Return the sums of the whole stream and of its windows, by their places in a file."""
+        """Return the sums of the stream and of its windows, by place in the file."""
         windows = self.windows.sums if self.windows else ()
         return {path: self, **{f"{path}.windows.sums[{i}]": window for i, window in enumerate(windows)}}
 
