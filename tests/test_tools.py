@@ -70,6 +70,26 @@ def test_skip_init(model):
     assert torch.equal(layer(X)[0], model.rnn(X)[0])
 
 
+@pytest.mark.parametrize("name", ["RNN", "LSTM", "GRU"])
+def test_expanded_weights_are_refused_and_the_way_out_gives_their_gradients(name: str):
+    from torch.nn.utils._per_sample_grad import call_for_per_sample_grads
+
+    torch.manual_seed(3)
+    layer, x = getattr(tt, name)(3, 4, batch_first=True).double(), torch.randn(5, 6, 3).double()
+    with pytest.raises(tt.errors.UnsupportedError, match=r"weight_ih is an ExpandedWeight.*to_torch\(\)"):
+        call_for_per_sample_grads(layer, batch_size=5, loss_reduction="sum")(x)
+    twin = layer.to_torch()
+    call_for_per_sample_grads(twin, batch_size=5, loss_reduction="sum")(x)[0].square().sum().backward()
+
+    def loss(parameters, sequence):
+        return torch.func.functional_call(layer, parameters, (sequence[None],))[0].square().sum()
+
+    parameters = {key: value.detach() for key, value in layer.named_parameters()}
+    each = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0))(parameters, x)
+    for key, value in twin.named_parameters():
+        torch.testing.assert_close(each[key], value.grad_sample)
+
+
 def test_averaged_weights(model):
     averaged = torch.optim.swa_utils.AveragedModel(model)
     averaged.update_parameters(model)

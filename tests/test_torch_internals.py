@@ -13,6 +13,7 @@ from throughtime.torch_internals import (
     TorchDispatchMode,
     assert_later,
     forward_mode_active,
+    is_expanded_weight,
     times_changed,
     transforms_active,
 )
@@ -78,6 +79,20 @@ def test_changes_in_place_are_counted_also_through_views_and_without_gradients()
     with torch.no_grad():
         tensor.copy_(torch.ones(3))
     assert times_changed(tensor) == before + 2
+
+
+def test_an_expanded_weight_is_known_by_its_class():
+    from torch.nn.utils._per_sample_grad import call_for_per_sample_grads
+
+    class Looking(torch.nn.Linear):
+        def forward(self, x):
+            seen.append(is_expanded_weight(self.weight))
+            return super().forward(x)
+
+    seen, layer, x = [], Looking(3, 4), torch.randn(2, 3)
+    layer(x)
+    call_for_per_sample_grads(layer)(x)
+    assert seen == [False, True]
 
 
 def test_a_dispatch_mode_sees_the_operations_of_both_passes():

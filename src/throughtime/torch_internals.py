@@ -100,3 +100,11 @@ def times_changed(tensor: Tensor) -> int:
     Autograd compares this number to refuse a saved tensor that was changed. torch has no public name for this number.
     """
     return tensor._version
+
+
+def is_expanded_weight(value: object) -> bool:
+    """Return whether a parameter stands for one copy per sample, in torch's own per-sample gradients.
+
+    Such a parameter answers to a few functions of torch.nn's layers, and to no other. The class has no public name.
+    """
+    return type(value).__name__ == "ExpandedWeight"

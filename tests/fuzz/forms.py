@@ -6,7 +6,7 @@ form has no values, or too few bytes behind its shape, `plain` raises `NoValues`
 
 import ctypes
 import mmap
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -45,6 +45,8 @@ class ByDispatch(Tensor):
 
 def guarded(tensor: Tensor, at_end: bool = True) -> Tensor:
     """A contiguous copy that ends where a page begins that may not be read, or begins where such a page ends."""
+    if tensor.is_quantized:
+        raise TypeError("torch.frombuffer makes no scale, without which copying ends the process")
     size = tensor.numel() * tensor.element_size()
     pages = -(-size // PAGE)
     memory = mmap.mmap(-1, (pages + 2) * PAGE)
@@ -193,11 +195,20 @@ USUAL |= {"expanded", "expanded in the last axis", "overlapping", "nan", "infini
 USUAL_LENGTHS = {"int8", "uint8", "int16", "int32", "int64", "numbers", "expanded", "strided", "misaligned"}
 
 
+LAST = {"freed", "cut short"}
+"""Forms and events that come after all others on the same tensor: the others read what these take away."""
+
+
+def in_order(changes: Iterable[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    """Pairs of a place and a form or event in an order in which each can be made."""
+    return sorted(changes, key=lambda change: change[1] in LAST)
+
+
 def changed(value: Any, form: str) -> Any:
     """`value` in a form; as it is where the form cannot hold it (a list has no strides, torch has no half int)."""
     try:
         return FORMS[form](value)
-    except (RuntimeError, TypeError, AttributeError, NotImplementedError, IndexError, ValueError):
+    except (RuntimeError, TypeError, AttributeError, NotImplementedError, IndexError, ValueError, AssertionError):
         return value
 
 
@@ -209,7 +220,7 @@ def plain(value: Any) -> Any:
     value = value.as_subclass(Tensor) if isinstance(value, ByFunction) else value
     if value.is_meta or value.is_nested or isinstance(value, nn.UninitializedParameter):
         raise NoValues(str(type(value)))
-    if value.layout is torch.strided and value.numel() and not value._is_zerotensor() and _too_short(value):
+    if lacks_memory(value):
         raise NoValues("too little memory")
     value = value.dequantize() if value.is_quantized else value
     value = value if value.layout is torch.strided else value.to_dense()
@@ -218,6 +229,9 @@ def plain(value: Any) -> Any:
     return bare.copy_(value)
 
 
-def _too_short(value: Tensor) -> bool:
+def lacks_memory(value: Tensor) -> bool:
+    """Whether too few bytes stand behind its shape."""
+    if value.layout is not torch.strided or value.is_nested or not value.numel() or value._is_zerotensor():
+        return False
     last = value.storage_offset() + sum((n - 1) * s for n, s in zip(value.shape, value.stride(), strict=True))
     return value.untyped_storage().nbytes() < (last + 1) * value.element_size()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from fuzz.forms import USUAL, USUAL_LENGTHS, NoValues, changed, plain
+from fuzz.forms import DTYPES, LAST, USUAL, USUAL_LENGTHS, NoValues, changed, in_order, plain
 from fuzz.verdicts import REFUSED, attempt, of_error, of_results
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
@@ -141,7 +141,7 @@ class LayerPlan:
     def is_usual(self) -> bool:
         """Whether nothing about it may be refused."""
         forms = {
-            "lengths": USUAL_LENGTHS,
+            "lengths": {form for form in USUAL_LENGTHS if self._keeps_rows(form)},
             **dict.fromkeys(("hx", "resets", "batch_sizes", "sorted_indices", "unsorted_indices"), set()),
         }
         if self.way == "indices" and not self.sizes[2] or self.device != "cpu":
@@ -150,11 +150,24 @@ class LayerPlan:
             return False  # torch joins nothing of float16 in there
         return not self.events and all(form in forms.get(place, USUAL) for place, form in self.changes)
 
-    def form_of(self, place: str, value: Any) -> Any:
-        for where, form in self.changes:
-            if where == place:
+    def _keeps_rows(self, form: str) -> bool:
+        """Whether no length wraps in the form, and none grows over what is no index."""
+        dtype = DTYPES.get(form, torch.int64)
+        return torch.iinfo(dtype).max >= max(self.lengths or (0,)) and (form, self.way) != ("expanded", "indices")
+
+    def form_of(self, place: str, usual: Any) -> Any:
+        value = usual
+        for where, form in in_order(self.changes):
+            if where == place and not (form in LAST and self._torch_reads(place, usual, value)):
                 value = changed(value, form)
         return value
+
+    def _torch_reads(self, place: str, usual: Any, value: Any) -> bool:
+        """Whether torch's engine itself reads a cotangent, before any node of ours gets it and can refuse it."""
+        if not place.startswith("d ") or not isinstance(value, Tensor):
+            return False
+        # It adds up or casts what does not fit, and puts packed rows in another order.
+        return self.way == "packed" or value.shape != usual.shape or value.dtype != usual.dtype
 
 
 def _differentiable(value: Any) -> bool:
@@ -182,7 +195,8 @@ def _weights(plan: LayerPlan, layer: nn.Module, formed: Any) -> None:
 def _outcome(plan: LayerPlan, layer: nn.Module, formed: Any, events: bool) -> dict[str, Tensor]:
     """The outputs, the final state and, in training, all gradients, by name."""
     _weights(plan, layer, formed)
-    given = {place: formed(place, value) for place, value in plan.arguments().items()}
+    unused = {"h", "c"} if ("hx", "None") in plan.changes else set()
+    given = {place: formed(place, value) for place, value in plan.arguments().items() if place not in unused}
     for place in ("x", "h", "c"):
         if _differentiable(given.get(place)):
             given[place].requires_grad_()
@@ -209,11 +223,32 @@ def _outcome(plan: LayerPlan, layer: nn.Module, formed: Any, events: bool) -> di
         cotangents.append(cotangent if isinstance(cotangent, Tensor) else usual)
     if events:
         things = given | results | {f"weight {i}": value for i, value in enumerate(layer._parameters.values())}
-        for place, event in plan.events:
+        for place, event in in_order(plan.events):
             if isinstance(things.get(place), Tensor):
                 EVENTS[event](things[place])
     gradients = torch.autograd.grad(list(outputs.values()), list(leaves.values()), cotangents, allow_unused=True)
     return detached | {f"gradient of {n}": g for n, g in zip(leaves, gradients, strict=True) if g is not None}
+
+
+INFINITIES = {"infinity", "negative infinity"}
+INPUT_WEIGHTS = {"gradient of weight_ih_l0", "gradient of weight_ih_l0_reverse"}
+"""Gradients that indices select columns of, where the reference multiplies by one-hot vectors."""
+
+
+def _infinite_in_gru(plan: LayerPlan) -> bool:
+    """Whether an infinite ∂L/∂h_t reaches a GRU.
+
+    On its way to the gates it can be ∞ − ∞ in torch.nn, dh − dh ⊙ z, where here dh ⊙ (1 − z) stays ±∞.
+    """
+    overflowing = {*INFINITIES, "huge"} if plan.dtype == "float16" else INFINITIES
+    return plan.kind == "GRU" and any(place.startswith("d ") and form in overflowing for place, form in plan.changes)
+
+
+def _not_finite_and_not_selected(plan: LayerPlan) -> bool:
+    """Whether indices select columns of weights that are not finite: the loop's one-hot vectors make 0 · ∞ of them."""
+    count = 2 + 2 * plan.bias + bool(plan.proj_size)  # of weights of a layer's direction, W_ih first
+    places = ("weight 0", f"weight {count}") if plan.bidirectional else ("weight 0",)
+    return plan.way == "indices" and any(p in places and f in ("nan", *INFINITIES) for p, f in plan.changes)
 
 
 def _consistent(batch_sizes: Any, rows: int) -> bool:
@@ -270,6 +305,21 @@ def verdict(plan: LayerPlan, stage: Any = lambda number: None) -> str:
         judgement = of_error(ours)
         return f"refused what is usual, {judgement}" if plan.is_usual() else judgement
     stage(1)
-    expected = _reference(replace(plan, device="cpu"))
-    # Other data under a leaf of the graph makes it another leaf, which torch finds no gradient for.
-    return of_results(ours, expected, getattr(torch, plan.dtype), plan.device == "meta", may_lack=bool(plan.events))
+    on_meta = plan.device == "meta"
+    # What autocasts on the CPU leaves tensors on the meta device as they are.
+    like = replace(plan, device="cpu", mode="train" if on_meta and plan.mode == "autocast" else plan.mode)
+    expected = _reference(like)
+    # Other data under a leaf of the graph makes it another leaf, which torch finds no gradient for; and an inference
+    # tensor, of which `plain` makes a usual one, is no leaf at all.
+    may_lack = (
+        expected if plan.events else {f"gradient of {place}" for place, form in plan.changes if form == "inference"}
+    )
+    return of_results(
+        ours,
+        expected,
+        getattr(torch, plan.dtype),
+        only_shapes=on_meta or _not_finite_and_not_selected(plan),
+        may_lack=may_lack,
+        infinity_may_be_nan=_infinite_in_gru(plan),
+        selected=INPUT_WEIGHTS if plan.way == "indices" else set(),
+    )

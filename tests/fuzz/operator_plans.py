@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from fuzz.forms import NoValues, changed, plain
+from fuzz.forms import NoValues, changed, in_order, plain
 from fuzz.verdicts import REFUSED, RIGHT, attempt, of_error, of_results
 from torch import Tensor
 
@@ -104,8 +104,9 @@ class OperatorPlan:
 
     def change(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """The arguments with the changes: ("x", form), ("weights 1", form), ("initial", "dropped"), ("save", "all")."""
-        made = {name: list(value) if name in LISTS else value for name, value in arguments.items()}
-        for place, form in self.changes:
+        # Copies: a form may write.
+        made = {name: [*map(_copied, value)] if name in LISTS else _copied(value) for name, value in arguments.items()}
+        for place, form in in_order(self.changes):
             name, _, index = place.partition(" ")
             if name not in made:
                 continue
@@ -133,7 +134,7 @@ def _results(plan: OperatorPlan, cell: Any, arguments: dict[str, Any]) -> dict[s
     return {str(index): value.detach() for index, value in enumerate(results)}
 
 
-def _reference(plan: OperatorPlan, cell: Any, arguments: dict[str, Any], right: dict[str, Any]) -> Any:
+def _reference(plan: OperatorPlan, arguments: dict[str, Any], right: dict[str, Any]) -> Any:
     """The loop's results on plain tensors; REFUSED where an argument does not fit, None where nothing is right."""
     try:
         made = {k: [plain(v) for v in value] if k in LISTS else plain(value) for k, value in arguments.items()}
@@ -143,9 +144,11 @@ def _reference(plan: OperatorPlan, cell: Any, arguments: dict[str, Any], right: 
         return REFUSED
     if _unforeseen(plan, made, right):
         return None
+    features, hidden = _features(plan, made), plan.sizes[3]
+    cell = CELLS[made["name"]](features, hidden, plan.proj_size, len(made["weights"]) > 2)
     names = Sizes.of_weights(made["initial"], made["weights"]).shapes
     parameters = dict(zip(names, made["weights"], strict=True))
-    x, features = made["x"], plan.sizes[2]
+    x = made["x"]
     if plan.indices and not features:  # none is valid; there may be none
         x = torch.zeros(*x.shape, 0, dtype=getattr(torch, plan.dtype))
     states, masks = (made["initial"], made["reset_state"]), (made["lengths"], made["resets"], made["batch_sizes"])
@@ -167,45 +170,70 @@ def _reference(plan: OperatorPlan, cell: Any, arguments: dict[str, Any], right: 
 def _misfit(plan: OperatorPlan, made: dict[str, Any], right: dict[str, Any]) -> bool:
     """Whether any argument is not of the shape, dtype and range of the right ones."""
     for name, value in right.items():
+        if name == "weights" and len(made[name]) == 2:  # both biases dropped: a cell without them
+            value = value[:2]
+        if name == "weights" and plan.indices:  # whose number of inputs W_ih alone tells
+            value = [value[0].new_empty(len(value[0]), _features(plan, made)), *value[1:]]
         if name in LISTS and len(made[name]) != len(value):
             return True
         for one, like in zip(made[name], value, strict=True) if name in LISTS else [(made[name], value)]:
             optional = one is None and (name == "resets" or name == "lengths" and not plan.packed)
-            fits = isinstance(one, Tensor) and one.shape == like.shape and one.dtype == like.dtype
+            # Without resets, packed rows or a trace nothing else says how many steps there are.
+            any_steps = name == "x" and not plan.packed and made["resets"] is None and not plan.backward
+            fits = isinstance(one, Tensor) and one.dim() == like.dim() and one.dtype == like.dtype
+            fits = fits and one.shape[any_steps:] == like.shape[any_steps:]
             if isinstance(like, Tensor) and not optional and not fits:
                 return True
     lengths, x, clip_step = made["lengths"], made["x"], made["clip_step"]
     if plan.packed and not all(torch.equal(made[name], right[name]) for name in ("lengths", "batch_sizes")):
         return True
-    if lengths is not None and bool(((lengths < 0) | (lengths > plan.sizes[0])).any()):
+    if lengths is not None and bool(((lengths < 0) | (lengths > _steps(plan, x))).any()):
         return True
-    outside = plan.indices and bool(((x < 0) | (x >= plan.sizes[2])).any())
-    wrong = made["name"] != right["name"] or made["save"] not in ("", "gates", "states")
+    outside = plan.indices and bool(((x < 0) | (x >= _features(plan, made))).any())
+    alike = made["name"] == right["name"] or {made["name"], right["name"]} <= {"elman_tanh", "elman_relu"}
+    wrong = not alike or made["save"] not in ("", "gates", "states")
     return outside or wrong or plan.backward and not 0 <= clip_step < float("inf")
 
 
+def _features(plan: OperatorPlan, made: dict[str, Any]) -> int:
+    first = made["weights"][0]
+    return first.shape[1] if plan.indices and first.dim() == 2 else plan.sizes[2]
+
+
+def _steps(plan: OperatorPlan, x: Tensor) -> int:
+    return plan.sizes[0] if plan.packed else len(x)
+
+
 def _unforeseen(plan: OperatorPlan, made: dict[str, Any], right: dict[str, Any]) -> bool:
-    """Whether nobody says what is right: resets in padding, a trace that is not the forward pass's own."""
+    """Whether nobody says what is right.
+
+    That is so of resets in padding, of a trace that is not the forward pass's own, and of columns that an index does
+    not select and that are not finite.
+    """
     same_lengths = made["lengths"] is not None and torch.equal(made["lengths"], right["lengths"])
     padded = right["lengths"] is not None
-    if plan.resets and padded and not (same_lengths and torch.equal(made["resets"], right["resets"])):
+    if plan.resets and padded and not (same_lengths and _same(_tensors(made["resets"]), _tensors(right["resets"]))):
         return True
     if plan.indices and padded and not torch.equal(made["x"], right["x"]):  # anything may stand in the padding
         return True
+    if plan.indices and not made["weights"][0].isfinite().all():  # the loop's one-hot vectors make 0 · ∞ of it
+        return True
     names = set(right) - {"d_outputs", "d_final", "clip_step"}
-    return (
-        plan.backward
-        and any(place.partition(" ")[0] in names for place, _ in plan.changes)
-        and not all(
-            torch.equal(one, other)
-            for name in names
-            for one, other in zip(_tensors(made[name]), _tensors(right[name]), strict=True)
-        )
-    )
+    if plan.backward and (made["name"], made["reverse"]) != (right["name"], right["reverse"]):
+        return True
+    return plan.backward and not all(_same(_tensors(made[name]), _tensors(right[name])) for name in names)
 
 
 def _tensors(value: Any) -> list[Tensor]:
     return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, Tensor)]
+
+
+def _same(some: list[Tensor], others: list[Tensor]) -> bool:
+    return len(some) == len(others) and all(map(torch.equal, some, others))
+
+
+def _copied(value: Any) -> Any:
+    return value.clone() if isinstance(value, Tensor) else value
 
 
 def verdict(plan: OperatorPlan, stage: Any = lambda number: None) -> str:
@@ -222,5 +250,10 @@ def verdict(plan: OperatorPlan, stage: Any = lambda number: None) -> str:
     stage(1)
     cell, right = plan.right()
     right = plan.with_backward(cell, right) if plan.backward else right
-    expected = _reference(plan, cell, plan.change(right), right)
-    return RIGHT if expected is None else of_results(ours, expected, getattr(torch, plan.dtype))
+    expected = _reference(plan, plan.change(right), right)
+    if expected is None:
+        return RIGHT
+    # Indices select columns of ∂L/∂W_ih, where the loop multiplies by one-hot vectors.
+    before = len(given["initial"]) + len(given["reset_state"]) * (given["resets"] is not None)
+    selected = {str(before)} if plan.indices and plan.backward else set()
+    return of_results(ours, expected, getattr(torch, plan.dtype), selected=selected)

@@ -4,7 +4,7 @@ A judgement is RIGHT, begins with SENTENCE, or says what is wrong.
 """
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -53,21 +53,41 @@ def of_error(error: BaseException) -> str:
 
 
 def of_results(
-    ours: dict[str, Tensor], expected: Any, dtype: torch.dtype, only_shapes: bool = False, may_lack: bool = False
+    ours: dict[str, Tensor],
+    expected: Any,
+    dtype: torch.dtype,
+    *,
+    only_shapes: bool = False,
+    may_lack: Collection[str] = (),
+    infinity_may_be_nan: bool = False,
+    selected: Collection[str] = (),
 ) -> str:
-    """The judgement of results by name."""
+    """The judgement of results by name.
+
+    Args:
+        ours, expected: the results.
+        dtype: of the recurrence.
+        only_shapes: compare no values.
+        may_lack: results that may be missing.
+        infinity_may_be_nan: whether NaN is as right as an infinity, and the reverse.
+        selected: results that may be finite where 0 · ∞ or 0 · NaN makes NaN of the expected ones.
+    """
     if expected is REFUSED:
         return "an answer where the reference has none"
     for name, right in expected.items():
-        if name not in ours and not may_lack:
+        if name not in ours and name in may_lack:
+            continue
+        if name not in ours:
             return f"{name} is missing"
-        fault = name in ours and _difference(ours[name], right, dtype, only_shapes)
+        fault = _difference(ours[name], right, dtype, only_shapes, infinity_may_be_nan, name in selected)
         if fault:
             return f"{name} {fault}"
     return RIGHT
 
 
-def _difference(value: Tensor, right: Tensor, dtype: torch.dtype, only_shapes: bool) -> str | None:
+def _difference(
+    value: Tensor, right: Tensor, dtype: torch.dtype, only_shapes: bool, infinity_may_be_nan: bool, selected: bool
+) -> str | None:
     if value.shape != right.shape or value.dtype != right.dtype:
         return f"is {value.dtype} {tuple(value.shape)}, not {right.dtype} {tuple(right.shape)}"
     if only_shapes:
@@ -78,9 +98,13 @@ def _difference(value: Tensor, right: Tensor, dtype: torch.dtype, only_shapes: b
         return f"has no values: {error}"
     wide = torch.complex128 if right.is_complex() else torch.float64
     value, right = value.to(wide), right.to(wide)
+    if selected:
+        right = torch.where(right.isnan() & value.isfinite(), value, right)
     finite = right.isfinite()
-    if not bool((value.isfinite() == finite).all()) or not torch.equal(value.isnan(), right.isnan()):
+    if not torch.equal(value.isfinite(), finite):
         return "is finite elsewhere"
+    if not infinity_may_be_nan and not torch.equal(value.isnan(), right.isnan()):
+        return "is NaN elsewhere"
     value, right = value[finite], right[finite]
     scale = max(1.0, float(right.abs().max())) if len(right) else 1.0
     off = float((value - right).abs().max()) if len(right) else 0.0

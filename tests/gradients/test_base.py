@@ -8,6 +8,7 @@ from examples_of import APPROXIMATIONS, METHODS
 import throughtime as tt
 from throughtime.cells import Recurrence
 from throughtime.gradients import run
+from throughtime.kernels import native
 from throughtime.sequences import Sequence
 
 
@@ -44,6 +45,72 @@ def test_gradients_accumulate_over_two_calls():
     rnn.zero_grad()
     rnn(second)[0].sum().backward()
     torch.testing.assert_close(rnn_gradient, alone + rnn.weight_hh_l0.grad, rtol=1e-13, atol=0)
+
+
+READERS = {
+    "a loop": (torch.bfloat16, tt.BPTT()),
+    "a method over a kernel": (torch.float32, tt.TruncatedBPTT(horizon=2)),
+    "a method in PyTorch's operations": (torch.float32, tt.RTRL()),
+}
+"""What reads tensors itself, where no kernel checks their memory first."""
+
+
+def cut_short(tensor: torch.Tensor) -> None:
+    tensor.untyped_storage().resize_(8)
+
+
+def layer_and_arguments(reader: str):
+    dtype, method = READERS[reader]
+    x, h = torch.randn(6, 2, 3, dtype=dtype), torch.zeros(1, 2, 5, dtype=dtype)
+    return tt.GRU(3, 5, dtype=dtype, gradient=method), x, h, torch.zeros(6, 2, dtype=torch.bool)
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("what", ["input", "weight_hh_l0", "resets"])
+def test_memory_that_is_missing_is_named_before_anything_reads_it(what: str, reader: str):
+    layer, x, h, resets = layer_and_arguments(reader)
+    cut_short({"input": x, "weight_hh_l0": layer.weight_hh_l0, "resets": resets}[what])
+    with pytest.raises(tt.ArgumentError, match=f"^{what} has a storage of 8 bytes"):
+        layer(x, h, resets=resets)
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("what", ["input", "initial_h", "weight_hh", "resets"])
+def test_memory_that_went_between_the_passes_is_named(what: str, reader: str):
+    layer, x, h, resets = layer_and_arguments(reader)
+    y, _ = layer(x, h, resets=resets)
+    cut_short({"input": x, "initial_h": h, "weight_hh": layer.weight_hh_l0, "resets": resets}[what])
+    with pytest.raises(tt.ArgumentError, match=f"^{what} has a storage of 8 bytes"):
+        y.sum().backward()
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_the_memory_of_an_arriving_gradient_is_checked_too(reader: str):
+    layer, x, h, _ = layer_and_arguments(reader)
+    y, _ = layer(x, h)
+    arriving = torch.ones_like(y)
+    cut_short(arriving)
+    with pytest.raises(tt.ArgumentError, match="^∂L/∂outputs or ∂L/∂final has a storage of 8 bytes"):
+        y.backward(arriving)
+
+
+@pytest.mark.skipif(native.library() is None, reason="the loop keeps no outputs")
+def test_the_memory_of_the_outputs_that_were_kept_is_checked_too():
+    layer, x, h, _ = layer_and_arguments("a method over a kernel")
+    y, final = layer(x, h)
+    cut_short(y)
+    with pytest.raises(tt.ArgumentError, match="^the trace has a storage of 8 bytes"):
+        final.sum().backward()
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("change", [lambda t: t[:-2].clone(), lambda t: t.double()], ids=["shorter", "of float64"])
+def test_other_data_of_another_form_between_the_passes_is_named(change, reader: str):
+    layer, x, h, _ = layer_and_arguments(reader)
+    y, _ = layer(x, h)
+    x.data = change(x.data)
+    with pytest.raises(tt.ArgumentError, match=r"^input is .*; it must be .* \(6, 2, 3\) on cpu"):
+        y.sum().backward()
 
 
 @pytest.mark.parametrize("method", [*METHODS.values(), *(one for one, _ in APPROXIMATIONS.values())], ids=repr)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from layers.comparison import normal
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 import throughtime as tt
@@ -41,6 +41,16 @@ def packed_by(*sizes: int) -> PackedSequence:
 
 def no_resets(*shape: int, dtype: torch.dtype = torch.bool) -> Tensor:
     return torch.zeros(shape, dtype=dtype)
+
+
+def cut_short(tensor: Tensor) -> Tensor:
+    """The tensor with memory for its first bytes alone."""
+    tensor.untyped_storage().resize_(4)
+    return tensor
+
+
+def packed_with(**members: Tensor) -> PackedSequence:
+    return packed()._replace(**members)
 
 
 REFUSED: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
@@ -84,6 +94,36 @@ REFUSED: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
         ("resets", "(7, 5)", "(5, 7)"),
     ),
     "resets unbatched": (lambda: gru(x_of(T, INPUT), resets=no_resets(T, 1)), ("resets", "(7, 1)", "(7,)")),
+    "uninitialised": (lambda: gru(nn.UninitializedParameter()), ("input", "uninitialised", "dense")),
+    "packed uninitialised": (lambda: gru(packed_with(data=nn.UninitializedParameter())), ("input", "data", "dense")),
+    "lengths cut short": (lambda: gru(x_of(), lengths=cut_short(torch.full((B,), T))), ("lengths", "4 bytes", "freed")),
+    "narrow lengths cut short": (
+        lambda: gru(x_of(), lengths=cut_short(torch.full((B,), T).int())),
+        ("lengths", "freed"),
+    ),
+    "resets cut short": (
+        lambda: gru(x_of(), lengths=LENGTHS, resets=cut_short(no_resets(T, B))),
+        ("resets", "35 belong"),
+    ),
+    "indices cut short": (lambda: gru(cut_short(no_resets(T, B, dtype=torch.int64))), ("input", "280 belong", "freed")),
+    "narrow indices cut short": (lambda: gru(cut_short(no_resets(T, B, dtype=torch.uint8))), ("input", "35 belong")),
+    "batch_sizes cut short": (
+        lambda: gru(packed_with(batch_sizes=cut_short(packed().batch_sizes))),
+        ("input.batch_sizes", "56 belong", "freed"),
+    ),
+    "sorted_indices cut short": (
+        lambda: gru(packed_with(sorted_indices=cut_short(torch.arange(B)))),
+        ("input.sorted_indices", "40 belong", "freed"),
+    ),
+    "sorted_indices in a row": (
+        lambda: gru(packed_with(sorted_indices=torch.arange(B)[None]), resets=no_resets(T, B)),
+        ("input", "sorted_indices", "0 … 4", "once"),
+    ),
+    "state cut short": (lambda: gru(packed(), hx=cut_short(torch.zeros(1, B, 5))), ("hx", "100 belong", "freed")),
+    "packed input cut short": (
+        lambda: tt.GRU(INPUT, 5, gradient=tt.RTRL())(packed_with(data=cut_short(packed().data.clone()))),
+        ("input", "4 bytes", "freed"),
+    ),
     "resets packed": (lambda: gru(packed(), resets=no_resets(6, B)), ("resets", "(6, 5)", "(7, 5)")),
 }
 

@@ -40,11 +40,24 @@ SEEN = [
     ("offline", "resume", Mutation("last.ckpt", "inf", ("throughtime", "history", "updates", "update", 0))),
     ("offline", "resume", Mutation("last.ckpt", "2.5", ("throughtime", "history", "updates", "update", 0))),
     ("offline", "resume", Mutation("last.ckpt", "null", ("throughtime", "history"))),
+    ("offline", "resume", Mutation("last.ckpt", "unicode", ("throughtime", "history", "snapshots", 0, 1))),
+    ("offline", "resume", Mutation("last.ckpt", "word", ("callbacks",))),
     ("offline", "resume", Mutation("last.ckpt", "absent", ("throughtime", "progress", "best_update"))),
     ("offline", "resume", Mutation("last.ckpt", "absent", ("throughtime", "progress", "window", "loss"))),
     ("offline", "resume", Mutation("last.ckpt", "null", ("throughtime", "rescue"))),
+    ("offline", "resume", Mutation("record.json", "absent", ("baselines", "bigram"))),
+    ("online", "report", Mutation("record.json", "renamed", ("baselines", "uniform"))),
     ("online", "resume", Mutation("config.yaml", "unicode", ("file",))),
+    ("online", "resume", Mutation("record.json", "dictionary", ("machine",))),
+    ("online", "resume", Mutation("last.ckpt", "absent", ("whole", "guesses", 2))),
+    ("online", "resume", Mutation("last.ckpt", "absent", ("whole", "windows", "sums", 0, "guesses", 2))),
+    ("offline", "report", Mutation("diagnosis.json", "empty", ("diagnoses", 0, "layers", 0, "name"))),
     ("offline", "report", Mutation("diagnosis.json", "-1", ("diagnoses", 0, "layers", 0, "lyapunov", "errors", 1))),
+    (
+        "offline",
+        "report",
+        Mutation("diagnosis.json", "renamed", ("diagnoses", 0, "layers", 0, "by_lag", "quantiles", "0.5")),
+    ),
 ]
 """What once ended in a traceback."""
 

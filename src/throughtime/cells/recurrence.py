@@ -8,6 +8,7 @@ from torch import Tensor
 
 from throughtime.cells.base import Cell
 from throughtime.cells.loop import Loop
+from throughtime.sequences.memory import check_memory
 from throughtime.sequences.norms import StepNorms
 from throughtime.sequences.runner import Cotangents, Pass, Runner, Trace
 from throughtime.sequences.sequence import Sequence
@@ -84,6 +85,30 @@ class Recurrence:
         `trace` is the trace of `forward("states")`.
         """
         return self.runner.entering(self.sequence, trace)
+
+    def named_tensors(self) -> list[tuple[str, Tensor]]:
+        """List the tensors and masks of `taken_apart`, with the names that errors give them."""
+        sequence, members = self.sequence, list(self.cell.state_sizes)
+        masks = [(name, getattr(sequence, name)) for name in ("lengths", "resets", "batch_sizes")]
+        reset_state = () if sequence.resets is None else sequence.reset_state
+        return [
+            ("input", sequence.x),
+            *((f"initial_{name}", member) for name, member in zip(members, sequence.initial, strict=True)),
+            *((f"reset_{name}", member) for name, member in zip(members, reset_state, strict=False)),
+            *self.parameters.items(),
+            *((name, mask) for name, mask in masks if mask is not None),
+        ]
+
+    def check_memory(self) -> None:
+        """Check the memory of all tensors and masks.
+
+        A kernel does so itself, with what it takes the address of.
+
+        Raises:
+            ArgumentError: a storage was freed or cut short.
+        """
+        for name, tensor in self.named_tensors():
+            check_memory(name, tensor)
 
     def taken_apart(self) -> tuple["Form", tuple[Tensor, ...], tuple[Tensor, ...]]:
         """Split into a form without tensors, the differentiable tensors, and the masks."""

@@ -13,15 +13,16 @@ from throughtime.cells.base import Cell
 from throughtime.cells.recurrence import Form, Recurrence
 from throughtime.checks import is_real, plain
 from throughtime.errors import ArgumentError, UnsupportedError
-from throughtime.kernels.addresses import are_plain_or_fake
+from throughtime.kernels.addresses import are_plain_or_fake, check_tensor
 from throughtime.sequences.autocast import autocasts, without_autocast
+from throughtime.sequences.memory import check_memory, is_readable
 from throughtime.sequences.norms import StepNorms
 from throughtime.sequences.runner import Cotangents, Pass, Trace
-from throughtime.sequences.sequence import is_readable
 from throughtime.sequences.tap import LayerTap
 from throughtime.torch_internals import (
     forward_mode_active,
     has_memory,
+    is_expanded_weight,
     jit_is_tracing,
     operators_watched,
     transforms_active,
@@ -46,6 +47,9 @@ class GradientMethod(ABC):
     """
 
     clip_step: float | None = field(default=None, kw_only=True)
+
+    hands_over: ClassVar[bool] = False
+    """Whether the method reads no tensor itself: it only calls the runner, and a kernel checks what it reads."""
 
     taps: ClassVar[bool] = True
     """Whether the method forms the total ∂L/∂h_t, whose norms a tap records."""
@@ -169,8 +173,11 @@ def run(
             f"{method} never forms the total ∂L/∂h_t that a tap records; run it outside of the tap's block, or use BPTT"
         )
     like = recurrence.sequence.initial[0]
-    if not recurrence.is_fused and is_readable(like):  # a kernel checks whatever it takes the address of
-        recurrence.cell.check_parameters(recurrence.parameters, like)
+    if not _kernel_checks(method, recurrence) and is_readable(like):
+        if not recurrence.is_fused:
+            _refuse_expanded(recurrence)
+            recurrence.cell.check_parameters(recurrence.parameters, like)
+        recurrence.check_memory()
     device = recurrence.sequence.x.device
     if autocasts(device):
         with without_autocast(device):
@@ -246,6 +253,8 @@ class _Node(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         result = method.forward(recurrence, keep=True)
         ctx.method, ctx.form, ctx.tap, ctx.trace = method, form, tap, replace(result.trace, tensors=())
+        if not _kernel_checks(method, recurrence):
+            ctx.kinds = [(tuple(tensor.shape), tensor.dtype, tensor.device) for tensor in (*tensors, *masks)]
         # Lengths and resets too: autograd checks that saved tensors are unchanged when the backward pass reads them.
         ctx.save_for_backward(*tensors, *masks, *result.trace.tensors)
         return result.outputs, *result.final
@@ -254,6 +263,9 @@ class _Node(torch.autograd.Function):
     def backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:
         recurrence, kept = ctx.form.put_together(_saved(ctx))
         trace = replace(ctx.trace, tensors=kept)
+        if not _kernel_checks(ctx.method, recurrence):
+            for (name, tensor), kind in zip(recurrence.named_tensors(), ctx.kinds, strict=True):
+                check_tensor(name, tensor, *kind)
         # Argument 5 of `forward` is x: the first of `tensors`, after the five arguments that have no gradient.
         arriving = Cotangents(cotangents[0], cotangents[1:], ctx.needs_input_grad[5])
         with without_autocast(recurrence.sequence.x.device):
@@ -286,9 +298,16 @@ def _differentiate(
     if tap is not None:
         tap.begin(*recurrence.sequence.shape, recurrence.sequence.initial[0])
     arriving = (cotangents.outputs, *cotangents.final)
-    if not all(map(has_memory, arriving)):
+    have_memory = all(map(has_memory, arriving))
+    direct = have_memory and not torch.is_grad_enabled() and are_plain_or_fake(*arriving)
+    if not (direct and _kernel_checks(method, recurrence)) and is_readable(recurrence.sequence.x):
+        recurrence.check_memory()
+        for name, tensors in (("∂L/∂outputs or ∂L/∂final", arriving), ("the trace", trace.tensors)):
+            for tensor in tensors:
+                check_memory(name, tensor)
+    if not have_memory:
         return _differentiate_in_torch(method, recurrence, cotangents)
-    if not torch.is_grad_enabled() and are_plain_or_fake(*arriving):
+    if direct:
         return method.backward(recurrence, trace, cotangents, StepNorms(method.clip_step, tap))
     # create_graph: the gradient will be differentiated, so the trace is made again with a graph back to the inputs.
     # Cotangents of another class are for PyTorch's operations as well.
@@ -314,6 +333,20 @@ def _differentiate_in_torch(method: GradientMethod, recurrence: Recurrence, cota
     given = (cotangents.outputs, *cotangents.final)
     derivatives = torch.autograd.grad((outputs, *final), wanted, given, allow_unused=True, materialize_grads=True)
     return form.named(None, derivatives) if recurrence.sequence.one_hot else form.named(derivatives[0], derivatives[1:])
+
+
+def _refuse_expanded(recurrence: Recurrence) -> None:
+    for name, value in recurrence.parameters.items():
+        if is_expanded_weight(value):
+            raise UnsupportedError(
+                f"{name} is an ExpandedWeight, with which torch.nn's layers alone can run: take the gradient of each "
+                "sample by torch.func.vmap over torch.func.grad, or use the layer's to_torch()"
+            )
+
+
+def _kernel_checks(method: GradientMethod, recurrence: Recurrence) -> bool:
+    """Return whether a kernel reads all tensors, and nothing else does: it checks what it takes the address of."""
+    return method.hands_over and recurrence.is_fused
 
 
 def _any_requires_grad(tensors: tuple[Tensor, ...]) -> bool:

@@ -1,7 +1,7 @@
 """Backpropagation through time: exact gradients by the backward recursion."""
 
 from dataclasses import dataclass
-from typing import get_args
+from typing import ClassVar, get_args
 
 from jaxtyping import Float
 from torch import Tensor
@@ -31,6 +31,8 @@ class BPTT(GradientMethod):
 
     Cost: about twice the forward pass in time, and for "states" a third of it more; O(T·B·H) in memory.
     """
+
+    hands_over: ClassVar[bool] = True
 
     save: Save = "gates"
 

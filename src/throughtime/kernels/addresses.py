@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from throughtime.errors import ArgumentError
+from throughtime.sequences.memory import check_memory
 from throughtime.torch_internals import FakeTensor, is_zero_tensor, operators_watched
 
 PLAIN_CLASSES = frozenset((Tensor, nn.Parameter, nn.Buffer))
@@ -78,13 +79,7 @@ class Addresses:
             or tensor.layout is not torch.strided
         ):
             raise misfit(name, tensor, shape, dtype, torch.device("cpu"))
-        if tensor.untyped_storage().nbytes() < _bytes_used(tensor):
-            raise ArgumentError(
-                name,
-                f"has a storage of {tensor.untyped_storage().nbytes()} bytes, and {_bytes_used(tensor)} belong to it",
-                "its memory was freed or resized",
-                "leave a tensor's storage as it is until the backward pass has run",
-            )
+        check_memory(name, tensor)
         return torch.zeros(shape, dtype=dtype) if is_zero_tensor(tensor) else tensor
 
 
@@ -112,12 +107,3 @@ def misfit(name: str, value: object, shape: tuple[int, ...], dtype: torch.dtype,
 def _in_memory(tensor: Tensor) -> Tensor:
     """Return the tensor densely packed; the sign of a negative view is not in memory."""
     return tensor.resolve_neg().contiguous()
-
-
-def _bytes_used(tensor: Tensor) -> int:
-    """Return how many bytes of its storage a tensor may read, from the storage's start."""
-    elements = tensor.numel()
-    if not tensor.is_contiguous():
-        reach = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
-        elements = elements and 1 + reach
-    return elements and int(tensor.storage_offset() + elements) * tensor.itemsize

@@ -11,6 +11,7 @@ from torch import Tensor
 from throughtime.errors import ArgumentError
 from throughtime.kernels import native
 from throughtime.kernels.addresses import Addresses, are_plain_or_fake
+from throughtime.sequences.memory import check_memory
 from throughtime.sequences.norms import StepNorms
 from throughtime.sequences.runner import NOTHING, Cotangents, Pass, Runner, Trace
 from throughtime.sequences.sequence import Sequence
@@ -194,6 +195,7 @@ class _Problem:
         if sequence.lengths is not None:
             fields.lengths = of("lengths", sequence.lengths, self.shape[1:], torch.int64)
         if sequence.resets is not None:
+            check_memory("resets", sequence.resets)  # `from_padded` reads them
             fields.resets = of("resets", sequence.from_padded(sequence.resets), self.entries, torch.bool)
             self.point_to_states(fields, RESET, sequence.reset_state)
 

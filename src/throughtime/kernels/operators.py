@@ -11,10 +11,12 @@ from torch import Tensor
 
 from throughtime.errors import ArgumentError
 from throughtime.kernels import native
+from throughtime.kernels.addresses import check_tensor
 from throughtime.kernels.compiled import CompiledKernel, Sizes
+from throughtime.sequences.memory import check_memory
 from throughtime.sequences.norms import StepNorms
 from throughtime.sequences.runner import NOTHING, Cotangents, Pass, Trace
-from throughtime.sequences.sequence import INDICES, Sequence, check_indices
+from throughtime.sequences.sequence import INDICES, Sequence, check_indices, valid_steps
 from throughtime.types import Gradients, Parameters, Save, State
 
 
@@ -91,11 +93,10 @@ def _put_together(
 ) -> tuple[CompiledKernel, Parameters, Sequence]:
     """Rebuild the kernel and its arguments from those of an operator, all that an exported graph holds."""
     sizes = Sizes.of_weights(initial, weights)
-    known = native.gates_and_c(name)
+    known = _known(name)
     if known != (sizes.gates, sizes.has_c):
         came = f"is {name!r}, with {sizes.gates} gates and {len(initial)} members of the state by the weights"
-        allowed = "no cell has this name" if known is None else f"such a cell has {known[0]} and {1 + known[1]}"
-        raise ArgumentError("name", came, allowed)
+        raise ArgumentError("name", came, f"such a cell has {known[0]} and {1 + known[1]}")
     if initial[0].dtype not in native.SUFFIXES:
         known_dtypes = ", ".join(map(str, native.SUFFIXES))
         raise ArgumentError("initial", f"is {initial[0].dtype}", f"it must be one of {known_dtypes}")
@@ -105,6 +106,7 @@ def _put_together(
         raise ArgumentError("x", f"has the shape {tuple(x.shape)}", f"it must have {axes} axes, and batch_sizes 1")
     if len(weights) != len(sizes.shapes):
         raise ArgumentError("weights", f"are {len(weights)} tensors", f"they must be {', '.join(sizes.shapes)}")
+    _check_masks(x, initial[0], lengths, resets, batch_sizes)
     parameters = dict(zip(sizes.shapes, weights, strict=True))
     sequence = Sequence(
         x,
@@ -119,11 +121,56 @@ def _put_together(
     return CompiledKernel(name, sizes), parameters, sequence
 
 
+def _known(name: str) -> tuple[int, bool]:
+    """Return the number of gates of a cell, and whether its state has c."""
+    known = native.gates_and_c(name)
+    if known is None:
+        raise ArgumentError("name", f"is {name!r}", "no cell has this name")
+    return known
+
+
+def _check_masks(
+    x: Tensor, like: Tensor, lengths: Tensor | None, resets: Tensor | None, batch_sizes: Tensor | None
+) -> None:
+    """Check what is read before the kernel compares shapes; `like` [B, …] has the number of rows and the device."""
+    steps, rows = len(x if batch_sizes is None else batch_sizes), len(like)
+    if batch_sizes is None and x.shape[1] != rows:
+        raise ArgumentError("x", f"has {x.shape[1]} rows", f"the initial state has {rows}")
+    if lengths is not None:
+        check_tensor("lengths", lengths, (rows,), torch.int64, like.device)
+    if resets is not None:
+        check_tensor("resets", resets, (steps, rows), torch.bool, like.device)
+    if batch_sizes is None:
+        return
+    # The kernel reads the lengths alone, which must say the same about the rows.
+    check_tensor("batch_sizes", batch_sizes, (steps,), torch.int64, like.device)
+    if lengths is None:
+        raise ArgumentError("lengths", "are None", "rows that are packed (batch_sizes) need them")
+    check_memory("batch_sizes", batch_sizes)
+    check_memory("lengths", lengths)
+    if not torch.equal(batch_sizes, valid_steps(steps, lengths).sum(1)):
+        raise ArgumentError(
+            "batch_sizes", "differ from those of the lengths", "they must count the rows that are valid at each step"
+        )
+
+
 def _check_options(save: str, clip_step: float) -> None:
     if save not in ("", *get_args(Save)):
         raise ArgumentError("save", f"is {save!r}", "it must be 'gates', 'states', or '' to keep nothing")
     if not 0 <= clip_step < math.inf:
         raise ArgumentError("clip_step", f"is {clip_step}", "it must be a finite norm, or 0 for no clipping")
+
+
+def _check_fake(name: str, initial: list[Tensor], *others: Tensor | list[Tensor] | None) -> None:
+    """Check what decides about the results without values.
+
+    PyTorch takes this way as soon as one tensor is on the meta device; the results would be there only in part.
+    """
+    _known(name)
+    tensors = [tensor for other in (initial, *others) for tensor in (other if isinstance(other, list) else [other])]
+    devices = sorted({str(tensor.device) for tensor in tensors if tensor is not None})
+    if len(devices) > 1:
+        raise ArgumentError("the tensors", f"are on {' and '.join(devices)}", "they must be on the same device")
 
 
 @torch.library.custom_op("throughtime::recurrence", mutates_args=())
@@ -165,6 +212,7 @@ def recurrence(
 
 @recurrence.register_fake
 def _(name, x, initial, reset_state, weights, lengths, resets, batch_sizes, reverse, save, clip_step):
+    _check_fake(name, initial, x, reset_state, weights, lengths, resets, batch_sizes)
     steps, like = x.shape[:-1] if x.is_floating_point() else x.shape, initial[0]
     sizes = Sizes.of_weights(initial, weights)
     return [
@@ -215,7 +263,10 @@ def recurrence_backward(
 
 
 @recurrence_backward.register_fake
-def _(name, x, initial, reset_state, weights, *_, **__):
+def _(
+    name, x, initial, reset_state, weights, lengths, resets, batch_sizes, reverse, save, clip, trace, d_outputs, d_final
+):
+    _check_fake(name, initial, x, reset_state, weights, lengths, resets, batch_sizes, trace, d_outputs, d_final)
     contiguous = torch.contiguous_format
     differentiable = [x] if x.is_floating_point() else []
     tensors = (*differentiable, *initial, *reset_state, *weights)

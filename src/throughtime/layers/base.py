@@ -19,6 +19,7 @@ from throughtime.kernels.addresses import check_tensor
 from throughtime.layers.inputs import Batch, read_batch
 from throughtime.layers.stack import Direction, StackPlace, check_stack, checked_dropout
 from throughtime.sequences.autocast import autocasts
+from throughtime.sequences.memory import converted
 from throughtime.sequences.sequence import Sequence
 from throughtime.sequences.tap import Tap
 from throughtime.types import Parameters, State
@@ -254,7 +255,7 @@ class RecurrentLayer(nn.Module, ABC):
                     f"the layer computes in {batch.dtype} on {batch.x.device}",
                     f"convert {name} with .to(…)",
                 )
-        rows_of = (batch.state_in(member.to(batch.dtype)).unbind(0) for member in members)
+        rows_of = (batch.state_in(converted("hx", member, batch.dtype)).unbind(0) for member in members)
         return list(zip(*rows_of, strict=True))
 
     def extra_repr(self) -> str:

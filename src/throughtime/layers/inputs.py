@@ -6,12 +6,17 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 from torch.nn.utils.rnn import PackedSequence
 from torch.overrides import is_tensor_like
 
 from throughtime.errors import ArgumentError
 from throughtime.sequences.autocast import autocasts
-from throughtime.sequences.sequence import INDICES, check_indices, is_readable, valid_steps
+from throughtime.sequences.memory import check_memory, converted, is_readable
+from throughtime.sequences.sequence import INDICES, check_indices, valid_steps
+
+UNINITIALISED = (UninitializedParameter, UninitializedBuffer)
+"""Classes of the tensors of lazy modules, which have no shape yet."""
 
 
 class Batch(NamedTuple):
@@ -55,7 +60,11 @@ class Batch(NamedTuple):
         if self.unbatched:
             return state.unsqueeze(1)
         sorting = self.packed and self.packed.sorted_indices
-        return state if sorting is None else state.index_select(1, sorting)
+        if sorting is None:
+            return state
+        if is_readable(state):
+            check_memory("hx", state)
+        return state.index_select(1, sorting)
 
     def state_out(self, state: Float[Tensor, "layers batch size"]) -> Tensor:
         """Convert a state for the caller: rows in the order of the input."""
@@ -82,7 +91,7 @@ def read_batch(x: Any, lengths: Any, resets: Any, batch_first: bool, input_size:
     if not is_tensor_like(x):
         raise ArgumentError("input", f"is a {type(x).__name__}", "it must be a tensor or a PackedSequence")
     if not _is_dense(x):
-        layout = "nested" if x.is_nested else x.layout
+        layout = "nested" if x.is_nested else "uninitialised" if type(x) in UNINITIALISED else x.layout
         raise ArgumentError("input", f"is a tensor of the layout {layout}", "it must be dense", "convert it")
     indices = _holds_indices(x) and x.dim() < 3
     dimensions = x.dim() + indices  # an index stands for a vector, the last dimension
@@ -142,19 +151,21 @@ def _read_packed(
     dtype = data.dtype if like is None else like.dtype
     if indices:
         check_indices(data, input_size)
+    if is_readable(packed.batch_sizes):
+        check_memory("input.batch_sizes", packed.batch_sizes)
     # A list: a dozen tensor operators on so few numbers would take as long as a layer's pass.
     sizes = packed.batch_sizes.tolist()
     steps, rows = len(sizes), sizes[0]
-    if resets is not None:
-        resets = _checked_resets(resets, data.new_empty(steps, rows, 0), False, batch_first)
-        resets = resets if packed.sorted_indices is None else resets.index_select(1, packed.sorted_indices)
     rising = sizes[::-1]
     if rising != sorted(rising) or rising[0] < 0 or sum(sizes) != len(data):
         raise _unpackable("batch_sizes", f"they must not increase, and their sum must be its {len(data)} rows of data")
     for name in ("sorted_indices", "unsorted_indices"):
         order = getattr(packed, name)
-        if order is not None and (order.shape != (rows,) or not _is_permutation(order)):
+        if order is not None and (order.shape != (rows,) or not _is_permutation(name, order)):
             raise _unpackable(name, f"they must hold each row, 0 … {rows - 1}, once")
+    if resets is not None:
+        resets = _checked_resets(resets, data.new_empty(steps, rows, 0), False, batch_first)
+        resets = resets if packed.sorted_indices is None else resets.index_select(1, packed.sorted_indices)
     if len(data) == steps * rows:
         return Batch(data.unflatten(0, (steps, rows)), rows, dtype, None, resets, packed=packed)
     # A row's length is the number of steps that have more rows than its index.
@@ -167,7 +178,7 @@ def _read_packed(
 def _check_packed(packed: PackedSequence) -> None:
     """Check the types of a PackedSequence's members, which anybody can fill."""
     data, sizes = packed.data, packed.batch_sizes
-    if not isinstance(data, Tensor) or not 1 <= data.dim() <= 2 or not _is_dense(data):
+    if not isinstance(data, Tensor) or not _is_dense(data) or not 1 <= data.dim() <= 2:
         raise _unpackable("data", "they must be a dense tensor [rows, input], or [rows] of whole numbers")
     if not isinstance(sizes, Tensor) or sizes.dtype != torch.int64 or sizes.dim() != 1 or not len(sizes):
         raise _unpackable("batch_sizes", "they must be whole numbers (int64), one for each step, and at least one")
@@ -182,12 +193,15 @@ def _check_packed(packed: PackedSequence) -> None:
             raise _unpackable(name, f"they must be whole numbers (int64) on {data.device}")
 
 
-def _is_permutation(order: Tensor) -> bool:
-    return not is_readable(order) or sorted(order.tolist()) == list(range(len(order)))
+def _is_permutation(name: str, order: Tensor) -> bool:
+    if not is_readable(order):
+        return True
+    check_memory(f"input.{name}", order)
+    return sorted(order.tolist()) == list(range(len(order)))
 
 
 def _is_dense(tensor: Tensor) -> bool:
-    return tensor.layout is torch.strided and not tensor.is_nested
+    return tensor.layout is torch.strided and not tensor.is_nested and type(tensor) not in UNINITIALISED
 
 
 def _unpackable(member: str, allowed: str) -> ArgumentError:
@@ -212,7 +226,7 @@ def _checked_indices(x: Tensor, like: Tensor | None) -> Tensor:
             "pass one-hot vectors",
         )
     _check_device(x, like)
-    return x.to(torch.int64)
+    return converted("input", x, torch.int64)
 
 
 def _check_device(x: Tensor, like: Tensor) -> None:
@@ -231,7 +245,7 @@ def _checked_vectors(x: Tensor, input_size: int, like: Tensor | None) -> Tensor:
         return x
     _check_device(x, like)
     if autocasts(like.device):
-        return x.to(like.dtype)
+        return converted("input", x, like.dtype)
     if x.dtype != like.dtype:
         raise ArgumentError(
             "input", f"is {x.dtype}", f"the layer's parameters are {like.dtype}", "convert either with .to(…)"
@@ -244,6 +258,8 @@ def _checked_resets(resets: Any, x: Tensor, unbatched: bool, batch_first: bool) 
     steps, rows = x.shape[:2]
     allowed = (steps,) if unbatched else (rows, steps) if batch_first else (steps, rows)
     check_flags("resets", resets, allowed, "step")
+    if is_readable(resets):
+        check_memory("resets", resets)
     resets = resets.to(x.device)
     return resets[:, None] if unbatched else resets.T if batch_first else resets
 
@@ -261,9 +277,10 @@ def _checked_lengths(lengths: Any, x: Tensor) -> Tensor | None:
     if not whole or tuple(values.shape) != (rows,):
         came = f"is {values.dtype} {tuple(values.shape)}"
         raise ArgumentError("lengths", came, f"it must be {rows} whole numbers, one for each row")
-    values = values.to(torch.int64)  # a narrow dtype would wrap in comparisons with the number of steps
+    values = converted("lengths", values, torch.int64)  # a narrow dtype would wrap in comparisons with T
     if not is_readable(values):  # the kernel checks them when it runs
         return values.to(x.device)
+    check_memory("lengths", values)
     outside = ((values < 0) | (values > steps)).nonzero()
     if len(outside):
         row = int(outside[0])

@@ -4,12 +4,14 @@ s_t is the state (h; h and c of an LSTM, side by side), S its size, L the loss, 
 recurrence at step t. Steps and rows are counted from 0, lags in steps. Norms are 2-norms, logarithms natural.
 """
 
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from throughtime.records.ranges import (
     Consistent,
     Count,
+    FieldError,
     Label,
     Norm,
     PerhapsShare,
@@ -17,6 +19,7 @@ from throughtime.records.ranges import (
     Size,
     check_length,
     same_lengths,
+    shown,
 )
 
 
@@ -37,6 +40,8 @@ class LagCurve(Consistent):
         """Raise `FieldError` where parts do not fit together."""
         same_lengths(self, "mean", "samples")
         for level, values in self.quantiles.items():
+            if not re.fullmatch(r"0\.\d{1,6}", level):
+                raise FieldError(f"has the level {shown(level)}", "named by levels from 0 to 1", ".quantiles")
             check_length(values, len(self.mean), f".quantiles.{level}")
 
 

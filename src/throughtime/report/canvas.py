@@ -114,7 +114,12 @@ def dress(axes: Any, palette: Palette, across: str, up: str) -> None:
 
 
 def legend(axes: Any, palette: Palette, columns: int = 4) -> None:
-    """Draw the legend as a line above the axes, where nothing is covered."""
+    """Draw the legend as a line above the axes, where nothing is covered.
+
+    Without a named line there is none.
+    """
+    if not axes.get_legend_handles_labels()[0]:
+        return
     axes.legend(
         loc="lower left", bbox_to_anchor=(-0.02, 0.99), ncols=columns, frameon=False, fontsize=10, borderpad=0.2,
         labelcolor=palette.ink, handlelength=2.2, columnspacing=1.1, handletextpad=0.5,

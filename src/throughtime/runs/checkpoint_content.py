@@ -117,6 +117,7 @@ def _check_lightning(state: Mapping[str, Any], updates: int, loops: Mapping[str,
     for name in ("epoch", "global_step"):
         at_path(f".{name}", Count, _entry(state, name))
     check_counters([state["global_step"]], updates, ".global_step")
+    at_path(".callbacks", dict[str, Any], state.get("callbacks", {}))
     path = ".loops.fit_loop"
     given = at_path(path, dict[str, Any], at_path(".loops", dict[str, Any], _entry(state, "loops")).get("fit_loop"))
     check_like(given, loops, path)

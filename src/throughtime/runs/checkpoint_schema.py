@@ -12,7 +12,17 @@ from torch.optim.lr_scheduler import LambdaLR
 from throughtime.nests import leaves_of
 from throughtime.records import UpdateRow
 from throughtime.records.plain import from_plain
-from throughtime.records.ranges import Consistent, Count, FieldError, Norm, NotNegative, Size, check_length, shown
+from throughtime.records.ranges import (
+    Consistent,
+    Count,
+    FieldError,
+    Label,
+    Norm,
+    NotNegative,
+    Size,
+    check_length,
+    shown,
+)
 from throughtime.runs.recording.history import Snapshot
 from throughtime.runs.recording.progress import Progress, Window
 from throughtime.runs.settings import ModelSettings
@@ -27,7 +37,7 @@ class HistoryState(Consistent):
 
     every: Size
     updates: dict[str, list[float]]
-    snapshots: list[tuple[Count, str, list[Count], list[Norm]]]
+    snapshots: list[tuple[Count, Label, list[Count], list[Norm]]]
 
     def check(self) -> None:
         """Raise `FieldError` where columns or snapshots do not fit together."""

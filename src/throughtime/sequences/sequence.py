@@ -9,7 +9,8 @@ from torch import Tensor
 
 from throughtime.errors import ArgumentError
 from throughtime.sequences.direction import reversed_in_time, reversed_resets
-from throughtime.torch_internals import assert_later, operators_watched, transforms_active
+from throughtime.sequences.memory import check_memory, is_readable
+from throughtime.torch_internals import assert_later
 from throughtime.types import State
 
 INDICES = frozenset(
@@ -196,14 +197,6 @@ def steps_since_start(sequence: Sequence) -> Int[Tensor, "time batch"]:
     return steps - (sequence.resets * steps).cummax(0).values
 
 
-def is_readable(tensor: Tensor) -> bool:
-    """Return whether a tensor's values may be looked at in Python.
-
-    On the meta device and under vmap there are none; while a graph is recorded, other values will take their place.
-    """
-    return not (tensor.is_meta or torch.compiler.is_compiling() or transforms_active() or operators_watched())
-
-
 def check_indices(x: Int[Tensor, "*steps"], inputs: int, lengths: Tensor | None = None) -> None:
     """Check that the indices of a one-hot input lie in 0 … inputs - 1.
 
@@ -216,11 +209,13 @@ def check_indices(x: Int[Tensor, "*steps"], inputs: int, lengths: Tensor | None 
         lengths: valid steps of each row [B] of an x [T, B]; None where all are valid.
 
     Raises:
-        ArgumentError: an index lies outside.
+        ArgumentError: an index lies outside, or memory was freed.
     """
     if not is_readable(x):
         return
+    check_memory("input", x)
     if lengths is not None:
+        check_memory("lengths", lengths)
         x = x[valid_steps(len(x), lengths)]
     low, high = (0, 0) if not x.numel() else (int(x.min()), int(x.max()))
     if low < 0 or high >= inputs:

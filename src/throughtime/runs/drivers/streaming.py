@@ -26,6 +26,7 @@ from throughtime.records import (
     write_metrics,
     write_record,
 )
+from throughtime.records.ranges import check_length
 from throughtime.runs.checkpoint_content import check_stream
 from throughtime.runs.checkpoint_schema import at_path
 from throughtime.runs.checkpoints import save_weights
@@ -91,7 +92,10 @@ class Streaming(Driver):
     def check_state(self, state: Mapping[str, Any], model: SequenceModel) -> None:
         """Check the checkpoint against the learner, the model and its optimizer."""
         whole = at_path(".whole", dict[str, Any], state.get("whole"))
-        at_path(".whole", HistoryOfStream, self.task.tally_state(whole))
+        history = at_path(".whole", HistoryOfStream, self.task.tally_state(whole))
+        for path, tally in history.tallies(".whole").items():
+            if tally.guesses:
+                check_length(tally.guesses, len(self.task.guesses), f"{path}.guesses")
         check_stream(state, self._learner(model), self.task)
 
     def train(self, run: Run, checkpoint: Path | None, say: Say) -> Record:

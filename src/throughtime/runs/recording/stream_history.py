@@ -88,6 +88,11 @@ class HistoryOfStream(Tally):
 
     windows: Windows | None = None
 
+    def tallies(self, path: str) -> dict[str, Tally]:
+        """Return the sums of the stream and of its windows, by place in the file."""
+        windows = self.windows.sums if self.windows else ()
+        return {path: self, **{f"{path}.windows.sums[{i}]": window for i, window in enumerate(windows)}}
+
 
 class StreamHistory:
     """Sums over a stream, in windows of equally many events, kept in bounded memory.

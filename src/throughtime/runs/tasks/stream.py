@@ -161,7 +161,8 @@ class Stream(SymbolTask, StreamTask):
         source = "standard input" if record.data.file == "-" else record.data.file
         return [
             f"Stream  {source}; each byte is predicted before it is learned, so no data are held out",
-            f"Model   {record.model.parameters:,} parameters, {record.machine['gradient']}, an update every "
+            f"Model   {record.model.parameters:,} parameters, "
+            f"{record.machine.get('gradient', 'an unknown gradient')}, an update every "
             f"{plural(update_every, 'byte')}",
             f"Run     {run}; Ctrl-C saves and stops; throughtime train --resume {run} continues",
             "",

@@ -136,7 +136,7 @@ class StreamTask(Task, ABC):
 
         return [
             f"Stream  {record.data.file}; each {self.unit} is predicted before it is learned, so nothing is held out",
-            f"Model   {record.model.parameters:,} parameters, {record.machine['gradient']}, "
+            f"Model   {record.model.parameters:,} parameters, {record.machine.get('gradient', 'an unknown gradient')}, "
             f"an update every {plural(update_every, self.unit)}",
             f"Run     {run}; Ctrl-C saves and stops; throughtime train --resume {run} continues",
             "",

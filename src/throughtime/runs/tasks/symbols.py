@@ -11,6 +11,7 @@ from throughtime.errors import ArgumentError, InputFileError
 from throughtime.runs.options import check_options, option
 from throughtime.runs.settings import ModelSettings, RunSettings, TaskSettings
 from throughtime.runs.tasks.base import Data, Metric, Task
+from throughtime.wording import listed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,9 +68,13 @@ class SymbolTask(Task, ABC):
         """Return the task with the vocabulary of a run.
 
         Raises:
-            ArgumentError: units, vocabulary or encoding are none, or are not those of the recorded settings.
+            ArgumentError: units, vocabulary, encoding or baselines are none, or are not those of the recorded settings.
         """
         from throughtime.data.text import TextVocabulary, check_encoding
+        from throughtime.records import Baselines
+
+        if not isinstance(record.baselines, Baselines):
+            raise ArgumentError("baselines", f"has {listed(record.levels)}", "it must have uniform, unigram and bigram")
 
         given = SymbolSettings(record.data.units, record.data.encoding, record.model.embedding_size)  # type: ignore[arg-type]
         check_options(given)
