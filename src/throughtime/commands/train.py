@@ -26,10 +26,10 @@ HELP = "Train a recurrent network on the data in a file."
 
 _MORE = """\
 The content of the file decides how it is read, and --target names the column to predict; --task text reads any file
-as plain text. The data are read in --batch-size parallel streams. Each update of the weights covers --update-every time steps; the hidden state is carried on to
-the next update. Ctrl-C saves and stops; --resume continues. The run folder holds config.yaml, model.safetensors,
-last.ckpt, metrics.csv, updates.csv, step_norms.csv (the gradient by time step), diagnosis.json, samples.json,
-record.json, and report.html with its numbers, report.json."""
+as plain text. The data are read in --batch-size parallel streams. Each update of the weights covers --update-every
+time steps; the hidden state is carried on to the next update. Ctrl-C saves and stops; --resume continues. The run
+folder holds config.yaml, model.safetensors, last.ckpt, metrics.csv, updates.csv, step_norms.csv (the gradient by time
+step), diagnosis.json, samples.json, record.json, and report.html with its numbers, report.json."""
 
 
 def add_arguments(parser: "ArgumentParser") -> None:

@@ -38,10 +38,13 @@ def inferred_task(file: str, values: Mapping[str, Any]) -> tuple[str, str]:
 
 def _task_of(series: Any, target: str) -> tuple[str, str]:
     from throughtime.data.columns import Words
+    from throughtime.runs.tasks.of_series import constant_of
 
-    label = series.label if not target else series.statics.get(target)
-    if label is None and target in series.columns:
-        return "label", f"{target} has a value at every step."
+    label = series.statics.get(target) or series.label
+    if target in series.columns:
+        label = constant_of(series, target)
+        if label is None or len(series) == 1:
+            return "label", f"{target} changes within series."
     if label is None and target:
         raise InputFileError(
             f"{series.origin.name} has no column {target}; the columns are "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -356,15 +355,25 @@ def target_per_series(series: SeriesSet, given: SeriesSettings, task: str) -> tu
             f"{series.origin.name} has no {f'column {given.target}' if given.target else 'labels'} for the task "
             f"{task}; the columns are {', '.join([*series.columns, *series.statics])}: name one in `target`."
         )
-    column = series.columns[given.target]
+    constant = constant_of(series, given.target)
+    if constant is None:
+        raise InputFileError(
+            f"{series.origin.name}: the target {given.target} changes within series, so it is none for the task {task}: "
+            "take the task label, or name the column that tells series apart in `id`."
+        )
+    return given.target, constant
+
+
+def constant_of(series: SeriesSet, name: str) -> Column | None:
+    """Return a column with a value per series [series] as such; None where it changes within a series."""
+    import numpy as np
+
+    column = series.columns[name]
     first = column.take(series.starts[:-1])
-    for i, (start, end) in enumerate(itertools.pairwise(series.starts.tolist())):
-        if any(column.cell(step) != first.cell(i) for step in range(start, end)):
-            raise InputFileError(
-                f"{series.origin.name}: the target {given.target} changes within the series {series.ids[i]}, so it is "
-                f"none for the task {task}: take the task label, or name the column that tells series apart in `id`."
-            )
-    return given.target, first
+    values, of_series = (part.values if hasattr(part, "values") else part.numbers for part in (column, first))
+    repeated = np.repeat(of_series, series.lengths)
+    same = (values == repeated) | (column.missing & np.repeat(first.missing, series.lengths))
+    return first if bool(same.all()) else None
 
 
 def names_in(text: str) -> tuple[str, ...]:
