@@ -136,6 +136,18 @@ def test_the_only_column_of_times_is_the_time():
     assert roles == Roles() and notes == ["Columns 'a' and 'b' hold times; without `time`, the rows count as in order."]
 
 
+def test_a_date_of_birth_is_no_time():
+    text = "case_id born x\n1 1999-01-02 5\n1 1999-01-02 6\n2 1980-05-06 7\n2 1980-05-06 8\n"
+    roles, notes = completed(rows_of(text), Roles())
+    assert roles == Roles(id="case_id")
+    assert notes[1] == "Columns 'born' hold times that most rows of a series share, so none is the time."
+    # A time with a row too many is refused, not passed over, and so is one of several series that no id tells apart.
+    with pytest.raises(InputFileError, match="line 3, column 'born': is '1999-01-02', as in line 2"):
+        series_of(rows_of(text.replace("case_id", "person")), Roles())
+    with pytest.raises(InputFileError, match="line 3, column 'at': is '1999-01-02' for case_id 1, as in line 2"):
+        series_of(rows_of("case_id at\n1 1999-01-02\n1 1999-01-02\n1 1999-01-03\n"), Roles())
+
+
 @pytest.mark.parametrize(
     ("roles", "message"),
     [
