@@ -90,6 +90,16 @@ def test_a_day_on_which_clocks_change_is_a_day():
     assert spacing.uneven == 1
 
 
+def test_a_short_day_alone_is_a_day():
+    spacing = spacing_of(series_at(local("2024-03-31", "2024-04-01"), clock=BERLIN))
+    assert spacing.frequency == Frequency("nanoseconds", DAY) and spacing.uneven == 0
+
+
+def test_a_gap_within_a_week_makes_no_weekend():
+    spacing = spacing_of(series_at(["2024-03-04", "2024-03-05", "2024-03-06", "2024-03-08"]))
+    assert spacing.frequency == Frequency("nanoseconds", DAY)
+
+
 def test_an_hour_on_a_day_on_which_clocks_change_is_an_hour():
     hours = local("2024-03-31T00:00", "2024-03-31T01:00", "2024-03-31T03:00", "2024-03-31T04:00")
     spacing = spacing_of(series_at(hours, clock=BERLIN))
@@ -180,6 +190,7 @@ def test_series_without_times_are_refused():
         ("Y", "2020-02-29", 1, "2021-02-28"),
         ("B", "2024-03-01T09", 1, "2024-03-04T09"),
         ("B", "2024-03-01", 6, "2024-03-11"),
+        ("B", "2024-03-02", 1, "2024-03-04"),
         ("D", "2024-02-28", 2, "2024-03-01"),
         ("2h", "2024-02-28T23", 3, "2024-02-29T05"),
     ],

@@ -93,6 +93,7 @@ def test_what_python_writes_is_read(table, separator, zoned):
         (["2020-01-01", "2020-02-30"], None, "line 3, column 't': is '2020-02-30', which is no time"),
         (["2020-02-29 24:01"], None, "line 2, column 't': is '2020-02-29 24:01', which is no time"),
         (["2020Q5"], None, "line 2, column 't': is '2020Q5', which is no time"),
+        (["2020-01-01", "2262-01-01"], None, "line 3, column 't': is '2262-01-01', which is no time"),
         (["1500-01-01"], None, "line 2, column 't': is '1500-01-01', which is no time"),
         (["2020-01-01\n"], None, "line 2, column 't': is .*, which is no time"),
         (["today"], None, "line 2, column 't': is 'today', which is no time"),

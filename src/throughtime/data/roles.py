@@ -57,7 +57,8 @@ def completed(rows: Rows, roles: Roles) -> tuple[Roles, list[str]]:
     """Return the given and the recognised roles, with notes on the latter.
 
     Recognised are `unique_id`, `ds` and `y`, `item_id`, `timestamp` and `target`, and `case_id`, in any case; and where
-    no time is among them, the only column whose words are all times.
+    no time is among them, the only column whose words are all times. A column whose times most rows of a series share,
+    such as a date of birth, is no such column.
 
     Args:
         rows: the rows.
@@ -65,6 +66,7 @@ def completed(rows: Rows, roles: Roles) -> tuple[Roles, list[str]]:
 
     Raises:
         ArgumentError: a name is no column, or a column has two roles.
+        InputFileError: an id is missing.
     """
     _check_names(rows, roles)
     notes: list[str] = []
@@ -140,12 +142,23 @@ def _free(rows: Rows, roles: Roles) -> list[str]:
 
 def _with_time(rows: Rows, roles: Roles, notes: list[str]) -> tuple[Roles, list[str]]:
     columns = ((name, rows.columns[name]) for name in _free(rows, roles))
-    times = [name for name, column in columns if isinstance(column, Words) and are_times(column)]
+    words = {name: column for name, column in columns if isinstance(column, Words) and are_times(column)}
+    groups = None if roles.id is None else _groups(rows, roles.id)[0]
+    dates = [name for name, column in words.items() if groups is not None and _is_repeated(column, groups)]
+    if dates:
+        notes.append(f"Columns {named(dates)} hold times that most rows of a series share, so none is the time.")
+    times = [name for name in words if name not in dates]
     if len(times) == 1:
         return replace(roles, time=times[0]), [*notes, f"Column {times[0]!r} is the time, since it holds times."]
     if times:
         notes.append(f"Columns {named(times)} hold times; without `time`, the rows count as in order.")
     return roles, notes
+
+
+def _is_repeated(column: Words, groups: NDArray[np.int64]) -> bool:
+    """Return whether most values of a column come twice in a series, as a date of birth does."""
+    pairs = np.unique(groups * (len(column.levels) + 1) + column.numbers)
+    return 2 * len(pairs) <= len(groups)
 
 
 def _check_names(rows: Rows, roles: Roles) -> None:

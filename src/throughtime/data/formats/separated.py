@@ -213,8 +213,7 @@ def _score(sample: str, separator: str) -> tuple[float, int]:
         records = list(csv.reader(io.StringIO(sample, newline=""), delimiter=separator, skipinitialspace=True))
     except csv.Error:
         return 0, 0
-    # The sample may cut off the last line.
-    widths = [len(fields) for fields in (records[:-1] if len(sample) == _SAMPLE else records) if fields]
+    widths = [len(fields) for fields in records if fields]
     return (widths.count(widths[0]) / len(widths), widths[0]) if widths and widths[0] > 1 else (0, 0)
 
 
