@@ -54,6 +54,9 @@ def test_ids_and_lists_of_labels():
     assert series.ids == ["k", "l"]
     assert isinstance(series.label, Words)
     assert series.label.levels == ("up", "down")
+    label = series_in(ORIGIN, {"x": [X[0], X[1, :2]], "y": [np.array([[3]]), np.array([[1]])]}).label
+    assert isinstance(label, Numbers)
+    assert (label.values.tolist(), label.whole) == ([3, 1], True)
     series = series_in(ORIGIN, {"x": [X[0], X[1, :2]], "y": [np.arange(5), np.array([8, 9])]})
     assert_same(series, [np.column_stack([X[0], np.arange(5)]), np.column_stack([X[1, :2], [8, 9]])])
 
