@@ -50,6 +50,12 @@ def test_padding_is_left_out_and_nothing_else(tables):
     assert without_padding([table for table in tables if len(table)])[1] == []
 
 
+@pytest.mark.parametrize(("bare", "said"), [(5, "0, 1, 2, 3 and 4"), (7, "0, 1, 2, 3, 4 and 2 more")])
+def test_the_first_series_without_steps_are_named(bare, said):
+    series = assemble(ORIGIN, [np.zeros((0, 2))] * bare + [np.ones((1, 2))], [False, False])
+    assert series.notes == [f"{bare} series without steps: {said}."]
+
+
 def test_words_have_the_declared_levels_first():
     column = words_of(["c", None, "a", "c"], ["a", "b"])
     assert column.levels == ("a", "b", "c")

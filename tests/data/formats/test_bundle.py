@@ -54,6 +54,9 @@ def test_ids_and_lists_of_labels():
     assert series.ids == ["k", "l"]
     assert isinstance(series.label, Words)
     assert series.label.levels == ("up", "down")
+    label = series_in(ORIGIN, {"x": [X[0], X[1, :2]], "y": [np.array([[3]]), np.array([[1]])]}).label
+    assert isinstance(label, Numbers)
+    assert (label.values.tolist(), label.whole) == ([3, 1], True)
     series = series_in(ORIGIN, {"x": [X[0], X[1, :2]], "y": [np.arange(5), np.array([8, 9])]})
     assert_same(series, [np.column_stack([X[0], np.arange(5)]), np.column_stack([X[1, :2], [8, 9]])])
 
@@ -63,6 +66,8 @@ def test_series_that_stand_as_columns_are_turned_with_a_note():
     assert_same(series, [X[0], X[1, :2]])
     assert series.notes == ["The array x of FILE a.npz holds series as columns × steps; they were turned."]
     assert_same(series_in(ORIGIN, {"x": [X[0].T, X[1].T]}, "CT"), [X[0], X[1]])
+    for layout in ("", "T", "TC", "CT"):
+        assert_same(series_in(ORIGIN, {"x": [X[0, :, 0], X[1, :2, 0]]}, layout), [X[0, :, :1], X[1, :2, :1]])
     assert_same(series_in(ORIGIN, {"x": [X[0, :1], X[1, :1]]}), [X[0, :1], X[1, :1]])
 
 
@@ -111,6 +116,9 @@ def test_an_array_per_series_keeps_series_of_one_step_and_of_none():
         ({"x": X, "lengths": np.array([5, 6])}, "gives the series 1, counted from 0, 6 steps, and there are only 5"),
         ({"x": X, "lengths": np.array([5, -1])}, "has the value -1; it must have whole numbers of at least 0"),
         ({"x": X, "lengths": np.array([5, 1.5])}, "has the value 1.5"),
+        ({"x": X, "lengths": np.array([5, 1e300])}, "has the value 1e+300"),
+        ({"x": X, "lengths": np.array([5, np.nan])}, "has the value nan"),
+        ({"x": X, "lengths": np.zeros(0)}, "has no value; it must have whole numbers"),
         ({"x": X, "lengths": np.eye(2)}, "has the shape (2, 2); it must have a single value per series"),
         ({"x": X[0], "lengths": np.array([5, 6])}, "adds up to 11 steps, and the array x of FILE a.npz has 5"),
         ({"x": X[0], "starts": np.array([0, 6])}, "does not ascend from 0 to at most the 5 steps"),

@@ -48,6 +48,9 @@ def test_no_files_are_refused(tmp_path):
     (tmp_path / "inner").mkdir()
     with pytest.raises(InputFileError, match="is a folder with no files but the folder inner; name a file"):
         gather(tmp_path)
+    (tmp_path / "other").mkdir()
+    with pytest.raises(InputFileError, match="is a folder with no files but the folders inner and other; name a file"):
+        gather(tmp_path)
     with pytest.raises(InputFileError, match="no file's name holds a NUL character"):
         gather("a\0*")
 

@@ -6,7 +6,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from throughtime.data.formats.tensors import DEFAULT_LAYOUTS, arrange, is_whole_kind, numbers_in, shape_of
+from throughtime.data.formats.tensors import (
+    DEFAULT_LAYOUTS,
+    LARGEST_WHOLE,
+    arrange,
+    is_whole_kind,
+    numbers_in,
+    shape_of,
+)
 from throughtime.errors import InputFileError
 
 
@@ -103,14 +110,11 @@ def _within(where: str) -> str:
 
 def _whole_numbers(counts: NDArray, where: str) -> NDArray[np.int64]:
     values = numbers_in(counts, where)
-    if not len(values) or (values < 0).any() or (values != np.floor(values)).any() or np.isnan(values).any():
-        raise InputFileError(f"{where} has {_odd(values)}; it must have whole numbers of at least 0.")
+    odd = values[~((values >= 0) & (values <= LARGEST_WHOLE) & (values == np.floor(values)))]
+    if len(odd) or not len(values):
+        said = f"the value {odd[0]:g}" if len(odd) else "no value"
+        raise InputFileError(f"{where} has {said}; it must have whole numbers of at least 0.")
     return values.astype(np.int64)
-
-
-def _odd(values: NDArray[np.float64]) -> str:
-    odd = values[~((values >= 0) & (values == np.floor(values)))]
-    return f"the value {odd[0]:g}" if len(odd) else "no value"
 
 
 def _lengths_of(
@@ -151,7 +155,7 @@ def pile(arrays: Sequence[NDArray], layout: str, where: str) -> Stack:
     if "N" in layout or (layout and len(layout) < 2 and any(a.ndim > 1 for a in arrays)):
         raise InputFileError(f"{where} has an array per series, and the layout is {layout}; it must be TC or CT.")
     places = [f"{where}, in the series {number}, counted from 0," for number in range(len(arrays))]
-    tables = [_table(numbers_in(a, place), place) for a, place in zip(arrays, places, strict=True)]
+    tables = [_table(numbers_in(a, place), layout, place) for a, place in zip(arrays, places, strict=True)]
     full = [(number, table.shape) for number, table in enumerate(tables) if table.size]
     if not full:
         raise InputFileError(f"{where} has {len(arrays)} series without a step.")
@@ -169,12 +173,12 @@ def pile(arrays: Sequence[NDArray], layout: str, where: str) -> Stack:
     return Stack([table if upright else table.T for table in tables], whole, notes=notes)
 
 
-def _table(array: NDArray[np.float64], where: str) -> NDArray[np.float64]:
+def _table(array: NDArray[np.float64], layout: str, where: str) -> NDArray[np.float64]:
     if array.ndim > 2 or array.ndim == 0:
         raise InputFileError(f"{where} has {shape_of(array)}; it must have the axes of steps, or of steps × columns.")
     if not array.size:
         return np.zeros((0, 0))
-    return array[:, None] if array.ndim == 1 else array
+    return np.expand_dims(array, 0 if layout == "CT" else 1) if array.ndim == 1 else array
 
 
 def _two_different(
