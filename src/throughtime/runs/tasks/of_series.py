@@ -197,7 +197,7 @@ class SeriesTask(FileTask, ABC):
         """Read series whose targets may be missing."""
         from throughtime.data.laying import LONGEST_GRADIENT
 
-        return self._data(opened(file, self.given)[0], LONGEST_GRADIENT, asked=True)
+        return self._data(opened(file, self.given, asked=True)[0], LONGEST_GRADIENT, asked=True)
 
     def _data(self, series: SeriesSet, steps: int, *, asked: bool = False) -> Data:
         from throughtime.data.laying import held_out_feed
@@ -311,8 +311,13 @@ def read_columns(series: SeriesSet) -> dict[str, Column]:
     return {**series.columns, **{name: column.take(number) for name, column in series.statics.items()}}
 
 
-def opened(file: str, given: SeriesSettings) -> tuple[SeriesSet, SeriesSettings]:
+def opened(file: str, given: SeriesSettings, *, asked: bool = False) -> tuple[SeriesSet, SeriesSettings]:
     """Return the series of a file, and the settings with the roles that were recognised by the names of columns.
+
+    Args:
+        file: a file, a folder, or a pattern of files.
+        given: what the columns are.
+        asked: whether the target may be missing.
 
     Raises:
         InputFileError: the file cannot be read, or is not what the settings say.
@@ -325,16 +330,17 @@ def opened(file: str, given: SeriesSettings) -> tuple[SeriesSet, SeriesSettings]
     read_data = read(file, given.format, given.layout)
     if isinstance(read_data, SeriesSet):
         return read_data, given
+    target = tuple(name for name in names_in(given.target) if name in read_data.columns or not asked)
     roles = Roles(
         id=given.id or None,
         time=given.time or None,
-        target=names_in(given.target),
+        target=target,
         static=names_in(given.static),
         ignore=names_in(given.ignore),
     )
-    roles, _ = completed(read_data, roles)
-    target = roles.target[0] if roles.target else ""
-    return series_of(read_data, roles), replace(given, id=roles.id or "", time=roles.time or "", target=target)
+    series, (roles, _) = series_of(read_data, roles), completed(read_data, roles)
+    known = replace(given, id=roles.id or "", time=roles.time or "", target=roles.target[0] if roles.target else "")
+    return series, known
 
 
 def target_per_series(series: SeriesSet, given: SeriesSettings, task: str) -> tuple[str, Column]:
@@ -358,8 +364,8 @@ def target_per_series(series: SeriesSet, given: SeriesSettings, task: str) -> tu
     constant = constant_of(series, given.target)
     if constant is None:
         raise InputFileError(
-            f"{series.origin.name}: the target {given.target} changes within series, so it is none for the task {task}: "
-            "take the task label, or name the column that tells series apart in `id`."
+            f"{series.origin.name}: the target {given.target} changes within series, so it is none for the task "
+            f"{task}: take the task label, or name the column that tells series apart in `id`."
         )
     return given.target, constant
 
@@ -370,10 +376,16 @@ def constant_of(series: SeriesSet, name: str) -> Column | None:
 
     column = series.columns[name]
     first = column.take(series.starts[:-1])
-    values, of_series = (part.values if hasattr(part, "values") else part.numbers for part in (column, first))
-    repeated = np.repeat(of_series, series.lengths)
-    same = (values == repeated) | (column.missing & np.repeat(first.missing, series.lengths))
-    return first if bool(same.all()) else None
+    repeated = first.take(np.repeat(np.arange(len(series)), series.lengths))
+    same = codes_of(column) == codes_of(repeated)
+    return first if bool((same | (column.missing & repeated.missing)).all()) else None
+
+
+def codes_of(column: Column) -> NDArray[Any]:
+    """Return numbers, or the numbers of words."""
+    from throughtime.data.columns import Numbers
+
+    return column.values if isinstance(column, Numbers) else column.numbers
 
 
 def names_in(text: str) -> tuple[str, ...]:
