@@ -96,7 +96,7 @@ $(VENV)/.train: $(VENV)/bin/python pyproject.toml constraints.txt tools/install_
 
 $(VENV)/.dev: $(VENV)/.train
 	@echo "==> installing what the tests need"
-	@$(INSTALL) --editable '.[train,report,dev]' || { $(FAILED); }
+	@$(INSTALL) --editable '.[train,report,data,dev]' || { $(FAILED); }
 	@touch $@
 
 clean:

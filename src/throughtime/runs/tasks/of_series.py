@@ -14,6 +14,7 @@ from throughtime.runs.tasks.answers import Answers, ClassAnswers, NumberAnswers
 from throughtime.runs.tasks.base import Data, FileTask, Material, Metric
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor, nn
 
     from throughtime.data.columns import Column
