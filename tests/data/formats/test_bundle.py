@@ -158,5 +158,12 @@ def test_a_layout_names_each_axis_once(layout):
 
 
 def test_a_list_has_no_axis_of_series():
-    with pytest.raises(InputFileError, match="has an array per series, and the layout is NTC; it must be TC or CT"):
-        series_in(ORIGIN, {"x": [X[0]]}, "NTC")
+    for layout in ("NTC", "T"):
+        with pytest.raises(
+            InputFileError, match=f"has an array per series, and the layout is {layout}; it must be TC or"
+        ):
+            series_in(ORIGIN, {"x": [X[0]]}, layout)
+
+
+def test_ids_may_be_a_list_of_words():
+    assert series_in(ORIGIN, {"x": X, "ids": [np.array(["k"]), np.array(["l"])]}).ids == ["k", "l"]
