@@ -91,3 +91,9 @@ def test_hands_are_random():
     for seed in range(400):
         held[dealt(lengths, 4, np.random.default_rng(seed))[0]] += 1
     assert held == pytest.approx(np.full(40, 100), abs=45)  # five standard deviations
+
+
+def test_any_two_series_can_come_into_a_hand():
+    """Those next to each other in the data too, which are of the same length."""
+    hands = [dealt(np.full(8, 5), 4, np.random.default_rng(seed)) for seed in range(100)]
+    assert any({0, 1} <= set(hand.tolist()) for of_seed in hands for hand in of_seed)

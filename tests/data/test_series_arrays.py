@@ -77,6 +77,9 @@ def test_windows_end_at_targets_that_count():
     mask[np.cumsum(lengths) - 1] = True
     chunk = arrays_of(lengths, mask=mask).windows(8, 5)
     assert chunk.mask[-1].all() and chunk.origin[-1, :, 0].tolist() == [1, 1, 1, 3, 4]
+    dense = np.arange(51) != 3
+    chunks = [arrays_of(lengths, mask=flags).windows(8, 5) for flags in (dense, None)]
+    assert torch.equal(chunks[0].origin, chunks[1].origin)
     mask[:] = False
     assert not arrays_of(lengths, mask=mask).windows(8, 5).mask.any()
 
