@@ -42,7 +42,7 @@ class RegressSettings(TaskSettings):
 class Regress(FileTask):
     """The sum of a series, read out at its last step; series of 3 to 6 steps lie end to end in rows."""
 
-    name = "regress"
+    name = "level"
     settings = RegressSettings
     loss_name, loss_unit = "MSE", ""
 
@@ -160,7 +160,7 @@ def test_another_task_trains_through_the_same_engine_and_predicts_from_its_folde
     record = start(settings, tmp_path / "run", False, said.append, kind=Regress)
     assert 2 <= record.results.updates == len(read_metrics(tmp_path / "run")) < 5
     assert record == read_record(tmp_path / "run")
-    assert (record.task, record.data.units, list(record.levels)) == ("regress", "series", ["zero", "mean"])
+    assert (record.task, record.data.units, list(record.levels)) == ("level", "series", ["zero", "mean"])
     assert (record.loss, record.loss_unit) == ("MSE", "")
     assert read_config(tmp_path / "run", Regress).task == RegressSettings()
     assert "mean 1." in "".join(said) or "mean 0." in "".join(said)
@@ -261,7 +261,7 @@ def test_settings_that_derive_from_another_tasks_list_only_what_they_add(monkeyp
 
 
 def test_data_without_a_target_have_nothing_to_measure():
-    with pytest.raises(InputFileError, match="The data hold no target, so the task regress has nothing to measure"):
+    with pytest.raises(InputFileError, match="The data hold no target, so the task level has nothing to measure"):
         FileTask.metrics(Regress(1.0), [])
 
 
@@ -272,16 +272,16 @@ def exported(monkeypatch):
 
 
 def test_an_export_makes_its_settings_options_and_its_name_a_choice(exported):
-    settings = settings_from({"file": "7", "task": "regress", "scaled": False})
+    settings = settings_from({"file": "7", "task": "level", "scaled": False})
     assert settings.task == RegressSettings(scaled=False) and kind_of(settings) is Regress
-    assert ("task regress", RegressSettings) in [(title, kind) for title, kind, _ in groups()]
+    assert ("task level", RegressSettings) in [(title, kind) for title, kind, _ in groups()]
     assert settings_from({"file": "7"}).task == SymbolSettings()
     with pytest.raises(ArgumentError, match="scaled is False; the task text has no use for it"):
         settings_from({"file": "7", "scaled": False})
-    with pytest.raises(ArgumentError, match="embedding_size is 3; the task regress has no use for it"):
-        settings_from({"file": "7", "task": "regress", "embedding_size": 3})
-    with pytest.raises(ArgumentError, match="task is regress; a run that learns online has the task stream"):
-        settings_from({"file": "7", "task": "regress", "online": True})
+    with pytest.raises(ArgumentError, match="embedding_size is 3; the task level has no use for it"):
+        settings_from({"file": "7", "task": "level", "embedding_size": 3})
+    with pytest.raises(ArgumentError, match="task is level; a run that learns online has the task stream"):
+        settings_from({"file": "7", "task": "level", "online": True})
 
 
 def test_without_a_name_the_usual_task_is_meant_wherever_the_others_are_exported(monkeypatch):
@@ -295,7 +295,7 @@ def test_the_commands_serve_it_from_its_export_alone(exported, tmp_path, capsys)
     pytest.importorskip("matplotlib")
     folder = str(tmp_path / "run")
     small = "--hidden-size 5 --num-layers 1 --batch-size 2 --update-every 20 --epochs 1 --accelerator cpu".split()
-    assert main(["train", "7", "--task", "regress", "--no-scaled", "--output", folder, *small, "--threads", "1"]) == 0
+    assert main(["train", "7", "--task", "level", "--no-scaled", "--output", folder, *small, "--threads", "1"]) == 0
     out = capsys.readouterr().out
     assert "Result" in out and "A sample" not in out and "the baseline" in out
     assert f"throughtime evaluate {folder}" in out and "throughtime sample" not in out
@@ -318,14 +318,14 @@ def test_a_run_whose_settings_name_no_task_is_diagnosed_with_that_of_its_record(
 def test_a_task_and_settings_that_do_not_fit_are_refused(settings, exported, tmp_path):
     told = replace(settings.optimization, online=True, epochs=6, validate_every=0, warm_up=50, batch_size=0)
     online = replace(settings, optimization=replace(told, accelerator="auto"))
-    with pytest.raises(ArgumentError, match="online is True; the task regress learns in passes over a file"):
+    with pytest.raises(ArgumentError, match="online is True; the task level learns in passes over a file"):
         start(online, tmp_path / "run", False, silent, kind=Regress)
-    named = replace(settings, data=DataSettings(task="regress"), task=SymbolSettings())
+    named = replace(settings, data=DataSettings(task="level"), task=SymbolSettings())
     with pytest.raises(ArgumentError, match="task has settings of the class SymbolSettings; no task that learns"):
         start(named, tmp_path / "run", False, silent)
     assert not (tmp_path / "run").exists()
 
 
 def test_what_a_task_does_not_do_is_refused_by_name():
-    with pytest.raises(UnsupportedError, match="The task regress draws no samples"):
+    with pytest.raises(UnsupportedError, match="The task level draws no samples"):
         Regress(1.0).samples(nn.Identity(), "", 1, 1.0, torch.Generator())

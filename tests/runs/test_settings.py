@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 
 from throughtime.errors import ArgumentError
-from throughtime.runs.choice import groups, settings_from
+from throughtime.runs.choice import groups, kinds, settings_from
 from throughtime.runs.options import check_options, option
 from throughtime.runs.settings import ModelSettings, OptimizationSettings, RunSettings, TaskSettings
 from throughtime.runs.tasks.symbols import SymbolSettings
@@ -33,7 +33,8 @@ def test_a_config_from_before_these_options_still_loads_and_they_may_change_on_r
 def test_no_two_groups_share_an_option():
     names = [entry.name for _, _, entries in groups() for entry, _, _ in entries]
     assert len(names) == len(set(names))
-    assert {*names, "file"} == set(settings_from({"file": "x"}).flat())
+    flat = {name for kind in kinds() for name in settings_from({"file": "x", "online": kind.online}, kind).flat()}
+    assert {*names, "file"} == flat
 
 
 def test_every_option_says_what_it_does():
@@ -55,7 +56,7 @@ def test_every_option_says_what_it_does():
         ("learning_rate", 0.0, "learning_rate is 0.0; it must be above 0"),
         ("learning_rate", math.nan, "learning_rate is nan"),
         ("clip_norm", math.inf, "clip_norm is inf"),
-        ("epochs", 0, "epochs is 0"),
+        ("epochs", -1, "epochs is -1"),
         ("burn_in", -1, "burn_in is -1"),
         ("seed", 2**63, f"seed is {2**63}; it must be at least 0 and below {2**63}"),
         ("seed", 10**400, "seed is 1000"),

@@ -102,7 +102,7 @@ def _with_task(values: dict[str, Any]) -> dict[str, Any]:
     """Return options with the task that the file stands for, where a run in passes names none."""
     if values["task"] or values["online"] or values["resume"]:
         return values
-    from throughtime.runs.inference import inferred_task
+    from throughtime.runs.tasks.inference import inferred_task
 
     name, reason = inferred_task(values["file"], values)
     if name == USUAL[False]:

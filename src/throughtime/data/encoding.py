@@ -1,4 +1,4 @@
-"""Columns as the numbers that a model reads: scaled, one place per word, and whether they were missing."""
+"""Columns as the numbers that a model reads."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

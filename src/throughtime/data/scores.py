@@ -32,6 +32,9 @@ def root_mean_square(errors: NDArray[np.float64]) -> float:
 
 
 def explained_share(errors: NDArray[np.float64], values: NDArray[np.float64]) -> float:
-    """Return R²: the share of the variance of values that is not left in the errors; NaN where there is none."""
+    """Return R², the share of the variance of values that predictions explain.
+
+    It is NaN where the values do not vary.
+    """
     variance = float(np.square(values - values.mean()).sum())
     return 1 - float(np.square(errors).sum()) / variance if variance else float("nan")

@@ -21,6 +21,7 @@ class Option:
         closed: whether the lower end itself is allowed.
         online: whether a run that learns from a stream has a use for it.
         resumable: whether a continuation may change it; if not, another value makes another run.
+        former: the default of earlier versions, which their folders hold; None where it has not changed.
     """
 
     help: str
@@ -29,6 +30,7 @@ class Option:
     closed: bool
     online: bool
     resumable: bool
+    former: Any = None
 
     def holds(self, value: float) -> bool:
         """Return whether a number is in range."""
@@ -55,6 +57,7 @@ def option(
     below: float | None = None,
     online: bool = True,
     resumable: bool = False,
+    former: Any = None,
 ) -> Any:
     """Declare an option as the field of a settings class.
 
@@ -69,11 +72,12 @@ def option(
             numbers of the machine.
         online: whether a run that learns from a stream has a use for it.
         resumable: whether a continuation may change it.
+        former: the default of earlier versions; None where it has not changed.
     """
     low = above if least is None else least
     if below is None:
         below = 2**31 if isinstance(default, int) and not isinstance(default, bool) else math.inf
-    told = Option(text, low, below, least is not None, online, resumable)
+    told = Option(text, low, below, least is not None, online, resumable, former)
     return field(default=default, metadata={"option": told})
 
 

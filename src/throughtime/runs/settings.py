@@ -96,6 +96,7 @@ class OptimizationSettings:
         least=0,
         online=False,
         resumable=True,
+        former=6,
     )
     learning_rate: float = option(0.005, "Learning rate of Adam after the warm-up.", above=0, below=1e30)
     schedule: Literal["cosine", "constant", "plateau"] = option(
@@ -223,7 +224,7 @@ class RunSettings:
         for group in self.groups():
             for entry, _, told in options(type(group)):
                 value = getattr(group, entry.name)
-                if not told.online and value != entry.default:
+                if not told.online and value not in (entry.default, told.former):
                     raise ArgumentError(
                         entry.name, f"is {value}", "a run with `online` has no use for it", "leave it out"
                     )

@@ -10,7 +10,7 @@ from data_files import assert_same, raw_of, shared
 from throughtime.data.columns import Numbers
 from throughtime.data.formats import choice
 from throughtime.data.formats.base import Format
-from throughtime.data.formats.choice import formats, looks_like_text, read
+from throughtime.data.formats.choice import formats, holds_series, read
 from throughtime.data.series import Rows, SeriesSet
 from throughtime.errors import ArgumentError, InputFileError
 
@@ -66,7 +66,7 @@ def test_an_array_by_any_name(tmp_path):
     raw_of(tmp_path, "a.csv", npy(np.ones((2, 3, 4))))
     assert len(series_of(tmp_path / "a.csv")) == 2
     assert len(series_of(str(tmp_path / "a.csv"), layout="TNC")) == 3
-    assert not looks_like_text(tmp_path / "a.csv")
+    assert holds_series(tmp_path / "a.csv")
 
 
 def test_the_archives_tsv_and_a_table_of_the_same_suffix(tmp_path, tables):
@@ -120,7 +120,7 @@ def test_only_text_looks_like_text(tmp_path):
         "table.txt": "a,b\n1,2\n3,4\n",
         "s.dat": TS + "1:a\n",
     }
-    found = {name: looks_like_text(raw_of(tmp_path, name, content).path) for name, content in names.items()}
+    found = {name: not holds_series(raw_of(tmp_path, name, content).path) for name, content in names.items()}
     assert found == {"prose.txt": True, "table.txt": False, "s.dat": False}
 
 

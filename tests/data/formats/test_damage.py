@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from throughtime.data.formats.choice import looks_like_text, read
+from throughtime.data.formats.choice import holds_series, read
 from throughtime.errors import InputFileError
 
 X = np.arange(24.0).reshape(2, 3, 4) / 7
@@ -92,7 +92,7 @@ def test_a_damaged_file_is_read_or_refused_in_a_sentence(tmp_path_factory, data)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:
-            looks_like_text(path)
+            holds_series(path)
             series = read(path)
         except InputFileError as error:
             assert str(path) in str(error)

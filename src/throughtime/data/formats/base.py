@@ -25,7 +25,7 @@ class Format:
     """A format of data files.
 
     Attributes:
-        name: as `--format` takes it.
+        name: as the option `format` takes it.
         suffixes: endings of the files, such as ".csv".
         read: reads a file of the format.
         extra: the packages of the extra `data` that it needs; empty for none.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from throughtime.data.formats.base import Format, Raw
 from throughtime.data.formats.gathering import counterpart_of, gather, join_files, suffix_of
-from throughtime.data.formats.recognition import TEXT, UCR, binary_kind, text_kind
+from throughtime.data.formats.recognition import TEXT, UCR, UNKNOWN, binary_kind, text_kind
 from throughtime.data.series import Rows, SeriesSet
 from throughtime.errors import ArgumentError, InputFileError
 from throughtime.wording import listed
@@ -74,15 +74,15 @@ def read(source: str | Path | Sequence[str | Path], format: str = "", layout: st
     return replace(data, notes=[*gathered.notes, *notes, *data.notes])
 
 
-def looks_like_text(path: Path) -> bool:
-    """Return whether a file is prose, code or the like.
+def holds_series(path: Path) -> bool:
+    """Return whether a file looks like a table, series, an archive or an array.
 
-    A file that looks like a table, series, an archive or an array is no text, whatever its name.
+    Any other may be a text.
 
     Raises:
         InputFileError: the file is missing, a folder, unreadable or empty.
     """
-    return _kind(Raw(path)) == TEXT
+    return _kind(Raw(path)) not in (TEXT, UNKNOWN)
 
 
 def _choose(raw: Raw, format: str) -> _Choice:

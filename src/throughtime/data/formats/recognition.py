@@ -30,6 +30,7 @@ SIGNATURES = {
 """First bytes of kinds of files: the suffix of their format, or the phrase that tells what else they are."""
 
 TEXT = "text"
+UNKNOWN = "a binary file of unknown kind"
 """Kind of prose, code and the like."""
 
 UCR = "ucr"
@@ -57,7 +58,7 @@ def binary_kind(head: bytes) -> str:
             return kind
     if head[:1] == b"\x80" and head[1:2] in b"\2\3\4\5":
         return "a pickle, which can run any code"
-    return "a binary file of unknown kind" if b"\0" in head else ""
+    return UNKNOWN if b"\0" in head else ""
 
 
 def text_kind(head: bytes, suffix: str) -> str:

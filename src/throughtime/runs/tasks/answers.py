@@ -1,4 +1,4 @@
-"""What a task over series answers: a class, or a number. Loss, metrics and naive predictions of either."""
+"""Kinds of targets of series, a class or a number, with losses and metrics."""
 
 from __future__ import annotations
 

@@ -115,10 +115,11 @@ class SeriesTask(FileTask, ABC):
         training, held_out = cls._split(series, settings)
         task = cls._fitted(training, given)
         told = settings.optimization
+        arrays = task.arrays(training, told.seed)
         laid = training_feed(
-            task.arrays(training, told.seed),
+            arrays,
             told.seed,
-            told.update_every,
+            min(told.update_every, arrays.longest),
             told.batch_size,
             told.burn_in,
             per_series=cls.per_series,
@@ -187,7 +188,7 @@ class SeriesTask(FileTask, ABC):
         """Read series for a trained model."""
         from throughtime.data.laying import LONGEST_GRADIENT
 
-        series = opened(file, self.given)[0]
+        series = opened(file, self.given, trained=True)[0]
         if validation is not None:
             settings = RunSettings(file, task=self.given)
             settings = replace(settings, data=replace(settings.data, validation=validation))
@@ -198,7 +199,7 @@ class SeriesTask(FileTask, ABC):
         """Read series whose targets may be missing."""
         from throughtime.data.laying import LONGEST_GRADIENT
 
-        return self._data(opened(file, self.given, asked=True)[0], LONGEST_GRADIENT, asked=True)
+        return self._data(opened(file, self.given, trained=True, asked=True)[0], LONGEST_GRADIENT, asked=True)
 
     def _data(self, series: SeriesSet, steps: int, *, asked: bool = False) -> Data:
         from throughtime.data.laying import held_out_feed
@@ -290,7 +291,7 @@ class SeriesTask(FileTask, ABC):
     # Words.
 
     def opening_lines(self, record: Record) -> list[str]:
-        """Return the first lines of a run: the data, the columns, what was chosen, and naive predictions."""
+        """Return the first lines of a run, with the columns and what was chosen."""
         read = ", ".join(feature.name for feature in self.encoding.features)
         first, *more = super().opening_lines(record)
         told = [f"        {sentence}" for sentence in self.told]
@@ -305,19 +306,25 @@ def counting(outputs: Tensor, chunk: Chunk) -> tuple[Tensor, Tensor]:
 
 
 def read_columns(series: SeriesSet) -> dict[str, Column]:
-    """Return the columns [steps] that a model can read; those with a value per series have it at every step."""
+    """Return the columns [steps] that a model can read.
+
+    Those with a value per series have it at every step.
+    """
     import numpy as np
 
     number = np.repeat(np.arange(len(series)), series.lengths)
     return {**series.columns, **{name: column.take(number) for name, column in series.statics.items()}}
 
 
-def opened(file: str, given: SeriesSettings, *, asked: bool = False) -> tuple[SeriesSet, SeriesSettings]:
-    """Return the series of a file, and the settings with the roles that were recognised by the names of columns.
+def opened(
+    file: str, given: SeriesSettings, *, trained: bool = False, asked: bool = False
+) -> tuple[SeriesSet, SeriesSettings]:
+    """Return the series of a file, and the settings with the roles recognised.
 
     Args:
         file: a file, a folder, or a pattern of files.
         given: what the columns are.
+        trained: whether a model was trained with these settings, so that columns it leaves out may be missing.
         asked: whether the target may be missing.
 
     Raises:
@@ -337,7 +344,7 @@ def opened(file: str, given: SeriesSettings, *, asked: bool = False) -> tuple[Se
         time=given.time or None,
         target=target,
         static=names_in(given.static),
-        ignore=names_in(given.ignore),
+        ignore=tuple(name for name in names_in(given.ignore) if name in read_data.columns or not trained),
     )
     series, (roles, _) = series_of(read_data, roles), completed(read_data, roles)
     known = replace(given, id=roles.id or "", time=roles.time or "", target=roles.target[0] if roles.target else "")
@@ -372,7 +379,10 @@ def target_per_series(series: SeriesSet, given: SeriesSettings, task: str) -> tu
 
 
 def constant_of(series: SeriesSet, name: str) -> Column | None:
-    """Return a column with a value per series [series] as such; None where it changes within a series."""
+    """Return a column as a value per series [series].
+
+    None: it changes within a series.
+    """
     import numpy as np
 
     column = series.columns[name]

@@ -12,7 +12,7 @@ _MOST_CLASSES = 20
 
 
 def inferred_task(file: str, values: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the name of the task that a file stands for, and the reason as a sentence.
+    """Return the name of the task that a file stands for, and why.
 
     Args:
         file: the data, as the command got it.
@@ -21,15 +21,22 @@ def inferred_task(file: str, values: Mapping[str, Any]) -> tuple[str, str]:
     Raises:
         InputFileError: the file is neither text nor series, or has no target.
     """
-    from throughtime.data.formats.choice import looks_like_text
+    from throughtime.data.formats.choice import holds_series
     from throughtime.data.text import SHIPPED_TEXT
+    from throughtime.runs.options import options
     from throughtime.runs.tasks.of_series import SeriesSettings, opened
+    from throughtime.runs.tasks.symbols import SymbolSettings
 
     path = Path(file)
-    if file == SHIPPED_TEXT and not path.exists():
-        return "text", "The word pydoc stands for a text."
-    if path.is_file() and looks_like_text(path):
-        return "text", f"{file} is text, and no table, array or archive."
+    of_text = [
+        entry for entry, _, _ in options(SymbolSettings) if values.get(entry.name, entry.default) != entry.default
+    ]
+    if of_text or (file == SHIPPED_TEXT and not path.exists()):
+        return "text", f"{of_text[0].name} is for texts." if of_text else "The word pydoc stands for a text."
+    if not path.exists() and not any(sign in file for sign in "*?["):
+        return "text", "There is no such file."  # which the task says better
+    if path.is_file() and not holds_series(path):
+        return "text", f"{file} is no table, array or archive."
     names = {entry.name for entry in fields(SeriesSettings)}
     given = SeriesSettings(**{name: value for name, value in values.items() if name in names})
     series, given = opened(file, given)
