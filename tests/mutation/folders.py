@@ -21,6 +21,10 @@ ONLINE = (
     *("--online", "--gradient", "truncated", "--horizon", "3", "--hidden-size", "3", "--num-layers", "1"),
     *("--update-every", "4", "--threads", "1"),
 )
+TABLE = (
+    *("--hidden-size", "3", "--num-layers", "1", "--batch-size", "2", "--epochs", "1", "--threads", "1"),
+    *("--accelerator", "cpu", "--target", "kind", "--id", "who"),
+)
 READERS = {
     "record.json": ("evaluate", "sample", "report", "diagnose", "resume"),
     "config.yaml": ("resume", "diagnose", "report"),
@@ -69,8 +73,9 @@ def run(*words):
 def command(name, folder, base):
     """The words of a command on a folder, whose texts lie in `base`."""
     online = folder.name == "online"
-    text = base / ("stream.txt" if online else "text.txt")
+    text = base / {"online": "stream.txt", "table": "table.csv"}.get(folder.name, "text.txt")
     return {
+        "predict": ["predict", folder, text, "--output", folder.parent / "out.csv"],
         "evaluate": ["evaluate", folder, text],
         "sample": ["sample", folder, "--length", "5"],
         "report": ["report", folder, "--output", folder.parent / "page.html"],
@@ -80,7 +85,7 @@ def command(name, folder, base):
 
 
 def make(base):
-    """Make a folder with two texts and two runs that have more to learn: `offline` and `online`."""
+    """Make a folder with two texts and runs of them that have more to learn, `offline` and `online`, and `table`."""
     for name in ("text.txt", "stream.txt"):
         (base / name).write_text(WORDS * 4, encoding="utf-8")
     (base / "marked.txt").write_text("\ufeff" + WORDS * 4, encoding="utf-8")
@@ -92,6 +97,12 @@ def make(base):
     assert done.code == 0, done
     (base / "offline" / "samples.json").write_text('{"throughtime sample": "a text"}')
     done = run("train", base / "stream.txt", "--output", base / "online", *ONLINE)
+    assert done.code == 0, done
+    rows = [
+        f"{who},{step * (who % 2)},{'ab'[step % 2]},{'no' if who % 2 else 'yes'}" for who in range(8) for step in (1, 2)
+    ]
+    (base / "table.csv").write_text("\n".join(["who,x,word,kind", *rows]))
+    done = run("train", base / "table.csv", "--output", base / "table", *TABLE)
     assert done.code == 0, done
     with (base / "stream.txt").open("a") as stream:
         stream.write("the fox\n")

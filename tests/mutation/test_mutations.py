@@ -20,6 +20,11 @@ CASES = [
     for reader in readers
     for kind in ("offline", "online")
     if kind == "offline" or file in ("record.json", "config.yaml", "metrics.csv", "model.safetensors", "last.ckpt")
+] + [
+    ("table", file, reader)
+    for file in ("record.json", "config.yaml", "model.safetensors")
+    for reader in ("predict", "evaluate", "resume")
+    if (file, reader) != ("config.yaml", "predict") and (file, reader) != ("config.yaml", "evaluate")
 ]
 
 
