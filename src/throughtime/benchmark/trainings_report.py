@@ -6,6 +6,7 @@ from typing import Any
 
 from throughtime.benchmark.tables import aligned, finite
 from throughtime.benchmark.trainings import TrainingFigures, TrainingPair, TrainingTask
+from throughtime.runs.tasks.text import EPOCHS
 from throughtime.wording import plural
 
 EXPLANATION = (
@@ -21,7 +22,7 @@ _WIDTHS = (-14, 12, 10, 12, 9)
 def trainings_heading(task: TrainingTask) -> str:
     """Return the line above the table of a cell."""
     settings = task.settings()
-    model, epochs = settings.model, plural(settings.optimization.epochs, "epoch")
+    model, epochs = settings.model, plural(settings.optimization.epochs or EPOCHS, "epoch")
     return f"-- {task.file}: {task.cell}, {plural(model.num_layers, 'layer')} of {model.hidden_size}, {epochs}"
 
 
