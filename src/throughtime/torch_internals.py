@@ -15,6 +15,11 @@ from torch.utils._python_dispatch import TorchDispatchMode as TorchDispatchMode 
 
 Function = TypeVar("Function", bound=Callable)
 
+# Looked up once: they are asked in every call of a layer.
+_dispatch_modes = torch._C._len_torch_dispatch_stack
+_tracing_state = torch._C._get_tracing_state
+_dispatches_to, _PRE_DISPATCH = torch._C._dispatch_tls_is_dispatch_key_included, torch._C.DispatchKey.PreDispatch
+
 
 def constant_when_compiled(function: Function) -> Function:
     """Mark a function whose result torch.compile takes as a constant.
@@ -40,22 +45,20 @@ def operators_watched() -> bool:
     That is a dispatch mode (make_fx, FakeTensorMode, FlopCounterMode) or torch.jit.trace. Work that is done past
     PyTorch's operators is missing in what they see. torch has no public function for the first two.
     """
-    return (
-        torch._C._len_torch_dispatch_stack() > 0
-        or jit_is_tracing()
-        # make_fx(pre_dispatch=True)
-        or torch._C._dispatch_tls_is_dispatch_key_included(torch._C.DispatchKey.PreDispatch)
-    )
+    # The last is make_fx(pre_dispatch=True).
+    return _dispatch_modes() > 0 or _tracing_state() is not None or _dispatches_to(_PRE_DISPATCH)
 
 
 def jit_is_tracing() -> bool:
     """Return whether torch.jit.trace records. torch's own function has no public name."""
-    return torch._C._get_tracing_state() is not None
+    return _tracing_state() is not None
 
 
-def is_zero_tensor(tensor: Tensor) -> bool:
-    """Return whether a tensor is one of autograd's zeros, which have no memory. torch has no public function."""
-    return tensor._is_zerotensor()
+is_zero_tensor: Callable[[Tensor], bool] = Tensor._is_zerotensor
+"""Return whether a tensor is one of autograd's zeros, which have no memory. torch has no public function.
+
+A function of ours around it would double its cost, and it is asked of every tensor of every call.
+"""
 
 
 def has_memory(tensor: Tensor) -> bool:

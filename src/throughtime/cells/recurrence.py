@@ -42,7 +42,7 @@ class Recurrence:
     @property
     def is_fused(self) -> bool:
         """Whether a kernel runs the recurrence."""
-        return not isinstance(self.runner, Loop)
+        return type(self.runner) is not Loop  # isinstance is slow where the class is abstract
 
     def plain(self) -> "Recurrence":
         """Return the recurrence over the plain form of the sequence."""

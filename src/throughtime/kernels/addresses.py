@@ -14,6 +14,7 @@ from throughtime.torch_internals import FakeTensor, is_zero_tensor, operators_wa
 PLAIN_CLASSES = frozenset((Tensor, nn.Parameter, nn.Buffer))
 """Classes of tensors whose memory can be read; a tensor of a subclass may have no memory."""
 
+_STRIDED = torch.strided
 _PLAIN_OR_FAKE = PLAIN_CLASSES | {FakeTensor}
 
 
@@ -76,7 +77,7 @@ class Addresses:
             or tensor.dtype is not dtype
             or tensor.shape != shape
             or not tensor.is_cpu
-            or tensor.layout is not torch.strided
+            or tensor.layout is not _STRIDED
         ):
             raise misfit(name, tensor, shape, dtype, torch.device("cpu"))
         check_memory(name, tensor)
