@@ -92,7 +92,7 @@ class OptimizationSettings:
     )
     epochs: int = option(
         0,
-        "Passes over the training data; 0: 6 for a text, and for series as many as give 600 updates.",
+        "Passes over the training data; 0: 6 for a text, and for series as many as give 1000 updates.",
         least=0,
         online=False,
         resumable=True,

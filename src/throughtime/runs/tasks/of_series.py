@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 LABEL = "label"
 """Name of the target of files that have a label per series."""
 
-_WANTED_UPDATES, _LEAST_EPOCHS, _MOST_EPOCHS = 600, 6, 200
+_WANTED_UPDATES, _LEAST_EPOCHS, _MOST_EPOCHS = 1000, 6, 200
 """Where no number of passes is asked for: as many as give so many updates, within limits."""
 
 
