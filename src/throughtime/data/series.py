@@ -95,6 +95,11 @@ class SeriesSet:
         return np.diff(self.starts)
 
     @property
+    def of_step(self) -> NDArray[np.int64]:
+        """Number of the series that each step belongs to [steps]."""
+        return np.repeat(np.arange(len(self)), self.lengths)
+
+    @property
     def steps(self) -> int:
         """Number of steps of all series."""
         return int(self.starts[-1])

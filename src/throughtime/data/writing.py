@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from throughtime.errors import ArgumentError, InputFileError, UnsupportedError
+from throughtime.data.extras import extra
+from throughtime.errors import ArgumentError, InputFileError
 from throughtime.files import replace_file
 from throughtime.wording import listed, reason_of
 
@@ -26,12 +27,7 @@ def check_output(path: Path) -> None:
     if not path.parent.is_dir():
         raise ArgumentError("output", f"is {path}", f"the folder {path.parent} does not exist", "make it first")
     if path.suffix == ".parquet":
-        try:
-            import pyarrow.parquet  # noqa: F401
-        except ImportError:
-            raise UnsupportedError(
-                f"{path} needs pyarrow: install it with pip install 'throughtime[data]', or write a .csv file."
-            ) from None
+        extra("pyarrow.parquet", str(path))
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -63,11 +59,9 @@ def _jsonl(rows: Sequence[Mapping[str, Any]]) -> bytes:
 
 
 def _parquet(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    import pyarrow
-    import pyarrow.parquet
-
+    arrow, parquet = extra("pyarrow", "A Parquet file"), extra("pyarrow.parquet", "A Parquet file")
     content = io.BytesIO()
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([dict(row) for row in rows]), content)
+    parquet.write_table(arrow.Table.from_pylist([dict(row) for row in rows]), content)
     return content.getvalue()
 
 

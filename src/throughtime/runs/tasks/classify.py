@@ -5,23 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from throughtime.runs.tasks.answers import Answers, ClassAnswers
-from throughtime.runs.tasks.of_series import SeriesSettings, SeriesTask, target_per_series
+from throughtime.runs.tasks.of_series import PerSeriesTask
 
 if TYPE_CHECKING:
     from throughtime.data.columns import Column
-    from throughtime.data.series import SeriesSet
 
 
-class Classify(SeriesTask):
+class Classify(PerSeriesTask):
     """Prediction of a class per series, read after its last step."""
 
     name: ClassVar[str] = "classify"
-    per_series: ClassVar[bool] = True
-
-    @classmethod
-    def target_of(cls, series: SeriesSet, given: SeriesSettings) -> tuple[str, Column]:
-        """Return the class of each series."""
-        return target_per_series(series, given, cls.name)
 
     @classmethod
     def answers_of(cls, name: str, target: Column) -> Answers:

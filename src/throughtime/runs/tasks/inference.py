@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from throughtime.errors import InputFileError
+
+if TYPE_CHECKING:
+    from throughtime.data.series import SeriesSet
 
 _MOST_CLASSES = 20
 """Distinct whole numbers of a target per series that are taken for classes; more are taken for numbers."""
@@ -43,7 +46,7 @@ def inferred_task(file: str, values: Mapping[str, Any]) -> tuple[str, str]:
     return _task_of(series, given.target)
 
 
-def _task_of(series: Any, target: str) -> tuple[str, str]:
+def _task_of(series: "SeriesSet", target: str) -> tuple[str, str]:
     from throughtime.data.columns import Words
     from throughtime.runs.tasks.of_series import constant_of
 

@@ -298,6 +298,39 @@ class SeriesTask(FileTask, ABC):
         return [first, f"Columns {read} → {self.answers.column}", *told, *more]
 
 
+class PerSeriesTask(SeriesTask, ABC):
+    """Task of one target per series, read after the last step of the series."""
+
+    per_series: ClassVar[bool] = True
+
+    @classmethod
+    def target_of(cls, series: SeriesSet, given: SeriesSettings) -> tuple[str, Column]:
+        """Return the name and the values [series] of the target.
+
+        It is the label of the file, or the column that the settings name.
+
+        Raises:
+            InputFileError: there is no such column, or it changes within a series.
+        """
+        if series.label is not None and given.target in ("", LABEL):
+            return LABEL, series.label
+        column = series.statics.get(given.target)
+        if column is not None:
+            return given.target, column
+        if given.target not in series.columns:
+            raise InputFileError(
+                f"{series.origin.name} has no {f'column {given.target}' if given.target else 'labels'} for the task "
+                f"{cls.name}; the columns are {', '.join([*series.columns, *series.statics])}: name one in `target`."
+            )
+        constant = constant_of(series, given.target)
+        if constant is None:
+            raise InputFileError(
+                f"{series.origin.name}: the target {given.target} changes within series, so it is none for the task "
+                f"{cls.name}: take the task label, or name the column that tells series apart in `id`."
+            )
+        return given.target, constant
+
+
 def counting(outputs: Tensor, chunk: Chunk) -> tuple[Tensor, Tensor]:
     """Return outputs [targets, size] and targets [targets] where a target counts."""
     if chunk.mask is None:
@@ -310,10 +343,7 @@ def read_columns(series: SeriesSet) -> dict[str, Column]:
 
     Those with a value per series have it at every step.
     """
-    import numpy as np
-
-    number = np.repeat(np.arange(len(series)), series.lengths)
-    return {**series.columns, **{name: column.take(number) for name, column in series.statics.items()}}
+    return {**series.columns, **{name: column.take(series.of_step) for name, column in series.statics.items()}}
 
 
 def opened(
@@ -351,43 +381,14 @@ def opened(
     return series, known
 
 
-def target_per_series(series: SeriesSet, given: SeriesSettings, task: str) -> tuple[str, Column]:
-    """Return the name and the values [series] of a target per series.
-
-    It is the label of the file, or the column that the settings name.
-
-    Raises:
-        InputFileError: there is no such column, or it changes within a series.
-    """
-    if series.label is not None and given.target in ("", LABEL):
-        return LABEL, series.label
-    column = series.statics.get(given.target)
-    if column is not None:
-        return given.target, column
-    if given.target not in series.columns:
-        raise InputFileError(
-            f"{series.origin.name} has no {f'column {given.target}' if given.target else 'labels'} for the task "
-            f"{task}; the columns are {', '.join([*series.columns, *series.statics])}: name one in `target`."
-        )
-    constant = constant_of(series, given.target)
-    if constant is None:
-        raise InputFileError(
-            f"{series.origin.name}: the target {given.target} changes within series, so it is none for the task "
-            f"{task}: take the task label, or name the column that tells series apart in `id`."
-        )
-    return given.target, constant
-
-
 def constant_of(series: SeriesSet, name: str) -> Column | None:
     """Return a column as a value per series [series].
 
     None: it changes within a series.
     """
-    import numpy as np
-
     column = series.columns[name]
     first = column.take(series.starts[:-1])
-    repeated = first.take(np.repeat(np.arange(len(series)), series.lengths))
+    repeated = first.take(series.of_step)
     same = codes_of(column) == codes_of(repeated)
     return first if bool((same | (column.missing & repeated.missing)).all()) else None
 
