@@ -72,6 +72,8 @@ class SeriesSet:
         clock: how the times are printed; None without times.
         parts: [series] the part that the file puts each series in, "train", "valid" or "test", "" where it puts it in
             none; empty where it knows no parts.
+        scored_from: [series] the first step of each series whose target counts, where earlier steps are only its past;
+            None: all count.
     """
 
     origin: Origin
@@ -85,6 +87,7 @@ class SeriesSet:
     lines: NDArray[np.int64] | None = None
     clock: Clock | None = None
     parts: Sequence[str] = ()
+    scored_from: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -98,6 +101,13 @@ class SeriesSet:
     def of_step(self) -> NDArray[np.int64]:
         """Number of the series that each step belongs to [steps]."""
         return np.repeat(np.arange(len(self)), self.lengths)
+
+    @property
+    def scored(self) -> NDArray[np.bool_]:
+        """Whether the target of each step counts [steps], by `scored_from`."""
+        if self.scored_from is None:
+            return np.ones(self.steps, dtype=np.bool_)
+        return np.arange(self.steps) >= np.repeat(self.starts[:-1] + self.scored_from, self.lengths)
 
     @property
     def steps(self) -> int:
@@ -121,4 +131,5 @@ class SeriesSet:
             None if self.lines is None else self.lines[steps],
             self.clock,
             parts=[self.parts[i] for i in map(int, series)] if self.parts else (),
+            scored_from=None if self.scored_from is None else self.scored_from[series],
         )

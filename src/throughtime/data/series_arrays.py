@@ -79,6 +79,11 @@ class SeriesArrays:
     def __len__(self) -> int:
         return len(self.starts) - 1
 
+    @property
+    def counted(self) -> int:
+        """Number of targets that count."""
+        return self.targets.size if self.mask is None else int(self.mask.sum())
+
     @cached_property
     def lengths(self) -> NDArray[np.int64]:
         """Number of steps of each series [series]."""

@@ -27,7 +27,8 @@ def inferred_task(file: str, values: Mapping[str, Any]) -> tuple[str, str]:
     from throughtime.data.formats.choice import holds_series
     from throughtime.data.text import SHIPPED_TEXT
     from throughtime.runs.options import options
-    from throughtime.runs.tasks.of_series import SeriesSettings, opened
+    from throughtime.runs.tasks.reading import opened
+    from throughtime.runs.tasks.series_settings import SeriesSettings
     from throughtime.runs.tasks.symbols import SymbolSettings
 
     path = Path(file)
@@ -48,7 +49,7 @@ def inferred_task(file: str, values: Mapping[str, Any]) -> tuple[str, str]:
 
 def _task_of(series: "SeriesSet", target: str) -> tuple[str, str]:
     from throughtime.data.columns import Words
-    from throughtime.runs.tasks.of_series import constant_of
+    from throughtime.runs.tasks.reading import constant_of
 
     label = series.statics.get(target) or series.label
     if target in series.columns:

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, ClassVar
 
 from throughtime.errors import InputFileError
 from throughtime.runs.tasks.answers import Answers, ClassAnswers, NumberAnswers
-from throughtime.runs.tasks.of_series import SeriesSettings, SeriesTask
+from throughtime.runs.tasks.of_answers import AnswerTask
+from throughtime.runs.tasks.series_settings import SeriesSettings
 
 if TYPE_CHECKING:
     from throughtime.data.columns import Column
     from throughtime.data.series import SeriesSet
 
 
-class Label(SeriesTask):
+class Label(AnswerTask):
     """Prediction of a column at every step, from the other columns up to that step."""
 
     name: ClassVar[str] = "label"
-    per_series: ClassVar[bool] = False
 
     @classmethod
     def target_of(cls, series: SeriesSet, given: SeriesSettings) -> tuple[str, Column]:

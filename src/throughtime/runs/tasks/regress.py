@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from throughtime.runs.tasks.answers import Answers, NumberAnswers
-from throughtime.runs.tasks.of_series import PerSeriesTask
+from throughtime.runs.tasks.of_answers import PerSeriesTask
 
 if TYPE_CHECKING:
     from throughtime.data.columns import Column
