@@ -30,8 +30,8 @@ def test_the_output_says_what_was_read_what_guessing_costs_and_what_was_learned(
     assert lines.pop(0) == f"Text    {text_file}: {size}, read as text, character by character"
     assert lines[0].startswith("        vocabulary of ")
     assert lines[0].endswith("characters; 2,160 to train on, 240 held out for validation")
-    assert f"{record.baselines.unigram:.3f} nats" in lines[1] and "unigram entropy" in lines[1]
-    assert f"{record.baselines.bigram:.3f} nats" in lines[2] and "bigram entropy" in lines[2]
+    assert f"{record.baselines.unigram:.3f} nats" in lines[1] and "unigram" in lines[1]
+    assert f"{record.baselines.bigram:.3f} nats" in lines[2] and "bigram" in lines[2]
     assert lines[3] == f"Model   LSTM, 1 layer of 7, {record.model.parameters:,} parameters"
     assert lines[4] == f"Run     {folder}: 3 epochs of 144 updates, each over 5 steps of 3 streams"
     validations = [line for line in lines if line.startswith("epoch")]

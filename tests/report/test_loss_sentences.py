@@ -21,7 +21,7 @@ BASELINES = Baselines(uniform=4.0, unigram=3.0, bigram=2.0)
         (1.999, LossVerdict.CONTEXT),
     ],
 )
-def test_the_verdict_is_where_the_loss_stands_between_the_entropies(loss, found):
+def test_the_verdict_is_where_the_loss_stands_between_the_guesses(loss, found):
     assert verdict(loss, BASELINES) is found
 
 
@@ -29,12 +29,12 @@ def test_a_bit_is_ln_2_nats():
     assert both(math.log(2)) == "0.693 nats (1.000 bits)"
 
 
-def test_a_loss_is_told_by_the_nearer_entropy():
+def test_a_loss_is_told_by_the_nearer_guess():
     figures, meaning = verdict_parts(2.5, BASELINES, "bytes")
-    assert figures == "2.500 nats (3.607 bits) per byte, 0.500 nats above the bigram entropy"
+    assert figures == "2.500 nats (3.607 bits) per byte, 0.500 nats above the bigram guess"
     assert meaning == LossVerdict.PAIRS_AT_MOST.value.format(unit="byte")
-    assert verdict_parts(4.5, BASELINES, "bytes")[0].endswith("0.500 nats above the uniform entropy")
-    assert verdict_parts(1.5, BASELINES, "bytes")[0].endswith("0.500 nats below the bigram entropy")
+    assert verdict_parts(4.5, BASELINES, "bytes")[0].endswith("0.500 nats above the uniform guess")
+    assert verdict_parts(1.5, BASELINES, "bytes")[0].endswith("0.500 nats below the bigram guess")
 
 
 @pytest.mark.parametrize(

@@ -58,8 +58,8 @@ def test_the_verdict_comes_first(rich_page):
     sentences = [one.text for one in verdict.all("p")]
     assert sentences[0].startswith("The gradient vanishes in recurrent.l0: after 38.3 steps 1 % is left")
     assert sentences[1] == (
-        "Best validation: 1.875 nats (2.705 bits) per character, 0.525 nats below the bigram entropy: no guess from "
-        "the last character alone can be that good, so it uses what came before that."
+        "Best validation: 1.875 nats (2.705 bits) per character, 0.525 nats below the bigram guess: a guess from "
+        "the last character alone is worse, so it uses what came before that."
     )
     assert [one.text for one in verdict.all("li")] == flow().finding.suggestions
     assert table_of(rich_page, "What decided it in recurrent.l0")[1:] == [
@@ -181,7 +181,7 @@ def test_an_online_run_is_called_what_it_is(bare, old):
     write_metrics(bare, [MetricsRow(i, 0.0, 4 - i / 4, 4 - i / 4, 0.01, 1.0, 0.0, 900.0, i) for i in range(1, 7)])
     page = _page(bare)
     text = section_of(page, "verdict").text
-    assert "Latest bytes of the stream: 2.500 nats (3.607 bits) per byte, 0.250 nats below the bigram entropy" in text
+    assert "Latest bytes of the stream: 2.500 nats (3.607 bits) per byte, 0.250 nats below the bigram guess" in text
     assert "standard input" in next(page.all("header")).text
     assert LookFor.STREAM_LOSSES.value in section_of(page, "loss").text
     assert [one.text for one in section_of(page, "missing").all("li")] == [

@@ -1,4 +1,4 @@
-"""Compare a loss with the entropies of the same text, in words."""
+"""Compare a loss with those of naive guesses, in words."""
 
 import math
 from enum import Enum
@@ -8,17 +8,15 @@ from throughtime.wording import plural, singular_noun
 
 
 class LossVerdict(Enum):
-    """Conclusions from a loss and the entropies of the same text. {unit} is a placeholder."""
+    """Conclusions from a loss and those of guesses on the same text. {unit} is a placeholder."""
 
     WORSE_THAN_CHANCE = (
-        "a guess that gives every {unit} the same chance does no worse: the model has learned nothing about such text, "
-        "or its training diverged"
+        "a guess that gives every {unit} the same chance does no worse: the text is unlike that of the training, or "
+        "the training diverged"
     )
     NOTHING = "it does no better here than knowing how frequent each {unit} is: no knowledge of order shows"
-    PAIRS_AT_MOST = (
-        "it does better than the frequencies alone, but no better than the best guess from the last {unit} alone"
-    )
-    CONTEXT = "no guess from the last {unit} alone can be that good, so it uses what came before that"
+    PAIRS_AT_MOST = "it does better than the frequencies alone, but no better than a guess from the last {unit} alone"
+    CONTEXT = "a guess from the last {unit} alone is worse, so it uses what came before that"
 
 
 OUTCOMES = {
@@ -50,7 +48,7 @@ def verdict_parts(loss: float, baselines: BaselinesOf, units: str, loss_unit: st
     }.get(learned, ("bigram", baselines.bigram))
     side = "below" if loss < reference else "above"
     singular = singular_noun(units)
-    figures = f"{both(loss)} per {singular}, {abs(reference - loss):.3f} nats {side} the {name} entropy"
+    figures = f"{both(loss)} per {singular}, {abs(reference - loss):.3f} nats {side} the {name} guess"
     return figures, learned.value.format(unit=singular)
 
 

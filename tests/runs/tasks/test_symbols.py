@@ -17,19 +17,19 @@ def _said(loss, units):
     return "\n".join(_task(units).result_lines([Metric("cross-entropy", loss, "nats")], BASELINES))
 
 
-def test_the_sentence_says_how_far_from_the_nearer_entropy():
+def test_the_sentence_says_how_far_from_the_nearer_guess():
     assert _said(3.25, "characters") == (
-        "Result  3.250 nats (4.689 bits) per character, 0.250 nats above the unigram entropy:\n"
+        "Result  3.250 nats (4.689 bits) per character, 0.250 nats above the unigram guess:\n"
         "        it does no better here than knowing how frequent each character is: no knowledge of order shows."
     )
     assert _said(4.5, "bytes") == (
-        "Result  4.500 nats (6.492 bits) per byte, 0.500 nats above the uniform entropy:\n"
-        "        a guess that gives every byte the same chance does no worse: the model has learned nothing about such "
-        "text, or its training diverged."
+        "Result  4.500 nats (6.492 bits) per byte, 0.500 nats above the uniform guess:\n"
+        "        a guess that gives every byte the same chance does no worse: the text is unlike that of the training, "
+        "or the training diverged."
     )
-    assert "0.500 nats above the bigram entropy" in _said(2.5, "bytes")
-    assert "no guess from the last byte alone" in _said(1.5, "bytes")
-    assert "0.500 nats below the bigram entropy" in _said(1.5, "bytes")
+    assert "0.500 nats above the bigram guess" in _said(2.5, "bytes")
+    assert "a guess from the last byte alone is worse" in _said(1.5, "bytes")
+    assert "0.500 nats below the bigram guess" in _said(1.5, "bytes")
 
 
 def test_the_lines_of_the_baselines_stand_in_columns():

@@ -162,7 +162,7 @@ class SeriesTask(FileTask, ABC):
 
     @abstractmethod
     def columns_line(self) -> str:
-        """Return the line of a run that tells which columns are read, and what is predicted from them."""
+        """Return the line that tells what is read, and what is predicted."""
 
     def opening_lines(self, record: Record) -> list[str]:
         """Return the first lines of a run, with the columns and what was chosen."""

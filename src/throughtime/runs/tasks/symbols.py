@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
+    from throughtime.data.guesses import PairCounts
     from throughtime.data.streams import Chunk
     from throughtime.data.text import TextFile, TextVocabulary
     from throughtime.records import BaselinesOf, Record
@@ -42,6 +43,8 @@ class SymbolTask(Task, ABC):
 
     Attributes:
         marked: whether the text that it was fitted to began with a byte-order mark, which was left out.
+        counts: of the training part, from which naive guesses are made; None in runs of earlier versions, whose guesses
+            are counted on the text that is asked for itself.
     """
 
     settings: ClassVar[type[TaskSettings]] = SymbolSettings
@@ -52,6 +55,7 @@ class SymbolTask(Task, ABC):
         self.vocabulary = vocabulary
         self.given = given
         self.marked = False
+        self.counts: PairCounts | None = None
 
     @staticmethod
     def _given_in(settings: RunSettings) -> SymbolSettings:
@@ -70,6 +74,7 @@ class SymbolTask(Task, ABC):
         Raises:
             ArgumentError: units, vocabulary, encoding or baselines are none, or are not those of the recorded settings.
         """
+        from throughtime.data.guesses import PairCounts
         from throughtime.data.text import TextVocabulary, check_encoding
         from throughtime.records import Baselines
 
@@ -83,17 +88,22 @@ class SymbolTask(Task, ABC):
                 raise ArgumentError(name, f"is {value}", f"the settings of the run say {record.settings[name]}")
         if given.units == "characters":
             check_encoding(given.encoding)
-        return cls(TextVocabulary(given.units, tuple(map(ord, record.data.vocabulary))), given)
+        task = cls(TextVocabulary(given.units, tuple(map(ord, record.data.vocabulary))), given)
+        if record.facts:
+            task.counts = PairCounts.from_plain(record.facts["counts"], len(task.vocabulary))
+        return task
 
     def recorded(self, record: Record) -> Record:
-        """Add vocabulary, encoding and embedding size to the record."""
+        """Add vocabulary, encoding, embedding size and the counts of guesses to the record."""
         data = replace(
             record.data,
             units=self.vocabulary.units,
             encoding=self.given.encoding,
             vocabulary="".join(map(chr, self.vocabulary.code_points)),
         )
-        return replace(record, data=data, model=replace(record.model, embedding_size=self.given.embedding_size))
+        model = replace(record.model, embedding_size=self.given.embedding_size)
+        facts = {} if self.counts is None else {"counts": self.counts.to_plain()}
+        return replace(record, data=data, model=model, facts=facts)
 
     def input_size(self, model: ModelSettings) -> int:
         """Return the size of the embedding."""
@@ -189,11 +199,13 @@ class SymbolTask(Task, ABC):
         import math
         from functools import partial
 
-        from throughtime.data.entropies import bigram_entropy, unigram_entropy
+        from throughtime.data.guesses import PairCounts
         from throughtime.data.streams import held_out_streams, windows
         from throughtime.records import Baselines
 
-        baselines = Baselines(math.log(len(self.vocabulary)), unigram_entropy(codes), bigram_entropy(codes))
+        size = len(self.vocabulary)
+        unigram, bigram = (self.counts or PairCounts.of(codes, size)).losses(codes)
+        baselines = Baselines(math.log(size), unigram, bigram)
         streams = held_out_streams(codes)
         return Data(file.name, file.sha256, len(file.content), streams, partial(windows, codes), baselines)
 
@@ -210,7 +222,7 @@ class SymbolTask(Task, ABC):
         return f"{loss:.3f} nats = {bits(loss):.3f} bits/{'char' if self.unit == 'character' else self.unit}"
 
     def said_beside(self, baselines: BaselinesOf) -> str:
-        """Return the bigram and unigram entropies."""
+        """Return the losses of the bigram and unigram guesses."""
         from throughtime.records import named
 
         levels = named(baselines)
@@ -236,14 +248,14 @@ class SymbolTask(Task, ABC):
 
         levels = named(baselines)
         rows = [
-            ("from frequencies alone (unigram entropy)", levels["unigram"]),
-            (f"from the last {self.unit} alone (bigram entropy)", levels["bigram"]),
+            ("from frequencies alone (unigram)", levels["unigram"]),
+            (f"from the last {self.unit} alone (bigram)", levels["bigram"]),
         ]
         heads = ["Guess   ", "        "]
         return [f"{head}{name:<52}{both(loss)} per {self.unit}" for head, (name, loss) in zip(heads, rows, strict=True)]
 
     def result_lines(self, metrics: Sequence[Metric], baselines: BaselinesOf) -> list[str]:
-        """Return lines on a loss: distance from the nearer entropy, and the conclusion."""
+        """Return lines on a loss: distance from the nearer guess, and the conclusion."""
         from throughtime.report.loss_sentences import verdict_parts
 
         figures, meaning = verdict_parts(metrics[0].value, baselines, self.vocabulary.units)

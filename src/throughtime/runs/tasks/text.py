@@ -38,12 +38,14 @@ class Text(SymbolTask, FileTask):
             InputFileError: the file cannot be read, is not text, or is too short.
             ArgumentError: chunk or batch do not fit into the text.
         """
+        from throughtime.data.guesses import PairCounts
         from throughtime.data.names import full_path
         from throughtime.data.streams import training_streams, workable_batch_size
         from throughtime.data.text import SHIPPED_TEXT, split
 
         task, file, codes = cls._of(settings)
         training, held_out = split(codes, settings.data.validation)
+        task.counts = PairCounts.of(training, len(task.vocabulary))
         optimization = settings.optimization
         batch_size = workable_batch_size(
             len(training), optimization.update_every, optimization.batch_size, optimization.burn_in
