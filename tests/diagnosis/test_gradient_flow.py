@@ -133,6 +133,7 @@ def test_without_a_gradient_there_are_zeros_and_no_curves():
         assert flow.by_lag == {"l0": None, "l1": None} and flow.horizon == {"l0": [], "l1": []}
         assert flow.record.nonfinite is None and flow.jacobian_norms["l0"] is not None
         assert str(flow).splitlines()[4].split()[:-1] == ["l1", "0", "0", "-", "-"]
+        assert repr(flow) == str(flow)
         assert flow.verdict is Verdict.NO_GRADIENT
 
 

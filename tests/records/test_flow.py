@@ -134,3 +134,11 @@ def test_a_damaged_diagnosis_can_be_made_anew(tmp_path):
     (tmp_path / DIAGNOSES).write_text("{")
     with pytest.raises(RunFolderError, match=f"make it anew, with throughtime diagnose {tmp_path}"):
         read_flows(tmp_path)
+
+
+def test_exponents_are_printed_in_a_line():
+    assert repr(Lyapunov([0.25, -math.inf], [0.012345, math.nan], 40, 2, 5)) == (
+        "Lyapunov(0.25 ± 0.01, -inf ± nan; steps=40, rows=2, discarded=5)"
+    )
+    many = repr(Lyapunov([-0.1234567 * i for i in range(60)], [0.5] * 60, 40, 3, 5))
+    assert "-0.1235 ± 0.5" in many and "… 52 more" in many and len(many) < 200

@@ -70,8 +70,8 @@ class PairCounts:
     def losses(self, codes: NDArray[np.int32]) -> tuple[float, float]:
         """Return the mean -ln p of a text, by single counts and by pairs.
 
-        It is in nats, of at least two symbols. Both are over the same symbols, all but the first. Time and memory grow with the number of distinct pairs in
-        the text.
+        It is in nats, of at least two symbols. Both are over the same symbols, all but the first. Time and memory grow
+        with the number of distinct pairs in the text.
 
         Args:
             codes: symbol numbers [symbols] below V.

@@ -110,6 +110,8 @@ class GradientFlow:
         lines += [f"try: {suggestion}" for suggestion in self.finding.suggestions]
         return "\n".join(lines)
 
+    __repr__ = __str__  # what a notebook shows of a bare name: a summary, not the record's thousands of numbers
+
 
 def _summary_row(layer: LayerFlow) -> tuple[str, ...]:
     """Return a layer's line in the printed summary, a text for each of its five heads."""

@@ -22,6 +22,9 @@ from throughtime.records.ranges import (
     shown,
 )
 
+_SHOWN = 8
+"""Exponents that a printed `Lyapunov` shows."""
+
 
 @dataclass(frozen=True)
 class LagCurve(Consistent):
@@ -160,6 +163,13 @@ class Lyapunov(Consistent):
     def check(self) -> None:
         """Raise `FieldError` where parts do not fit together."""
         same_lengths(self, "exponents", "errors")
+
+    def __repr__(self) -> str:
+        pairs = zip(self.exponents[:_SHOWN], self.errors, strict=False)
+        shown = [f"{exponent:.4g} ± {error:.1g}" for exponent, error in pairs]
+        more = [f"… {len(self.exponents) - _SHOWN} more"] if len(self.exponents) > _SHOWN else []
+        counted = f"steps={self.steps}, rows={self.rows}, discarded={self.discarded}"
+        return f"Lyapunov({', '.join([*shown, *more])}; {counted})"
 
 
 class Role(StrEnum):
