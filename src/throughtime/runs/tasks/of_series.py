@@ -75,7 +75,10 @@ class SeriesTask(FileTask, ABC):
 
     @abstractmethod
     def baselines(self, series: SeriesSet, arrays: SeriesArrays) -> BaselinesOf:
-        """Return the losses of naive predictions of the targets that count, by name, the worst first."""
+        """Return the losses of naive predictions by name, the worst first.
+
+        They are on the targets that count.
+        """
 
     # Data.
 
@@ -190,7 +193,7 @@ class SeriesTask(FileTask, ABC):
 
     @abstractmethod
     def columns_line(self) -> str:
-        """Return the line of a run that tells which columns are read, and what is predicted from them."""
+        """Return a line on the columns that are read, and what is predicted from them."""
 
     def opening_lines(self, record: Record) -> list[str]:
         """Return the first lines of a run, with the columns and what was chosen."""
