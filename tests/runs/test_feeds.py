@@ -41,7 +41,7 @@ class NextNumber(FileTask):
         chosen = replace(settings, optimization=replace(optimization, batch_size=training.rows))
         return Material(cls(), chosen, training.feed, cls().read(settings.file), (1, 1))
 
-    def read(self, file, *, skip_unknown=False, validation=None):
+    def read(self, file, *, skip_unknown=False, held_out_of=None):
         arrays = _arrays(1)
         # Chunks of 3, 2, 3 and 3 rows, so that no state can be carried on from chunk to chunk.
         feed = WholeRows(arrays, 16, 3) if file == "16" else held_out_feed(arrays, int(file)).feed

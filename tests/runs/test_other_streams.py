@@ -33,7 +33,7 @@ class Numbers(StreamTask):
     def from_record(cls, record):
         return cls()
 
-    def read(self, file, *, skip_unknown=False, validation=None):
+    def read(self, file, *, skip_unknown=False, held_out_of=None):
         raise NotImplementedError
 
     def open(self, file, follow):

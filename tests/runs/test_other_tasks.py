@@ -74,9 +74,11 @@ class Regress(FileTask):
         targets = (len(series) - held_out, held_out)
         return Material(task, settings, training, task._data(settings.file, series[-held_out:]), targets)
 
-    def read(self, file, *, skip_unknown=False, validation=None):
+    def read(self, file, *, skip_unknown=False, held_out_of=None):
         series = _series(file)
-        return self._data(file, series if validation is None else series[-round(len(series) * validation) :])
+        return self._data(
+            file, series if held_out_of is None else series[-round(len(series) * held_out_of.data.validation) :]
+        )
 
     def _data(self, file, series):
         sums = np.array([one.sum() for one in series]) / self.scale

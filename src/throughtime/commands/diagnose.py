@@ -11,7 +11,7 @@ from throughtime.commands._terminal import progress, say
 from throughtime.errors import ArgumentError, InputFileError, RunFolderError
 from throughtime.records import RECORD
 from throughtime.runs.choice import groups, settings_from
-from throughtime.runs.settings import OptimizationSettings
+from throughtime.runs.settings import OptimizationSettings, RunSettings
 from throughtime.wording import plural
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def _diagnose_in(folder: Path, arguments: "Namespace") -> None:
 
     task, model, record = load_run(folder)
     settings = read_config(folder, type(task))
-    data = _data_of_run(folder, arguments, task, record, settings.data.validation)
+    data = _data_of_run(folder, arguments, task, record, settings)
     earlier = _earlier(folder)
     update = record.results.best_update
     flow = replace(_diagnosed(task, model, data, arguments, settings.optimization), update=update)
@@ -164,7 +164,7 @@ def _diagnose_new_model(arguments: "Namespace") -> int:
     return 0
 
 
-def _data_of_run(folder: Path, arguments: "Namespace", task: "Task", record: "Record", validation: float) -> "Data":
+def _data_of_run(folder: Path, arguments: "Namespace", task: "Task", record: "Record", settings: RunSettings) -> "Data":
     """Return the data to diagnose on: a named file, or the run's held-out part."""
     if arguments.data:
         return task.read(arguments.data, skip_unknown=arguments.skip_unknown)
@@ -172,7 +172,7 @@ def _data_of_run(folder: Path, arguments: "Namespace", task: "Task", record: "Re
         raise ArgumentError(
             "run_or_data", f"is {folder}", "the run learned online and held out no data", "name a file with `data`"
         )
-    data = task.read(record.data.file, skip_unknown=arguments.skip_unknown, validation=validation)
+    data = task.read(record.data.file, skip_unknown=arguments.skip_unknown, held_out_of=settings)
     if data.sha256 != record.data.sha256:
         raise InputFileError(
             f"{record.data.file} is not the file {folder} was trained on (its SHA-256 has changed): restore it, or "

@@ -58,7 +58,8 @@ def completed(rows: Rows, roles: Roles) -> tuple[Roles, list[str]]:
 
     Recognised are `unique_id`, `ds` and `y`, `item_id`, `timestamp` and `target`, and `case_id`, in any case; and where
     no time is among them, the only column whose words are all times. A column whose times most rows of a series share,
-    such as a date of birth, is no such column.
+    such as a date of birth, is no such column. Where several files were read and no column is the id, each file is a
+    series.
 
     Args:
         rows: the rows.
@@ -75,6 +76,9 @@ def completed(rows: Rows, roles: Roles) -> tuple[Roles, list[str]]:
         if name is not None and not roles.named()[role]:
             roles = replace(roles, **{role: name})
             notes.append(f"Column {name!r} is the {role}, by its name.")
+    if roles.id is None and rows.file_column:
+        roles = replace(roles, id=rows.file_column)
+        notes.append("Each file is a series, as no column is named as the id.")
     if roles.time is None:
         roles, notes = _with_time(rows, roles, notes)
     name = _recognised(_TARGETS if roles.id or roles.time else _TARGETS[:1], _free(rows, roles))
@@ -88,7 +92,8 @@ def series_of(rows: Rows, roles: Roles) -> SeriesSet:
     """Return the series that rows make.
 
     The series are in the order of their ids, and their steps in the order of their times. Columns without a role are
-    kept; the id, the time and the ignored ones are not. A target that is static too becomes the label.
+    kept, other than the column that tells the file; the id, the time and the ignored ones are not. A target that is
+    static too becomes the label.
 
     Args:
         rows: the rows.
@@ -104,7 +109,10 @@ def series_of(rows: Rows, roles: Roles) -> SeriesSet:
     moments = moments_of(rows, roles.time, roles.epoch) if roles.time else None
     order = _order(rows, roles, groups, moments)
     starts = np.concatenate([[0], np.cumsum(np.bincount(groups, minlength=len(ids)))])
-    used = {name: column for name, column in rows.columns.items() if name not in (roles.id, roles.time, *roles.ignore)}
+    apart = [roles.id, roles.time, *roles.ignore]
+    if rows.file_column in _free(rows, roles):
+        apart.append(rows.file_column)
+    used = {name: column for name, column in rows.columns.items() if name not in apart}
     _check_values(rows, used, roles.weight)
     statics = _statics(rows, roles, order, starts)
     columns = {name: _sorted(column, order) for name, column in used.items() if name not in roles.static}
@@ -121,6 +129,7 @@ def series_of(rows: Rows, roles: Roles) -> SeriesSet:
         notes,
         rows.lines[order],
         None if moments is None else moments.clock,
+        files=_files(rows, order, starts),
     )
 
 
@@ -258,6 +267,17 @@ def _statics(rows: Rows, roles: Roles, order: NDArray[np.int64], starts: NDArray
             raise rows.wrong(row, name, f"{said}: a static column has a value per series; give it as `past` or `known`")
         statics[name] = _sorted(column, order[starts[:-1]])
     return statics
+
+
+def _files(rows: Rows, order: NDArray[np.int64], starts: NDArray[np.int64]) -> list[str]:
+    """Return the file of each series, "" for a series of several; no entries where a single file was read."""
+    column = rows.columns.get(rows.file_column)
+    if not isinstance(column, Words):
+        return []
+    numbers = column.numbers[order]
+    firsts = numbers[starts[:-1]]
+    mixed = np.logical_or.reduceat(numbers != np.repeat(firsts, np.diff(starts)), starts[:-1])
+    return ["" if several else column.levels[number] for number, several in zip(firsts, mixed, strict=True)]
 
 
 def _sorted(column: Column, order: NDArray[np.int64]) -> Column:

@@ -1,7 +1,7 @@
 """Series of a data set, laid end to end."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,7 @@ class Rows:
         rows: how many.
         lines: [rows] the line of each row in its file, counted from 1, for messages.
         notes: sentences on what was read and what was left out, for the user.
+        file_column: the column that was added to tell the file of each row, where several were read; "" for none.
     """
 
     origin: Origin
@@ -47,6 +48,7 @@ class Rows:
     rows: int
     lines: NDArray[np.int64]
     notes: Sequence[str] = ()
+    file_column: str = ""
 
     def wrong(self, row: int, column: str, what: str) -> InputFileError:
         """Return the error for a value, with its file, line and column."""
@@ -72,6 +74,8 @@ class SeriesSet:
         clock: how the times are printed; None without times.
         parts: [series] the part that the file puts each series in, "train", "valid" or "test", "" where it puts it in
             none; empty where it knows no parts.
+        files: [series] the name of the file that each series is from, "" for a series from several; empty where a
+            single file was read.
         scored_from: [series] the first step of each series whose target counts, where earlier steps are only its past;
             None: all count.
     """
@@ -88,6 +92,7 @@ class SeriesSet:
     clock: Clock | None = None
     parts: Sequence[str] = ()
     scored_from: NDArray[np.int64] | None = None
+    files: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -119,17 +124,31 @@ class SeriesSet:
         bounds = self.starts.tolist()
         chosen = [np.arange(bounds[i], bounds[i + 1]) for i in series.tolist()]
         steps = np.concatenate([*chosen, np.zeros(0, dtype=np.int64)])
-        return SeriesSet(
-            self.origin,
-            [self.ids[i] for i in series],
-            np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(self.lengths[series])]),
-            {name: column.take(steps) for name, column in self.columns.items()},
-            {name: column.take(series) for name, column in self.statics.items()},
-            None if self.label is None else self.label.take(series),
-            None if self.times is None else self.times[steps],
-            self.notes,
-            None if self.lines is None else self.lines[steps],
-            self.clock,
+        return replace(
+            self._of_steps(steps, self.lengths[series]),
+            ids=[self.ids[i] for i in series],
+            statics={name: column.take(series) for name, column in self.statics.items()},
+            label=None if self.label is None else self.label.take(series),
             parts=[self.parts[i] for i in map(int, series)] if self.parts else (),
             scored_from=None if self.scored_from is None else self.scored_from[series],
+            files=[self.files[i] for i in map(int, series)] if self.files else (),
+        )
+
+    def until(self, lengths: NDArray[np.int64]) -> "SeriesSet":
+        """Return the first steps of every series.
+
+        Args:
+            lengths: [series] how many, at most as many as there are.
+        """
+        steps = np.flatnonzero(np.arange(self.steps) < np.repeat(self.starts[:-1] + lengths, self.lengths))
+        return self._of_steps(steps, lengths)
+
+    def _of_steps(self, steps: NDArray[np.int64], lengths: NDArray[np.int64]) -> "SeriesSet":
+        """Return the set with some steps alone, which make series of other lengths."""
+        return replace(
+            self,
+            starts=np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)]),
+            columns={name: column.take(steps) for name, column in self.columns.items()},
+            times=None if self.times is None else self.times[steps],
+            lines=None if self.lines is None else self.lines[steps],
         )

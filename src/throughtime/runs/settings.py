@@ -18,7 +18,11 @@ class DataSettings:
 
     task: str = option("", "Task, which says what is predicted. Default: text, or stream for a run that learns online.")
     validation: float = option(
-        0.1, "Share of the data, at the end, that is held out for validation.", above=0, below=1, online=False
+        0.1,
+        "Share of the data that is held out for validation: of a text its end; of series see `split`.",
+        above=0,
+        below=1,
+        online=False,
     )
 
 

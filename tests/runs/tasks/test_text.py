@@ -79,7 +79,7 @@ def test_a_text_that_cannot_be_trained_on_is_refused(small_run, text_file, conte
 
 def test_a_text_is_read_with_the_vocabulary_of_the_run(small_run, text_file, tmp_path):
     task = Text.fit(small_run)
-    whole, held_out = task.read(str(text_file)), task.read(str(text_file), validation=0.1)
+    whole, held_out = task.read(str(text_file)), task.read(str(text_file), held_out_of=small_run)
     assert whole.streams.targets.numel() == 2399 and held_out.streams.targets.numel() == 239
     assert whole.sha256 == held_out.sha256 and whole.windows(10, 3).inputs.shape == (10, 3)
     other = tmp_path / "other.txt"

@@ -174,6 +174,7 @@ def join_series(
         np.concatenate(timed) if timed else None,
         join_notes([s.notes for s in sets], names),
         parts=_join_parts(sets, parts),
+        files=[front for s, front in zip(sets, ids, strict=True) for _ in s.ids],
     )
 
 

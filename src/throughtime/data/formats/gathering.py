@@ -166,4 +166,5 @@ def _join_rows(origin: Origin, rows: Sequence[Rows], names: Sequence[str], ids: 
         rows=sum(part.rows for part in rows),
         lines=np.concatenate([part.lines for part in rows]),
         notes=[said, *join_notes([part.notes for part in rows], names)],
+        file_column=added,
     )

@@ -172,13 +172,13 @@ class Task(ABC):
         return record
 
     @abstractmethod
-    def read(self, file: str, *, skip_unknown: bool = False, validation: float | None = None) -> Data:
+    def read(self, file: str, *, skip_unknown: bool = False, held_out_of: RunSettings | None = None) -> Data:
         """Read data for a trained model, with the vocabulary or scales of the task.
 
         Args:
             file: the data.
             skip_unknown: leave out symbols or classes that the model never saw, instead of refusing the file.
-            validation: read only the part that a run with this share held out, as `diagnose RUN` does; None: read all.
+            held_out_of: settings of a run; only what it held out is read, as `diagnose RUN` does. None: all is read.
 
         Raises:
             InputFileError: the data cannot be read, are too short, or hold what the model never saw.

@@ -9,6 +9,8 @@ from throughtime.runs.tasks.of_answers import PerSeriesTask
 
 if TYPE_CHECKING:
     from throughtime.data.columns import Column
+    from throughtime.data.series import SeriesSet
+    from throughtime.runs.tasks.series_settings import SeriesSettings
 
 
 class Classify(PerSeriesTask):
@@ -20,3 +22,10 @@ class Classify(PerSeriesTask):
     def answers_of(cls, name: str, target: Column) -> Answers:
         """Return the classes."""
         return ClassAnswers.fit(name, target)
+
+    @classmethod
+    def classes(cls, series: SeriesSet, given: SeriesSettings) -> Column | None:
+        """Return the class of each series; whole numbers are classes too."""
+        from throughtime.data.columns import as_words
+
+        return as_words(cls.target_of(series, given)[1])

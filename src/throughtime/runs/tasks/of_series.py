@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Self
 
+from throughtime.errors import ArgumentError
 from throughtime.runs.settings import RunSettings, TaskSettings
 from throughtime.runs.tasks.base import Data, FileTask, Material
 from throughtime.runs.tasks.reading import opened
 from throughtime.runs.tasks.series_settings import SeriesSettings
 
 if TYPE_CHECKING:
+    from throughtime.data.columns import Column
     from throughtime.data.series import SeriesSet
     from throughtime.data.series_arrays import SeriesArrays
     from throughtime.records import BaselinesOf, Record
@@ -33,11 +35,13 @@ class SeriesTask(FileTask, ABC):
 
     Attributes:
         per_series: whether a series has a single target, after its last step.
+        usual_split: how several series are split where the settings leave it open: "series" or "time".
         told: sentences on the data and on what was chosen for them, for the first lines of a run.
     """
 
     settings: ClassVar[type[TaskSettings]] = SeriesSettings
     per_series: ClassVar[bool] = False
+    usual_split: ClassVar[str] = "series"
 
     def __init__(self, given: SeriesSettings) -> None:
         self.given = given
@@ -71,15 +75,18 @@ class SeriesTask(FileTask, ABC):
 
     @abstractmethod
     def baselines(self, series: SeriesSet, arrays: SeriesArrays) -> BaselinesOf:
-        """Return the losses of naive predictions of the targets that count, by name, the worst first."""
+        """Return the losses of naive predictions by name, the worst first.
+
+        They are on the targets that count.
+        """
 
     # Data.
 
     @classmethod
     def fit(cls, settings: RunSettings) -> Self:
         """Return the task, fitted to the part of a file that is not held out."""
-        series, given = opened(settings.file, cls._given_in(settings))
-        return cls.fitted(cls._split(series, settings)[0], given)
+        series, settings = cls._opened(settings)
+        return cls.fitted(cls.parted(series, settings)[0], cls._given_in(settings))
 
     @classmethod
     def prepare(cls, settings: RunSettings) -> Material:
@@ -89,9 +96,9 @@ class SeriesTask(FileTask, ABC):
         from throughtime.data.streams import Cut
         from throughtime.wording import plural
 
-        series, given = opened(settings.file, cls._given_in(settings))
-        training, held_out = cls._split(series, settings)
-        task = cls.fitted(training, given)
+        series, settings = cls._opened(settings)
+        training, held_out = cls.parted(series, settings)
+        task = cls.fitted(training, cls._given_in(settings))
         told = settings.optimization
         arrays = task.arrays(training, told.seed)
         laid = training_feed(
@@ -105,11 +112,10 @@ class SeriesTask(FileTask, ABC):
         updates = laid.feed.chunks_per_pass(Cut(laid.steps, told.burn_in))
         epochs = told.epochs or min(_MOST_EPOCHS, max(_LEAST_EPOCHS, -(-_WANTED_UPDATES // updates)))
         passes = [] if told.epochs else [f"{epochs} passes give {plural(epochs * updates, 'update')}."]
-        task.told = [*series.notes, *laid.notes, *passes]
+        task.told = [*training.notes, *laid.notes, *passes]
         chosen = replace(
             settings,
             file=full_path(settings.file),
-            task=given,
             optimization=replace(told, batch_size=laid.rows, update_every=laid.steps, epochs=epochs),
         )
         asked = task.arrays(held_out)
@@ -121,24 +127,49 @@ class SeriesTask(FileTask, ABC):
         return settings.task if isinstance(settings.task, SeriesSettings) else SeriesSettings()
 
     @classmethod
-    def _split(cls, series: SeriesSet, settings: RunSettings) -> tuple[SeriesSet, SeriesSet]:
-        """Return the training part and the held-out part: whole series, drawn by the seed."""
-        import numpy as np
+    def _opened(cls, settings: RunSettings) -> tuple[SeriesSet, RunSettings]:
+        """Return the series of a run, and its settings with what was recognised and chosen for them."""
+        from throughtime.data.splitting import chosen_split
 
-        from throughtime.data.splitting import held_out_series
+        series, given = opened(settings.file, cls._given_in(settings))
+        split = chosen_split(series, given.split, cls.usual_split, per_series=cls.per_series)
+        return series, replace(settings, task=replace(given, split=split))
 
-        held_out = held_out_series(series, settings.data.validation, settings.optimization.seed)
-        return series.take(np.flatnonzero(~held_out)), series.take(np.flatnonzero(held_out))
+    @classmethod
+    def parted(cls, series: SeriesSet, settings: RunSettings) -> tuple[SeriesSet, SeriesSet]:
+        """Return the training part and the held-out part, as the settings of a run say.
 
-    def read(self, file: str, *, skip_unknown: bool = False, validation: float | None = None) -> Data:
+        The notes of the training part tell how they came about.
+
+        Raises:
+            InputFileError: there is too little to split.
+            ArgumentError: the series cannot be split in this way.
+        """
+        from throughtime.data.splitting import split_series
+
+        given = cls._given_in(settings)
+        if cls.per_series and given.split == "time":
+            allowed = f"the task {cls.name} has a single target per series, after its last step"
+            raise ArgumentError("split", "is time", allowed, "take series or file")
+        classes = cls.classes(series, given)
+        share, seed = settings.data.validation, settings.optimization.seed
+        return split_series(series, given.split, share, seed, classes)
+
+    @classmethod
+    def classes(cls, series: SeriesSet, given: SeriesSettings) -> Column | None:
+        """Return the class of each series, of which both parts get some.
+
+        None: there are no classes.
+        """
+        return None
+
+    def read(self, file: str, *, skip_unknown: bool = False, held_out_of: RunSettings | None = None) -> Data:
         """Read series for a trained model."""
         from throughtime.data.laying import LONGEST_GRADIENT
 
         series = opened(file, self.given, trained=True)[0]
-        if validation is not None:
-            settings = RunSettings(file, task=self.given)
-            settings = replace(settings, data=replace(settings.data, validation=validation))
-            series = self._split(series, settings)[1]
+        if held_out_of is not None:
+            series = self.parted(series, held_out_of)[1]
         return self._data(series, self.arrays(series), LONGEST_GRADIENT)
 
     def asked(self, file: str) -> Data:
@@ -162,7 +193,7 @@ class SeriesTask(FileTask, ABC):
 
     @abstractmethod
     def columns_line(self) -> str:
-        """Return the line that tells what is read, and what is predicted."""
+        """Return a line on the columns that are read, and what is predicted from them."""
 
     def opening_lines(self, record: Record) -> list[str]:
         """Return the first lines of a run, with the columns and what was chosen."""

@@ -53,7 +53,9 @@ def opened(
         ignore=tuple(name for name in names_in(given.ignore) if name in read_data.columns or not trained),
     )
     series, (roles, _) = series_of(read_data, roles), completed(read_data, roles)
-    known = replace(given, id=roles.id or "", time=roles.time or "", target=roles.target[0] if roles.target else "")
+    # The column that tells the file was added by reading several, and a file to predict may be alone.
+    name = "" if roles.id is None or roles.id == read_data.file_column else roles.id
+    known = replace(given, id=name, time=roles.time or "", target=roles.target[0] if roles.target else "")
     return series, known
 
 

@@ -1,6 +1,7 @@
 """Options of tasks over series."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from throughtime.runs.options import option
 from throughtime.runs.settings import TaskSettings
@@ -17,6 +18,12 @@ class SeriesSettings(TaskSettings):
     time: str = option("", "Column of the time of each row.", online=False)
     static: str = option("", "Columns with a single value per series, separated by commas.", online=False)
     ignore: str = option("", "Columns to leave out, separated by commas.", online=False)
+    split: Literal["auto", "series", "time", "file"] = option(
+        "auto",
+        "What is held out for validation. series: whole series, drawn by `seed`; time: the end of every series; file: "
+        "whole files, or the parts that FILE declares; auto: declared parts, else series, of a single series its end.",
+        online=False,
+    )
 
 
 def names_in(text: str) -> tuple[str, ...]:

@@ -169,14 +169,14 @@ class SymbolTask(Task, ABC):
             )
         return file, self.vocabulary.encode(symbols[~unknown]), int(unknown.sum())
 
-    def read(self, file: str, *, skip_unknown: bool = False, validation: float | None = None) -> Data:
+    def read(self, file: str, *, skip_unknown: bool = False, held_out_of: RunSettings | None = None) -> Data:
         """Read a text for a model that has been trained; see `Task.read`."""
         from throughtime.data.text import begins_with_mark, split
         from throughtime.wording import plural
 
         text, codes, unknown = self.read_known(file, skip_unknown)
-        if validation is not None:
-            codes = split(codes, validation)[1]
+        if held_out_of is not None:
+            codes = split(codes, held_out_of.data.validation)[1]
         if len(codes) < 2:
             raise InputFileError(
                 f"FILE {text.name} is too short: it has {plural(len(codes), f'known {self.unit}')}, and it takes 2 to "

@@ -1,0 +1,81 @@
+"""What all tasks over series share: what a run holds out, and files that are read together."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from throughtime.errors import ArgumentError
+from throughtime.runs.settings import DataSettings, OptimizationSettings, RunSettings
+from throughtime.runs.tasks import Classify, Label
+from throughtime.runs.tasks.series_settings import SeriesSettings
+
+
+@pytest.fixture
+def table(tmp_path):
+    """A table of 12 machines, of 3 to 14 hours, with a kind per machine and a state per hour."""
+    rows = [f"m{m},{h},{m * h % 7},{'ab'[m % 2]},{'up' if h % 3 else 'down'}" for m in range(12) for h in range(m + 3)]
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join(["who,hour,heat,kind,state", *rows]) + "\n")
+    return path
+
+
+def _settings(path, target, seed=3, validation=0.25, **given):
+    told = OptimizationSettings(update_every=5, seed=seed)
+    task = SeriesSettings(target=target, id="who", time="hour", **given)
+    return RunSettings(str(path), data=DataSettings(validation=validation), optimization=told, task=task)
+
+
+@pytest.mark.parametrize("split", ["series", "time"])
+def test_what_a_run_held_out_is_read_again_by_its_settings(table, split):
+    material = Label.prepare(_settings(table, "state", split=split))
+    again = material.task.read(str(table), held_out_of=material.settings)
+    assert again.names == material.held_out.names and again.baselines == material.held_out.baselines
+    chunks = [next(iter(data.streams.chunks(0, _cut()))) for data in (material.held_out, again)]
+    assert np.array_equal(chunks[0].targets, chunks[1].targets)
+    assert (chunks[0].mask is None) == (chunks[1].mask is None)
+    others = [material.task.read(str(table), held_out_of=_settings(table, "state", seed)).names for seed in range(5)]
+    assert len(set(map(tuple, others))) > 1, "another seed holds out other series"
+
+
+def _cut():
+    from throughtime.data.streams import Cut
+
+    return Cut(500)
+
+
+def test_the_split_is_written_down_as_it_was_chosen(table, tmp_path):
+    assert Label.prepare(_settings(table, "state")).settings.task.split == "series"
+    lines = table.read_text().splitlines(keepends=True)
+    single = tmp_path / "single.csv"
+    single.write_text("".join([lines[0], *(line for line in lines if line.startswith("m11,"))]))
+    material = Label.prepare(_settings(single, "state"))
+    assert material.settings.task.split == "time"
+    assert any("the last 0.25 of the steps of every series, 4 of 14 steps" in line for line in material.task.told)
+    assert material.targets == (10, 4)
+    with pytest.raises(ArgumentError, match="the task classify has a single target per series"):
+        Classify.prepare(_settings(table, "kind", split="time"))
+
+
+def test_classes_of_a_table_are_in_both_parts(table):
+    for seed in range(4):
+        material = Classify.prepare(_settings(table, "kind", seed))
+        chunk = next(iter(material.held_out.streams.chunks(0, _cut())))
+        assert sorted(chunk.targets[chunk.mask].tolist()) == [0, 0, 1, 1]
+
+
+def test_files_of_a_folder_are_series_and_are_held_out_whole(table, tmp_path):
+    folder = tmp_path / "machines"
+    folder.mkdir()
+    head, *lines = table.read_text().splitlines(keepends=True)
+    for line in lines:
+        path = folder / f"{line.split(',')[0]}.csv"
+        path.write_text((path.read_text() if path.exists() else head.removeprefix("who,")) + line.split(",", 1)[1])
+    settings = _settings(folder, "state", split="file")
+    settings = replace(settings, task=replace(settings.task, id=""))
+    material = Label.prepare(settings)
+    assert material.settings.task.id == "" and len(material.held_out.names) == 3
+    assert "file" not in [feature.name for feature in material.task.encoding.features]
+    assert any("3 files of 12, 'm" in line for line in material.task.told)
+    alone = material.task.asked(str(folder / "m4.csv"))
+    assert alone.names == [None], "a file alone is a series"
