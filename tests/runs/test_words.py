@@ -18,7 +18,7 @@ def test_only_tasks_know_what_a_text_is(path):
     found = [line for line in path.read_text().splitlines() if OF_TEXT.search(line)]
     assert found == []
     modules = {node.module for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)}
-    assert not modules & {"throughtime.data.text", "throughtime.data.bytestream", "throughtime.data.entropies"}
+    assert not modules & {"throughtime.data.text", "throughtime.data.bytestream", "throughtime.data.guesses"}
     of_tasks = {module for module in modules if str(module).startswith("throughtime.runs.tasks.")}
     assert of_tasks <= {"throughtime.runs.tasks.base", "throughtime.runs.tasks.streaming"}
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from throughtime.data.entropies import bigram_entropy, unigram_entropy
+from throughtime.data.guesses import PairCounts
 from throughtime.data.text import characters, split
 from throughtime.errors import ArgumentError, InputFileError
 from throughtime.records import DataRecord
@@ -48,10 +48,12 @@ def test_the_record_says_what_the_text_and_the_model_are_and_gives_the_task_back
     model = SequenceModel(task, small_run.model)
     data = DataRecord(small_run.file, held_out.sha256, held_out.bytes, task.unit).of_targets(*material.targets)
     record = first_record(task, small_run, model, tmp_path / "run", data, held_out.baselines)
-    codes = split(_codes(task, text_file.read_text()), 0.1)[1]
+    training, codes = split(_codes(task, text_file.read_text()), 0.1)
     assert record.baselines.uniform == math.log(len(task.vocabulary))
-    assert record.baselines.unigram == unigram_entropy(codes)
-    assert record.baselines.bigram == bigram_entropy(codes)
+    assert (record.baselines.unigram, record.baselines.bigram) == PairCounts.of(training, len(task.vocabulary)).losses(
+        codes
+    )
+    assert Text.from_record(record).counts == task.counts
     assert record.model.parameters == sum(value.numel() for value in model.state_dict().values())
     assert "".join(sorted(record.data.vocabulary)) == record.data.vocabulary and "ü" in record.data.vocabulary
     assert (record.task, record.data.units, record.model.embedding_size) == ("text", "characters", 5)
