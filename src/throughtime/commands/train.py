@@ -99,13 +99,13 @@ def run(arguments: "Namespace") -> int:
 
 
 def _with_task(values: dict[str, Any]) -> dict[str, Any]:
-    """Return options with the task that the file stands for, where a run in passes names none."""
-    if values["task"] or values["online"] or values["resume"]:
+    """Return options with the task that the file stands for, where none is named."""
+    if values["task"] or values["resume"]:
         return values
-    from throughtime.runs.tasks.inference import inferred_task
+    from throughtime.runs.tasks.inference import inferred_online_task, inferred_task
 
-    name, reason = inferred_task(values["file"], values)
-    if name == USUAL[False]:
+    name, reason = (inferred_online_task if values["online"] else inferred_task)(values["file"], values)
+    if name == USUAL[values["online"]]:
         return values
     say(f"Task    {name}: {reason}")
     return {**values, "task": name}

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from throughtime.online import OnlineLearner
+from throughtime.online.learner import OnlineStep
 from throughtime.records import (
     CHECKPOINT,
     METRICS,
@@ -42,6 +43,9 @@ from throughtime.wording import plural
 
 SAVE_EVERY, SAY_EVERY = 20.0, 5.0
 """Seconds between two checkpoints, where the settings leave it open, and between two lines for the user."""
+
+_FIRST_MILESTONE = 64
+"""Events after which the mean loss of all of them is told for the first time, and then at each power of two."""
 
 
 class Streaming(Driver):
@@ -156,8 +160,9 @@ class _Online:
             return interruption.requested or self._history.whole.seconds >= limit
 
         for piece in pieces:
-            for raw in piece:
-                self._read(raw)
+            members = list(piece)
+            for raw in members:
+                self._read(raw, alone=len(members) == 1)
                 self._tick()
                 if self._mark - self._said >= SAY_EVERY:
                     self.say_latest()
@@ -176,21 +181,31 @@ class _Online:
         self._history.pass_time(now - self._mark)
         self._mark = now
 
-    def _read(self, raw: Any) -> None:
-        """Predict the next event, learn from the error, and count it."""
+    def _read(self, raw: Any, alone: bool) -> None:
+        """Predict the next event, learn from the error, count it, and tell what there is to tell."""
         event = self._task.take(raw)
-        if event is not None:
-            self._learn(event)
+        if event is None:
+            return
+        step = self._learn(event)
+        lines = [self._task.event_line(step, event)] if alone else []
+        events = self._history.whole.events
+        if event.target is not None and events >= _FIRST_MILESTONE and not events & (events - 1):
+            loss, guesses = self._history.whole.mean()
+            lines.append(self._task.milestone_line(events, loss, self._baselines(guesses)))
+        for line in filter(None, lines):
+            self._say(line)
 
-    def _learn(self, event: Event) -> None:
+    def _learn(self, event: Event) -> OnlineStep:
         updates = self._learner.updates
         reset = torch.ones(len(event.inputs), dtype=torch.bool) if event.reset else None
         step = self._learner.step(event.inputs, event.target, reset)
         if step.loss is not None:
+            loss = self._task.recorded_loss(step, event)
             for sums in (self._history, self._recent):
-                sums.add(float(step.loss), event.guesses)
+                sums.add(loss, event.guesses)
         if self._learner.updates > updates and self._learner.clipping is not None:
             self._history.note_update(self._learner.clipping)
+        return step
 
     def say_latest(self) -> None:
         """Print a line on the events since the last line."""
@@ -219,7 +234,8 @@ class _Online:
         data = replace(self.record.data.of_targets(self._task.taken, 0), bytes=self._task.bytes_taken)
         _, guesses = self._history.latest().mean()
         baselines = self._baselines(guesses) if guesses else self.record.baselines
-        self.record = replace(self.record, data=data, baselines=baselines).after(outcome, results)
+        told = self._task.recorded(replace(self.record, data=data, baselines=baselines))  # what it knows of the stream
+        self.record = told.after(outcome, results)
         content = io.BytesIO()
         torch.save(self._state(), content)
         folder = self._run.folder

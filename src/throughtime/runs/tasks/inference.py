@@ -72,3 +72,19 @@ def _task_of(series: "SeriesSet", target: str) -> tuple[str, str]:
     if label.whole and len(distinct) <= min(_MOST_CLASSES, len(label) // 2):
         return "classify", f"Each series has one of {len(distinct)} whole numbers, which are taken for classes."
     return "regress", "Each series has a number."
+
+
+_ROWS = (".csv", ".tsv", ".jsonl", ".ndjson")
+"""Endings of files whose lines are rows, for a run that learns online."""
+
+
+def inferred_online_task(file: str, values: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the name of the task of a run that learns online, and why.
+
+    Args: see `inferred_task`.
+    """
+    if values.get("target"):
+        return "rows", f"{values['target']} is a column of rows."
+    if Path(file).suffix in _ROWS:
+        return "rows", f"{file} has a row per line, by its name."
+    return "stream", "It learns from bytes."

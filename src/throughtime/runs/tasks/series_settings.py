@@ -13,11 +13,11 @@ class SeriesSettings(TaskSettings):
 
     format: str = option("", "Format of FILE, such as csv or ts. Default: by its name and content.", online=False)
     layout: str = option("", "For arrays: the order of the axes, such as NTC (series, time, column).", online=False)
-    target: str = option("", "Column to predict.", online=False)
-    id: str = option("", "Column that tells the series apart.", online=False)
-    time: str = option("", "Column of the time of each row.", online=False)
+    target: str = option("", "Column to predict.")
+    id: str = option("", "Column that tells the series apart.")
+    time: str = option("", "Column of the time of each row.")
     static: str = option("", "Columns with a single value per series, separated by commas.", online=False)
-    ignore: str = option("", "Columns to leave out, separated by commas.", online=False)
+    ignore: str = option("", "Columns to leave out, separated by commas.")
     split: Literal["auto", "series", "time", "file"] = option(
         "auto",
         "What is held out for validation. series: whole series, drawn by `seed`; time: the end of every series; file: "

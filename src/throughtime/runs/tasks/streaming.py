@@ -18,6 +18,8 @@ from throughtime.runs.tasks.base import Metric, Task
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from throughtime.online.learner import OnlineStep
+
 
 @dataclass(frozen=True)
 class Event:
@@ -95,6 +97,17 @@ class StreamTask(Task, ABC):
     def step_loss(self, output: Tensor, target: Tensor) -> Tensor:
         """Return the loss of a time step, a scalar, from output [1, …] and target [1, …]."""
 
+    def recorded_loss(self, step: OnlineStep, event: Event) -> float:
+        """Return the loss that is told and recorded.
+
+        The default is the loss that is learned from.
+
+        Args:
+            step: the prediction and its loss, before learning from it.
+            event: with a target.
+        """
+        return float(step.loss)  # type: ignore[arg-type]
+
     @abstractmethod
     def stream_state(self) -> dict[str, Any]:
         """Return the task's position and statistics, as plain values and tensors.
@@ -129,6 +142,22 @@ class StreamTask(Task, ABC):
         """
         guesses = self.said_beside(baselines)
         return f"{read:>12,} {self.units}   {self.said(loss)}   {guesses}   {rate:,.0f} {self.units}/s"
+
+    def event_line(self, step: OnlineStep, event: Event) -> str:
+        """Return the line on an event that came alone; empty for none."""
+        return ""
+
+    def milestone_line(self, events: int, loss: float, baselines: BaselinesOf) -> str:
+        """Return the line on all events so far; empty for none.
+
+        It is told at each power of two.
+
+        Args:
+            events: number of events so far.
+            loss: their mean loss, of predictions made before learning (progressive validation).
+            baselines: the mean losses of the naive guesses on the same events.
+        """
+        return ""
 
     def stream_opening_lines(self, record: Record, run: str, update_every: int) -> list[str]:
         """Return the first lines of a run; `run` names the run's folder."""
