@@ -81,9 +81,10 @@ class Reading(Consistent):
 class OnlineRows(StreamTask):
     """Prediction of a number in each row of a stream.
 
-    It is predicted from the other columns of its row, the rows before, and the number before. Numbers are scaled by the mean and the spread of those that came before. The model corrects the better of two naive
-    guesses, the mean so far and the number before: what is learned is the squared error of the correction, scaled by
-    the size of that guess's errors so far. What is told and recorded is the absolute error in the unit of the target.
+    It is predicted from the other columns of its row, the rows before, and the number before. Numbers are scaled by
+    the mean and the spread of those that came before. The model corrects the better of two naive guesses, the mean so
+    far and the number before: what is learned is the squared error of the correction, scaled by the size of that
+    guess's errors so far. What is told and recorded is the absolute error in the unit of the target.
 
     Args:
         given: the settings of the task.
