@@ -19,6 +19,21 @@ def test_scores_of_numbers_by_hand():
     assert np.isnan(scores.explained_share(errors, np.ones(3)))
 
 
+def test_a_weight_of_2_counts_as_twice_the_same():
+    chance = np.random.default_rng(1)
+    weights = np.array([2, 0, 1, 3, 1.0])
+    twice = np.repeat(np.arange(5), weights.astype(int))
+    classes, predicted = np.array([0, 2, 1, 1, 2]), np.array([0, 1, 1, 0, 2])
+    matrix = scores.confusion(classes, predicted, 3, weights)
+    assert matrix.tolist() == scores.confusion(classes[twice], predicted[twice], 3).tolist()
+    values, errors = chance.normal(size=5), chance.normal(size=5)
+    assert scores.root_mean_square(errors, weights) == pytest.approx(scores.root_mean_square(errors[twice]))
+    explained = scores.explained_share(errors, values, weights)
+    assert explained == pytest.approx(scores.explained_share(errors[twice], values[twice]))
+    shares = np.array([0.5, 0.3, 0.2])
+    assert naive.guessing_loss(shares, classes, weights) == pytest.approx(naive.guessing_loss(shares, classes[twice]))
+
+
 def test_shares_and_the_loss_of_guessing():
     shares = naive.shares_of(np.array([0, 0, 2]), 4)
     np.testing.assert_allclose(shares, np.array([3, 1, 2, 1]) / 7)

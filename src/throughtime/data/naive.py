@@ -15,9 +15,17 @@ def shares_of(classes: NDArray[np.int64], count: int) -> NDArray[np.float64]:
     return counts / counts.sum()
 
 
-def guessing_loss(shares: NDArray[np.float64], classes: NDArray[np.int64]) -> float:
-    """Return the mean cross-entropy, in nats, of predicting the same shares everywhere."""
-    return float(-np.log(shares[classes]).mean())
+def guessing_loss(
+    shares: NDArray[np.float64], classes: NDArray[np.int64], weights: NDArray[np.floating] | None = None
+) -> float:
+    """Return the mean cross-entropy, in nats, of predicting the same shares everywhere.
+
+    Args:
+        shares: of each class.
+        classes: the class of each series or step.
+        weights: of each class that came; None: all weigh the same.
+    """
+    return float(np.average(-np.log(shares[classes]), weights=weights))
 
 
 def summaries(values: NDArray[np.float32], starts: NDArray[np.int64]) -> NDArray[np.float64]:

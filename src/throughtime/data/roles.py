@@ -92,8 +92,8 @@ def series_of(rows: Rows, roles: Roles) -> SeriesSet:
     """Return the series that rows make.
 
     The series are in the order of their ids, and their steps in the order of their times. Columns without a role are
-    kept, other than the column that tells the file; the id, the time and the ignored ones are not. A target that is
-    static too becomes the label.
+    kept, other than the column that tells the file; the id, the time, the weight and the ignored ones are not. A target
+    that is static too becomes the label.
 
     Args:
         rows: the rows.
@@ -109,11 +109,13 @@ def series_of(rows: Rows, roles: Roles) -> SeriesSet:
     moments = moments_of(rows, roles.time, roles.epoch) if roles.time else None
     order = _order(rows, roles, groups, moments)
     starts = np.concatenate([[0], np.cumsum(np.bincount(groups, minlength=len(ids)))])
-    apart = [roles.id, roles.time, *roles.ignore]
+    weight = None if roles.weight is None else rows.columns[roles.weight]
+    _check_weight(rows, roles.weight, weight)
+    apart = [roles.id, roles.time, roles.weight, *roles.ignore]
     if rows.file_column in _free(rows, roles):
         apart.append(rows.file_column)
     used = {name: column for name, column in rows.columns.items() if name not in apart}
-    _check_values(rows, used, roles.weight)
+    _check_finite(rows, used)
     statics = _statics(rows, roles, order, starts)
     columns = {name: _sorted(column, order) for name, column in used.items() if name not in roles.static}
     label = next((statics.pop(name) for name in roles.target if name in roles.static), None)
@@ -130,6 +132,7 @@ def series_of(rows: Rows, roles: Roles) -> SeriesSet:
         rows.lines[order],
         None if moments is None else moments.clock,
         files=_files(rows, order, starts),
+        weight=weight.values[order] if isinstance(weight, Numbers) else None,
     )
 
 
@@ -235,20 +238,22 @@ def _refuse_duplicate(rows: Rows, roles: Roles, time: str, first: int, second: i
     raise rows.wrong(second, time, f"is {cell!r}{whose}, as in {line}: {cure}{hours}")
 
 
-def _check_values(rows: Rows, columns: Mapping[str, Column], weight: str | None) -> None:
+def _check_finite(rows: Rows, columns: Mapping[str, Column]) -> None:
     for name, column in columns.items():
         if isinstance(column, Numbers) and (infinite := np.isinf(column.values)).any():
             said = "is infinite: leave the field empty where a value is missing, or ignore the column"
             raise rows.wrong(int(np.argmax(infinite)), name, said)
-    if weight is None:
+
+
+def _check_weight(rows: Rows, name: str | None, column: Column | None) -> None:
+    if name is None or column is None:
         return
-    column = columns[weight]
     if isinstance(column, Words):
-        raise rows.wrong(0, weight, f"is {column.cell(0)!r}: a weight must be a number of at least 0")
-    if (wrong := ~(column.values >= 0)).any():
+        raise rows.wrong(0, name, f"is {column.cell(0)!r}: a weight must be a number of at least 0")
+    if (wrong := ~((column.values >= 0) & np.isfinite(column.values))).any():
         row = int(np.argmax(wrong))
         came = "missing" if column.missing[row] else column.cell(row)
-        raise rows.wrong(row, weight, f"is {came}: a weight must be a number of at least 0")
+        raise rows.wrong(row, name, f"is {came}: a weight must be a number of at least 0")
 
 
 def _statics(rows: Rows, roles: Roles, order: NDArray[np.int64], starts: NDArray[np.int64]) -> dict[str, Column]:

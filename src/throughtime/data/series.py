@@ -76,6 +76,7 @@ class SeriesSet:
             none; empty where it knows no parts.
         files: [series] the name of the file that each series is from, "" for a series from several; empty where a
             single file was read.
+        weight: [steps] the weight of each step's target, finite and at least 0; None: all weigh the same.
         scored_from: [series] the first step of each series whose target counts, where earlier steps are only its past;
             None: all count.
     """
@@ -93,6 +94,7 @@ class SeriesSet:
     parts: Sequence[str] = ()
     scored_from: NDArray[np.int64] | None = None
     files: Sequence[str] = ()
+    weight: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -151,4 +153,5 @@ class SeriesSet:
             columns={name: column.take(steps) for name, column in self.columns.items()},
             times=None if self.times is None else self.times[steps],
             lines=None if self.lines is None else self.lines[steps],
+            weight=None if self.weight is None else self.weight[steps],
         )

@@ -1,6 +1,6 @@
 """Inputs and targets of many series as arrays, and chunks of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -102,6 +102,23 @@ class SeriesArrays:
         if self.breaks is not None:
             anew[self.breaks] = True
         return anew
+
+    def weighing(self, weight: NDArray[np.float64]) -> "SeriesArrays":
+        """Return the same with weights, whose mean over the targets that count is made 1.
+
+        The mean loss of many chunks, each weighed by its number of targets, is then the weighted mean.
+
+        Args:
+            weight: [steps] of each step's targets, finite and at least 0.
+
+        Raises:
+            InputFileError: no target that counts has a weight above 0.
+        """
+        counts = np.ones(self.steps) if self.mask is None else self.mask.reshape(self.steps, -1).sum(axis=1)
+        total = float((weight * counts).sum())
+        if counts.any() and not total > 0:
+            raise InputFileError("Every target that counts has the weight 0, so nothing is left: correct the weights.")
+        return replace(self, weight=(weight * (counts.sum() / total if total else 1.0)).astype(np.float32))
 
     def chunk(self, packing: Packing, start: int, steps: int, *, first: bool, last: bool = False) -> Chunk:
         """Return some steps of the rows of a packing, with zeros in padding.

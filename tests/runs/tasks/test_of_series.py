@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from throughtime.errors import ArgumentError
+from throughtime.errors import ArgumentError, InputFileError
 from throughtime.runs.settings import DataSettings, OptimizationSettings, RunSettings
 from throughtime.runs.tasks import Classify, Label
 from throughtime.runs.tasks.series_settings import SeriesSettings
@@ -79,3 +79,86 @@ def test_files_of_a_folder_are_series_and_are_held_out_whole(table, tmp_path):
     assert any("3 files of 12, 'm" in line for line in material.task.told)
     alone = material.task.asked(str(folder / "m4.csv"))
     assert alone.names == [None], "a file alone is a series"
+
+
+def _weighted(table, weight_of):
+    head, *lines = table.read_text().splitlines()
+    path = table.with_name("weighted.csv")
+    path.write_text("\n".join([f"{head},weight", *(f"{line},{weight_of(line.split(','))}" for line in lines)]) + "\n")
+    return path
+
+
+def _measured(task, data):
+    import torch
+
+    chance = torch.Generator().manual_seed(0)
+    chunks = list(data.streams.chunks(0, _cut()))
+    pairs = [(torch.randn(*chunk.inputs.shape[:2], task.answers.size, generator=chance), chunk) for chunk in chunks]
+    return [metric.value for metric in task.metrics(pairs)], pairs
+
+
+@pytest.mark.parametrize(("target", "kind"), [("state", "word"), ("heat", "number")])
+def test_a_target_of_weight_0_counts_like_a_missing_one(table, target, kind):
+    columns = {"state": 4, "heat": 2}
+    keep = (lambda row: row[1] in "258") if kind == "word" else (lambda row: int(row[1]) % 2 == 0)
+    weighted = _weighted(table, lambda row: 0 if keep(row) else 3)
+    task = Label.prepare(_settings(weighted, target, weight="weight")).task
+    assert "weight" not in [feature.name for feature in task.encoding.features]
+    data = task.read(str(weighted))
+    rows = [line.split(",") for line in weighted.read_text().splitlines()]
+    at = columns[target]
+    path = table.with_name("missing.csv")
+    path.write_text(
+        "\n".join(
+            ",".join(["" if i == at and n and keep(row) else v for i, v in enumerate(row)])
+            for n, row in enumerate(rows)
+        )
+    )
+    missing = task.read(str(path))
+    assert data.baselines == pytest.approx(missing.baselines, rel=1e-5)
+    (with_weight, pairs), (without, _) = _measured(task, data), _measured(task, missing)
+    assert with_weight == pytest.approx(without, rel=1e-5)
+    counts = [task.count(chunk) for _, chunk in pairs]
+    losses = [float(task.loss(outputs, chunk)) for outputs, chunk in pairs]
+    assert np.average(losses, weights=counts) == pytest.approx(with_weight[0], rel=1e-5), "chunks add up"
+
+
+def test_weights_of_any_scale_do_the_same(table):
+    first, second = (
+        Label.prepare(_settings(_weighted(table, lambda row, c=c: c * (1 + int(row[1]))), "state", weight="weight"))
+        for c in (1, 7)
+    )
+    assert first.held_out.baselines == pytest.approx(second.held_out.baselines, rel=1e-6)
+    plain = Label.prepare(_settings(table, "state"))
+    assert first.held_out.baselines != pytest.approx(plain.held_out.baselines, rel=1e-3)
+
+
+def test_a_weight_that_cannot_be_is_refused(table):
+    with pytest.raises(InputFileError, match="the weight weight changes within the series 'm0', which has a single"):
+        Classify.prepare(_settings(_weighted(table, lambda row: row[1]), "kind", weight="weight"))
+    with pytest.raises(InputFileError, match="Every target that counts has the weight 0"):
+        Classify.prepare(_settings(_weighted(table, lambda row: 0), "kind", weight="weight"))
+    path = table.with_name("a.npy")
+    np.save(path, np.zeros((3, 4, 2)))
+    with pytest.raises(ArgumentError, match="weight is 'w'; FILE .* is no table: leave it out"):
+        Label.prepare(RunSettings(str(path), task=SeriesSettings(target="x", weight="w")))
+
+
+def test_balanced_classes_weigh_as_much_in_training_and_not_in_validation(table):
+    import torch
+
+    material = Label.prepare(_settings(table, "state", class_weight="balanced"))
+    task = material.task
+    chunks = list(material.training.chunks(0, _cut()))
+    gradients = torch.zeros(2)
+    for chunk in chunks:
+        outputs = torch.zeros(*chunk.inputs.shape[:2], 2, requires_grad=True)
+        (task.objective(outputs, chunk) * task.count(chunk)).backward()
+        gradients += outputs.grad.sum(dim=(0, 1))
+        assert task.loss(outputs, chunk).item() == pytest.approx(np.log(2))
+    count = sum(task.count(chunk) for chunk in chunks)
+    shares = torch.tensor(task.answers.shares)
+    assert abs(float(shares[0] - shares[1])) > 0.2
+    assert float(abs(gradients).max()) < 0.01 * count, "equal outputs are best for equal weights"
+    with pytest.raises(ArgumentError, match="class_weight is balanced; the target heat is a number"):
+        Label.prepare(_settings(table, "heat", class_weight="balanced"))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from throughtime.data.columns import Column
+    from throughtime.data.scores import Weights
 
 
 class Answers(ABC):
@@ -51,11 +52,11 @@ class Answers(ABC):
         return self.losses(outputs, targets)
 
     @abstractmethod
-    def metrics(self, outputs: NDArray[np.float64], targets: NDArray[Any]) -> list[Metric]:
-        """Return the metrics beside the loss, of outputs [targets, size]."""
+    def metrics(self, outputs: NDArray[np.float64], targets: NDArray[Any], weights: Weights = None) -> list[Metric]:
+        """Return the metrics beside the loss, of outputs [targets, size] with weights [targets]."""
 
     @abstractmethod
-    def baselines(self, targets: NDArray[Any]) -> dict[str, float]:
+    def baselines(self, targets: NDArray[Any], weights: Weights = None) -> dict[str, float]:
         """Return the losses of naive predictions of targets, by name, the worst first."""
 
     @abstractmethod
@@ -72,6 +73,7 @@ class ClassAnswers(Answers):
         levels: the classes, in the order of the outputs.
         shares: the share of each class in the training part.
         whole: whether the classes came as whole numbers.
+        balanced: whether each class weighs as much in training, all its targets together.
     """
 
     loss_name: ClassVar[str] = "cross-entropy"
@@ -80,9 +82,10 @@ class ClassAnswers(Answers):
     levels: tuple[str, ...]
     shares: tuple[float, ...]
     whole: bool = False
+    balanced: bool = False
 
     @classmethod
-    def fit(cls, name: str, column: Column) -> ClassAnswers:
+    def fit(cls, name: str, column: Column, balanced: bool = False) -> ClassAnswers:
         """Return the classes of a training part. A number is a class too, where it came as a whole number.
 
         Raises:
@@ -107,7 +110,7 @@ class ClassAnswers(Answers):
             )
         place = {word: number for number, word in enumerate(levels)}
         shares = shares_of(np.array([place[word] for word in words]), len(levels))
-        return cls(name, levels, tuple(shares.tolist()), not isinstance(present, Words))
+        return cls(name, levels, tuple(shares.tolist()), not isinstance(present, Words), balanced)
 
     @property
     def size(self) -> int:
@@ -134,18 +137,25 @@ class ClassAnswers(Answers):
 
         return cross_entropy(outputs, targets, reduction="none")
 
-    def metrics(self, outputs: NDArray[np.float64], targets: NDArray[Any]) -> list[Metric]:
+    def objective(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the cross-entropy of each target, times the weight of its class."""
+        losses = self.losses(outputs, targets)
+        if not self.balanced:
+            return losses
+        return losses / (self.size * losses.new_tensor(self.shares)[targets])
+
+    def metrics(self, outputs: NDArray[np.float64], targets: NDArray[Any], weights: Weights = None) -> list[Metric]:
         """Return accuracy, balanced accuracy and mean F1."""
         from throughtime.data import scores
 
-        matrix = scores.confusion(targets, outputs.argmax(axis=1), self.size)
+        matrix = scores.confusion(targets, outputs.argmax(axis=1), self.size, weights)
         return [
             Metric("accuracy", scores.accuracy(matrix)),
             Metric("balanced accuracy", scores.balanced_accuracy(matrix)),
             Metric("mean F1", scores.mean_f1(matrix)),
         ]
 
-    def baselines(self, targets: NDArray[Any]) -> dict[str, float]:
+    def baselines(self, targets: NDArray[Any], weights: Weights = None) -> dict[str, float]:
         """Return the losses of equal chances, and of the shares of the training part."""
         import numpy as np
 
@@ -153,8 +163,8 @@ class ClassAnswers(Answers):
 
         equal = np.full(self.size, 1 / self.size)
         losses = {
-            "equal chances": guessing_loss(equal, targets),
-            "shares": guessing_loss(np.array(self.shares), targets),
+            "equal chances": guessing_loss(equal, targets, weights),
+            "shares": guessing_loss(np.array(self.shares), targets, weights),
         }
         return dict(sorted(losses.items(), key=lambda entry: -entry[1]))
 
@@ -223,20 +233,24 @@ class NumberAnswers(Answers):
         """Return the squared error of each scaled target."""
         return (outputs[:, 0] - targets).square()
 
-    def metrics(self, outputs: NDArray[np.float64], targets: NDArray[Any]) -> list[Metric]:
+    def metrics(self, outputs: NDArray[np.float64], targets: NDArray[Any], weights: Weights = None) -> list[Metric]:
         """Return RMSE, MAE and R²."""
+        import numpy as np
+
         from throughtime.data import scores
 
         errors = (outputs[:, 0] - targets) * self.spread
         return [
-            Metric("RMSE", scores.root_mean_square(errors)),
-            Metric("MAE", float(abs(errors).mean())),
-            Metric("R²", scores.explained_share(errors, targets * self.spread)),
+            Metric("RMSE", scores.root_mean_square(errors, weights)),
+            Metric("MAE", float(np.average(abs(errors), weights=weights))),
+            Metric("R²", scores.explained_share(errors, targets * self.spread, weights)),
         ]
 
-    def baselines(self, targets: NDArray[Any]) -> dict[str, float]:
+    def baselines(self, targets: NDArray[Any], weights: Weights = None) -> dict[str, float]:
         """Return the loss of the training part's mean."""
-        return {"mean": float((targets.astype(float) ** 2).mean()) * self.spread**2}
+        import numpy as np
+
+        return {"mean": float(np.average(targets.astype(float) ** 2, weights=weights)) * self.spread**2}
 
     def row(self, outputs: NDArray[np.float64]) -> dict[str, Any]:
         """Return the number."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from throughtime.errors import InputFileError
+from throughtime.errors import ArgumentError, InputFileError
 from throughtime.runs.settings import ModelSettings
 from throughtime.runs.tasks.answers import Answers, ClassAnswers, NumberAnswers
 from throughtime.runs.tasks.base import Metric
@@ -78,7 +78,13 @@ class AnswerTask(SeriesTask, ABC):
         name, target = cls.target_of(training, given)
         columns = read_columns(training)
         names = [column for column in columns if column != name]
-        return cls(Encoding.fit(columns, names), cls.answers_of(name, target), given)
+        answers = cls.answers_of(name, target)
+        if given.class_weight != "none":
+            if not isinstance(answers, ClassAnswers):
+                allowed = f"the target {name} is a number, and only classes have weights"
+                raise ArgumentError("class_weight", f"is {given.class_weight}", allowed, "leave it out")
+            answers = replace(answers, balanced=True)
+        return cls(Encoding.fit(columns, names), answers, given)
 
     @classmethod
     def from_record(cls, record: Record) -> Self:
@@ -136,7 +142,10 @@ class AnswerTask(SeriesTask, ABC):
 
     def baselines(self, series: SeriesSet, arrays: SeriesArrays) -> BaselinesOf:
         """Return the losses of naive predictions of the targets that count."""
-        return self.answers.baselines(arrays.targets if arrays.mask is None else arrays.targets[arrays.mask])
+        counted = slice(None) if arrays.mask is None else arrays.mask
+        return self.answers.baselines(
+            arrays.targets[counted], None if arrays.weight is None else arrays.weight[counted]
+        )
 
     # The model.
 
@@ -153,12 +162,12 @@ class AnswerTask(SeriesTask, ABC):
     def loss(self, outputs: Tensor, chunk: Chunk) -> Tensor:
         """Return the mean loss of the targets that count."""
         counted, targets = counting(outputs, chunk)
-        return self.answers.losses(counted, targets).mean() if len(targets) else (outputs * 0).sum()
+        return _mean(self.answers.losses(counted, targets), chunk) if len(targets) else (outputs * 0).sum()
 
     def objective(self, outputs: Tensor, chunk: Chunk) -> Tensor:
         """Return the mean of what training minimises."""
         counted, targets = counting(outputs, chunk)
-        return self.answers.objective(counted, targets).mean() if len(targets) else (outputs * 0).sum()
+        return _mean(self.answers.objective(counted, targets), chunk) if len(targets) else (outputs * 0).sum()
 
     # Predictions.
 
@@ -166,13 +175,20 @@ class AnswerTask(SeriesTask, ABC):
         """Return the mean loss, and the metrics of the target's kind."""
         import torch
 
-        pairs = [counting(outputs, chunk) for outputs, chunk in predicted]
-        outputs = torch.cat([outputs for outputs, _ in pairs]).double()
-        targets = torch.cat([targets for _, targets in pairs])
+        parts = [(*counting(outputs, chunk), weights_of(chunk)) for outputs, chunk in predicted]
+        outputs = torch.cat([outputs for outputs, _, _ in parts]).double()
+        targets = torch.cat([targets for _, targets, _ in parts])
         if not len(targets):
             raise InputFileError("The data hold no target, so there is nothing to measure.")
-        loss = Metric(self.loss_name, float(self.answers.losses(outputs, targets).mean()), self.loss_unit)
-        return [loss, *self.answers.metrics(outputs.numpy(), targets.numpy())]
+        losses, weighing = (
+            self.answers.losses(outputs, targets),
+            [weights for *_, weights in parts if weights is not None],
+        )
+        weights = torch.cat(weighing) if weighing else None
+        mean = float(losses.mean() if weights is None else (losses * weights).mean())
+        loss = Metric(self.loss_name, mean, self.loss_unit)
+        told = None if weights is None else weights.numpy()
+        return [loss, *self.answers.metrics(outputs.numpy(), targets.numpy(), told)]
 
     def rows(self, outputs: Tensor, chunk: Chunk) -> Iterator[dict[str, Any]]:
         """Yield series, step and prediction of each target that counts."""
@@ -227,3 +243,19 @@ def counting(outputs: Tensor, chunk: Chunk) -> tuple[Tensor, Tensor]:
     if chunk.mask is None:
         return outputs.flatten(0, 1), chunk.targets.flatten()
     return outputs[chunk.mask], chunk.targets[chunk.mask]
+
+
+def weights_of(chunk: Chunk) -> Tensor | None:
+    """Return the weights [targets] of the targets that count; None: all weigh the same.
+
+    Their mean over all data is 1.
+    """
+    if chunk.weight is None:
+        return None
+    return chunk.weight.flatten() if chunk.mask is None else chunk.weight[chunk.mask]
+
+
+def _mean(losses: Tensor, chunk: Chunk) -> Tensor:
+    """Return the mean of losses [targets] times their weights."""
+    weights = weights_of(chunk)
+    return losses.mean() if weights is None else (losses * weights).mean()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from throughtime.errors import ArgumentError
+from throughtime.errors import ArgumentError, InputFileError
 from throughtime.runs.settings import RunSettings, TaskSettings
 from throughtime.runs.tasks.base import Data, FileTask, Material
 from throughtime.runs.tasks.reading import opened
@@ -82,6 +82,26 @@ class SeriesTask(FileTask, ABC):
 
     # Data.
 
+    def weighed(self, series: SeriesSet, arrays: SeriesArrays) -> SeriesArrays:
+        """Return the arrays of series with the weights of the series, if they have some.
+
+        Raises:
+            InputFileError: no target has a weight, or the weight changes within a series with a single target.
+        """
+        import numpy as np
+
+        if series.weight is None:
+            return arrays
+        if self.per_series:
+            changes = series.weight != np.repeat(series.weight[series.starts[:-1]], series.lengths)
+            if changes.any():
+                name = series.ids[int(series.of_step[changes.argmax()])]
+                raise InputFileError(
+                    f"{series.origin.name}: the weight {self.given.weight} changes within the series {name!r}, which "
+                    "has a single target: give the same weight in all its rows."
+                )
+        return arrays.weighing(series.weight)
+
     @classmethod
     def fit(cls, settings: RunSettings) -> Self:
         """Return the task, fitted to the part of a file that is not held out."""
@@ -100,7 +120,7 @@ class SeriesTask(FileTask, ABC):
         training, held_out = cls.parted(series, settings)
         task = cls.fitted(training, cls._given_in(settings))
         told = settings.optimization
-        arrays = task.arrays(training, told.seed)
+        arrays = task.weighed(training, task.arrays(training, told.seed))
         laid = training_feed(
             arrays,
             told.seed,
@@ -116,9 +136,10 @@ class SeriesTask(FileTask, ABC):
         chosen = replace(
             settings,
             file=full_path(settings.file),
+            task=task.given,
             optimization=replace(told, batch_size=laid.rows, update_every=laid.steps, epochs=epochs),
         )
-        asked = task.arrays(held_out)
+        asked = task.weighed(held_out, task.arrays(held_out))
         data = task._data(held_out, asked, laid.steps)
         return Material(task, chosen, laid.feed, data, (arrays.counted, asked.counted))
 
@@ -170,7 +191,7 @@ class SeriesTask(FileTask, ABC):
         series = opened(file, self.given, trained=True)[0]
         if held_out_of is not None:
             series = self.parted(series, held_out_of)[1]
-        return self._data(series, self.arrays(series), LONGEST_GRADIENT)
+        return self._data(series, self.weighed(series, self.arrays(series)), LONGEST_GRADIENT)
 
     def asked(self, file: str) -> Data:
         """Read series whose targets may be missing."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from throughtime.errors import ArgumentError
 from throughtime.runs.tasks.series_settings import SeriesSettings, names_in
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def opened(
 
     Raises:
         InputFileError: the file cannot be read, or is not what the settings say.
-        ArgumentError: a setting names no column.
+        ArgumentError: a setting names no column, or is for tables alone.
     """
     from throughtime.data.formats.choice import read
     from throughtime.data.roles import Roles, completed, series_of
@@ -43,6 +44,8 @@ def opened(
 
     read_data = read(file, given.format, given.layout)
     if isinstance(read_data, SeriesSet):
+        if given.weight and not trained:
+            raise ArgumentError("weight", f"is {given.weight!r}", f"FILE {file} is no table", "leave it out")
         return read_data, given
     target = tuple(name for name in names_in(given.target) if name in read_data.columns or not asked)
     roles = Roles(
@@ -51,6 +54,7 @@ def opened(
         target=target,
         static=names_in(given.static),
         ignore=tuple(name for name in names_in(given.ignore) if name in read_data.columns or not trained),
+        weight=(given.weight or None) if given.weight in read_data.columns or not asked else None,
     )
     series, (roles, _) = series_of(read_data, roles), completed(read_data, roles)
     # The column that tells the file was added by reading several, and a file to predict may be alone.

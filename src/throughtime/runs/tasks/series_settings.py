@@ -18,6 +18,13 @@ class SeriesSettings(TaskSettings):
     time: str = option("", "Column of the time of each row.")
     static: str = option("", "Columns with a single value per series, separated by commas.", online=False)
     ignore: str = option("", "Columns to leave out, separated by commas.")
+    weight: str = option("", "Column of the weight of each row in the loss, metrics and naive losses.", online=False)
+    class_weight: Literal["none", "balanced"] = option(
+        "none",
+        "Weight of a class in training. balanced: each class weighs as much in all. Validations, metrics and naive "
+        "losses do not follow it.",
+        online=False,
+    )
     split: Literal["auto", "series", "time", "file"] = option(
         "auto",
         "What is held out for validation. series: whole series, drawn by `seed`; time: the end of every series; file: "
