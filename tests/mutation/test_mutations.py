@@ -26,6 +26,7 @@ CASES = [
     for reader in ("predict", "evaluate", "resume")
     if (file, reader) != ("config.yaml", "predict") and (file, reader) != ("config.yaml", "evaluate")
 ]
+CASES += [("table", "examination.json", "report")]
 
 
 def _faults(mutations, kind, reader, base, place):

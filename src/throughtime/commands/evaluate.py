@@ -28,14 +28,15 @@ def add_arguments(parser: "ArgumentParser") -> None:
 
 
 def run(arguments: "Namespace") -> int:
-    """Print the metrics, and the losses of naive predictions on the same file."""
+    """Print the metrics, and those of naive predictions on the same file."""
     from throughtime.runs.checkpoints import load_run
-    from throughtime.runs.evaluation import evaluate
+    from throughtime.runs.evaluation import compared, evaluate
 
     task, model, _ = load_run(Path(arguments.run))
     data = task.read(arguments.file, skip_unknown=arguments.skip_unknown)
     for line in data.lines:
         say(line)
-    for line in task.result_lines(evaluate(task, model, data.streams), data.baselines):
+    metrics = compared(evaluate(task, model, data.streams), data.naive_metrics)
+    for line in task.result_lines(metrics, data.baselines):
         say(line)
     return 0

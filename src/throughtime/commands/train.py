@@ -29,7 +29,7 @@ The content of the file decides how it is read, and --target names the column to
 as plain text. The data are read in --batch-size parallel streams. Each update of the weights covers --update-every
 time steps; the hidden state is carried on to the next update. Ctrl-C saves and stops; --resume continues. The run
 folder holds config.yaml, model.safetensors, last.ckpt, metrics.csv, updates.csv, step_norms.csv (the gradient by time
-step), diagnosis.json, samples.json, record.json, and report.html with its numbers, report.json."""
+step), diagnosis.json, examination.json, samples.json, record.json, and report.html with its numbers, report.json."""
 
 
 def add_arguments(parser: "ArgumentParser") -> None:
@@ -143,7 +143,7 @@ def _draws_samples(kind: type[Task]) -> bool:
 
 def _close_passes(folder: Path, tell: "Callable[[str], None]", record: "Record") -> None:
     """Print the result of a run in passes and a sample, and write samples.json and the report."""
-    from throughtime.records import read_flows, read_metrics, write_samples
+    from throughtime.records import read_examination, read_flows, read_metrics, write_samples
     from throughtime.report.sections import as_sentence
     from throughtime.runs.checkpoints import load_run
     from throughtime.runs.config import read_config
@@ -151,7 +151,9 @@ def _close_passes(folder: Path, tell: "Callable[[str], None]", record: "Record")
 
     task, model, _ = load_run(folder)
     epochs = read_config(folder, type(task)).optimization.epochs
-    for line in closing_lines(task, record, epochs, read_metrics(folder)):
+    examination = read_examination(folder)
+    metrics = examination.metrics if examination else ()
+    for line in closing_lines(task, record, epochs, read_metrics(folder), metrics):
         tell(line)
     finding = read_flows(folder)[-1].finding
     if finding is not None:

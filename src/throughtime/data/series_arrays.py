@@ -94,6 +94,10 @@ class SeriesArrays:
         """Number of steps of the longest series."""
         return int(self.lengths.max())
 
+    def series_of(self, steps: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the number of the series of each step."""
+        return np.searchsorted(self.starts, steps, side="right") - 1
+
     @cached_property
     def _anew(self) -> NDArray[np.bool_]:
         """True [steps] where the state starts anew."""

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 from throughtime.errors import RunFolderError
 from throughtime.files import ASIDE
+from throughtime.records.examination import EXAMINATION
 from throughtime.records.files import RECORD, damaged, dictionary, versioned, write_aside
 from throughtime.records.flow import DIAGNOSES
 from throughtime.records.lock import LOCK, only_writer
@@ -34,7 +35,7 @@ REPORT = "report.html"
 REPORT_NUMBERS = "report.json"
 TENSORBOARD = "tensorboard"
 RUN_FILES = (
-    CONFIG, WEIGHTS, CHECKPOINT, METRICS, UPDATES, STEP_NORMS, DIAGNOSES, RECORD, SAMPLES, REPORT,
+    CONFIG, WEIGHTS, CHECKPOINT, METRICS, UPDATES, STEP_NORMS, DIAGNOSES, EXAMINATION, RECORD, SAMPLES, REPORT,
     REPORT_NUMBERS, TENSORBOARD,
 )  # fmt: skip
 

@@ -3,7 +3,7 @@
 import math
 from enum import Enum
 
-from throughtime.records import Baselines, BaselinesOf, Outcome, Record
+from throughtime.records import Baselines, BaselinesOf, Metric, Outcome, Record
 from throughtime.wording import plural, singular_noun
 
 
@@ -67,6 +67,17 @@ def _beside_named(loss: float, baselines: dict[str, float], loss_unit: str) -> t
         "it beats every naive prediction" if not left else f"{plural(left, 'naive prediction')} did as well or better"
     )
     return f"{loss:.4g}{loss_unit}, {abs(level - loss):.3g} {side} the baseline {name!r}", meaning
+
+
+def said_metric(metric: Metric) -> str:
+    """Return a metric with its baselines, such as "accuracy 0.973 (majority 0.147, nearest 0.906)"."""
+    return f"{metric.name} {metric_value(metric)}"
+
+
+def metric_value(metric: Metric) -> str:
+    """Return the value of a metric, with its unit and its baselines."""
+    beside = ", ".join(f"{name} {value:.4g}" for name, value in metric.baselines.items())
+    return " ".join(part for part in (f"{metric.value:.4g}", metric.unit, f"({beside})" if beside else "") if part)
 
 
 def bits(nats: float) -> float:

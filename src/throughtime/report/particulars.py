@@ -1,18 +1,19 @@
 """List the particulars of a run: its model, data, result, machine and versions."""
 
-from throughtime.records import Record
+from throughtime.records import Examination, Record
 from throughtime.report.exhibit import shown
-from throughtime.report.loss_sentences import OUTCOMES, loss_unit_of
+from throughtime.report.loss_sentences import OUTCOMES, loss_unit_of, metric_value
 
 Entries = dict[str, str]
 
 
-def particulars(record: Record) -> dict[str, Entries]:
+def particulars(record: Record, examination: Examination | None = None) -> dict[str, Entries]:
     """Return the particulars as heading → name → value."""
+    metrics = examination.metrics if examination is not None else []
     return {
         "Model": _model(record),
         "Data": _data(record),
-        "Result": _result(record),
+        "Result": _result(record) | {metric.name: metric_value(metric) for metric in metrics[1:]},
         "Machine and kernel": {name: str(value) for name, value in record.machine.items()},
         "Versions": dict(record.versions),
     }

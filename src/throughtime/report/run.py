@@ -12,11 +12,13 @@ from throughtime.records import (
     REPORT,
     STEP_NORMS,
     UPDATES,
+    Examination,
     Flow,
     MetricsRow,
     Record,
     StepNormRow,
     UpdateRow,
+    read_examination,
     read_flows,
     read_record,
     read_rows,
@@ -30,6 +32,7 @@ from throughtime.report.losses import losses
 from throughtime.report.maps import NormMap, norm_maps, over_training
 from throughtime.report.page import Page
 from throughtime.report.particulars import particulars
+from throughtime.report.predictions import is_outdated, predictions
 from throughtime.report.sections import decided, finding_of, flow_sections, history
 from throughtime.report.sentences import Absent, Says
 from throughtime.report.written import Written, page_paths, write_report
@@ -47,6 +50,7 @@ class RunRecords:
     step_norms: dict[str, NormMap]
     flows: list[Flow]
     config: str
+    examination: Examination | None = None
 
 
 def report_of_run(
@@ -89,6 +93,7 @@ def read_run(folder: Path) -> RunRecords:
         step_norms=norm_maps(read_rows(folder, record, STEP_NORMS, StepNormRow)),
         flows=read_flows(folder) if exists(DIAGNOSES) else [],
         config=content(folder, CONFIG).decode("utf-8", "replace") if exists(CONFIG) else "",
+        examination=read_examination(folder),
     )
 
 
@@ -107,7 +112,7 @@ def page_of_run(run: RunRecords, samples: Mapping[str, str], figures: Sequence[S
         missing=missing(run),
         sections=_sections(run, figures),
         texts=dict(samples),
-        particulars=particulars(run.record),
+        particulars=particulars(run.record, _current(run)),
         config=run.config,
         reproduce=run.record.reproduce,
     )
@@ -149,7 +154,15 @@ def missing(run: RunRecords) -> list[str]:
         ways += [([*run.updates, *run.step_norms], Absent.STREAM, "")]
     else:
         ways += [(run.updates, Absent.NO_UPDATES, again), (run.step_norms, Absent.NO_STEP_NORMS, again)]
+    outdated = run.examination is not None and _current(run) is None
+    ways += [([], Absent.OUTDATED, f"throughtime train --resume {run.folder}")] if outdated else []
     return [absent.value.format(way=way) for records, absent, way in ways if not records]
+
+
+def _current(run: RunRecords) -> Examination | None:
+    """Return the examination of the weights that are kept; None where it is of others, or missing."""
+    examined = run.examination
+    return None if examined is None or is_outdated(examined, run.record) else examined
 
 
 def numbers_of_run(run: RunRecords, page: Page) -> dict[str, Any]:
@@ -163,13 +176,14 @@ def numbers_of_run(run: RunRecords, page: Page) -> dict[str, Any]:
         "updates": run.updates,
         "step_norms": run.step_norms,
         "diagnoses": run.flows,
+        "examination": run.examination,
     }
 
 
 def _sections(run: RunRecords, figures: Sequence[Section]) -> list[Section]:
     measure, units = measure_of(run.record), run.record.data.units
     curves = losses(run.metrics, run.updates, run.record.baselines, run.record.online, measure, units)
-    sections = [Section("loss", "Loss", [], [curves]), *figures]
+    sections = [Section("loss", "Loss", [], [curves]), *predictions(_current(run), run.record), *figures]
     heat = over_training(run.step_norms) if run.step_norms else None
     if run.flows:
         sections += flow_sections(run.flows, heat)

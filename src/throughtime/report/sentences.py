@@ -72,6 +72,24 @@ class LookFor(Enum):
         "The size of the state step by step. It should settle; a size that grows to the end of the chunk keeps growing "
         "when the state is carried on."
     )
+    CONFUSION = (
+        "Each row is a class that came, each column a class that was predicted; colours are shares of the row. "
+        "Everything off the diagonal is wrong. Two classes that are taken for each other look alike to the model; a "
+        "column that is bright throughout is a class that it guesses."
+    )
+    CALIBRATION = (
+        "Of all predictions with a probability of 0.8, about 0.8 should be right: the points should lie on the "
+        "diagonal. Below it the model is too sure of itself, above it too cautious. The bars show how many predictions "
+        "have such a probability; where they are few, the interval is wide and the point says little."
+    )
+    SCATTER = (
+        "The dots should lie on the diagonal. A flatter cloud means that the model stays near the mean; a bend, "
+        "that it misses a range. The residuals should lie around 0: a shift is an error that is always made."
+    )
+    ERRORS_BY = (
+        "How the error differs. A curve that is high for a few entries alone points to data that are unlike the "
+        "others, or wrong; the table names them."
+    )
     CLIPPING = (
         "The gradient's norm of each update before clipping; crosses are updates that were rescaled. Clipping should "
         "catch the peaks; where most updates are clipped, the threshold acts as a learning rate."
@@ -93,6 +111,10 @@ class Absent(Enum):
     NO_STEP_NORMS = (
         "step_norms.csv is missing: the gradients by step were not recorded in training. A new run records them: {way}"
     )
+    OUTDATED = (
+        "The run has gone on since its predictions were examined, so they are not shown: they come when the training "
+        "ends. Go on: {way}"
+    )
     NO_LAYERS = "The model has no recurrent layer, so there is no gradient through time to look at."
     STREAM = "An online run keeps no tables of single updates and of the gradient by step, so these are not shown."
     NO_FINDING = "This diagnosis came to no verdict."
@@ -110,6 +132,8 @@ class Says(Enum):
     NO_RESULT = "No loss has been measured yet."
     VALIDATION = "Best validation: {figures}: {meaning}."
     STREAM = "Latest bytes of the stream: {figures}: {meaning}."
+    METRIC = "{name}: {value}."
+    METRIC_BESIDE = "{name}: {value}. Naive predictions: {beside}."
     FLOW = (
         "Measured on one batch of {rows} and {steps}, with loss {loss}. The verdict asks whether the gradient still "
         "arrives {wanted} back."

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from mutation.folders import run
 
-from throughtime.records import read_record
+from throughtime.records import read_examination, read_record
 
 SMALL = (
     "--hidden-size",
@@ -79,6 +79,27 @@ def test_a_class_per_series_is_learned_from_a_table_and_predicted(classified, pl
     assert f"accuracy {np.mean(right):.4g}" in measured.out
 
 
+def test_metrics_of_the_kept_weights_stand_beside_naive_ones(classified):
+    folder, told = classified
+    examined, record = read_examination(folder), read_record(folder)
+    loss, accuracy, *_ = examined.metrics
+    assert loss.value == pytest.approx(record.results.best_validation_loss, abs=1e-6)
+    assert examined.update == record.results.best_update
+    assert sum(map(sum, examined.confusion.counts)) == record.data.held_out_symbols == 4
+    assert accuracy.value == np.trace(examined.confusion.counts) / 4 and set(accuracy.baselines) == {
+        "majority",
+        "nearest",
+    }
+    majority = sum(examined.confusion.counts[examined.confusion.classes.index("no")]) / 4
+    assert accuracy.baselines["majority"] == majority
+    assert (
+        f"accuracy {accuracy.value:.4g} (majority {majority:.4g}, nearest {accuracy.baselines['nearest']:.4g})" in told
+    )
+    page = (folder / "report.html").read_text()
+    assert "Confusion matrix" in page and "Calibration" in page and "The highest losses" in page
+    assert f"<dt>accuracy</dt><dd>{accuracy.value:.4g} (majority" in page
+
+
 def test_predictions_need_no_target_and_no_order(classified, place):
     folder, _ = classified
     run("predict", folder, place / "machines.csv", "-o", place / "with.csv")
@@ -120,7 +141,8 @@ def test_a_number_per_series_is_learned(place):
     assert (record.task, record.loss, list(record.levels)) == ("regress", "MSE", ["mean"])
     assert record.results.best_validation_loss < 0.5 * record.levels["mean"]
     measured = run("evaluate", folder, place / "machines.csv").out
-    assert "RMSE" in measured and "MAE" in measured and "R²" in measured
+    assert "RMSE" in measured and "MAE" in measured and "R²" in measured and "(mean " in measured
+    assert len(read_examination(folder).scatter.true) == record.data.held_out_symbols
 
 
 def test_a_class_at_every_step_is_learned(place):
@@ -130,6 +152,9 @@ def test_a_class_at_every_step_is_learned(place):
     assert record.results.best_validation_loss < 0.5 * min(record.levels.values())
     assert run("predict", folder, place / "machines.csv", "-o", place / "steps.csv").code == 0
     rows = _rows(place / "steps.csv")
+    examined = read_examination(folder)
+    assert set(examined.metrics[1].baselines) == {"majority", "previous"} and examined.worst.numbers[0] == "step"
+    assert examined.errors[0].total == 4 and sum(examined.errors[0].counts) == record.data.held_out_symbols
     assert len(rows) == len(_rows(place / "machines.csv")) and [row["step"] for row in rows[:3]] == ["0", "1", "2"]
 
 

@@ -4,6 +4,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,16 @@ from throughtime.data.streams import HELD_OUT_STEPS, ChunkLoader
 from throughtime.errors import RunFolderError
 from throughtime.gradients import CheckpointedBPTT
 from throughtime.layers.base import RecurrentLayer
-from throughtime.records import BaselinesOf, DataRecord, Record
+from throughtime.records import BaselinesOf, DataRecord, Record, write_examination
 from throughtime.runs.callbacks.board import Board
 from throughtime.runs.callbacks.diagnoses import Diagnoses
 from throughtime.runs.callbacks.progress_bar import RunBar
 from throughtime.runs.callbacks.recorder import Recorder
 from throughtime.runs.checkpoint_content import check_passes, kept_state
-from throughtime.runs.checkpoints import AsideCheckpointIO
+from throughtime.runs.checkpoints import AsideCheckpointIO, load_weights
 from throughtime.runs.diagnoses import ROWS, STEPS, Diagnose
 from throughtime.runs.drivers.base import Driver, Run, Say
+from throughtime.runs.evaluation import examine
 from throughtime.runs.gradient import gradient_method
 from throughtime.runs.model import SequenceModel
 from throughtime.runs.module import SequenceTraining
@@ -130,8 +132,16 @@ class Passes(Driver):
             )
             held_out = ChunkLoader(self.material.held_out.streams, HELD_OUT_STEPS)
             trainer.fit(module, loader, held_out, ckpt_path=checkpoint, weights_only=True)
+        self._examine(run, recorder.record)
         recorder.end(module)
         return recorder.record
+
+    def _examine(self, run: Run, record: Record) -> None:
+        """Predict the held-out part with the weights that are kept, and write what the report shows of it."""
+        load_weights(run.folder, run.model)
+        examination = examine(self.task, run.model.cpu().eval(), self.material.held_out)
+        if examination is not None:
+            write_examination(run.folder, replace(examination, update=record.results.best_update))
 
     def _loader(self) -> ChunkLoader:
         settings = self.settings.optimization

@@ -1,6 +1,7 @@
 """Lines that a run prints, made from its records and numbers."""
 
 import math
+from collections.abc import Sequence
 
 from throughtime.records import BaselinesOf, MetricsRow, Record, named
 from throughtime.report.loss_sentences import OUTCOMES
@@ -55,15 +56,20 @@ def divergence_lines(task: Task, rows: list[MetricsRow], baselines: BaselinesOf)
     ]
 
 
-def closing_lines(task: Task, record: Record, epochs: int, rows: list[MetricsRow]) -> list[str]:
-    """Return the lines that end a run."""
+def closing_lines(
+    task: Task, record: Record, epochs: int, rows: list[MetricsRow], metrics: Sequence[Metric] = ()
+) -> list[str]:
+    """Return the lines that end a run.
+
+    `metrics` are those of its examination, the mean loss first.
+    """
     results = record.results
     best = math.inf if results.best_validation_loss is None else results.best_validation_loss
     return [
         "",
         f"Done    {results.epochs:g} of {plural(epochs, 'epoch')} in {results.seconds:.0f} s, "
         f"{OUTCOMES[record.outcome]}; kept: the weights of update {results.best_update}, with the best validation loss",
-        *task.result_lines([Metric(task.loss_name, best, task.loss_unit)], record.baselines),
+        *task.result_lines([Metric(task.loss_name, best, task.loss_unit), *metrics[1:]], record.baselines),
         *divergence_lines(task, rows, record.baselines),
         "",
     ]

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from throughtime.errors import InputFileError
-from throughtime.runs.tasks.base import Metric
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,6 +15,7 @@ if TYPE_CHECKING:
 
     from throughtime.data.columns import Column
     from throughtime.data.scores import Weights
+    from throughtime.runs.tasks.tallies import AnswerTally
 
 
 class Answers(ABC):
@@ -52,8 +51,34 @@ class Answers(ABC):
         return self.losses(outputs, targets)
 
     @abstractmethod
-    def metrics(self, outputs: NDArray[np.float64], targets: NDArray[Any], weights: Weights = None) -> list[Metric]:
-        """Return the metrics beside the loss, of outputs [targets, size] with weights [targets]."""
+    def tally(self) -> AnswerTally:
+        """Return sums over predictions, without any yet."""
+
+    @abstractmethod
+    def constant(self, targets: int) -> tuple[str, NDArray[Any]]:
+        """Return the name of the best constant prediction, and the prediction as numbers [targets]."""
+
+    def naive_metrics(
+        self, naive: dict[str, NDArray[Any]], targets: NDArray[Any], weights: Weights = None
+    ) -> dict[str, dict[str, float]]:
+        """Return the metrics of naive predictions: metric → prediction → value.
+
+        Args:
+            naive: predictions as numbers [targets], by name.
+            targets: as numbers [targets].
+            weights: [targets].
+        """
+        metrics: dict[str, dict[str, float]] = {}
+        for name, predicted in naive.items():
+            scores = self.tally().scores
+            scores.add(self.in_unit(predicted), self.in_unit(targets), weights)
+            for metric, value in scores.named().items():
+                metrics.setdefault(metric, {})[name] = value
+        return metrics
+
+    def in_unit(self, numbers: NDArray[Any]) -> NDArray[Any]:
+        """Return numbers in the unit of the target."""
+        return numbers
 
     @abstractmethod
     def baselines(self, targets: NDArray[Any], weights: Weights = None) -> dict[str, float]:
@@ -101,15 +126,15 @@ class ClassAnswers(Answers):
             raise InputFileError(
                 f"The target {name} holds numbers with decimals, which are no classes: take the task regress or label."
             )
-        words = list(filter(None, _as_words(present)))
-        levels = tuple(sorted(set(words), key=_natural))
+        words, numbers = _distinct(present)
+        levels = tuple(sorted(words, key=_natural))
         if len(levels) < 2:
             raise InputFileError(
                 f"The target {name} has {'the single class ' + levels[0] if levels else 'no class'} in the training "
                 "part; it takes two to tell apart."
             )
         place = {word: number for number, word in enumerate(levels)}
-        shares = shares_of(np.array([place[word] for word in words]), len(levels))
+        shares = shares_of(np.array([place[word] for word in words])[numbers], len(levels))
         return cls(name, levels, tuple(shares.tolist()), not isinstance(present, Words), balanced)
 
     @property
@@ -122,14 +147,17 @@ class ClassAnswers(Answers):
         import numpy as np
 
         place = {word: number for number, word in enumerate(self.levels)}
-        words = _as_words(column)
+        present = np.flatnonzero(~column.missing)
+        words, numbers = _distinct(column.take(present))
         for word in words:
-            if word is not None and word not in place:
+            if word not in place:
                 raise InputFileError(
                     f"The target {self.column} has the class {word}, which the model never saw in training; it knows "
                     f"{', '.join(self.levels[:20])}{' …' if len(self.levels) > 20 else ''}."
                 )
-        return np.array([0 if word is None else place[word] for word in words], dtype=np.int64)
+        classes = np.zeros(len(column), dtype=np.int64)
+        classes[present] = np.array([place[word] for word in words], dtype=np.int64)[numbers]
+        return classes
 
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the cross-entropy of each target, in nats."""
@@ -144,16 +172,17 @@ class ClassAnswers(Answers):
             return losses
         return losses / (self.size * losses.new_tensor(self.shares)[targets])
 
-    def metrics(self, outputs: NDArray[np.float64], targets: NDArray[Any], weights: Weights = None) -> list[Metric]:
-        """Return accuracy, balanced accuracy and mean F1."""
-        from throughtime.data import scores
+    def tally(self) -> AnswerTally:
+        """Return sums over predictions of classes."""
+        from throughtime.runs.tasks.tallies import ClassTally
 
-        matrix = scores.confusion(targets, outputs.argmax(axis=1), self.size, weights)
-        return [
-            Metric("accuracy", scores.accuracy(matrix)),
-            Metric("balanced accuracy", scores.balanced_accuracy(matrix)),
-            Metric("mean F1", scores.mean_f1(matrix)),
-        ]
+        return ClassTally(self.levels)
+
+    def constant(self, targets: int) -> tuple[str, NDArray[Any]]:
+        """Return the class that is the most frequent in the training part."""
+        import numpy as np
+
+        return "majority", np.full(targets, np.argmax(self.shares))
 
     def baselines(self, targets: NDArray[Any], weights: Weights = None) -> dict[str, float]:
         """Return the losses of equal chances, and of the shares of the training part."""
@@ -233,18 +262,21 @@ class NumberAnswers(Answers):
         """Return the squared error of each scaled target."""
         return (outputs[:, 0] - targets).square()
 
-    def metrics(self, outputs: NDArray[np.float64], targets: NDArray[Any], weights: Weights = None) -> list[Metric]:
-        """Return RMSE, MAE and R²."""
+    def tally(self) -> AnswerTally:
+        """Return sums over predictions of numbers."""
+        from throughtime.runs.tasks.tallies import NumberTally
+
+        return NumberTally(self.mean, self.spread)
+
+    def constant(self, targets: int) -> tuple[str, NDArray[Any]]:
+        """Return the mean of the training part."""
         import numpy as np
 
-        from throughtime.data import scores
+        return "mean", np.zeros(targets)
 
-        errors = (outputs[:, 0] - targets) * self.spread
-        return [
-            Metric("RMSE", scores.root_mean_square(errors, weights)),
-            Metric("MAE", float(np.average(abs(errors), weights=weights))),
-            Metric("R²", scores.explained_share(errors, targets * self.spread, weights)),
-        ]
+    def in_unit(self, numbers: NDArray[Any]) -> NDArray[Any]:
+        """Return scaled numbers in the unit of the target."""
+        return numbers * self.spread + self.mean
 
     def baselines(self, targets: NDArray[Any], weights: Weights = None) -> dict[str, float]:
         """Return the loss of the training part's mean."""
@@ -254,13 +286,21 @@ class NumberAnswers(Answers):
 
     def row(self, outputs: NDArray[np.float64]) -> dict[str, Any]:
         """Return the number."""
-        return {self.column: float(outputs[0]) * self.spread + self.mean}
+        return {self.column: float(self.in_unit(outputs)[0])}
 
 
-def _as_words(column: Column) -> Sequence[str | None]:
-    """Return the cells of a column as words."""
-    cells = (column.cell(row) for row in range(len(column)))
-    return [None if cell is None else str(cell) for cell in cells]
+def _distinct(column: Column) -> tuple[list[str], NDArray[Any]]:
+    """Return the distinct cells of a column as words, and the number of each cell [rows] among them.
+
+    No cell may be missing.
+    """
+    import numpy as np
+
+    from throughtime.data.columns import Words
+
+    cells = column.numbers if isinstance(column, Words) else column.values
+    _, firsts, numbers = np.unique(cells, return_index=True, return_inverse=True)
+    return [str(column.cell(row)) for row in firsts.tolist()], numbers
 
 
 def _natural(word: str) -> tuple[bool, float, str]:

@@ -11,7 +11,7 @@ else has a default. The calls come in this order:
 
 - `train` in passes: `prepare` (data and task); `input_size`, `entry` and `readout` (model); `recorded` (record.json);
   `Data.windows` and `objective` (diagnoses); `objective` and `count` (chunks of training); `loss` and `count` (held-out
-  chunks).
+  chunks); `examined` (the weights that are kept).
 - `train` with `online`: `fit`, `settled`, `load_stream_state` (to resume), `open`; `input_size`, `entry` and `readout`;
   `example`; `recorded`; `take` and `step_loss` (events); `stream_state` (checkpoints).
 - Other commands: `from_record` and, except in `report`, the model; then `evaluate`: `read`, `metrics`; `sample`:
@@ -24,11 +24,12 @@ No torch is imported at the top, as the command line reads this module.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from throughtime.errors import InputFileError, UnsupportedError
+from throughtime.records import Metric as Metric
 from throughtime.runs.settings import ModelSettings, RunSettings, TaskSettings
 
 if TYPE_CHECKING:
@@ -36,24 +37,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from throughtime.data.streams import Chunk, Feed
-    from throughtime.records import BaselinesOf, Record
+    from throughtime.records import BaselinesOf, Examination, Record
     from throughtime.report.exhibit import Section
     from throughtime.report.run import RunRecords
-
-
-@dataclass(frozen=True)
-class Metric:
-    """Measure of the quality of predictions, such as an accuracy.
-
-    Attributes:
-        name: such as "RMSE".
-        value: the number.
-        unit: such as "nats per step"; empty for a number without a unit.
-    """
-
-    name: str
-    value: float
-    unit: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,9 +56,11 @@ class Data:
             begins with a zero state. Short data may give fewer steps. The diagnosis reads inputs, targets, mask and
             `resets`, at which the state starts anew and no gradient passes.
         baselines: the losses of naive predictions on these targets, by name, the worst first, in the unit of
-            `Task.loss`. Metrics beside the loss have no baselines here.
+            `Task.loss`.
         lines: lines for the user of `evaluate`: what was read, and the losses of naive predictions.
         names: the id of each series; empty where the data are no series.
+        naive_metrics: the metrics of naive predictions on these targets: metric → prediction → value. Those of the loss
+            are `baselines`.
     """
 
     name: str
@@ -83,6 +71,7 @@ class Data:
     baselines: BaselinesOf
     lines: Sequence[str] = ()
     names: Sequence[Any] = ()
+    naive_metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -259,7 +248,7 @@ class Task(ABC):
     def metrics(self, predicted: Iterable[tuple[Tensor, Chunk]]) -> list[Metric]:
         """Return the metrics of predictions, the mean loss first.
 
-        `evaluate` prints them. Validations, and the record of a run, have the loss alone.
+        `evaluate` prints them. Validations have the loss alone.
 
         Args:
             predicted: pairs of outputs and chunk, in order; they can be read once, and need not fit into memory.
@@ -275,6 +264,24 @@ class Task(ABC):
         if not count:
             raise InputFileError(f"The data hold no target, so the task {self.name} has nothing to measure there.")
         return [Metric(self.loss_name, total / count, self.loss_unit)]
+
+    def examined(self, predicted: Iterable[tuple[Tensor, Chunk]], names: Sequence[Any] = ()) -> Examination | None:
+        """Return what the report shows of predictions of the held-out part.
+
+        Its size does not grow with them. A run calls it once, at its end, for the weights that it keeps, and writes the
+        result to `examination.json`. The parts of `Examination` that a task fills in are drawn. The default has the
+        metrics alone.
+
+        Args:
+            predicted: see `metrics`.
+            names: the id of each series, by `Chunk.origin`; empty where the data are no series.
+
+        Returns:
+            The examination; None, without reading `predicted`, where a validation has measured all there is.
+        """
+        from throughtime.records import Examination
+
+        return Examination(self.metrics(predicted))
 
     def rows(self, outputs: Tensor, chunk: Chunk) -> Iterator[dict[str, Any]]:
         """Yield a row for each prediction of a chunk: column → value.
@@ -313,7 +320,7 @@ class Task(ABC):
     def figures(self, run: RunRecords) -> Sequence[Section]:
         """Return the task's sections of the report, made from the records of a run alone.
 
-        The records hold no predictions; `record.facts` has what `recorded` put there.
+        What `examined` returned is drawn without this method; `record.facts` has what `recorded` put there.
         """
         return ()
 
@@ -347,13 +354,10 @@ class Task(ABC):
 
     def result_lines(self, metrics: Sequence[Metric], baselines: BaselinesOf) -> list[str]:
         """Return lines on metrics; the first, the mean loss, is compared with the baselines."""
-        from throughtime.report.loss_sentences import verdict_parts
+        from throughtime.report.loss_sentences import said_metric, verdict_parts
 
         figures, meaning = verdict_parts(metrics[0].value, baselines, self.units, self.loss_unit)
-        others = [
-            f"        {metric.name} {metric.value:.4g}{f' {metric.unit}' if metric.unit else ''}"
-            for metric in metrics[1:]
-        ]
+        others = [f"        {said_metric(metric)}" for metric in metrics[1:]]
         return [f"Result  {figures}:\n        {meaning}.", *others]
 
 

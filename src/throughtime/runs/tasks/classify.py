@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from throughtime.runs.tasks.answers import Answers, ClassAnswers
 from throughtime.runs.tasks.of_answers import PerSeriesTask
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from throughtime.data.columns import Column
     from throughtime.data.series import SeriesSet
+    from throughtime.data.series_arrays import SeriesArrays
     from throughtime.runs.tasks.series_settings import SeriesSettings
 
 
@@ -29,3 +32,25 @@ class Classify(PerSeriesTask):
         from throughtime.data.columns import as_words
 
         return as_words(cls.target_of(series, given)[1])
+
+    def naive(
+        self,
+        series: SeriesSet,
+        arrays: SeriesArrays,
+        steps: NDArray[Any],
+        constant: NDArray[Any],
+        training: SeriesArrays | None,
+    ) -> dict[str, NDArray[Any]]:
+        """Return the class of the nearest training series.
+
+        It is the nearest in the means and spreads of all columns.
+        """
+        from throughtime.data.naive import nearest, summaries
+
+        if training is None:
+            return {}
+        ends = training.starts[1:] - 1
+        known = ends if training.mask is None else ends[training.mask[ends]]
+        points = summaries(training.inputs, training.starts)[training.series_of(known)]
+        asked = summaries(arrays.inputs, arrays.starts)[arrays.series_of(steps)]
+        return {"nearest": training.targets[known][nearest(points, asked)]}

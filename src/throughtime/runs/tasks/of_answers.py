@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -16,6 +16,7 @@ from throughtime.runs.tasks.reading import constant_of, read_columns
 from throughtime.runs.tasks.series_settings import SeriesSettings
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor, nn
 
     from throughtime.data.columns import Column
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from throughtime.data.series import SeriesSet
     from throughtime.data.series_arrays import SeriesArrays
     from throughtime.data.streams import Chunk
-    from throughtime.records import BaselinesOf, Record
+    from throughtime.records import BaselinesOf, Examination, Record
+    from throughtime.runs.tasks.tallies import AnswerTally
 
 
 LABEL = "label"
@@ -142,10 +144,37 @@ class AnswerTask(SeriesTask, ABC):
 
     def baselines(self, series: SeriesSet, arrays: SeriesArrays) -> BaselinesOf:
         """Return the losses of naive predictions of the targets that count."""
-        counted = slice(None) if arrays.mask is None else arrays.mask
-        return self.answers.baselines(
-            arrays.targets[counted], None if arrays.weight is None else arrays.weight[counted]
-        )
+        steps = _counting_steps(arrays)
+        return self.answers.baselines(arrays.targets[steps], None if arrays.weight is None else arrays.weight[steps])
+
+    def naive_metrics(
+        self, series: SeriesSet, arrays: SeriesArrays, training: SeriesArrays | None
+    ) -> dict[str, dict[str, float]]:
+        """Return the metrics of naive predictions of the targets that count."""
+        steps = _counting_steps(arrays)
+        name, constant = self.answers.constant(len(steps))
+        naive = {name: constant, **self.naive(series, arrays, steps, constant, training)}
+        weights = None if arrays.weight is None else arrays.weight[steps]
+        return self.answers.naive_metrics(naive, arrays.targets[steps], weights)
+
+    def naive(
+        self,
+        series: SeriesSet,
+        arrays: SeriesArrays,
+        steps: NDArray[Any],
+        constant: NDArray[Any],
+        training: SeriesArrays | None,
+    ) -> dict[str, NDArray[Any]]:
+        """Return naive predictions beside the constant one: name → numbers [targets].
+
+        Args:
+            series: those to predict.
+            arrays: of `series`.
+            steps: [targets] the steps whose target counts.
+            constant: the constant prediction [targets].
+            training: the training part; None where it is not at hand.
+        """
+        return {}
 
     # The model.
 
@@ -173,28 +202,35 @@ class AnswerTask(SeriesTask, ABC):
 
     def metrics(self, predicted: Iterable[tuple[Tensor, Chunk]]) -> list[Metric]:
         """Return the mean loss, and the metrics of the target's kind."""
-        import torch
+        return self._tally(predicted).metrics(self.loss_name, self.loss_unit)
 
-        parts = [(*counting(outputs, chunk), weights_of(chunk)) for outputs, chunk in predicted]
-        outputs = torch.cat([outputs for outputs, _, _ in parts]).double()
-        targets = torch.cat([targets for _, targets, _ in parts])
-        if not len(targets):
+    def examined(self, predicted: Iterable[tuple[Tensor, Chunk]], names: Sequence[Any] = ()) -> Examination:
+        """Return the metrics, and the figures of the target's kind."""
+        tally = self._tally(predicted)
+        return tally.examination(tally.metrics(self.loss_name, self.loss_unit), names)
+
+    def _tally(self, predicted: Iterable[tuple[Tensor, Chunk]]) -> AnswerTally:
+        tally = self.answers.tally()
+        for outputs, chunk in predicted:
+            counted, targets = counting(outputs, chunk)
+            counted, places = counted.double().cpu(), _counting_places(chunk)
+            losses, weights = self.answers.losses(counted, targets.cpu()), weights_of(chunk)
+            tally.add(
+                counted.numpy(),
+                targets.cpu().numpy(),
+                losses.numpy(),
+                None if places is None else places.numpy(),
+                None if weights is None else weights.cpu().numpy(),
+            )
+        if not tally.count:
             raise InputFileError("The data hold no target, so there is nothing to measure.")
-        losses, weighing = (
-            self.answers.losses(outputs, targets),
-            [weights for *_, weights in parts if weights is not None],
-        )
-        weights = torch.cat(weighing) if weighing else None
-        mean = float(losses.mean() if weights is None else (losses * weights).mean())
-        loss = Metric(self.loss_name, mean, self.loss_unit)
-        told = None if weights is None else weights.numpy()
-        return [loss, *self.answers.metrics(outputs.numpy(), targets.numpy(), told)]
+        return tally
 
     def rows(self, outputs: Tensor, chunk: Chunk) -> Iterator[dict[str, Any]]:
         """Yield series, step and prediction of each target that counts."""
-        counted = outputs.flatten(0, 1) if chunk.mask is None else outputs[chunk.mask]
-        assert chunk.origin is not None
-        places = chunk.origin.flatten(0, 1) if chunk.mask is None else chunk.origin[chunk.mask]
+        counted, _ = counting(outputs, chunk)
+        places = _counting_places(chunk)
+        assert places is not None
         for values, (series, step) in zip(counted.double().numpy(), places.tolist(), strict=True):
             yield {"series": series, "step": step, **self.answers.row(values)}
 
@@ -238,6 +274,13 @@ class PerSeriesTask(AnswerTask, ABC):
         return given.target, constant
 
 
+def _counting_steps(arrays: SeriesArrays) -> NDArray[Any]:
+    """Return the steps [targets] whose target counts."""
+    import numpy as np
+
+    return np.arange(arrays.steps) if arrays.mask is None else np.flatnonzero(arrays.mask)
+
+
 def counting(outputs: Tensor, chunk: Chunk) -> tuple[Tensor, Tensor]:
     """Return outputs [targets, size] and targets [targets] where a target counts."""
     if chunk.mask is None:
@@ -259,3 +302,10 @@ def _mean(losses: Tensor, chunk: Chunk) -> Tensor:
     """Return the mean of losses [targets] times their weights."""
     weights = weights_of(chunk)
     return losses.mean() if weights is None else (losses * weights).mean()
+
+
+def _counting_places(chunk: Chunk) -> Tensor | None:
+    """Return series and step [targets, 2] where a target counts; None where the data are not known by series."""
+    if chunk.origin is None:
+        return None
+    return (chunk.origin.flatten(0, 1) if chunk.mask is None else chunk.origin[chunk.mask]).cpu()

@@ -80,6 +80,18 @@ class SeriesTask(FileTask, ABC):
         They are on the targets that count.
         """
 
+    def naive_metrics(
+        self, series: SeriesSet, arrays: SeriesArrays, training: SeriesArrays | None
+    ) -> dict[str, dict[str, float]]:
+        """Return the metrics of naive predictions of the targets that count: metric → prediction → value.
+
+        Args:
+            series: those to predict.
+            arrays: of `series`.
+            training: the training part; None where it is not at hand, as in `evaluate`.
+        """
+        return {}
+
     # Data.
 
     def weighed(self, series: SeriesSet, arrays: SeriesArrays) -> SeriesArrays:
@@ -140,7 +152,7 @@ class SeriesTask(FileTask, ABC):
             optimization=replace(told, batch_size=laid.rows, update_every=laid.steps, epochs=epochs),
         )
         asked = task.weighed(held_out, task.arrays(held_out))
-        data = task._data(held_out, asked, laid.steps)
+        data = task._data(held_out, asked, laid.steps, training=arrays)
         return Material(task, chosen, laid.feed, data, (arrays.counted, asked.counted))
 
     @classmethod
@@ -200,15 +212,26 @@ class SeriesTask(FileTask, ABC):
         series = opened(file, self.given, trained=True, asked=True)[0]
         return self._data(series, self.arrays(series, asked=True), LONGEST_GRADIENT, asked=True)
 
-    def _data(self, series: SeriesSet, arrays: SeriesArrays, steps: int, *, asked: bool = False) -> Data:
+    def _data(
+        self,
+        series: SeriesSet,
+        arrays: SeriesArrays,
+        steps: int,
+        *,
+        asked: bool = False,
+        training: SeriesArrays | None = None,
+    ) -> Data:
         from throughtime.data.laying import held_out_feed
 
         laid = held_out_feed(arrays, steps, per_series=self.per_series)
-        baselines = {} if asked or not arrays.counted else self.baselines(series, arrays)
+        measured = not asked and arrays.counted > 0
+        baselines = self.baselines(series, arrays) if measured else {}
+        metrics = self.naive_metrics(series, arrays, training) if measured else {}
         origin = series.origin
         return Data(
-            origin.name, origin.sha256, origin.bytes, laid.feed, arrays.windows, baselines, series.notes, series.ids
-        )
+            origin.name, origin.sha256, origin.bytes, laid.feed, arrays.windows, baselines, series.notes, series.ids,
+            metrics,
+        )  # fmt: skip
 
     # Words.
 

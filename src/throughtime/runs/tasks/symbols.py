@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from throughtime.errors import ArgumentError, InputFileError
 from throughtime.runs.options import check_options, option
@@ -208,6 +208,9 @@ class SymbolTask(Task, ABC):
         baselines = Baselines(math.log(size), unigram, bigram)
         streams = held_out_streams(codes)
         return Data(file.name, file.sha256, len(file.content), streams, partial(windows, codes), baselines)
+
+    def examined(self, predicted: Iterable[tuple[Tensor, Chunk]], names: Sequence[Any] = ()) -> None:
+        """Return nothing: a validation has measured the loss, and there is no other metric."""
 
     def said(self, loss: float) -> str:
         """Return a loss in nats and in bits."""
