@@ -121,6 +121,7 @@ def series_of(rows: Rows, roles: Roles) -> SeriesSet:
         notes,
         rows.lines[order],
         None if moments is None else moments.clock,
+        names=(roles.id or "", roles.time or ""),
     )
 
 

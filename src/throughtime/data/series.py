@@ -72,6 +72,7 @@ class SeriesSet:
         clock: how the times are printed; None without times.
         parts: [series] the part that the file puts each series in, "train", "valid" or "test", "" where it puts it in
             none; empty where it knows no parts.
+        names: the columns that the ids and the times came from, "" for no column.
         scored_from: [series] the first step of each series whose target counts, where earlier steps are only its past;
             None: all count.
     """
@@ -88,6 +89,7 @@ class SeriesSet:
     clock: Clock | None = None
     parts: Sequence[str] = ()
     scored_from: NDArray[np.int64] | None = None
+    names: tuple[str, str] = ("id", "time")
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -132,4 +134,5 @@ class SeriesSet:
             self.clock,
             parts=[self.parts[i] for i in map(int, series)] if self.parts else (),
             scored_from=None if self.scored_from is None else self.scored_from[series],
+            names=self.names,
         )

@@ -59,8 +59,8 @@ class Answers(ABC):
         """Return the losses of naive predictions of targets, by name, the worst first."""
 
     @abstractmethod
-    def row(self, outputs: NDArray[np.float64]) -> dict[str, Any]:
-        """Return the columns of a prediction, from outputs [size]."""
+    def columns(self, outputs: NDArray[np.float64]) -> dict[str, Column]:
+        """Return the columns [targets] of predictions, from outputs [targets, size]."""
 
 
 @dataclass(frozen=True)
@@ -158,15 +158,18 @@ class ClassAnswers(Answers):
         }
         return dict(sorted(losses.items(), key=lambda entry: -entry[1]))
 
-    def row(self, outputs: NDArray[np.float64]) -> dict[str, Any]:
+    def columns(self, outputs: NDArray[np.float64]) -> dict[str, Column]:
         """Return the class, and the probability of each."""
         import numpy as np
 
-        probabilities = np.exp(outputs - outputs.max())
-        probabilities /= probabilities.sum()
-        best = self.levels[int(outputs.argmax())]
-        chances = {f"p({level})": float(p) for level, p in zip(self.levels, probabilities, strict=True)}
-        return {self.column: int(best) if self.whole else best, **chances}
+        from throughtime.data.columns import Numbers, Words
+
+        probabilities = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+        probabilities /= probabilities.sum(axis=1, keepdims=True)
+        best = outputs.argmax(axis=1).astype(np.int32)
+        classes = Numbers(np.array(self.levels, dtype=np.float64)[best], True) if self.whole else None
+        chances = {f"p({level})": Numbers(probabilities[:, i]) for i, level in enumerate(self.levels)}
+        return {self.column: classes or Words(best, self.levels), **chances}
 
 
 @dataclass(frozen=True)
@@ -238,9 +241,11 @@ class NumberAnswers(Answers):
         """Return the loss of the training part's mean."""
         return {"mean": float((targets.astype(float) ** 2).mean()) * self.spread**2}
 
-    def row(self, outputs: NDArray[np.float64]) -> dict[str, Any]:
+    def columns(self, outputs: NDArray[np.float64]) -> dict[str, Column]:
         """Return the number."""
-        return {self.column: float(outputs[0]) * self.spread + self.mean}
+        from throughtime.data.columns import Numbers
+
+        return {self.column: Numbers(outputs[:, 0] * self.spread + self.mean)}
 
 
 def _as_words(column: Column) -> Sequence[str | None]:

@@ -24,7 +24,7 @@ No torch is imported at the top, as the command line reads this module.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from throughtime.data.columns import Column
+    from throughtime.data.series import SeriesSet
     from throughtime.data.streams import Chunk, Feed
     from throughtime.records import BaselinesOf, Record
     from throughtime.report.exhibit import Section
@@ -72,7 +74,7 @@ class Data:
         baselines: the losses of naive predictions on these targets, by name, the worst first, in the unit of
             `Task.loss`. Metrics beside the loss have no baselines here.
         lines: lines for the user of `evaluate`: what was read, and the losses of naive predictions.
-        names: the id of each series; empty where the data are no series.
+        series: the ids and times of what is predicted; None where the data are no series.
     """
 
     name: str
@@ -82,7 +84,7 @@ class Data:
     windows: Callable[[int, int], Chunk]
     baselines: BaselinesOf
     lines: Sequence[str] = ()
-    names: Sequence[Any] = ()
+    series: SeriesSet | None = None
 
 
 @dataclass(frozen=True)
@@ -287,6 +289,20 @@ class Task(ABC):
             UnsupportedError: the task has no rows.
         """
         raise UnsupportedError(f"The task {self.name} writes no rows of predictions; see its metrics.")
+
+    def predictions(self, outputs: Tensor, chunk: Chunk) -> Mapping[str, Column]:
+        """Return the predictions of a chunk by columns, which `throughtime predict` writes.
+
+        The default gathers `rows`. A task with many predictions a chunk overrides it, as making rows takes minutes per
+        ten million.
+
+        Raises:
+            UnsupportedError: the task has no rows.
+        """
+        from throughtime.data.columns import column_of
+
+        rows = list(self.rows(outputs, chunk))
+        return {name: column_of([row[name] for row in rows]) for name in (rows[0] if rows else {})}
 
     def samples(
         self, model: nn.Module, prompt: str, length: int, temperature: float, generator: torch.Generator

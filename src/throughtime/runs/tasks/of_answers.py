@@ -174,13 +174,21 @@ class AnswerTask(SeriesTask, ABC):
         loss = Metric(self.loss_name, float(self.answers.losses(outputs, targets).mean()), self.loss_unit)
         return [loss, *self.answers.metrics(outputs.numpy(), targets.numpy())]
 
-    def rows(self, outputs: Tensor, chunk: Chunk) -> Iterator[dict[str, Any]]:
-        """Yield series, step and prediction of each target that counts."""
+    def predictions(self, outputs: Tensor, chunk: Chunk) -> dict[str, Column]:
+        """Return series, step and prediction of each target that counts."""
+        from throughtime.data.columns import Numbers
+
         counted = outputs.flatten(0, 1) if chunk.mask is None else outputs[chunk.mask]
         assert chunk.origin is not None
         places = chunk.origin.flatten(0, 1) if chunk.mask is None else chunk.origin[chunk.mask]
-        for values, (series, step) in zip(counted.double().numpy(), places.tolist(), strict=True):
-            yield {"series": series, "step": step, **self.answers.row(values)}
+        series, step = (Numbers(numbers, whole=True) for numbers in places.double().numpy().T)
+        return {"series": series, "step": step, **self.answers.columns(counted.double().numpy())}
+
+    def rows(self, outputs: Tensor, chunk: Chunk) -> Iterator[dict[str, Any]]:
+        """Yield series, step and prediction of each target that counts."""
+        columns = self.predictions(outputs, chunk)
+        for row in range(len(columns["step"])):
+            yield {name: column.cell(row) for name, column in columns.items()}
 
     # Words.
 

@@ -155,7 +155,7 @@ class SeriesTask(FileTask, ABC):
         baselines = {} if asked or not arrays.counted else self.baselines(series, arrays)
         origin = series.origin
         return Data(
-            origin.name, origin.sha256, origin.bytes, laid.feed, arrays.windows, baselines, series.notes, series.ids
+            origin.name, origin.sha256, origin.bytes, laid.feed, arrays.windows, baselines, series.notes, series
         )
 
     # Words.
