@@ -67,7 +67,8 @@ def check_output(path: Path) -> None:
 def write_table(path: Path, table: Table) -> None:
     """Write a table to a file, whole or not at all.
 
-    Some ten thousand rows are written at once. Times have their own form and zone; in Parquet, dates and times are of Arrow's types.
+    Some ten thousand rows are written at once. Times have their own form and zone; in Parquet, dates and times are of
+    Arrow's types.
 
     Args:
         path: its suffix says the format; see `check_output`.

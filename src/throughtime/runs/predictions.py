@@ -15,8 +15,9 @@ from throughtime.runs.tasks.base import Task
 def table_of(task: Task, predicted: Iterable[tuple[Tensor, Chunk]], series: SeriesSet) -> Table:
     """Return the predictions of a task over series.
 
-    They are in the order of the series and their steps. The first columns are the id and the time of the step, with the names that they came by, and the number of the step
-    in its series, counted from 0; then those of the task. They are held as numbers, 8 bytes each.
+    They are in the order of the series and their steps. The first columns are the id and the time of the step, with the
+    names that they came by, and the number of the step in its series, counted from 0; then come those of the task. They
+    are held as numbers, 8 bytes each.
 
     Args:
         task: the task.
