@@ -2,10 +2,12 @@
 
 import os
 import platform
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
+from typing import BinaryIO
 
 try:
     import fcntl
@@ -17,10 +19,7 @@ ASIDE = ".partial"
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write a file atomically.
-
-    A reader sees the old content or the new content, never a part. The content is written to a file beside `path`,
-    flushed to the disk, and moved to `path`. On failure the old file stays, and the incomplete file is removed.
+    """Write a file atomically; see `replaced_file`.
 
     Args:
         path: the file; its folder exists.
@@ -29,10 +28,27 @@ def replace_file(path: Path, content: bytes) -> None:
     Raises:
         OSError: the system refused to write.
     """
+    with replaced_file(path) as handle:
+        handle.write(content)
+
+
+@contextmanager
+def replaced_file(path: Path) -> Iterator[BinaryIO]:
+    """Context in which a file is written in pieces, and replaces another at its end.
+
+    A reader sees the old content or the new content, never a part. The content is written to a file beside `path`,
+    flushed to the disk, and moved to `path`. On failure the old file stays, and the incomplete file is removed.
+
+    Args:
+        path: the file; its folder exists.
+
+    Raises:
+        OSError: the system refused to write.
+    """
     aside = path.with_name(path.name + ASIDE)
     try:
         with aside.open("wb") as handle:
-            handle.write(content)
+            yield handle
             handle.flush()
             os.fsync(handle.fileno())
         aside.replace(path)

@@ -133,6 +133,7 @@ def series_of(rows: Rows, roles: Roles) -> SeriesSet:
         None if moments is None else moments.clock,
         files=_files(rows, order, starts),
         weight=weight.values[order] if isinstance(weight, Numbers) else None,
+        names=(roles.id or "", roles.time or ""),
     )
 
 

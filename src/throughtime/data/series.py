@@ -77,6 +77,7 @@ class SeriesSet:
         files: [series] the name of the file that each series is from, "" for a series from several; empty where a
             single file was read.
         weight: [steps] the weight of each step's target, finite and at least 0; None: all weigh the same.
+        names: the columns that the ids and the times came from, "" for no column.
         scored_from: [series] the first step of each series whose target counts, where earlier steps are only its past;
             None: all count.
     """
@@ -95,6 +96,7 @@ class SeriesSet:
     scored_from: NDArray[np.int64] | None = None
     files: Sequence[str] = ()
     weight: NDArray[np.float64] | None = None
+    names: tuple[str, str] = ("id", "time")
 
     def __len__(self) -> int:
         return len(self.ids)

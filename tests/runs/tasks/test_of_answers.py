@@ -71,7 +71,7 @@ def test_a_class_per_series_is_learned_from_a_table_and_predicted(classified, pl
     ended = run("predict", folder, place / "machines.csv", "-o", place / "out.csv")
     assert (ended.code, ended.err) == (0, ""), ended
     rows = _rows(place / "out.csv")
-    assert [row["id"] for row in rows] == [f"M{i:02d}" for i in range(40)], "ids as they came, in their order"
+    assert [row["machine"] for row in rows] == [f"M{i:02d}" for i in range(40)], "ids as they came, in their order"
     right = [row["broken"] == ("yes" if i % 3 == 0 else "no") for i, row in enumerate(rows)]
     assert np.mean(right) > 0.9
     assert all(float(row["p(yes)"]) + float(row["p(no)"]) == pytest.approx(1) for row in rows)
@@ -116,7 +116,8 @@ def test_predictions_need_no_target_and_no_order(classified, place):
     with_target = _rows(place / "with.csv")
     assert len(again) == len(with_target) == 40
     for one, other in zip(again, with_target, strict=True):
-        assert (one["id"], one["broken"]) == (other["id"], other["broken"])
+        assert (one["machine"], one["hour"]) == (other["machine"], int(other["hour"]))
+        assert one["broken"] == other["broken"]
         assert one["p(yes)"] == pytest.approx(float(other["p(yes)"]), abs=1e-6)
 
 
@@ -130,7 +131,7 @@ def test_a_series_is_predicted_alone_as_among_others(classified, place):
         table.writerows(rows)
     assert run("predict", folder, place / "alone.csv", "-o", place / "one.csv").code == 0
     (alone,), among = _rows(place / "one.csv"), _rows(place / "all.csv")[7]
-    assert alone["id"] == among["id"] == "M07"
+    assert alone["machine"] == among["machine"] == "M07"
     assert float(alone["p(yes)"]) == pytest.approx(float(among["p(yes)"]), abs=1e-6)
 
 

@@ -92,7 +92,7 @@ class Raw:
         Args:
             newline: as `open` takes it; "" leaves the ends of lines as they are.
         """
-        return io.TextIOWrapper(self._stream(), encoding="utf-8-sig", newline=newline)
+        return io.TextIOWrapper(self.stream(), encoding="utf-8-sig", newline=newline)
 
     def head(self, size: int = 1 << 16) -> bytes:
         """Return the first bytes of the file. Raises `InputFileError` where the file is damaged."""
@@ -109,12 +109,13 @@ class Raw:
             InputFileError: the file is damaged, or unfolds to a thousand times its size.
         """
         pieces = io.BytesIO()
-        with self._stream() as handle:
+        with self.stream() as handle:
             while piece := handle.read(_PIECE_BYTES):
                 pieces.write(piece)
         return pieces.getvalue()
 
-    def _stream(self) -> io.BufferedReader:
+    def stream(self) -> io.BufferedReader:
+        """Return the bytes of the file, unfolded; damage and attacks become messages."""
         return io.BufferedReader(_Unfolding(self), _PIECE_BYTES)
 
     def lines(self) -> Iterator[tuple[int, str]]:
@@ -134,7 +135,7 @@ class Raw:
 
     def undecodable(self) -> InputFileError:
         """Return the error for a file with a line that is not UTF-8."""
-        with self._stream() as handle:
+        with self.stream() as handle:
             begins = handle.peek(2)[:2]
             number = next((number for number, line in enumerate(handle, start=1) if not _is_utf8(line)), 1)
         kind = "UTF-16" if begins in (b"\xff\xfe", b"\xfe\xff") else "not text in UTF-8"

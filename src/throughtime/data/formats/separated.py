@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from throughtime.data.fields import GrowingColumn, is_number
 from throughtime.data.formats.base import Format, Raw
+from throughtime.data.formats.records import Block, Single, records
 from throughtime.data.notes import missing_notes, named, shortened, were
 from throughtime.data.series import Rows
 from throughtime.errors import InputFileError
-from throughtime.wording import plural, reason_of
+from throughtime.wording import plural
 
 _SEPARATORS = {"\t": "tabs", ";": "semicolons", ",": "commas"}
 """Separators, those first that are rarer in fields."""
@@ -65,24 +66,32 @@ class _Table:
         commas = self._layout.separator == ";"
         columns = {place: GrowingColumn(commas, words) for place, words in places.items()}
         lines = [np.zeros(0, dtype=np.int64)]
-        for block_lines, rows in self._blocks():
+        for block_lines, fields in self._blocks():
             lines.append(np.array(block_lines, dtype=np.int64))
-            fields = list(zip(*rows, strict=True))
             for place, column in columns.items():
                 column.add(fields[place])
         for column in columns.values():
             column.settle()
         return columns, np.concatenate(lines)
 
-    def _blocks(self) -> Iterator[tuple[list[int], list[list[str]]]]:
-        """Yield the lines and the fields of rows, some thousands at once."""
+    def _blocks(self) -> Iterator[tuple[Sequence[int], Sequence[Sequence[str]]]]:
+        """Yield the lines and, by column, the fields of rows, some thousands at once."""
         width, self.blank = len(self._layout.names), 0
         size = max(_BLOCK // width, 1)
         lines: list[int] = []
         rows: list[list[str]] = []
         blank: list[int] = []
         header = started = self._layout.header
-        for line, fields in _records(self._raw, self._layout.separator):
+        for read in records(self._raw, self._layout.separator, width):
+            if isinstance(read, Block):
+                if rows:
+                    yield lines, list(zip(*rows, strict=True))
+                    lines, rows = [], []
+                self.blank += len(blank)
+                yield self._of_block(read, header)
+                header, started, blank = False, True, []
+                continue
+            line, fields = read.line, read.fields
             if len(fields) < 2 and not "".join(fields).strip():
                 blank.append(line)
                 continue
@@ -100,11 +109,17 @@ class _Table:
             lines.append(line)
             rows.append(fields)
             if len(rows) >= size:
-                yield lines, rows
+                yield lines, list(zip(*rows, strict=True))
                 lines, rows = [], []
         self.blank += len(blank)
         if rows:
-            yield lines, rows
+            yield lines, list(zip(*rows, strict=True))
+
+    def _of_block(self, block: Block, header: bool) -> tuple[Sequence[int], list[list[str]]]:
+        """Return the lines and the fields of a block, without the header."""
+        columns = [column[1:] for column in block.columns] if header else block.columns
+        line = block.line + header
+        return range(line, line + len(columns[0])), columns
 
     def _ragged(self, line: int, width: int) -> InputFileError:
         layout = self._layout
@@ -168,10 +183,10 @@ def _layout_of(raw: Raw) -> tuple[_Layout, list[str]]:
     if "\0" in sample:
         raise InputFileError(f"FILE {raw.path} holds NUL characters, so it is no text of rows; name another `format`.")
     separator = _separator(sample)
-    for line, fields in _records(raw, separator):
-        if "".join(fields).strip():
+    for record in records(raw, separator):
+        if isinstance(record, Single) and "".join(record.fields).strip():
             notes = [f"Fields are separated by {_SEPARATORS[separator]}."] if separator == ";" else []
-            return _header(raw, separator, line, [field.strip() for field in fields], notes)
+            return _header(raw, separator, record.line, [field.strip() for field in record.fields], notes)
     raise InputFileError(f"FILE {raw.path} holds empty lines only; name a file with a header and rows.")
 
 
@@ -215,19 +230,3 @@ def _score(sample: str, separator: str) -> tuple[float, int]:
         return 0, 0
     widths = [len(fields) for fields in records if fields]
     return (widths.count(widths[0]) / len(widths), widths[0]) if widths and widths[0] > 1 else (0, 0)
-
-
-def _records(raw: Raw, separator: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the fields of each record with the line on which it begins."""
-    line = 1
-    with raw.text() as text:
-        reader = csv.reader(text, delimiter=separator, skipinitialspace=True, strict=True)
-        try:
-            for fields in reader:
-                yield line, fields
-                line = reader.line_num + 1
-        except csv.Error as error:
-            said = f"has a quotation mark out of place ({reason_of(error)}): close each, and double those within fields"
-            raise raw.wrong(line, said) from None
-        except UnicodeDecodeError:
-            raise raw.undecodable() from None

@@ -85,8 +85,8 @@ class Answers(ABC):
         """Return the losses of naive predictions of targets, by name, the worst first."""
 
     @abstractmethod
-    def row(self, outputs: NDArray[np.float64]) -> dict[str, Any]:
-        """Return the columns of a prediction, from outputs [size]."""
+    def columns(self, outputs: NDArray[np.float64]) -> dict[str, Column]:
+        """Return the columns [targets] of predictions, from outputs [targets, size]."""
 
 
 @dataclass(frozen=True)
@@ -197,15 +197,18 @@ class ClassAnswers(Answers):
         }
         return dict(sorted(losses.items(), key=lambda entry: -entry[1]))
 
-    def row(self, outputs: NDArray[np.float64]) -> dict[str, Any]:
+    def columns(self, outputs: NDArray[np.float64]) -> dict[str, Column]:
         """Return the class, and the probability of each."""
         import numpy as np
 
-        probabilities = np.exp(outputs - outputs.max())
-        probabilities /= probabilities.sum()
-        best = self.levels[int(outputs.argmax())]
-        chances = {f"p({level})": float(p) for level, p in zip(self.levels, probabilities, strict=True)}
-        return {self.column: int(best) if self.whole else best, **chances}
+        from throughtime.data.columns import Numbers, Words
+
+        probabilities = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+        probabilities /= probabilities.sum(axis=1, keepdims=True)
+        best = outputs.argmax(axis=1).astype(np.int32)
+        classes = Numbers(np.array(self.levels, dtype=np.float64)[best], True) if self.whole else None
+        chances = {f"p({level})": Numbers(probabilities[:, i]) for i, level in enumerate(self.levels)}
+        return {self.column: classes or Words(best, self.levels), **chances}
 
 
 @dataclass(frozen=True)
@@ -284,9 +287,11 @@ class NumberAnswers(Answers):
 
         return {"mean": float(np.average(targets.astype(float) ** 2, weights=weights)) * self.spread**2}
 
-    def row(self, outputs: NDArray[np.float64]) -> dict[str, Any]:
+    def columns(self, outputs: NDArray[np.float64]) -> dict[str, Column]:
         """Return the number."""
-        return {self.column: float(self.in_unit(outputs)[0])}
+        from throughtime.data.columns import Numbers
+
+        return {self.column: Numbers(self.in_unit(outputs[:, 0]))}
 
 
 def _distinct(column: Column) -> tuple[list[str], NDArray[Any]]:

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from throughtime.data.columns import Column
+    from throughtime.data.series import SeriesSet
     from throughtime.data.streams import Chunk, Feed
     from throughtime.records import BaselinesOf, Examination, Record
     from throughtime.report.exhibit import Section
@@ -58,7 +60,7 @@ class Data:
         baselines: the losses of naive predictions on these targets, by name, the worst first, in the unit of
             `Task.loss`.
         lines: lines for the user of `evaluate`: what was read, and the losses of naive predictions.
-        names: the id of each series; empty where the data are no series.
+        series: the ids and times of what is predicted; None where the data are no series.
         naive_metrics: the metrics of naive predictions on these targets: metric → prediction → value. Those of the loss
             are `baselines`.
     """
@@ -70,8 +72,13 @@ class Data:
     windows: Callable[[int, int], Chunk]
     baselines: BaselinesOf
     lines: Sequence[str] = ()
-    names: Sequence[Any] = ()
+    series: SeriesSet | None = None
     naive_metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    @property
+    def names(self) -> Sequence[Any]:
+        """Id of each series; empty where the data are no series."""
+        return () if self.series is None else self.series.ids
 
 
 @dataclass(frozen=True)
@@ -294,6 +301,20 @@ class Task(ABC):
             UnsupportedError: the task has no rows.
         """
         raise UnsupportedError(f"The task {self.name} writes no rows of predictions; see its metrics.")
+
+    def predictions(self, outputs: Tensor, chunk: Chunk) -> Mapping[str, Column]:
+        """Return the predictions of a chunk by columns, which `throughtime predict` writes.
+
+        The default gathers `rows`. A task with many predictions a chunk overrides it, as making rows takes minutes per
+        ten million.
+
+        Raises:
+            UnsupportedError: the task has no rows.
+        """
+        from throughtime.data.columns import column_of
+
+        rows = list(self.rows(outputs, chunk))
+        return {name: column_of([row[name] for row in rows]) for name in (rows[0] if rows else {})}
 
     def samples(
         self, model: nn.Module, prompt: str, length: int, temperature: float, generator: torch.Generator

@@ -226,13 +226,21 @@ class AnswerTask(SeriesTask, ABC):
             raise InputFileError("The data hold no target, so there is nothing to measure.")
         return tally
 
-    def rows(self, outputs: Tensor, chunk: Chunk) -> Iterator[dict[str, Any]]:
-        """Yield series, step and prediction of each target that counts."""
+    def predictions(self, outputs: Tensor, chunk: Chunk) -> dict[str, Column]:
+        """Return series, step and prediction of each target that counts."""
+        from throughtime.data.columns import Numbers
+
         counted, _ = counting(outputs, chunk)
         places = _counting_places(chunk)
         assert places is not None
-        for values, (series, step) in zip(counted.double().numpy(), places.tolist(), strict=True):
-            yield {"series": series, "step": step, **self.answers.row(values)}
+        series, step = (Numbers(numbers, whole=True) for numbers in places.double().numpy().T)
+        return {"series": series, "step": step, **self.answers.columns(counted.double().cpu().numpy())}
+
+    def rows(self, outputs: Tensor, chunk: Chunk) -> Iterator[dict[str, Any]]:
+        """Yield series, step and prediction of each target that counts."""
+        columns = self.predictions(outputs, chunk)
+        for row in range(len(columns["step"])):
+            yield {name: column.cell(row) for name, column in columns.items()}
 
     # Words.
 

@@ -229,9 +229,16 @@ class SeriesTask(FileTask, ABC):
         metrics = self.naive_metrics(series, arrays, training) if measured else {}
         origin = series.origin
         return Data(
-            origin.name, origin.sha256, origin.bytes, laid.feed, arrays.windows, baselines, series.notes, series.ids,
+            origin.name,
+            origin.sha256,
+            origin.bytes,
+            laid.feed,
+            arrays.windows,
+            baselines,
+            series.notes,
+            series,
             metrics,
-        )  # fmt: skip
+        )
 
     # Words.
 

@@ -1,0 +1,59 @@
+"""Predictions of a model as a table, with ids and times as they came."""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from torch import Tensor
+
+from throughtime.data.columns import Column, Numbers, column_of, joined
+from throughtime.data.series import SeriesSet
+from throughtime.data.streams import Chunk
+from throughtime.data.writing import Instants, Table
+from throughtime.runs.tasks.base import Task
+
+
+def table_of(task: Task, predicted: Iterable[tuple[Tensor, Chunk]], series: SeriesSet) -> Table:
+    """Return the predictions of a task over series.
+
+    They are in the order of the series and their steps. The first columns are the id and the time of the step, with the
+    names that they came by, and the number of the step in its series, counted from 0; then come those of the task. They
+    are held as numbers, 8 bytes each.
+
+    Args:
+        task: the task.
+        predicted: pairs of outputs and chunk; see `throughtime.runs.evaluation.predicted`.
+        series: the series.
+    """
+    columns = _joined(task.predictions(*pair) for pair in predicted)
+    places = {name: columns.pop(name) for name in ("series", "step")}
+    number, step = (np.asarray(places[name].values, dtype=np.int64) for name in places)  # type: ignore[union-attr]
+    order = np.lexsort((step, number))
+    number, step = number[order], step[order]
+    table: list[tuple[str, Column | Instants]] = []
+    id_name, time_name = series.names
+    if id_name:
+        table.append((id_name, column_of(series.ids).take(number)))
+    if series.times is not None and series.clock is not None:
+        inside = step < series.lengths[number]
+        at = np.where(inside, series.starts[number] + step, 0)
+        values = np.where(inside, series.times[at], np.datetime64("NaT"))
+        table.append((time_name, Instants(values, series.clock)))
+    table += [(name, column.take(order)) for name, column in columns.items()]
+    where = len(table) - len(columns)
+    table.insert(where, (_free("step", dict(table)), Numbers(step.astype(np.float64), whole=True)))
+    return dict(table)
+
+
+def _joined(parts: Iterable[Mapping[str, Column]]) -> dict[str, Column]:
+    pieces: dict[str, list[Column]] = {}
+    for part in parts:
+        for name, column in part.items():
+            pieces.setdefault(name, []).append(column)
+    return {name: joined(columns) for name, columns in pieces.items()}
+
+
+def _free(name: str, taken: Mapping[str, object]) -> str:
+    """Return a name that is not taken: with underlines after it, where it is."""
+    while name in taken:
+        name += "_"
+    return name
