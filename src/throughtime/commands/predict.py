@@ -31,7 +31,7 @@ def run(arguments: "Namespace") -> int:
     """Write the predictions, and print how many."""
     from throughtime.data.writing import check_output, write_rows
     from throughtime.runs.checkpoints import load_run
-    from throughtime.runs.evaluation import predicted
+    from throughtime.runs.evaluation import prediction_rows
     from throughtime.wording import plural
 
     output = Path(arguments.output)
@@ -40,9 +40,7 @@ def run(arguments: "Namespace") -> int:
     data = task.asked(arguments.file)
     for line in data.lines:
         say(line)
-    rows = [row for outputs, chunk in predicted(model, data.streams) for row in task.rows(outputs, chunk)]
-    rows.sort(key=lambda row: (row["series"], row["step"]))
-    named = [{"id": data.names[row.pop("series")], **row} for row in rows]
-    write_rows(output, named)
-    say(f"Written {output}: {plural(len(named), 'prediction')}.")
+    rows = prediction_rows(task, model, data)
+    write_rows(output, rows)
+    say(f"Written {output}: {plural(len(rows), 'prediction')}.")
     return 0

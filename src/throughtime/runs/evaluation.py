@@ -1,13 +1,14 @@
 """Predict data with a trained model, and measure the predictions."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from throughtime.data.streams import HELD_OUT_STEPS, Chunk, ChunkLoader, Feed
 from throughtime.runs.model import CarriedState, SequenceModel
-from throughtime.runs.tasks.base import Metric, Task
+from throughtime.runs.tasks.base import Data, Metric, Task
 
 
 def predicted(model: SequenceModel, streams: Feed) -> Iterator[tuple[Tensor, Chunk]]:
@@ -30,3 +31,19 @@ def evaluate(task: Task, model: SequenceModel, streams: Feed) -> list[Metric]:
     Args: see `predicted`.
     """
     return task.metrics(predicted(model, streams))
+
+
+def prediction_rows(task: Task, model: SequenceModel, data: Data) -> list[dict[str, Any]]:
+    """Return the rows of a model's predictions, in the order of the series and of their steps.
+
+    Args:
+        task: of the run.
+        model: in evaluation mode.
+        data: as `Task.asked` reads them.
+
+    Returns:
+        Rows that begin with the id of the series and the step.
+    """
+    rows = [row for outputs, chunk in predicted(model, data.streams) for row in task.rows(outputs, chunk)]
+    rows.sort(key=lambda row: (row["series"], row["step"]))
+    return [{"id": data.names[row.pop("series")], **row} for row in rows]

@@ -13,6 +13,7 @@ from throughtime.runs.tasks.reading import opened
 from throughtime.runs.tasks.series_settings import SeriesSettings
 
 if TYPE_CHECKING:
+    from throughtime.data.dataset import Dataset
     from throughtime.data.series import SeriesSet
     from throughtime.data.series_arrays import SeriesArrays
     from throughtime.records import BaselinesOf, Record
@@ -78,7 +79,7 @@ class SeriesTask(FileTask, ABC):
     @classmethod
     def fit(cls, settings: RunSettings) -> Self:
         """Return the task, fitted to the part of a file that is not held out."""
-        series, given = opened(settings.file, cls._given_in(settings))
+        series, given = opened(settings.source, cls._given_in(settings))
         return cls.fitted(cls._split(series, settings)[0], given)
 
     @classmethod
@@ -89,7 +90,7 @@ class SeriesTask(FileTask, ABC):
         from throughtime.data.streams import Cut
         from throughtime.wording import plural
 
-        series, given = opened(settings.file, cls._given_in(settings))
+        series, given = opened(settings.source, cls._given_in(settings))
         training, held_out = cls._split(series, settings)
         task = cls.fitted(training, given)
         told = settings.optimization
@@ -130,18 +131,18 @@ class SeriesTask(FileTask, ABC):
         held_out = held_out_series(series, settings.data.validation, settings.optimization.seed)
         return series.take(np.flatnonzero(~held_out)), series.take(np.flatnonzero(held_out))
 
-    def read(self, file: str, *, skip_unknown: bool = False, validation: float | None = None) -> Data:
+    def read(self, file: str | Dataset, *, skip_unknown: bool = False, validation: float | None = None) -> Data:
         """Read series for a trained model."""
         from throughtime.data.laying import LONGEST_GRADIENT
 
         series = opened(file, self.given, trained=True)[0]
         if validation is not None:
-            settings = RunSettings(file, task=self.given)
+            settings = RunSettings("", task=self.given)
             settings = replace(settings, data=replace(settings.data, validation=validation))
             series = self._split(series, settings)[1]
         return self._data(series, self.arrays(series), LONGEST_GRADIENT)
 
-    def asked(self, file: str) -> Data:
+    def asked(self, file: str | Dataset) -> Data:
         """Read series whose targets may be missing."""
         from throughtime.data.laying import LONGEST_GRADIENT
 
