@@ -135,12 +135,14 @@ def test_what_does_not_fit_is_refused_before_any_work(options, kind, said, tmp_p
     assert not list(tmp_path.iterdir())
 
 
-def test_a_missing_package_is_named(monkeypatch):
-    load = tt.training.load
-
+def test_a_missing_package_is_named_and_no_other_module(monkeypatch):
     def missing(name):
-        raise ModuleNotFoundError("No module named 'lightning.pytorch'", name="lightning.pytorch")
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
-    monkeypatch.setattr(process.importlib, "import_module", missing)
-    with pytest.raises(tt.UnsupportedError, match=r"needs lightning.*throughtime\[train\]"):
-        load("x")
+    refusal = tt.UnsupportedError
+    with monkeypatch.context() as patched:
+        patched.setattr(process.importlib, "import_module", missing)
+        with pytest.raises(refusal, match=r"needs lightning, which .*throughtime\[train\]"):
+            process.with_extra("lightning.pytorch")
+        with pytest.raises(ModuleNotFoundError, match="throughtime.runs"):
+            process.with_extra("throughtime.runs.nothing")

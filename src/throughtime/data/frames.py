@@ -43,10 +43,10 @@ def rows_of_frame(frame: Any) -> Rows:
 
 
 def frame_of(rows: Sequence[Mapping[str, Any]], like: Any) -> Any:
-    """Return rows with the same columns as a data frame of the library that another is of.
+    """Return rows as a data frame of the same library as another.
 
     Args:
-        rows: column → value.
+        rows: column → value, all with the same columns.
         like: a data frame; one of a library that narwhals does not make frames of gives a pyarrow.Table.
     """
     columns = {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}

@@ -16,7 +16,7 @@ _WORDS = (str, bytes)
 
 
 def is_array(source: object) -> TypeGuard[Any]:
-    """Return whether data are an array, a tensor, or a list of numbers or of such.
+    """Return whether data are an array, a tensor or a list.
 
     A data frame, which numpy would take for an array too, is none.
     """

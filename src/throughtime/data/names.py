@@ -19,7 +19,9 @@ def check_name(name: str) -> None:
 
 
 def full_path(name: str) -> str:
-    """Return the full path of a file; the name of data in memory as it is.
+    """Return the full path of a file.
+
+    The name of data in memory stays as it is.
 
     Raises:
         InputFileError: no file can have the name.

@@ -29,7 +29,7 @@ def reach(settings: OptimizationSettings) -> int:
 
 
 def usual_diagnosis(settings: OptimizationSettings) -> Diagnose:
-    """Return the function that diagnoses a run while it trains, by how far back its gradient is wanted."""
+    """Return the function that diagnoses a run while it trains."""
     return lambda task, model, chunk: diagnose_task(task, model, chunk, reach(settings))
 
 

@@ -34,7 +34,7 @@ def evaluate(task: Task, model: SequenceModel, streams: Feed) -> list[Metric]:
 
 
 def prediction_rows(task: Task, model: SequenceModel, data: Data) -> list[dict[str, Any]]:
-    """Return the rows of a model's predictions, in the order of the series and of their steps.
+    """Return a model's predictions as rows, in the order of series and steps.
 
     Args:
         task: of the run.

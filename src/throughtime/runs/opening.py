@@ -1,4 +1,4 @@
-"""What precedes a training: the task that data stand for, and the run folder. No torch is imported."""
+"""Task that data stand for, and folder of a new run. No torch is imported."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 def with_task(values: Mapping[str, Any], source: str | Dataset, say: Callable[[str], None]) -> dict[str, Any]:
-    """Return options with the task that data stand for, where a run in passes names none.
+    """Return options with a task, where a run in passes names none.
+
+    It is the task that the data stand for.
 
     Args:
         values: options by name.
@@ -32,7 +34,7 @@ def with_task(values: Mapping[str, Any], source: str | Dataset, say: Callable[[s
 
 
 def default_folder(name: str) -> Path:
-    """Return a run folder that does not exist yet, named after the data and the time."""
+    """Return a new run folder, named after the data and the time."""
     folder = Path(f"runs/{name}-{datetime.now():%Y%m%d-%H%M%S}")
     number = 1
     while folder.exists():  # a run of less than a second came before

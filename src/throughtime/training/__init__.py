@@ -1,4 +1,4 @@
-"""Training in Python: fit a model to data, open a run, watch any training of Lightning's.
+"""Training in Python: fit a model, open a run, watch any training.
 
 `fit` and `load` are the commands in Python, and `GradientMonitor` is a callback for any Lightning module.
 """

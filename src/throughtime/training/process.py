@@ -1,4 +1,4 @@
-"""Things of the process that a training in it needs, or must leave as they were."""
+"""Packages that a training needs, and what it leaves as it was."""
 
 import importlib
 from collections.abc import Iterator
@@ -20,10 +20,11 @@ def with_extra(module: str) -> Any:
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in _PACKAGES:
+        package = (error.name or "").partition(".")[0]
+        if package not in _PACKAGES:
             raise
         raise UnsupportedError(
-            f"Training needs {error.name}, which is not installed: pip install 'throughtime[train]'."
+            f"Training needs {package}, which is not installed: pip install 'throughtime[train]'."
         ) from None
 
 

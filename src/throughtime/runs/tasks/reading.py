@@ -28,7 +28,7 @@ def read_columns(series: SeriesSet) -> dict[str, Column]:
 def opened(
     source: str | Dataset, given: SeriesSettings, *, trained: bool = False, asked: bool = False
 ) -> tuple[SeriesSet, SeriesSettings]:
-    """Return the series of a file or of data in memory, and the settings with the roles recognised.
+    """Return the series of data, and the settings with the roles recognised.
 
     Args:
         source: a file, a folder, or a pattern of files; or data in memory, whose id and time come before the settings'.
