@@ -1,7 +1,9 @@
 """Public names, which the package itself serves: `import throughtime as tt; tt.LSTM`."""
 
+from throughtime import data as data
 from throughtime import diagnosis as diagnosis
 from throughtime import losses as losses
+from throughtime import training as training
 from throughtime.cells import AffineCell as AffineCell
 from throughtime.cells import Cell as Cell
 from throughtime.cells import FunctionCell as FunctionCell
@@ -69,6 +71,7 @@ __all__ = [
     "WrongGradientError",
     "checkpointed_backward",
     "clip_gradients",
+    "data",
     "diagnosis",
     "floss",
     "flossing_loss",
@@ -77,5 +80,6 @@ __all__ = [
     "losses",
     "lyapunov_exponents",
     "tap",
+    "training",
     "verify_gradients",
 ]

@@ -36,7 +36,7 @@ PHASES = {
         "a validation": "throughtime.runs.module:SequenceTraining.validation_step",
         "writing a checkpoint": "throughtime.runs.checkpoints:AsideCheckpointIO.save_checkpoint",
         "the last diagnosis": "throughtime.runs.callbacks.diagnoses:Diagnoses.on_train_end",
-        "sampling": "throughtime.commands.train:_sample",
+        "sampling": "throughtime.runs.whole:_sample",
         "writing the report": "throughtime.report:report_of_run",
     },
     "online": {

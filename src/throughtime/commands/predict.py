@@ -30,21 +30,17 @@ def add_arguments(parser: "ArgumentParser") -> None:
 def run(arguments: "Namespace") -> int:
     """Write the predictions, and print how many."""
     from throughtime.data.writing import check_output, write_table
-    from throughtime.errors import UnsupportedError
     from throughtime.runs.checkpoints import load_run
-    from throughtime.runs.evaluation import predicted
-    from throughtime.runs.predictions import table_of
+    from throughtime.runs.predictions import predictions
     from throughtime.wording import plural
 
     output = Path(arguments.output)
     check_output(output)
     task, model, _ = load_run(Path(arguments.run))
     data = task.asked(arguments.file)
-    if data.series is None:
-        raise UnsupportedError(f"The task {task.name} has no series to predict; see its metrics.")
     for line in data.lines:
         say(line)
-    table = table_of(task, predicted(model, data.streams), data.series)
+    table = predictions(task, model, data)
     write_table(output, table)
     say(f"Written {output}: {plural(len(next(iter(table.values()))), 'prediction')}.")
     return 0

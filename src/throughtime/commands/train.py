@@ -1,26 +1,18 @@
 """Train a model on a file: `throughtime train FILE`."""
 
 from argparse import SUPPRESS
-from datetime import datetime
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from throughtime.commands._spelling import spelled, typed
 from throughtime.commands._terminal import say
-from throughtime.errors import ArgumentError, UnsupportedError
-from throughtime.runs.choice import USUAL, groups, kind_of, settings_from
-from throughtime.runs.settings import RunSettings
+from throughtime.errors import ArgumentError
+from throughtime.runs.choice import groups, kind_of, settings_from
+from throughtime.runs.opening import default_folder, with_task
 from throughtime.runs.tasks.base import Task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from jsonargparse import ArgumentParser, Namespace
-
-    from throughtime.records import Record
-    from throughtime.runs.diagnoses import Diagnose
-    from throughtime.runs.model import SequenceModel
 
 HELP = "Train a recurrent network on the data in a file."
 
@@ -77,47 +69,27 @@ def run(arguments: "Namespace") -> int:
         raise ArgumentError(
             "file", "is missing", "it must be a data file", "give its path, or the word pydoc for Python's reference"
         )
-    settings = settings_from(_with_task(vars(arguments)))
+    settings = settings_from(with_task(vars(arguments), arguments.file, say))
     if arguments.resume and (arguments.output or arguments.overwrite):
         raise ArgumentError(
             "resume", "came with `output` or `overwrite`", "a run continues in its folder", "leave both out"
         )
-    from throughtime.runs.engine import resume, start
+    from throughtime.runs.whole import run_whole
 
-    tell, follow = _telling(arguments), arguments.follow
-    folder = Path(arguments.resume or arguments.output or _default_folder(settings.file))
-    close = None if settings.optimization.online else partial(_close_passes, folder, tell)
-    if arguments.resume:
-        record = resume(settings, folder, tell, _diagnose(settings), follow, close=close)
-    else:
-        record = start(
-            settings, folder, arguments.overwrite, tell, diagnose=_diagnose(settings), follow=follow, close=close
-        )
+    name = "stream" if settings.file == "-" else Path(settings.file).stem
+    folder = Path(arguments.resume or arguments.output or default_folder(name))
+    record = run_whole(
+        settings,
+        folder,
+        lambda line: say(spelled(line, vars(arguments))),
+        say,
+        resuming=bool(arguments.resume),
+        overwrite=arguments.overwrite,
+        follow=arguments.follow,
+    )
     if record is not None:
         _tell_next(folder)
     return 0
-
-
-def _with_task(values: dict[str, Any]) -> dict[str, Any]:
-    """Return options with the task that the file stands for, where none is named."""
-    if values["task"] or values["resume"]:
-        return values
-    from throughtime.runs.tasks.inference import inferred_online_task, inferred_task
-
-    name, reason = (inferred_online_task if values["online"] else inferred_task)(values["file"], values)
-    if name == USUAL[values["online"]]:
-        return values
-    say(f"Task    {name}: {reason}")
-    return {**values, "task": name}
-
-
-def _telling(arguments: "Namespace") -> "Callable[[str], None]":
-    return lambda line: say(spelled(line, vars(arguments)))
-
-
-def _default_folder(file: str) -> str:
-    name = "stream" if file == "-" else Path(file).stem
-    return f"runs/{name}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
 def _tell_next(folder: Path) -> None:
@@ -139,57 +111,3 @@ def _tell_next(folder: Path) -> None:
 
 def _draws_samples(kind: type[Task]) -> bool:
     return kind.samples is not Task.samples
-
-
-def _close_passes(folder: Path, tell: "Callable[[str], None]", record: "Record") -> None:
-    """Print the result of a run in passes and a sample, and write samples.json and the report."""
-    from throughtime.records import read_examination, read_flows, read_metrics, write_samples
-    from throughtime.report.sections import as_sentence
-    from throughtime.runs.checkpoints import load_run
-    from throughtime.runs.config import read_config
-    from throughtime.runs.recording.sentences import closing_lines
-
-    task, model, _ = load_run(folder)
-    epochs = read_config(folder, type(task)).optimization.epochs
-    examination = read_examination(folder)
-    metrics = examination.metrics if examination else ()
-    for line in closing_lines(task, record, epochs, read_metrics(folder), metrics):
-        tell(line)
-    finding = read_flows(folder)[-1].finding
-    if finding is not None:
-        say(f"Gradient {as_sentence(finding.sentence)}")
-    if text := _sample(task, model):
-        sample = f"throughtime sample {folder} --temperature 0.8"
-        say(f"A sample ({sample}):")
-        say("\n".join(f"  | {line}" for line in text.splitlines()))
-        say("")
-        write_samples(folder, {sample: text})
-    for line in _report(folder, task):
-        say(line)
-
-
-def _sample(task: Task, model: "SequenceModel", length: int = 240) -> str:
-    """Return a sample; empty where the task draws none."""
-    import torch
-
-    try:
-        return "".join(task.samples(model, "", length, 0.8, torch.Generator().manual_seed(0)))
-    except UnsupportedError:
-        return ""
-
-
-def _diagnose(settings: RunSettings) -> "Diagnose":
-    from throughtime.runs.diagnoses import diagnose_task, reach
-
-    return lambda task, model, chunk: diagnose_task(task, model, chunk, reach(settings.optimization))
-
-
-def _report(folder: Path, task: Task) -> list[str]:
-    """Write the report; return a line with its path, or the reason why not."""
-    from throughtime.report import report_of_run
-
-    try:
-        written = report_of_run(folder, figures=task.figures)
-    except UnsupportedError as error:  # what it is drawn with is not installed
-        return [f"Report  {error}"]
-    return [f"Report  {written.page}"]

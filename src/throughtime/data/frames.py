@@ -1,7 +1,7 @@
 """Data frames and tables of Arrow as rows."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -40,6 +40,21 @@ def rows_of_frame(frame: Any) -> Rows:
         digest.update(repr((name, words)).encode())
         digest.update(numbers.tobytes())
     return replace(rows, origin=replace(rows.origin, sha256=digest.hexdigest()))
+
+
+def frame_of(rows: Sequence[Mapping[str, Any]], like: Any) -> Any:
+    """Return rows as a data frame of the same library as another.
+
+    Args:
+        rows: column → value, all with the same columns.
+        like: a data frame; one of a library that narwhals does not make frames of gives a pyarrow.Table.
+    """
+    columns = {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
+    narwhals = extra("narwhals", "A data frame")
+    wrapped = narwhals.from_native(like, pass_through=True)
+    kind = getattr(wrapped, "implementation", narwhals.Implementation.PYARROW)
+    eager = kind.is_pandas_like() or kind.is_polars()
+    return narwhals.from_dict(columns, backend=kind if eager else narwhals.Implementation.PYARROW).to_native()
 
 
 def rows_of_table(table: Any, origin: Origin) -> Rows:

@@ -84,6 +84,12 @@ def write_table(path: Path, table: Table) -> None:
         raise InputFileError(f"{path} cannot be written: {reason_of(error)}.") from None
 
 
+def rows_of(table: Table, rows: slice = slice(None)) -> list[dict[str, Cell]]:
+    """Return some rows of a table, column → value as it came; None where it is missing."""
+    names, columns = list(table), (_cells(column, rows) for column in table.values())
+    return [dict(zip(names, cells, strict=True)) for cells in zip(*columns, strict=True)]
+
+
 def _csv(handle: BinaryIO, table: Table) -> None:
     text = io.TextIOWrapper(handle, encoding="utf-8", errors="surrogatepass", newline="")
     writer = csv.writer(text, lineterminator="\n")
@@ -94,10 +100,9 @@ def _csv(handle: BinaryIO, table: Table) -> None:
 
 
 def _jsonl(handle: BinaryIO, table: Table) -> None:
-    encode, names = json.JSONEncoder(ensure_ascii=False).encode, list(table)
+    encode = json.JSONEncoder(ensure_ascii=False).encode
     for rows in _blocks(table):
-        columns = (_cells(column, rows) for column in table.values())
-        lines = [encode(dict(zip(names, cells, strict=True))) for cells in zip(*columns, strict=True)]
+        lines = [encode(row) for row in rows_of(table, rows)]
         handle.write("\n".join([*lines, ""]).encode("utf-8", "surrogatepass"))
 
 

@@ -19,7 +19,7 @@ from throughtime.runs.checkpoint_schema import check_size_fits, check_tensors
 from throughtime.runs.choice import task_and_model
 from throughtime.runs.model import SequenceModel
 from throughtime.runs.tasks.base import Task
-from throughtime.training.rescue import first_nonfinite_weights
+from throughtime.updates.rescue import first_nonfinite_weights
 from throughtime.wording import reason_of
 
 Read = TypeVar("Read")

@@ -11,7 +11,7 @@ from throughtime.records import Flow
 from throughtime.runs.model import SequenceModel
 from throughtime.runs.settings import OptimizationSettings
 from throughtime.runs.tasks.base import Task
-from throughtime.training.diagnosing import diagnose
+from throughtime.updates.diagnosing import diagnose
 
 STEPS, ROWS = 200, 16
 """Time steps and rows of the windows that a run is diagnosed on."""
@@ -26,6 +26,11 @@ def reach(settings: OptimizationSettings) -> int:
     It is the horizon, or the mean reach of the losses of an update.
     """
     return settings.horizon or max(1, settings.update_every // 2)
+
+
+def usual_diagnosis(settings: OptimizationSettings) -> Diagnose:
+    """Return the function that diagnoses a run while it trains."""
+    return lambda task, model, chunk: diagnose_task(task, model, chunk, reach(settings))
 
 
 def diagnose_task(

@@ -22,9 +22,9 @@ from throughtime.runs.recording.progress import Progress
 from throughtime.runs.settings import OptimizationSettings
 from throughtime.runs.tasks.base import Task
 from throughtime.sequences.tap import Tap
-from throughtime.training.rescue import Checked, Rescue, first_nonfinite_weights
-from throughtime.training.schedules import learning_rate_factor
-from throughtime.training.step_norms import tap_of
+from throughtime.updates.rescue import Checked, Rescue, first_nonfinite_weights
+from throughtime.updates.schedules import learning_rate_factor
+from throughtime.updates.step_norms import tap_of
 
 OWN_STATE = "throughtime"
 """Key of throughtime's entries in a checkpoint of Lightning."""

@@ -9,7 +9,26 @@ from throughtime.data.columns import Column, Numbers, column_of, joined
 from throughtime.data.series import SeriesSet
 from throughtime.data.streams import Chunk
 from throughtime.data.writing import Instants, Table
-from throughtime.runs.tasks.base import Task
+from throughtime.errors import UnsupportedError
+from throughtime.runs.evaluation import predicted
+from throughtime.runs.model import SequenceModel
+from throughtime.runs.tasks.base import Data, Task
+
+
+def predictions(task: Task, model: SequenceModel, data: Data) -> Table:
+    """Return the predictions of a model as a table; see `table_of`.
+
+    Args:
+        task: of the run.
+        model: in evaluation mode.
+        data: as `Task.asked` reads them.
+
+    Raises:
+        UnsupportedError: the data are no series.
+    """
+    if data.series is None:
+        raise UnsupportedError(f"The task {task.name} has no series to predict; see its metrics.")
+    return table_of(task, predicted(model, data.streams), data.series)
 
 
 def table_of(task: Task, predicted: Iterable[tuple[Tensor, Chunk]], series: SeriesSet) -> Table:

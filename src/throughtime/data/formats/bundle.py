@@ -183,7 +183,8 @@ def _labels_of_list(elements: list[NDArray], lengths: list[int], where: str) -> 
     if len(elements) != len(lengths):
         raise InputFileError(f"{where} has {len(elements)} elements for {len(lengths)} series; it must have as many.")
     vectors = [np.ravel(element) for element in elements]
-    if all(len(vector) == 1 or vector.dtype.kind == "U" for vector in vectors):
+    # A text without letters, which is a missing word, has no element.
+    if all(len(vector) == 1 or (not len(vector) and vector.dtype.kind == "U") for vector in vectors):
         words = any(vector.dtype.kind == "U" for vector in vectors)
         values = [str(v[0]) if len(v) else "" for v in vectors] if words else [v[0] for v in vectors]
         return column_in(np.array(values), where), None

@@ -14,7 +14,7 @@ from throughtime.runs.checkpoints import save_weights
 from throughtime.runs.interruption import InterruptedRunError, Interruption
 from throughtime.runs.module import SequenceTraining, sequence_training
 from throughtime.runs.recording.save_clock import SaveClock
-from throughtime.training.rescue import first_nonfinite_weights
+from throughtime.updates.rescue import first_nonfinite_weights
 
 
 class Recorder(Callback):

@@ -9,7 +9,7 @@ from throughtime.checks import check_size
 from throughtime.records import STEP_NORMS, UPDATES, StepNormRow, UpdateRow, write_table
 from throughtime.report.exhibit import picked_places
 from throughtime.sequences.tap import LayerTap
-from throughtime.training.step_norms import root_mean_squares
+from throughtime.updates.step_norms import root_mean_squares
 
 LONGEST = 4096
 """Largest number of rows of updates.csv.

@@ -8,27 +8,39 @@ from typing import TYPE_CHECKING, Any
 from throughtime.errors import InputFileError
 
 if TYPE_CHECKING:
+    from throughtime.data.dataset import Dataset
     from throughtime.data.series import SeriesSet
 
 _MOST_CLASSES = 20
 """Distinct whole numbers of a target per series that are taken for classes; more are taken for numbers."""
 
 
-def inferred_task(file: str, values: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the name of the task that a file stands for, and why.
+def inferred_task(source: "str | Dataset", values: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the name of the task that data stand for, and why.
 
     Args:
-        file: the data, as the command got it.
+        source: the file, as the command got it, or data in memory.
         values: options by name, of which those of `SeriesSettings` say what the columns are.
 
     Raises:
         InputFileError: the file is neither text nor series, or has no target.
     """
+    from throughtime.runs.tasks.reading import opened
+    from throughtime.runs.tasks.series_settings import SeriesSettings
+
+    if isinstance(source, str) and (reason := _why_text(source, values)):
+        return "text", reason
+    names = {entry.name for entry in fields(SeriesSettings)}
+    given = SeriesSettings(**{name: value for name, value in values.items() if name in names})
+    series, given = opened(source, given)
+    return _task_of(series, given.target)
+
+
+def _why_text(file: str, values: Mapping[str, Any]) -> str:
+    """Return why a file is a text; "" where it is none."""
     from throughtime.data.formats.choice import holds_series
     from throughtime.data.text import SHIPPED_TEXT
     from throughtime.runs.options import options
-    from throughtime.runs.tasks.reading import opened
-    from throughtime.runs.tasks.series_settings import SeriesSettings
     from throughtime.runs.tasks.symbols import SymbolSettings
 
     path = Path(file)
@@ -36,15 +48,10 @@ def inferred_task(file: str, values: Mapping[str, Any]) -> tuple[str, str]:
         entry for entry, _, _ in options(SymbolSettings) if values.get(entry.name, entry.default) != entry.default
     ]
     if of_text or (file == SHIPPED_TEXT and not path.exists()):
-        return "text", f"{of_text[0].name} is for texts." if of_text else "The word pydoc stands for a text."
+        return f"{of_text[0].name} is for texts." if of_text else "The word pydoc stands for a text."
     if not path.exists() and not any(sign in file for sign in "*?["):
-        return "text", "There is no such file."  # which the task says better
-    if path.is_file() and not holds_series(path):
-        return "text", f"{file} is no table, array or archive."
-    names = {entry.name for entry in fields(SeriesSettings)}
-    given = SeriesSettings(**{name: value for name, value in values.items() if name in names})
-    series, given = opened(file, given)
-    return _task_of(series, given.target)
+        return "There is no such file."  # which the task says better
+    return f"{file} is no table, array or archive." if path.is_file() and not holds_series(path) else ""
 
 
 def _task_of(series: "SeriesSet", target: str) -> tuple[str, str]:

@@ -15,6 +15,7 @@ from throughtime.runs.tasks.series_settings import SeriesSettings
 
 if TYPE_CHECKING:
     from throughtime.data.columns import Column
+    from throughtime.data.dataset import Dataset
     from throughtime.data.series import SeriesSet
     from throughtime.data.series_arrays import SeriesArrays
     from throughtime.records import BaselinesOf, Record
@@ -164,7 +165,7 @@ class SeriesTask(FileTask, ABC):
         """Return the series of a run, and its settings with what was recognised and chosen for them."""
         from throughtime.data.splitting import chosen_split
 
-        series, given = opened(settings.file, cls._given_in(settings))
+        series, given = opened(settings.source, cls._given_in(settings))
         split = chosen_split(series, given.split, cls.usual_split, per_series=cls.per_series)
         return series, replace(settings, task=replace(given, split=split))
 
@@ -196,7 +197,7 @@ class SeriesTask(FileTask, ABC):
         """
         return None
 
-    def read(self, file: str, *, skip_unknown: bool = False, held_out_of: RunSettings | None = None) -> Data:
+    def read(self, file: str | Dataset, *, skip_unknown: bool = False, held_out_of: RunSettings | None = None) -> Data:
         """Read series for a trained model."""
         from throughtime.data.laying import LONGEST_GRADIENT
 
@@ -205,7 +206,7 @@ class SeriesTask(FileTask, ABC):
             series = self.parted(series, held_out_of)[1]
         return self._data(series, self.weighed(series, self.arrays(series)), LONGEST_GRADIENT)
 
-    def asked(self, file: str) -> Data:
+    def asked(self, file: str | Dataset) -> Data:
         """Read series whose targets may be missing."""
         from throughtime.data.laying import LONGEST_GRADIENT
 

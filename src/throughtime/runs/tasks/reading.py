@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from throughtime.errors import ArgumentError
+from throughtime.data.names import in_memory
+from throughtime.errors import ArgumentError, InputFileError
 from throughtime.runs.tasks.series_settings import SeriesSettings, names_in
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from throughtime.data.columns import Column
-    from throughtime.data.series import SeriesSet
+    from throughtime.data.dataset import Dataset
+    from throughtime.data.series import Rows, SeriesSet
 
 
 def read_columns(series: SeriesSet) -> dict[str, Column]:
@@ -24,12 +26,12 @@ def read_columns(series: SeriesSet) -> dict[str, Column]:
 
 
 def opened(
-    file: str, given: SeriesSettings, *, trained: bool = False, asked: bool = False
+    source: str | Dataset, given: SeriesSettings, *, trained: bool = False, asked: bool = False
 ) -> tuple[SeriesSet, SeriesSettings]:
-    """Return the series of a file, and the settings with the roles recognised.
+    """Return the series of data, and the settings with the roles recognised.
 
     Args:
-        file: a file, a folder, or a pattern of files.
+        source: a file, a folder, or a pattern of files; or data in memory, whose id and time come before the settings'.
         given: what the columns are.
         trained: whether a model was trained with these settings, so that columns it leaves out may be missing.
         asked: whether the target may be missing.
@@ -38,14 +40,15 @@ def opened(
         InputFileError: the file cannot be read, or is not what the settings say.
         ArgumentError: a setting names no column, or is for tables alone.
     """
-    from throughtime.data.formats.choice import read
     from throughtime.data.roles import Roles, completed, series_of
     from throughtime.data.series import SeriesSet
 
-    read_data = read(file, given.format, given.layout)
+    read_data, given = _content(source, given)
     if isinstance(read_data, SeriesSet):
         if given.weight and not trained:
-            raise ArgumentError("weight", f"is {given.weight!r}", f"FILE {file} is no table", "leave it out")
+            raise ArgumentError(
+                "weight", f"is {given.weight!r}", f"{read_data.origin.name} is no table", "leave it out"
+            )
         return read_data, given
     target = tuple(name for name in names_in(given.target) if name in read_data.columns or not asked)
     roles = Roles(
@@ -61,6 +64,19 @@ def opened(
     name = "" if roles.id is None or roles.id == read_data.file_column else roles.id
     known = replace(given, id=name, time=roles.time or "", target=roles.target[0] if roles.target else "")
     return series, known
+
+
+def _content(source: str | Dataset, given: SeriesSettings) -> tuple[Rows | SeriesSet, SeriesSettings]:
+    from throughtime.data.formats.choice import read
+
+    if not isinstance(source, str):
+        return source.content, replace(given, id=source.roles.id or given.id, time=source.roles.time or given.time)
+    if in_memory(source):
+        raise InputFileError(
+            f"{source} stands for data that the run read from memory, and no file holds them: name a file with the "
+            "same data, or go on from Python with tt.training.fit(data, resume=RUN)."
+        )
+    return read(source, given.format, given.layout), given
 
 
 def constant_of(series: SeriesSet, name: str) -> Column | None:

@@ -19,8 +19,8 @@ from throughtime.layers.tap import tap
 from throughtime.models.contexts import in_evaluation_mode
 from throughtime.records import Flow
 from throughtime.sequences.tap import LayerTap, Tap
-from throughtime.training.rescue import Rescue
-from throughtime.training.step_norms import root_mean_squares, untapped
+from throughtime.updates.rescue import Rescue
+from throughtime.updates.step_norms import root_mean_squares, untapped
 
 
 class GradientMonitor(Callback):
@@ -35,7 +35,7 @@ class GradientMonitor(Callback):
 
     Args:
         nonfinite: what to do about a gradient that is not finite: "raise"; "stop" the training; "skip", "rescale",
-            "restore": see `throughtime.training.rescue.Rescue`. All but "raise" warn with the sentence that names
+            "restore": see `throughtime.updates.rescue.Rescue`. All but "raise" warn with the sentence that names
             layer, step and row. The schedule of the learning rate goes on in any case.
         keep_every: for "restore": updates between two copies of weights and optimiser in memory.
         diagnose: makes a full diagnosis of a module on a batch; it runs with dropout off and changes no random state.

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from throughtime.training.schedules import learning_rate_factor
+from throughtime.updates.schedules import learning_rate_factor
 
 
 def _factors(schedule, total=40, warm_up=4, reductions=0):

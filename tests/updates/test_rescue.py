@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from throughtime.errors import ArgumentError, NonFiniteError
-from throughtime.training.rescue import Rescue
+from throughtime.updates.rescue import Rescue
 
 
 def _model(gradient=1.0):

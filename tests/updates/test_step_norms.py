@@ -3,7 +3,7 @@ import torch
 
 import throughtime as tt
 from throughtime.sequences.tap import LayerTap
-from throughtime.training.step_norms import root_mean_squares, tap_of, untapped
+from throughtime.updates.step_norms import root_mean_squares, tap_of, untapped
 
 
 def test_the_mean_over_rows_is_of_the_squared_norm_of_the_whole_state():

@@ -1,7 +1,7 @@
 import torch
 
 import throughtime as tt
-from throughtime.training.diagnosing import diagnose
+from throughtime.updates.diagnosing import diagnose
 
 
 def test_a_diagnosis_of_any_model_changes_nothing():
