@@ -120,6 +120,7 @@ class Task(ABC):
         loss_name: the name of the loss, such as "cross-entropy" or "MSE".
         loss_unit: the unit of the loss, such as "nats" or "m²"; empty for none.
         online: whether the task learns from a stream; `FileTask` and `StreamTask` set it.
+        sample_length: steps of the sample that `train` draws at its end.
     """
 
     name: ClassVar[str]
@@ -127,6 +128,7 @@ class Task(ABC):
     loss_name: ClassVar[str] = "loss"
     loss_unit: ClassVar[str] = ""
     online: ClassVar[bool] = False
+    sample_length: ClassVar[int] = 240
 
     @property
     def unit(self) -> str:
@@ -172,16 +174,19 @@ class Task(ABC):
         return record
 
     @abstractmethod
-    def read(self, file: str, *, skip_unknown: bool = False, validation: float | None = None) -> Data:
+    def read(self, file: str, *, skip_unknown: bool = False, validation: float | None = None, part: str = "") -> Data:
         """Read data for a trained model, with the vocabulary or scales of the task.
 
         Args:
             file: the data.
             skip_unknown: leave out symbols or classes that the model never saw, instead of refusing the file.
             validation: read only the part that a run with this share held out, as `diagnose RUN` does; None: read all.
+            part: of a file that puts its series in parts, the part to read: "train", "valid" or "test"; "": test where
+                the file has that beside others, else all.
 
         Raises:
             InputFileError: the data cannot be read, are too short, or hold what the model never saw.
+            ArgumentError: the file has no such part.
         """
 
     def asked(self, file: str) -> Data:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self, cast
 
 from throughtime.runs.settings import RunSettings, TaskSettings
 from throughtime.runs.tasks.base import Data, FileTask, Material
@@ -71,7 +71,7 @@ class SeriesTask(FileTask, ABC):
 
     @abstractmethod
     def baselines(self, series: SeriesSet, arrays: SeriesArrays) -> BaselinesOf:
-        """Return the losses of naive predictions of the targets that count, by name, the worst first."""
+        """Return the losses of naive predictions by name, the worst first."""
 
     # Data.
 
@@ -86,6 +86,7 @@ class SeriesTask(FileTask, ABC):
         """Read the series of a run, hold some out, and lay both parts out."""
         from throughtime.data.laying import training_feed
         from throughtime.data.names import full_path
+        from throughtime.data.splitting import parts_note
         from throughtime.data.streams import Cut
         from throughtime.wording import plural
 
@@ -105,7 +106,7 @@ class SeriesTask(FileTask, ABC):
         updates = laid.feed.chunks_per_pass(Cut(laid.steps, told.burn_in))
         epochs = told.epochs or min(_MOST_EPOCHS, max(_LEAST_EPOCHS, -(-_WANTED_UPDATES // updates)))
         passes = [] if told.epochs else [f"{epochs} passes give {plural(epochs * updates, 'update')}."]
-        task.told = [*series.notes, *laid.notes, *passes]
+        task.told = [*series.notes, *parts_note(series), *task.told, *laid.notes, *passes]
         chosen = replace(
             settings,
             file=full_path(settings.file),
@@ -118,27 +119,33 @@ class SeriesTask(FileTask, ABC):
 
     @classmethod
     def _given_in(cls, settings: RunSettings) -> SeriesSettings:
-        return settings.task if isinstance(settings.task, SeriesSettings) else SeriesSettings()
+        return cast(SeriesSettings, settings.task if isinstance(settings.task, cls.settings) else cls.settings())
 
     @classmethod
     def _split(cls, series: SeriesSet, settings: RunSettings) -> tuple[SeriesSet, SeriesSet]:
-        """Return the training part and the held-out part: whole series, drawn by the seed."""
+        """Return the training and the held-out part: those of the file, or whole series that the seed draws."""
         import numpy as np
 
-        from throughtime.data.splitting import held_out_series
+        from throughtime.data.splitting import held_out_series, in_parts
 
+        series, of_file = in_parts(series)
+        if of_file is not None:
+            return series, of_file
         held_out = held_out_series(series, settings.data.validation, settings.optimization.seed)
         return series.take(np.flatnonzero(~held_out)), series.take(np.flatnonzero(held_out))
 
-    def read(self, file: str, *, skip_unknown: bool = False, validation: float | None = None) -> Data:
+    def read(self, file: str, *, skip_unknown: bool = False, validation: float | None = None, part: str = "") -> Data:
         """Read series for a trained model."""
         from throughtime.data.laying import LONGEST_GRADIENT
+        from throughtime.data.splitting import part_of_series
 
         series = opened(file, self.given, trained=True)[0]
         if validation is not None:
             settings = RunSettings(file, task=self.given)
             settings = replace(settings, data=replace(settings.data, validation=validation))
             series = self._split(series, settings)[1]
+        else:
+            series = part_of_series(series, part)
         return self._data(series, self.arrays(series), LONGEST_GRADIENT)
 
     def asked(self, file: str) -> Data:
@@ -162,7 +169,7 @@ class SeriesTask(FileTask, ABC):
 
     @abstractmethod
     def columns_line(self) -> str:
-        """Return the line of a run that tells which columns are read, and what is predicted from them."""
+        """Return the line of a run that tells what is read and predicted."""
 
     def opening_lines(self, record: Record) -> list[str]:
         """Return the first lines of a run, with the columns and what was chosen."""
