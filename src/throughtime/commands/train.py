@@ -6,10 +6,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from throughtime.commands._spelling import spelled, typed
+from throughtime.commands._spelling import GIVEN, spelled, typed
 from throughtime.commands._terminal import say
 from throughtime.errors import ArgumentError, UnsupportedError
-from throughtime.runs.choice import USUAL, groups, kind_of, settings_from
+from throughtime.runs.choice import USUAL, groups, kind_of, kinds, settings_from
 from throughtime.runs.settings import RunSettings
 from throughtime.runs.tasks.base import Task
 
@@ -99,16 +99,23 @@ def run(arguments: "Namespace") -> int:
 
 
 def _with_task(values: dict[str, Any]) -> dict[str, Any]:
-    """Return options with the task that the file stands for, where a run in passes names none."""
-    if values["task"] or values["online"] or values["resume"]:
+    """Return options with the task that the file stands for, where a run in passes names none, and its defaults."""
+    if values["online"] or values["resume"]:
         return values
-    from throughtime.runs.tasks.inference import inferred_task
+    if not values["task"]:
+        from throughtime.runs.tasks.inference import inferred_task
 
-    name, reason = inferred_task(values["file"], values)
-    if name == USUAL[False]:
-        return values
-    say(f"Task    {name}: {reason}")
-    return {**values, "task": name}
+        name, reason = inferred_task(values["file"], values)
+        if name == USUAL[False]:
+            return values
+        say(f"Task    {name}: {reason}")
+        values = {**values, "task": name}
+    kind = next((kind for kind in kinds() if kind.name == values["task"]), Task)
+    usual = {name: value for name, value in kind.usual.items() if name not in values[GIVEN]}
+    if usual:
+        told = ", ".join(f"{typed(name)} {value}" for name, value in usual.items())
+        say(f"Usual   {told}: the defaults of the task {kind.name}, for what was not given.")
+    return {**values, **usual}
 
 
 def _telling(arguments: "Namespace") -> "Callable[[str], None]":

@@ -68,6 +68,8 @@ def test_rolls_are_learned_from_the_parts_of_the_file(rolls):
     steps = [sum(len(roll) - 1 for roll in cells[name][0]) for name in ("traindata", "validdata")]
     assert [record.data.training_symbols, record.data.held_out_symbols] == steps, "the first step is not predicted"
     assert list(record.levels) == ["marginal", "persistence"]
+    assert "Usual   --cell gru, " in told and "--hidden-size" not in told.split("Usual")[1].split("\n")[0]
+    assert (record.settings["cell"], record.settings["hidden_size"]) == ("gru", 7), "what was given wins"
     assert told.count("  | ") == 9, "a sample of 8 steps, below the names of the columns"
     # The keys that take turns can be known, and the third cannot.
     assert 0.9 * np.log(2) < _best(record) < 1.3 * np.log(2) < record.levels["persistence"]
@@ -141,7 +143,7 @@ def walks(tmp_path_factory):
                 height += chance.standard_t(3) * 0.5 + (1 if walker % 2 else -1)
                 weather = chance.choice(["sun", "rain", "snow"]) if chance.random() < 0.2 else weather
                 table.writerow([f"W{walker}", "" if (walker, step) == (3, 2) else f"{height:.3f}", weather])
-    told = _trained(folder / "run", folder / "walks.csv", "--id", "walker", "--epochs", "12")
+    told = _trained(folder / "run", folder / "walks.csv", "--id", "walker", "--epochs", "12", "--cell", "lstm")
     return folder, told
 
 
@@ -152,6 +154,7 @@ def test_numbers_and_words_of_a_table_are_modelled_together(walks):
     assert "Of the column height the change from step to step is predicted" in told
     record = read_record(folder / "run")
     assert _best(record) < record.levels["marginal"]
+    assert record.settings["cell"] == "lstm", "given, although it is the default of other tasks"
     measured = run("evaluate", folder / "run", folder / "walks.csv")
     for name in ("accuracy of weather", "RMSE of height", "MAE of height"):
         assert name in measured.out

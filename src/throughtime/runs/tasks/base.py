@@ -24,7 +24,7 @@ No torch is imported at the top, as the command line reads this module.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -121,6 +121,7 @@ class Task(ABC):
         loss_unit: the unit of the loss, such as "nats" or "m²"; empty for none.
         online: whether the task learns from a stream; `FileTask` and `StreamTask` set it.
         sample_length: steps of the sample that `train` draws at its end.
+        usual: option → default of the task, where it differs from the default of all tasks.
     """
 
     name: ClassVar[str]
@@ -129,6 +130,7 @@ class Task(ABC):
     loss_unit: ClassVar[str] = ""
     online: ClassVar[bool] = False
     sample_length: ClassVar[int] = 240
+    usual: ClassVar[Mapping[str, Any]] = {}
 
     @property
     def unit(self) -> str:

@@ -79,6 +79,14 @@ class NextStep(SeriesTask):
     loss_name: ClassVar[str] = "NLL"
     loss_unit: ClassVar[str] = "nats"
     sample_length: ClassVar[int] = 8
+    usual: ClassVar[Mapping[str, Any]] = {
+        "cell": "gru",
+        "num_layers": 1,
+        "hidden_size": 256,
+        "dropout": 0.5,
+        "learning_rate": 0.01,
+        "update_every": 256,
+    }
 
     def __init__(self, encoding: Encoding, distributions: Sequence[Distribution], given: NextStepSettings) -> None:
         super().__init__(given)
