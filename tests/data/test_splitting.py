@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from throughtime.data.columns import column_of
 from throughtime.data.series import Origin, SeriesSet
-from throughtime.data.splitting import chosen_split, held_out_series, split_series
+from throughtime.data.splitting import chosen_split, held_out_series, part_of_series, split_series
 from throughtime.errors import ArgumentError, InputFileError
 
 
@@ -123,3 +123,15 @@ def test_what_is_chosen_where_the_settings_leave_it_open():
     assert chosen_split(single, "auto") == "time" and chosen_split(single, "auto", per_series=True) == "series"
     assert chosen_split(replace(several, parts=["train", "test"]), "auto") == "file"
     assert chosen_split(replace(several, parts=["train", "test"]), "time") == "time"
+
+
+def test_a_part_is_read_by_name_or_the_test_part():
+    parts = ["train", "test", "", "valid", "test", "train", "valid", "test"]
+    series = _of_lengths([1] * 8, parts=parts)
+    assert part_of_series(series).ids == ["s1", "s4", "s7"] and part_of_series(series, "valid").ids == ["s3", "s6"]
+    assert "3 series; 5 of other parts are left out" in part_of_series(series).notes[-1]
+    alone = _of_lengths([1, 1], parts=["test", "test"])
+    assert part_of_series(alone) is alone
+    for parts, said in ((["train", "test"], "has the parts train and test"), (["", ""], "has no parts")):
+        with pytest.raises(ArgumentError, match=f"part is valid; FILE a.csv {said}"):
+            part_of_series(_of_lengths([1, 1], parts=parts), "valid")

@@ -8,6 +8,9 @@ from collections.abc import Collection
 
 from throughtime.errors import ArgumentError
 
+GIVEN = "given_here"
+"""Key of the names of the arguments that were given, among the arguments of a command."""
+
 _POSITIONAL = {"file": "FILE", "run": "RUN", "run_or_data": "RUN or DATA"}
 _MARKED = re.compile(r"`([a-z][a-z0-9_]*)`")
 

@@ -25,6 +25,12 @@ def add_arguments(parser: "ArgumentParser") -> None:
         action="store_true",
         help="Leave out what the model never saw in training, such as a character.",
     )
+    parser.add_argument(
+        "--part",
+        type=str,
+        default="",
+        help="Part of a file that puts its series in parts: train, valid or test. Default: test, where there is one.",
+    )
 
 
 def run(arguments: "Namespace") -> int:
@@ -33,7 +39,8 @@ def run(arguments: "Namespace") -> int:
     from throughtime.runs.evaluation import compared, evaluate
 
     task, model, _ = load_run(Path(arguments.run))
-    data = task.read(arguments.file, skip_unknown=arguments.skip_unknown)
+    chosen = {"part": arguments.part} if arguments.part else {}  # which the tasks of others may not know
+    data = task.read(arguments.file, skip_unknown=arguments.skip_unknown, **chosen)
     for line in data.lines:
         say(line)
     metrics = compared(evaluate(task, model, data.streams), data.naive_metrics)

@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from throughtime import commands
-from throughtime.commands._spelling import sentence_of
+from throughtime.commands._spelling import GIVEN, sentence_of
 from throughtime.errors import ArgumentError, ThroughtimeError
 from throughtime.runs.interruption import InterruptedRunError
 from throughtime.wording import reason_of
@@ -71,7 +71,10 @@ def _run(given: list[str]) -> int:
     modules = {name.replace("_", "-"): importlib.import_module(f"{commands.__name__}.{name}") for name in _names()}
     try:
         parser = build_parser(modules, settings_of_run(given))
-        arguments = parser.parse_args(config_first(given or ["--help"]))
+        words = config_first(given or ["--help"])
+        arguments = parser.parse_args(words)
+        # Which of them were given, so that a task's own defaults can stand for those that were not.
+        arguments[arguments.command][GIVEN] = set(parser.parse_args(words, defaults=False)[arguments.command].keys())
     except UsageError as error:
         return _fail(one_sentence(str(error)), _WRONG_ARGUMENTS)
     except OverflowError:  # from jsonargparse, for a whole number that no float can hold

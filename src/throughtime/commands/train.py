@@ -4,7 +4,7 @@ from argparse import SUPPRESS
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from throughtime.commands._spelling import spelled, typed
+from throughtime.commands._spelling import GIVEN, spelled, typed
 from throughtime.commands._terminal import say
 from throughtime.errors import ArgumentError
 from throughtime.runs.choice import groups, kind_of, settings_from
@@ -69,7 +69,11 @@ def run(arguments: "Namespace") -> int:
         raise ArgumentError(
             "file", "is missing", "it must be a data file", "give its path, or the word pydoc for Python's reference"
         )
-    settings = settings_from(with_task(vars(arguments), arguments.file, say))
+
+    def tell(line: str) -> None:
+        say(spelled(line, vars(arguments)))
+
+    settings = settings_from(with_task(vars(arguments), arguments[GIVEN], arguments.file, tell))
     if arguments.resume and (arguments.output or arguments.overwrite):
         raise ArgumentError(
             "resume", "came with `output` or `overwrite`", "a run continues in its folder", "leave both out"
@@ -81,7 +85,7 @@ def run(arguments: "Namespace") -> int:
     record = run_whole(
         settings,
         folder,
-        lambda line: say(spelled(line, vars(arguments))),
+        tell,
         say,
         resuming=bool(arguments.resume),
         overwrite=arguments.overwrite,

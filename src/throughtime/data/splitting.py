@@ -1,5 +1,6 @@
 """Parts of series: what is trained on, and what is held out."""
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -9,10 +10,13 @@ from throughtime.data.columns import Column, Words
 from throughtime.data.notes import named
 from throughtime.data.series import SeriesSet
 from throughtime.errors import ArgumentError, InputFileError
-from throughtime.wording import plural
+from throughtime.wording import listed, plural
 
 Parts = tuple[SeriesSet, SeriesSet]
 """Training part and held-out part."""
+
+TEST = "test"
+"""Part of a file that is neither trained on nor held out for validation."""
 
 
 def chosen_split(series: SeriesSet, asked: str, usual: str = "series", *, per_series: bool = False) -> str:
@@ -57,6 +61,29 @@ def split_series(series: SeriesSet, how: str, share: float, seed: int, classes: 
     said = f"{plural(int(held_out.sum()), 'series')} of {len(series):,}, drawn by the seed"
     aside = "; the parts that the file declares are mixed" if any(series.parts) else ""
     return _taken(series, held_out, said + aside)
+
+
+def part_of_series(series: SeriesSet, part: str = "") -> SeriesSet:
+    """Return the series of a part, with a note on how many there are.
+
+    Args:
+        series: all series of a file.
+        part: "train", "valid" or "test"; "": test where the file has that beside others, else all series.
+
+    Raises:
+        ArgumentError: the file has no such part.
+    """
+    known = Counter(series.parts)
+    if part and part not in known:
+        has = f"the parts {listed(filter(None, known))}" if any(known) else "no parts"
+        raise ArgumentError("part", f"is {part}", f"FILE {series.origin.name} has {has}", "leave it out")
+    part = part or (TEST if TEST in known and len(known) > 1 else "")
+    if not part:
+        return series
+    taken = series.take(np.flatnonzero(np.array(series.parts) == part))
+    left = len(series) - len(taken)
+    said = f"The part {part} of the file is read, {plural(len(taken), 'series')}; {left} of other parts are left out."
+    return replace(taken, notes=[*series.notes, said])
 
 
 def held_out_series(series: SeriesSet, share: float, seed: int, classes: Column | None = None) -> NDArray[np.bool_]:

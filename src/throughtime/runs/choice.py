@@ -120,7 +120,7 @@ def _check_recorded(record: Record, kind: type[Task], model: ModelSettings) -> N
 
 
 def settings_from(values: Mapping[str, Any], kind: type[Task] | None = None) -> RunSettings:
-    """Build settings from values by option name; missing options keep their defaults.
+    """Build settings from values by option name; missing options keep the defaults of the task.
 
     Args:
         values: with at least `file`.
@@ -140,6 +140,9 @@ def settings_from(values: Mapping[str, Any], kind: type[Task] | None = None) -> 
             if entry.name not in known and values.get(entry.name, entry.default) != entry.default:
                 value, allowed = values[entry.name], f"the task {chosen.name} has no use for it"
                 raise ArgumentError(entry.name, f"is {value}", allowed, "leave it out")
+    if chosen.usual:
+        values = {**chosen.usual, **values}
+        parts = {group: _filled(settings, values) for group, settings in GROUPS.items()}
     return RunSettings(file, **parts, task=_filled(chosen.settings, values))
 
 

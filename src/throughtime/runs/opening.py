@@ -2,38 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from throughtime.runs.choice import USUAL
+from throughtime.runs.choice import USUAL, kinds
+from throughtime.runs.tasks.base import Task
 from throughtime.runs.tasks.inference import inferred_online_task, inferred_task
 
 if TYPE_CHECKING:
     from throughtime.data.dataset import Dataset
 
 
-def with_task(values: Mapping[str, Any], source: str | Dataset, say: Callable[[str], None]) -> dict[str, Any]:
-    """Return options with a task, where none is named.
+def with_task(
+    values: Mapping[str, Any], given: Collection[str], source: str | Dataset, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Return options with a task, where none is named, and with the defaults of the task.
 
     It is the task that the data stand for.
 
     Args:
         values: options by name.
+        given: the names of those that the user gave, which a task's own defaults leave as they are.
         source: the file, or data in memory.
         say: prints a line.
     """
-    if values["task"] or values["resume"]:
+    if values["resume"]:
         return dict(values)
-    if values["online"] and isinstance(source, str):
-        name, reason = inferred_online_task(source, values)
-    else:
-        name, reason = inferred_task(source, values)
-    if name == USUAL[values["online"]]:
-        return dict(values)
-    say(f"Task    {name}: {reason}")
-    return {**values, "task": name}
+    task = values["task"]
+    if not task:
+        if values["online"] and isinstance(source, str):
+            task, reason = inferred_online_task(source, values)
+        else:
+            task, reason = inferred_task(source, values)
+        if task == USUAL[values["online"]]:
+            return dict(values)
+        say(f"Task    {task}: {reason}")
+    kind = next((kind for kind in kinds() if kind.name == task), Task)
+    usual = {name: value for name, value in kind.usual.items() if name not in given}
+    if usual:
+        told = ", ".join(f"`{name}` {value}" for name, value in usual.items())
+        say(f"Usual   {told}: the defaults of the task {kind.name}, for what was not given.")
+    return {**values, "task": task, **usual}
 
 
 def default_folder(name: str) -> Path:

@@ -78,10 +78,10 @@ def _close_passes(folder: Path, tell: Say, say: Say, page: bool, record: Record)
         say(line)
 
 
-def _sample(task: Task, model: SequenceModel, length: int = 240) -> str:
+def _sample(task: Task, model: SequenceModel) -> str:
     """Return a sample; empty where the task draws none."""
     try:
-        return "".join(task.samples(model, "", length, 0.8, torch.Generator().manual_seed(0)))
+        return "".join(task.samples(model, "", task.sample_length, 0.8, torch.Generator().manual_seed(0)))
     except UnsupportedError:
         return ""
 

@@ -73,7 +73,7 @@ def fit(
         settings = _continued(place, {**given, **({"task": task} if task else {})})
     else:
         values = {"file": _name_of(source), "task": task, "online": False, "resume": "", **given}
-        settings = settings_from(with_task(values, source, say))
+        settings = settings_from(with_task(values, given, source, say))
         place = Path(folder) if folder is not None else default_folder(_short(source))
     _check_task(settings, source)
     if isinstance(source, Dataset):

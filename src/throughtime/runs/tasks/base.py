@@ -116,6 +116,8 @@ class Task(ABC):
         loss_name: the name of the loss, such as "cross-entropy" or "MSE".
         loss_unit: the unit of the loss, such as "nats" or "m²"; empty for none.
         online: whether the task learns from a stream; `FileTask` and `StreamTask` set it.
+        sample_length: steps of the sample that `train` draws at its end.
+        usual: option → default of the task, where it differs from the default of all tasks.
     """
 
     name: ClassVar[str]
@@ -123,6 +125,8 @@ class Task(ABC):
     loss_name: ClassVar[str] = "loss"
     loss_unit: ClassVar[str] = ""
     online: ClassVar[bool] = False
+    sample_length: ClassVar[int] = 240
+    usual: ClassVar[Mapping[str, Any]] = {}
 
     @property
     def unit(self) -> str:
@@ -168,16 +172,21 @@ class Task(ABC):
         return record
 
     @abstractmethod
-    def read(self, file: str, *, skip_unknown: bool = False, held_out_of: RunSettings | None = None) -> Data:
+    def read(
+        self, file: str, *, skip_unknown: bool = False, held_out_of: RunSettings | None = None, part: str = ""
+    ) -> Data:
         """Read data for a trained model, with the vocabulary or scales of the task.
 
         Args:
             file: the data.
             skip_unknown: leave out symbols or classes that the model never saw, instead of refusing the file.
             held_out_of: settings of a run; only what it held out is read, as `diagnose RUN` does. None: all is read.
+            part: of a file that puts its series in parts, the part to read: "train", "valid" or "test"; "": test where
+                the file has that beside others, else all.
 
         Raises:
             InputFileError: the data cannot be read, are too short, or hold what the model never saw.
+            ArgumentError: the file has no such part.
         """
 
     def asked(self, file: str) -> Data:

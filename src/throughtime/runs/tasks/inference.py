@@ -69,10 +69,7 @@ def _task_of(series: "SeriesSet", target: str) -> tuple[str, str]:
             f"{', '.join([*series.columns, *series.statics])}: name one of them in `target`."
         )
     if label is None:
-        raise InputFileError(
-            f"{series.origin.name} has no labels, so it is not known what to predict; the columns are "
-            f"{', '.join([*series.columns, *series.statics])}: name one in `target`, or take another `task`."
-        )
+        return "model", "There are no labels and no target, so each next step is predicted from the steps before it."
     if isinstance(label, Words):
         return "classify", "Each series has a class."
     distinct = {label.cell(row) for row in range(len(label))} - {None}

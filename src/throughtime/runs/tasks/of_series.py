@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self, cast
 
 from throughtime.errors import ArgumentError, InputFileError
 from throughtime.runs.settings import RunSettings, TaskSettings
@@ -145,7 +145,7 @@ class SeriesTask(FileTask, ABC):
         updates = laid.feed.chunks_per_pass(Cut(laid.steps, told.burn_in))
         epochs = told.epochs or min(_MOST_EPOCHS, max(_LEAST_EPOCHS, -(-_WANTED_UPDATES // updates)))
         passes = [] if told.epochs else [f"{epochs} passes give {plural(epochs * updates, 'update')}."]
-        task.told = [*training.notes, *laid.notes, *passes]
+        task.told = [*training.notes, *task.told, *laid.notes, *passes]
         chosen = replace(
             settings,
             file=full_path(settings.file),
@@ -158,7 +158,7 @@ class SeriesTask(FileTask, ABC):
 
     @classmethod
     def _given_in(cls, settings: RunSettings) -> SeriesSettings:
-        return settings.task if isinstance(settings.task, SeriesSettings) else SeriesSettings()
+        return cast(SeriesSettings, settings.task if isinstance(settings.task, cls.settings) else cls.settings())
 
     @classmethod
     def _opened(cls, settings: RunSettings) -> tuple[SeriesSet, RunSettings]:
@@ -197,13 +197,20 @@ class SeriesTask(FileTask, ABC):
         """
         return None
 
-    def read(self, file: str | Dataset, *, skip_unknown: bool = False, held_out_of: RunSettings | None = None) -> Data:
+    def read(
+        self,
+        file: str | Dataset,
+        *,
+        skip_unknown: bool = False,
+        held_out_of: RunSettings | None = None,
+        part: str = "",
+    ) -> Data:
         """Read series for a trained model."""
         from throughtime.data.laying import LONGEST_GRADIENT
+        from throughtime.data.splitting import part_of_series
 
         series = opened(file, self.given, trained=True)[0]
-        if held_out_of is not None:
-            series = self.parted(series, held_out_of)[1]
+        series = self.parted(series, held_out_of)[1] if held_out_of is not None else part_of_series(series, part)
         return self._data(series, self.weighed(series, self.arrays(series)), LONGEST_GRADIENT)
 
     def asked(self, file: str | Dataset) -> Data:

@@ -62,7 +62,7 @@ def opened(
     series, (roles, _) = series_of(read_data, roles), completed(read_data, roles)
     # The column that tells the file was added by reading several, and a file to predict may be alone.
     name = "" if roles.id is None or roles.id == read_data.file_column else roles.id
-    known = replace(given, id=name, time=roles.time or "", target=roles.target[0] if roles.target else "")
+    known = replace(given, id=name, time=roles.time or "", target=",".join(roles.target))
     return series, known
 
 

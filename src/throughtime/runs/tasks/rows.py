@@ -342,7 +342,9 @@ class OnlineRows(StreamTask):
         """Return the number of rows whose number is known."""
         return chunk.targets[..., 0].numel() if chunk.mask is None else int(chunk.mask.sum())
 
-    def read(self, file: str, *, skip_unknown: bool = False, held_out_of: RunSettings | None = None) -> Data:
+    def read(
+        self, file: str, *, skip_unknown: bool = False, held_out_of: RunSettings | None = None, part: str = ""
+    ) -> Data:
         """Read rows for a trained model, with the scales of the stream it learned from."""
         import hashlib
         from pathlib import Path
@@ -350,6 +352,8 @@ class OnlineRows(StreamTask):
         from throughtime.data.laying import LONGEST_GRADIENT, held_out_feed
         from throughtime.data.rowstream import RowStream
 
+        if part:
+            raise ArgumentError("part", f"is {part}", "a stream of rows has no parts", "leave it out")
         stream = RowStream(file)
         if missing := [name for name in self.reading.columns if name not in stream.first().cells]:
             raise InputFileError(f"FILE {file} has no column {missing[0]}, which the model was trained with.")

@@ -169,11 +169,15 @@ class SymbolTask(Task, ABC):
             )
         return file, self.vocabulary.encode(symbols[~unknown]), int(unknown.sum())
 
-    def read(self, file: str, *, skip_unknown: bool = False, held_out_of: RunSettings | None = None) -> Data:
+    def read(
+        self, file: str, *, skip_unknown: bool = False, held_out_of: RunSettings | None = None, part: str = ""
+    ) -> Data:
         """Read a text for a model that has been trained; see `Task.read`."""
         from throughtime.data.text import begins_with_mark, split
         from throughtime.wording import plural
 
+        if part:
+            raise ArgumentError("part", f"is {part}", "a text has no parts", "leave it out")
         text, codes, unknown = self.read_known(file, skip_unknown)
         if held_out_of is not None:
             codes = split(codes, held_out_of.data.validation)[1]
