@@ -177,9 +177,9 @@ def _sample(task: Task, model: "SequenceModel", length: int = 240) -> str:
 
 
 def _diagnose(settings: RunSettings) -> "Diagnose":
-    from throughtime.runs.diagnoses import diagnose_task, reach
+    from throughtime.runs.diagnoses import diagnose_data, reach
 
-    return lambda task, model, chunk: diagnose_task(task, model, chunk, reach(settings.optimization))
+    return lambda task, model, data: diagnose_data(task, model, data, reach(settings.optimization))
 
 
 def _report(folder: Path, task: Task) -> list[str]:

@@ -49,6 +49,15 @@ def save_weights(folder: Path, model: SequenceModel) -> None:
     write_aside(folder / WEIGHTS, safetensors.torch.save(weights))
 
 
+def load_weights(folder: Path, model: SequenceModel) -> None:
+    """Load `model.safetensors`, the best weights of a run, into a model of the run.
+
+    Raises:
+        RunFolderError: the file is missing or damaged.
+    """
+    model.load_state_dict(_weights(folder))
+
+
 def load_run(folder: Path, kind: type[Task] | None = None) -> tuple[Task, SequenceModel, Record]:
     """Return the task and the best model of a run, in evaluation mode.
 
