@@ -7,7 +7,7 @@ from diagnosis.records_of import activation, curve, decay, flow, horizon, layer,
 from throughtime.diagnosis import judge
 from throughtime.diagnosis.verdict import SEVERITY
 from throughtime.errors import ArgumentError
-from throughtime.records import GainMap, LagShare, NonFinite, Role, Source, Verdict
+from throughtime.records import Context, GainMap, LagGain, LagShare, Memory, NonFinite, Role, Source, Verdict
 
 STILL = units(0.5, 0.6, 0.5, 0.6)
 GROWING = units(0.5, 1.0, 2.0, 4.0)
@@ -347,6 +347,61 @@ def test_a_record_without_measurements_claims_nothing():
     without_median = replace(decay(0.5), quantiles={"0.25": [1.0]})
     assert judge(flow(layer(by_lag=without_median))).sentence == finding.sentence
     assert finding.numbers == {"wanted_lag": 25}
+
+
+def _memory(whole=1.0, shorter=(3.0, 1.5, 1.004), gains=(), naive=2.0):
+    contexts = [Context(4 * place + 1, loss, 0.1) for place, loss in enumerate(shorter)]
+    return Memory(400, whole, naive, 40, contexts, [LagGain(low, 2 * low - 1, low, *gain) for low, *gain in gains])
+
+
+LOST = layer(by_lag=decay(0.5), horizons=[horizon(6.6, 6.0, 7.0)])
+
+
+def test_a_lost_gradient_is_a_fault_only_where_inputs_beyond_its_reach_would_lower_the_loss():
+    judged = judge(replace(flow(LOST), memory=_memory()))
+    assert judged.verdict is Verdict.HEALTHY and judged.numbers["used"] == 9
+    assert judged.sentence == (
+        "healthy: the predictions use the last 9 steps, and nothing further back was found to lower the loss; the "
+        "gradient of recurrent.l0 falls to 1 % within 6.6 steps"
+    )
+    for gain in ((4, 0.5, 0.1), (8, 0.5, 0.2), (8, 0.019, 0.001), (8, 0.5, math.nan)):  # within reach, uncertain, small
+        assert judge(replace(flow(LOST), memory=_memory(gains=[gain]))).verdict is Verdict.HEALTHY
+    judged = judge(replace(flow(LOST), memory=_memory(gains=[(8, 0.5, 0.1), (16, 0.2, 0.01)])))
+    assert judged.verdict is Verdict.VANISHING
+    assert judged.sentence.endswith(
+        "inputs 8 to 15 steps back, which the model does not use, would lower the loss by 0.5 ± 0.1 or more"
+    )
+    assert (judged.numbers["missed_lag"], judged.numbers["missed"]) == (8, 0.5)
+
+
+def test_growth_is_a_fault_only_where_the_loss_shows_it():
+    grown = layer(by_lag=decay(1.3), units=GROWING)
+    assert judge(replace(flow(grown), memory=_memory())).verdict is Verdict.HEALTHY
+    nothing = judge(replace(flow(grown), memory=_memory(whole=2.1, shorter=(3.0, 2.1))))
+    assert nothing.verdict is Verdict.EXPLODING and nothing.sentence.endswith("no better than a naive prediction")
+    harm = judge(replace(flow(grown), memory=_memory(shorter=(3.0, 0.6, 0.9))))
+    assert harm.verdict is Verdict.EXPLODING
+    assert harm.sentence.endswith("with the last 5 steps alone the loss is 0.4 lower")
+    assert judge(replace(flow(grown), memory=_memory(shorter=(3.0, 0.8)))).verdict is Verdict.HEALTHY, "uncertain"
+
+
+def test_of_a_model_that_has_learned_nothing_the_used_past_is_not_said():
+    judged = judge(replace(flow(LOST), memory=_memory(whole=2.1)))
+    assert judged.sentence.startswith("healthy so far: the model is no better yet than a naive prediction")
+    assert judge(replace(flow(LOST), memory=_memory(naive=None))).sentence.startswith("healthy: the predictions use")
+
+
+def test_a_dead_or_broken_model_needs_no_loss_to_show_it():
+    dead = layer("l0", by_step=(0.0, 0.0))
+    assert judge(replace(flow(dead), memory=_memory())).verdict is Verdict.NO_GRADIENT
+    broken = flow(HEALTHY, nonfinite=NonFinite(Source.STATE, "l0", 3, 2))
+    assert judge(replace(broken, memory=_memory())).verdict is Verdict.NON_FINITE
+
+
+def test_a_gated_cell_that_is_full_is_not_saturated():
+    full = {"by_lag": decay(0.5), "activations": [activation(full=0.8)]}
+    assert _verdict(layer(**full)) is Verdict.SATURATED
+    assert _verdict(layer(cell="LSTMCell", **full)) is _verdict(layer(cell="GRUCell", **full)) is Verdict.VANISHING
 
 
 def test_a_flow_without_layers_is_refused():

@@ -1,19 +1,23 @@
 """A run that is looked at before, during and after, by a diagnosis made for these tests."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from runs.running import alphabet, at_update, press_ctrl_c, silent, with_options
+from safetensors.torch import load_file
 
-from throughtime.data.streams import Chunk, windows
-from throughtime.records import Flow, read_flows
-from throughtime.runs.diagnoses import diagnose_task, reach
+from throughtime.data.streams import Chunk, held_out_streams, windows
+from throughtime.records import Baselines, Context, Flow, Memory, read_flows
+from throughtime.runs.diagnoses import ROWS, STEPS, diagnose_data, diagnose_task, reach, wanted_lag
 from throughtime.runs.engine import resume, start
 from throughtime.runs.interruption import InterruptedRunError
 from throughtime.runs.model import SequenceModel
+from throughtime.runs.module import SequenceTraining
 from throughtime.runs.settings import ModelSettings, OptimizationSettings
+from throughtime.runs.tasks.base import Data
 
 
 class _Look:
@@ -22,7 +26,8 @@ class _Look:
     def __init__(self):
         self.updates_of_weights = []
 
-    def __call__(self, task, model, chunk):
+    def __call__(self, task, model, data):
+        chunk = data.windows(STEPS, ROWS)
         assert not model.training and chunk.first
         logits, _ = model(chunk.inputs)
         loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), chunk.targets.flatten())
@@ -42,6 +47,17 @@ def test_a_run_is_diagnosed_before_and_after_and_in_between_and_goes_on_as_if_no
     assert not (tmp_path / "unseen" / "diagnosis.json").exists()
     seen, unseen = ((tmp_path / name / "updates.csv").read_bytes() for name in ("seen", "unseen"))
     assert seen == unseen
+
+
+def test_the_last_diagnosis_is_of_the_weights_that_are_kept(small_run, tmp_path, monkeypatch):
+    """The second validation is made the worse."""
+    monkeypatch.setattr(SequenceTraining, "held_out_loss", property(lambda module: float(module.progress.updates)))
+    look = _Look()
+    record = start(small_run, tmp_path / "run", False, silent, diagnose=look)
+    best, last = record.results.best_update, record.results.updates
+    assert [flow.update for flow in read_flows(tmp_path / "run")] == [0, best] and 0 < best < last
+    kept = load_file(tmp_path / "run/model.safetensors")["readout.weight"]
+    assert torch.equal(look.updates_of_weights[-1], kept)
 
 
 @pytest.mark.parametrize("update", [60, 100, 101])
@@ -88,7 +104,7 @@ def test_the_layers_of_others_are_trained_without_a_diagnosis(small_run, tmp_pat
 
 @pytest.mark.parametrize(
     ("settings", "steps"),
-    [(OptimizationSettings(update_every=50), 25), (OptimizationSettings(update_every=1), 1)]
+    [(OptimizationSettings(update_every=50), 50), (OptimizationSettings(update_every=1), 1)]
     + [(OptimizationSettings(update_every=4, gradient="truncated", horizon=9), 9)],
 )
 def test_the_gradient_is_wanted_as_far_back_as_training_reaches(settings, steps):
@@ -123,3 +139,27 @@ def test_the_state_starts_anew_where_a_series_begins_in_a_window():
         assert halves == pytest.approx(2 * np.square(apart.by_step), rel=1e-4)
         assert joined.by_lag is not None and len(joined.by_lag.mean) <= 7
     assert not model._forward_pre_hooks
+
+
+def test_the_gradient_is_wanted_over_a_series_with_one_target_else_as_far_as_a_longer_past_helps():
+    origin = torch.stack((torch.tensor([0] * 6 + [1] * 7), torch.tensor([*range(6), *range(7)])), dim=-1)[:, None]
+    mask = torch.zeros(13, 1, dtype=torch.bool)
+    mask[[5, 12]] = True
+    chunk = Chunk(torch.zeros(13, 1), torch.zeros(13, 1), mask, first=True, origin=origin)
+    assert wanted_lag(chunk, None, 50) == 6
+    per_step = chunk._replace(mask=None)
+    memory = Memory(99, 1.0, 2.0, 40, [Context(4, 1.5, 0.1), Context(8, 1.0, 0.1)], [])
+    assert [wanted_lag(per_step, known, 50) for known in (None, memory, replace(memory, whole=2.5))] == [13, 8, 13]
+    assert wanted_lag(per_step, memory, 5) == 5
+
+
+def test_the_loss_of_the_task_shows_which_past_a_model_uses():
+    torch.manual_seed(3)
+    model = SequenceModel(alphabet(9), ModelSettings(hidden_size=5)).train()
+    codes = np.random.default_rng(0).integers(9, size=3000).astype(np.int32)
+    baselines = Baselines(np.log(9), np.log(9), np.log(9))
+    data = Data("a", "", 3000, held_out_streams(codes), partial(windows, codes), baselines)
+    flow = diagnose_data(alphabet(9), model, data, 50, windows=(40, 4))
+    assert flow.memory is not None and flow.finding is not None and (flow.steps, flow.rows) == (40, 4)
+    assert flow.memory.whole == pytest.approx(2.2, abs=0.2) and flow.memory.naive == pytest.approx(np.log(9))
+    assert flow.finding.sentence.startswith("healthy so far") and flow.wanted_lag == 40 and model.training

@@ -20,7 +20,7 @@ from throughtime.runs import choice, tasks
 from throughtime.runs.checkpoints import load_run
 from throughtime.runs.choice import groups, kind_of, settings_from
 from throughtime.runs.config import read_config
-from throughtime.runs.diagnoses import diagnose_task
+from throughtime.runs.diagnoses import diagnose_data, diagnose_task
 from throughtime.runs.engine import resume, start
 from throughtime.runs.evaluation import evaluate, predicted
 from throughtime.runs.interruption import InterruptedRunError
@@ -235,7 +235,7 @@ def test_another_task_goes_on_where_it_was_stopped(settings, tmp_path, monkeypat
 def test_its_gradient_is_diagnosed_and_its_figures_stand_in_the_report(settings, tmp_path):
     pytest.importorskip("matplotlib")
     folder = tmp_path / "run"
-    _untouched(settings, folder, diagnose=lambda task, model, chunk: diagnose_task(task, model, chunk, 5))
+    _untouched(settings, folder, diagnose=lambda task, model, data: diagnose_data(task, model, data, 5))
     task, _, _ = load_run(folder, Regress)
     written = report_of_run(folder, figures=task.figures)
     page = written.page.read_text()

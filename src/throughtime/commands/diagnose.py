@@ -49,8 +49,8 @@ def add_arguments(parser: "ArgumentParser") -> None:
         "--lag",
         type=int,
         default=0,
-        help="Time steps that the gradient should reach back; vanishing is judged at this lag. 0: half of "
-        "--update-every, the mean reach of a loss in training.",
+        help="Time steps that the gradient should reach back; vanishing is judged at this lag. 0: the "
+        "length of a series with one target; else as far as a longer past lowers the loss, at most --update-every.",
     )
     parser.add_argument(
         "--output", type=str, default="", help="With DATA: path of the page. Default: diagnosis-NAME.html."
@@ -215,12 +215,12 @@ def _tell(flow: "Flow") -> None:
 def _diagnosed(
     task: "Task", model: "SequenceModel", data: "Data", arguments: "Namespace", settings: OptimizationSettings
 ) -> "Flow":
-    from throughtime.runs.diagnoses import diagnose_task, reach
+    from throughtime.runs.diagnoses import diagnose_data, reach
 
-    chunk = data.windows(arguments.steps, arguments.rows)
-    steps, rows = chunk.inputs.shape[:2]
+    windows = arguments.steps, arguments.rows
+    steps, rows = data.windows(*windows).inputs.shape[:2]
     say(f"Following the gradient through {plural(steps, 'time step')} of {plural(rows, 'sequence')} ...")
     try:
-        return diagnose_task(task, model, chunk, arguments.lag or reach(settings), progress)
+        return diagnose_data(task, model, data, reach(settings), arguments.lag, windows, progress)
     finally:
         progress("")

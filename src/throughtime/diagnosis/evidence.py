@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import NamedTuple
 
-from throughtime.records import Flow, Horizon, LayerFlow, Role
+from throughtime.records import Flow, Horizon, LagGain, LayerFlow, Memory, Role
 
 FEW = 5
 """Smallest number of samples whose range covers their median with 90 % confidence."""
@@ -44,6 +44,7 @@ class LayerEvidence:
         saturated: the share of values within a twentieth of either end of the range, of the content activation in which
             it is largest; None unless all content activations, and so the state, are bounded.
         kept: the median time constant of the gate that keeps the state, in steps.
+        memory: which past the whole model uses, where that was measured.
     """
 
     layer: LayerFlow
@@ -62,6 +63,7 @@ class LayerEvidence:
     state_growth: float | None = None
     saturated: float | None = None
     kept: float | None = None
+    memory: Memory | None = None
 
     @classmethod
     def of(cls, flow: Flow, layer: LayerFlow) -> "LayerEvidence":
@@ -93,6 +95,7 @@ class LayerEvidence:
             state_growth=_state_growth(layer),
             saturated=_saturated(layer),
             kept=_median_time_constant(layer),
+            memory=flow.memory,
         )
 
     @property
@@ -104,6 +107,12 @@ class LayerEvidence:
     def has_growth(self) -> bool:
         """Whether the growth of the gradient within the layer is known."""
         return self.end is not None and self.end_lag > 0
+
+    @property
+    def missed(self) -> LagGain | None:
+        """Inputs from beyond the reach of the gradient that would lower the loss, if any."""
+        reach = float(self.wanted) if self.horizon is None else self.horizon.lag
+        return None if self.memory is None else self.memory.missed(reach)
 
     @property
     def has_no_step(self) -> bool:
@@ -162,8 +171,22 @@ class LayerEvidence:
             "state_growth": self.state_growth,
             "saturated": self.saturated,
             "time_constant": self.kept,
+            **self._of_memory(),
         }
         return {"wanted_lag": float(self.wanted)} | {k: float(v) for k, v in known.items() if v is not None}
+
+    def _of_memory(self) -> dict[str, float | None]:
+        if self.memory is None:
+            return {}
+        missed, lower = self.missed, self.memory.better_without
+        return {
+            "used": self.memory.used,
+            "missed_lag": None if missed is None else missed.lag,
+            "missed": None if missed is None else missed.gain,
+            "missed_error": None if missed is None else missed.error,
+            "better_without": None if lower is None else lower.steps,
+            "targets": self.memory.targets,
+        }
 
 
 def factor_of(exponent: float) -> float:

@@ -7,6 +7,9 @@ from throughtime.diagnosis.evidence import FEW, LayerEvidence, factor_of
 from throughtime.records import NonFinite, Verdict
 from throughtime.wording import percent, plural
 
+GROWN = 3.0
+"""Least growth of a gradient that is worth a word."""
+
 
 class Sentence(Enum):
     """Every sentence of a finding, with placeholders for names and numbers."""
@@ -48,6 +51,20 @@ class Sentence(Enum):
     HEALTHY_BY_EXPONENT = (
         "healthy as far as λ1 = {exponent} per step tells: the gradient of {layer} was not measured by lag"
     )
+    HEALTHY_IN_USE = (
+        "healthy: the predictions use the last {used}, and nothing further back was found to lower the loss; the "
+        "gradient of {layer} {course}"
+    )
+    HEALTHY_SO_FAR = (
+        "healthy so far: the model is no better yet than a naive prediction; the gradient of {layer} {course}, and "
+        "nothing further back was found to lower the loss"
+    )
+    MISSED = (
+        "{said}; inputs {low} to {high} steps back, which the model does not use, would lower the loss by {gain} ± "
+        "{error} or more"
+    )
+    BETTER_WITHOUT = "{said}; with the last {steps} alone the loss is {less} lower"
+    NOTHING_LEARNED = "{said}; the model is no better than a naive prediction"
     UNKNOWN = (
         "healthy as far as can be told: the gradient of {layer} is finite and not 0, but neither its lags nor its "
         "exponents were measured"
@@ -63,6 +80,20 @@ def sentence(verdict: Verdict, evidence: LayerEvidence) -> str:
 
     NON_FINITE is about the whole model, and gets its sentence in `judge`.
     """
+    said, memory, missed = _of_gradient(verdict, evidence), evidence.memory, evidence.missed
+    if verdict in (Verdict.VANISHING, Verdict.SATURATED) and missed is not None:
+        return Sentence.MISSED.of(
+            said=said, low=missed.low, high=missed.high, gain=missed.gain, error=f"{missed.error:.1g}"
+        )
+    if memory is None or verdict not in (Verdict.EXPLODING, Verdict.CHAOTIC, Verdict.TRANSIENT):
+        return said
+    lower = memory.better_without
+    if lower is None:
+        return Sentence.NOTHING_LEARNED.of(said=said)
+    return Sentence.BETTER_WITHOUT.of(said=said, steps=plural(lower.steps, "step"), less=memory.whole - lower.loss)
+
+
+def _of_gradient(verdict: Verdict, evidence: LayerEvidence) -> str:
     layer = evidence.layer.name
     match verdict:
         case Verdict.NO_GRADIENT:
@@ -135,7 +166,11 @@ def _fall(evidence: LayerEvidence) -> str:
 
 
 def _healthy(evidence: LayerEvidence) -> str:
-    layer = evidence.layer.name
+    layer, used = evidence.layer.name, None if evidence.memory is None else evidence.memory.used
+    if evidence.memory is not None and not evidence.memory.learned:
+        return Sentence.HEALTHY_SO_FAR.of(layer=layer, course=_course(evidence))
+    if used is not None:
+        return Sentence.HEALTHY_IN_USE.of(layer=layer, used=plural(used, "step"), course=_course(evidence))
     if evidence.left is None or not evidence.has_curve:
         if evidence.exponent is None:
             return Sentence.UNKNOWN.of(layer=layer)
@@ -149,9 +184,23 @@ def _healthy(evidence: LayerEvidence) -> str:
     )
 
 
+def _course(evidence: LayerEvidence) -> str:
+    """Return what becomes of the gradient by lag, in words that fear nothing."""
+    horizon = evidence.horizon
+    if evidence.end is not None and evidence.end >= GROWN and evidence.has_growth:
+        return f"grows {evidence.end:.3g}-fold by lag {evidence.end_lag}"
+    if horizon is not None and horizon.lag < math.inf:
+        return f"falls to 1 % within {horizon.lag:.1f} steps"
+    if evidence.left is not None and evidence.has_curve:
+        return f"has {percent(evidence.left)} of its norm after {plural(evidence.left_lag, 'step')}"
+    return "was not measured by lag"
+
+
 def notes(verdict: Verdict, evidence: LayerEvidence) -> list[str]:
     """Return the reasons why the verdict is uncertain."""
     if verdict not in (Verdict.VANISHING, Verdict.SATURATED, Verdict.HEALTHY) or not evidence.has_curve:
+        return []
+    if evidence.memory is not None and verdict is Verdict.HEALTHY:  # no lag is wanted that could be close
         return []
     reasons, horizon = [], evidence.horizon
     if evidence.samples < FEW:

@@ -50,8 +50,13 @@ def judge(flow: Flow) -> Finding:
        the peak is 10 or more, or λ1 is certainly below 0: TRANSIENT.
     6. Less than 1 % is left at the wanted lag (or at the last lag measured before it; without a curve, by λ1 for
        certain): SATURATED where half of the values of a content activation lie within a twentieth of the ends of its
-       range, else VANISHING.
+       range, in a cell without a gate that keeps the state, else VANISHING. Gated cells that have learned are full
+       too, and keep their gradient by their gates.
     7. HEALTHY. Gates that stay open, or a growth below 3, are no fault.
+
+    Where the use of the past was measured (`Flow.memory`), 4 to 6 must show in the loss, or else the layer is HEALTHY.
+    Growth: the model is no better than the best naive prediction, or better with a shorter past. A lost gradient:
+    inputs from beyond its horizon at 1 % would lower the loss.
 
     Below other layers of its module, a layer's curve may rise because the layers above hand down what they keep; the
     layer's gains ‖∂s_t/∂s_{t-k}‖ stand for the curve in 4 and 5 then.
@@ -102,6 +107,22 @@ def _verdict(evidence: LayerEvidence) -> Verdict:
         return Verdict.NO_GRADIENT
     if evidence.has_no_lag:
         return Verdict.TOO_SHORT
+    flow = _of_flow(evidence)
+    return flow if _costs(flow, evidence) else Verdict.HEALTHY
+
+
+def _costs(verdict: Verdict, evidence: LayerEvidence) -> bool:
+    """Return whether the loss shows what the gradient shows, as far as it was measured."""
+    memory = evidence.memory
+    if memory is None:
+        return True
+    if verdict in (Verdict.VANISHING, Verdict.SATURATED):
+        return evidence.missed is not None
+    return not memory.learned or memory.better_without is not None
+
+
+def _of_flow(evidence: LayerEvidence) -> Verdict:
+    """Return the verdict on the gradient alone, by the steps 4 to 7 of `judge`."""
     if _grows(evidence):
         return Verdict.CHAOTIC if _is_chaotic(evidence) else Verdict.EXPLODING
     peak = evidence.peak or 0.0 if evidence.has_growth and evidence.peak_lag > 0 else 0.0
@@ -109,7 +130,7 @@ def _verdict(evidence: LayerEvidence) -> Verdict:
         return Verdict.TRANSIENT
     if _vanishes(evidence):
         full = evidence.saturated is not None and evidence.saturated >= FULL
-        return Verdict.SATURATED if full else Verdict.VANISHING
+        return Verdict.SATURATED if full and evidence.layer.traits.keep is None else Verdict.VANISHING
     return Verdict.HEALTHY
 
 

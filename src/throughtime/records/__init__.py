@@ -36,6 +36,9 @@ from throughtime.records.measures import MatrixSpectrum as MatrixSpectrum
 from throughtime.records.measures import Role as Role
 from throughtime.records.measures import Spectrum as Spectrum
 from throughtime.records.measures import Units as Units
+from throughtime.records.memory import Context as Context
+from throughtime.records.memory import LagGain as LagGain
+from throughtime.records.memory import Memory as Memory
 from throughtime.records.run import CHECKPOINT as CHECKPOINT
 from throughtime.records.run import CONFIG as CONFIG
 from throughtime.records.run import FORMAT as FORMAT

@@ -13,6 +13,7 @@ from throughtime.errors import RunFolderError
 from throughtime.records.files import damaged, versioned, write_aside
 from throughtime.records.finding import Finding, NonFinite
 from throughtime.records.measures import Activation, GainMap, Horizon, LagCurve, LagShare, Lyapunov, Spectrum, Units
+from throughtime.records.memory import Memory
 from throughtime.records.plain import from_plain, to_plain
 from throughtime.records.ranges import (
     Consistent,
@@ -127,6 +128,7 @@ class Flow(Consistent):
         nonfinite: the first value that is not finite; None where all are finite.
         finding: the verdict.
         seconds: the time that the diagnosis took.
+        memory: which past the model uses, by its loss; None where that was not measured.
     """
 
     update: Count | None
@@ -138,6 +140,7 @@ class Flow(Consistent):
     nonfinite: NonFinite | None
     finding: Finding | None
     seconds: NotNegative
+    memory: Memory | None = None
 
     def check(self) -> None:
         """Raise `FieldError` where parts do not fit together."""

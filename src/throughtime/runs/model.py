@@ -62,10 +62,14 @@ class SequenceModel(nn.Module):
         Returns:
             What the task reads out of each step, [time - skip, batch, …], and the state after the last.
         """
-        entered = self.get_submodule(self._entry_name)(inputs)
+        entered = self.entered(inputs)
         given = {} if resets is None else {"resets": resets}
         hidden, state = self.recurrent(entered, state, **given)
         return self.readout(self.dropout(hidden[skip:])), state
+
+    def entered(self, inputs: Tensor) -> Tensor:
+        """Return what enters the recurrent layers [time, batch, features] for inputs [time, batch, …]."""
+        return self.get_submodule(self._entry_name)(inputs)
 
 
 def _check_memory(input_size: int, settings: ModelSettings) -> None:

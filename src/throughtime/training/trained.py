@@ -129,9 +129,8 @@ class TrainedRun:
         check_size("rows", rows, 1)
         diagnoses, config = with_extra("throughtime.runs.diagnoses"), with_extra("throughtime.runs.config")
         settings = config.read_config(self.folder, type(self._task))
-        chunk = self._task.read(self._source(data, labels)).windows(steps, rows)
-        wanted = diagnoses.reach(settings.optimization)
-        return GradientFlow(diagnoses.diagnose_task(self._task, self.model, chunk, wanted))
+        read_data, reach = self._task.read(self._source(data, labels)), diagnoses.reach(settings.optimization)
+        return GradientFlow(diagnoses.diagnose_data(self._task, self.model, read_data, reach, windows=(steps, rows)))
 
     def report(self, output: str | os.PathLike[str] | None = None) -> Path:
         """Write the page on the run, and return its path.

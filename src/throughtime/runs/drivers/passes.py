@@ -21,7 +21,7 @@ from throughtime.runs.callbacks.progress_bar import RunBar
 from throughtime.runs.callbacks.recorder import Recorder
 from throughtime.runs.checkpoint_content import check_passes, kept_state
 from throughtime.runs.checkpoints import AsideCheckpointIO, load_weights
-from throughtime.runs.diagnoses import ROWS, STEPS, Diagnose
+from throughtime.runs.diagnoses import Diagnose
 from throughtime.runs.drivers.base import Driver, Run, Say
 from throughtime.runs.evaluation import examine
 from throughtime.runs.gradient import gradient_method
@@ -159,8 +159,8 @@ class Passes(Driver):
         """Return the callbacks that diagnose the gradient or log to TensorBoard."""
         settings, watchers = run.settings.optimization, list[Callback]()
         if self._diagnose is not None:
-            chunk = self.material.held_out.windows(STEPS, ROWS)
-            watchers.append(Diagnoses(run.folder, self.task, self._diagnose, chunk, settings.diagnose_every))
+            held_out = self.material.held_out
+            watchers.append(Diagnoses(run.folder, self.task, self._diagnose, held_out, settings.diagnose_every))
         if settings.tensorboard:
             watchers.append(Board(run.folder))
         return watchers
