@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from fuzz.forms import DTYPES, LAST, USUAL, USUAL_LENGTHS, NoValues, changed, in_order, plain
+from fuzz.selecting import selected
 from fuzz.verdicts import REFUSED, attempt, of_error, of_results
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
@@ -204,8 +205,10 @@ def _outcome(plan: LayerPlan, layer: nn.Module, formed: Any, events: bool) -> di
     if plan.way == "packed":
         x = PackedSequence(x, given["batch_sizes"], given["sorted_indices"], given["unsorted_indices"])
     options = {name: given[name] for name in ("lengths", "resets") if name in given}
+    # A form of hx reads h, whose memory a form of h may have taken away.
+    taken = isinstance(hx, Tensor) and any(place == "h" and form in LAST for place, form in plan.changes)
     with MODES[plan.mode]():
-        y, final = layer(x, formed("hx", hx), **options)
+        y, final = layer(x, hx if taken else formed("hx", hx), **options)
     y = y.data if isinstance(y, PackedSequence) else y
     results = {"outputs": y, **{f"final {i}": v for i, v in enumerate(final if isinstance(final, tuple) else (final,))}}
     weights = {name: getattr(layer, name) for name in layer.state_dict()} if not plan.replica else {}
@@ -231,8 +234,8 @@ def _outcome(plan: LayerPlan, layer: nn.Module, formed: Any, events: bool) -> di
 
 
 INFINITIES = {"infinity", "negative infinity"}
-INPUT_WEIGHTS = {"gradient of weight_ih_l0", "gradient of weight_ih_l0_reverse"}
-"""Gradients that indices select columns of, where the reference multiplies by one-hot vectors."""
+INPUT_WEIGHTS = ("gradient of weight_ih_l0", "gradient of weight_ih_l0_reverse")
+"""Gradients that indices select columns of."""
 
 
 def _infinite_in_gru(plan: LayerPlan) -> bool:
@@ -249,6 +252,12 @@ def _not_finite_and_not_selected(plan: LayerPlan) -> bool:
     count = 2 + 2 * plan.bias + bool(plan.proj_size)  # of weights of a layer's direction, W_ih first
     places = ("weight 0", f"weight {count}") if plan.bidirectional else ("weight 0",)
     return plan.way == "indices" and any(p in places and f in ("nan", *INFINITIES) for p, f in plan.changes)
+
+
+def _may_overflow(plan: LayerPlan) -> bool:
+    """Whether a state can grow beyond the largest number: that of no other cell is unbounded."""
+    huge = any(place.startswith("weight") and form == "huge" for place, form in plan.changes)
+    return plan.kind == "RNN-relu" and huge
 
 
 def _consistent(batch_sizes: Any, rows: int) -> bool:
@@ -321,5 +330,6 @@ def verdict(plan: LayerPlan, stage: Any = lambda number: None) -> str:
         only_shapes=on_meta or _not_finite_and_not_selected(plan),
         may_lack=may_lack,
         infinity_may_be_nan=_infinite_in_gru(plan),
-        selected=INPUT_WEIGHTS if plan.way == "indices" else set(),
+        selected=selected(lambda: _reference(like), expected, INPUT_WEIGHTS if plan.way == "indices" else ()),
+        may_overflow=_may_overflow(plan),
     )

@@ -15,7 +15,7 @@ from fuzz.forms import FORMS, changed, plain
 from fuzz.layer_plans import KINDS, METHODS, LayerPlan
 from fuzz.running import assert_no_fault
 from fuzz.strategies import EXAMPLES, PLACES, layer_plans
-from fuzz.verdicts import RIGHT, SENTENCE
+from fuzz.verdicts import RIGHT, SENTENCE, is_fault
 from fuzz.worker import Worker
 
 import throughtime as tt
@@ -40,6 +40,24 @@ def test_what_is_usual_is_answered_with_a_value(kind: str, method: str, worker: 
         replace(usual, changes=(("x", "negative"), ("h", "guarded"), ("weight 1", "strided"))),
     ]
     assert [worker.ask(plan) for plan in plans] == [RIGHT] * len(plans)
+
+
+INFINITE = LayerPlan(kind="RNN-relu", sizes=(3, 2, 2, 5), way="indices", changes=(("weight 1", "infinity"),))
+FOUND = {
+    "what a form of hx would read": LayerPlan(hx=True, changes=(("h", "cut short"), ("hx", "below zero"))),
+    "0 times infinity where no index selects": INFINITE,
+    "0 times an arriving infinity": replace(INFINITE, changes=(("d outputs", "infinity"),)),
+    "the order of a sum that overflows": replace(INFINITE, way="vectors", changes=(("weight 1", "huge"),)),
+    "packed inputs that are narrower in the backward pass": LayerPlan(
+        dtype="float16", sizes=(2, 2, 1, 5), way="packed", lengths=(1, 2), events=(("x", "narrower"),)
+    ),
+}
+
+
+@pytest.mark.parametrize("found", FOUND)
+def test_what_a_long_run_found_stays_right(found: str, worker: Worker):
+    judgements = [worker.ask(replace(FOUND[found], seed=seed)) for seed in range(4)]
+    assert not any(map(is_fault, judgements)), judgements
 
 
 def test_every_form_makes_something_of_a_tensor():

@@ -4,7 +4,7 @@ A judgement is RIGHT, begins with SENTENCE, or says what is wrong.
 """
 
 import traceback
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,8 @@ def of_results(
     only_shapes: bool = False,
     may_lack: Collection[str] = (),
     infinity_may_be_nan: bool = False,
-    selected: Collection[str] = (),
+    selected: Mapping[str, Tensor] | None = None,
+    may_overflow: bool = False,
 ) -> str:
     """The judgement of results by name.
 
@@ -70,23 +71,39 @@ def of_results(
         only_shapes: compare no values.
         may_lack: results that may be missing.
         infinity_may_be_nan: whether NaN is as right as an infinity, and the reverse.
-        selected: results that may be finite where 0 · ∞ or 0 · NaN makes NaN of the expected ones.
+        selected: results that may have these values where the expected ones are NaN, see selecting.py.
+        may_overflow: whether sums of finite numbers may overflow. Whether that is ∞ − ∞ depends on the order of the sum
+            and on whether a product is rounded before it is added, so that no values are compared once one is not
+            finite.
     """
     if expected is REFUSED:
         return "an answer where the reference has none"
+    only_shapes = only_shapes or may_overflow and not all(map(_is_finite, (*ours.values(), *expected.values())))
     for name, right in expected.items():
         if name not in ours and name in may_lack:
             continue
         if name not in ours:
             return f"{name} is missing"
-        fault = _difference(ours[name], right, dtype, only_shapes, infinity_may_be_nan, name in selected)
+        fault = _difference(ours[name], right, dtype, only_shapes, infinity_may_be_nan, (selected or {}).get(name))
         if fault:
             return f"{name} {fault}"
     return RIGHT
 
 
+def _is_finite(value: Tensor) -> bool:
+    try:
+        return bool(plain(value).isfinite().all())
+    except NoValues:
+        return True
+
+
 def _difference(
-    value: Tensor, right: Tensor, dtype: torch.dtype, only_shapes: bool, infinity_may_be_nan: bool, selected: bool
+    value: Tensor,
+    right: Tensor,
+    dtype: torch.dtype,
+    only_shapes: bool,
+    infinity_may_be_nan: bool,
+    selected: Tensor | None,
 ) -> str | None:
     if value.shape != right.shape or value.dtype != right.dtype:
         return f"is {value.dtype} {tuple(value.shape)}, not {right.dtype} {tuple(right.shape)}"
@@ -98,8 +115,8 @@ def _difference(
         return f"has no values: {error}"
     wide = torch.complex128 if right.is_complex() else torch.float64
     value, right = value.to(wide), right.to(wide)
-    if selected:
-        right = torch.where(right.isnan() & value.isfinite(), value, right)
+    if selected is not None:
+        right = torch.where(right.isnan() & ~value.isnan(), selected.to(wide), right)
     finite = right.isfinite()
     if not torch.equal(value.isfinite(), finite):
         return "is finite elsewhere"

@@ -4,6 +4,7 @@ import weakref
 import pytest
 import torch
 from examples_of import APPROXIMATIONS, METHODS
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 import throughtime as tt
 from throughtime.cells import Recurrence
@@ -111,6 +112,20 @@ def test_other_data_of_another_form_between_the_passes_is_named(change, reader: 
     x.data = change(x.data)
     with pytest.raises(tt.ArgumentError, match=r"^input is .*; it must be .* \(6, 2, 3\) on cpu"):
         y.sum().backward()
+
+
+@pytest.mark.parametrize("features", [1, 2])
+def test_packed_inputs_that_the_loop_pads_may_be_other_data_in_the_backward_pass(features: int):
+    """Nothing of them is read there. With one feature a gradient of no features fits, as zeros."""
+    layer, steps = tt.GRU(features, 5, dtype=torch.bfloat16), torch.randn(6, 2, features, dtype=torch.bfloat16)
+    x, batch_sizes, *order = pack_padded_sequence(steps, [3, 6], enforce_sorted=False)
+    gradients = []
+    for change in (lambda t: t, lambda t: t[:, :-1].clone()):
+        leaf = x.clone().requires_grad_()
+        y, _ = layer(PackedSequence(leaf, batch_sizes, *order))
+        leaf.data = change(leaf.data)
+        gradients += torch.autograd.grad(y.data.sum(), leaf)
+    assert torch.equal(*gradients) and gradients[0].shape == (9, features) and gradients[0].any()
 
 
 @pytest.mark.parametrize("method", [*METHODS.values(), *(one for one, _ in APPROXIMATIONS.values())], ids=repr)

@@ -107,7 +107,8 @@ class Sequence:
         """Convert a tensor that is laid out like `x` to the plain form's [T, B, …]."""
         if self.batch_sizes is not None:
             room = steps.new_zeros(self.shape[0] * self.shape[1], *steps.shape[1:])
-            steps = room.index_copy(0, self._valid, steps).unflatten(0, self.shape)
+            # The derivative of index_copy reads the shape of `steps` in the backward pass, when it may be another one.
+            steps = room.index_put((self._valid,), steps).unflatten(0, self.shape)
         return reversed_in_time(steps, self.lengths) if self.reverse else steps
 
     def from_plain(self, steps: Tensor) -> Tensor:
