@@ -27,8 +27,8 @@ def test_a_frame_is_predicted_as_the_command_predicts_a_file(fitted, tmp_path):
     with (tmp_path / "out.csv").open(newline="") as handle:
         told = list(csv.DictReader(handle))
     rows = run.predict(frame).to_dict("records")
-    assert [(row["id"], row["step"], row["kind"]) for row in rows] == [
-        (int(row["id"]), int(row["step"]), row["kind"]) for row in told
+    assert [(row["machine"], row["step"], row["kind"]) for row in rows] == [
+        (int(row["machine"]), int(row["step"]), row["kind"]) for row in told
     ]
     assert [row["p(bad)"] for row in rows] == pytest.approx([float(row["p(bad)"]) for row in told], abs=1e-12)
     assert run.predict(tmp_path / "a.csv") == rows
@@ -36,10 +36,10 @@ def test_a_frame_is_predicted_as_the_command_predicts_a_file(fitted, tmp_path):
 
 def test_a_series_is_predicted_alone_as_among_others(fitted):
     run, frame = fitted
-    among = run.predict(frame).set_index("id")
+    among = run.predict(frame).set_index("machine")
     for machine in (70, 74, 83):
         alone = run.predict(frame[frame["machine"] == machine])
-        assert alone["id"].tolist() == [machine]
+        assert alone["machine"].tolist() == [machine]
         assert alone["p(bad)"][0] == pytest.approx(among["p(bad)"][machine], abs=1e-6)
 
 
@@ -57,7 +57,7 @@ def test_a_frame_comes_back_in_its_library(fitted, library):
     predicted = run.predict(frame)
     assert type(predicted) is type(frame)
     columns = predicted.column_names if library == "pyarrow" else list(predicted.columns)
-    assert columns == ["id", "step", "kind", "p(bad)", "p(good)"] and len(predicted) == 15
+    assert columns == ["machine", "step", "kind", "p(bad)", "p(good)"] and len(predicted) == 15
 
 
 def test_a_run_is_opened_again_whoever_wrote_it(fitted, tmp_path):

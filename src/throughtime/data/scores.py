@@ -94,5 +94,8 @@ class NumberScores(Scores):
 def confusion(
     predicted: NDArray[np.int64], came: NDArray[np.int64], count: int, weights: Weights = None
 ) -> NDArray[np.float64]:
-    """Return how often each class [row] was predicted as each class [column], or with what weight."""
+    """Return how often each class [row] was predicted as each class [column].
+
+    With weights, it is the sum of them.
+    """
     return np.bincount(came * count + predicted, weights, count * count).reshape(count, count).astype(np.float64)

@@ -85,7 +85,10 @@ def write_table(path: Path, table: Table) -> None:
 
 
 def rows_of(table: Table, rows: slice = slice(None)) -> list[dict[str, Cell]]:
-    """Return some rows of a table, column → value as it came; None where it is missing."""
+    """Return some rows of a table, column → value as it came.
+
+    None: the value is missing.
+    """
     names, columns = list(table), (_cells(column, rows) for column in table.values())
     return [dict(zip(names, cells, strict=True)) for cells in zip(*columns, strict=True)]
 

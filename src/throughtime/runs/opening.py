@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 def with_task(
     values: Mapping[str, Any], given: Collection[str], source: str | Dataset, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Return options with a task, where none is named, and with the defaults of the task.
+    """Return options with a task and its defaults.
 
-    It is the task that the data stand for.
+    Where none is named, it is the task that the data stand for.
 
     Args:
         values: options by name.

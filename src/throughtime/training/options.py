@@ -49,6 +49,10 @@ class FitOptions(TypedDict, total=False):
     time: str
     static: str
     ignore: str
+    weight: str
+    class_weight: Literal["none", "balanced"]
+    split: Literal["auto", "series", "time", "file"]
+    distribution: Literal["auto", "bernoulli", "categorical", "normal", "student-t"]
     units: Literal["characters", "bytes"]
     encoding: str
     embedding_size: int

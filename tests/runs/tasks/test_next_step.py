@@ -63,7 +63,7 @@ def test_rolls_are_learned_from_the_parts_of_the_file(rolls):
     folder, cells, told = rolls
     assert "Task    model: There are no labels and no target" in told
     assert "Columns x0, x1, x2 hold 0 and 1 alone: each is 1 with a chance (bernoulli)." in told
-    assert "30 series to train on, 7 series held out, 5 series of the part test left for the end" in told
+    assert "7 series, as the file declares; its test part, 5 series, is left out." in told
     record = read_record(folder / "run")
     steps = [sum(len(roll) - 1 for roll in cells[name][0]) for name in ("traindata", "validdata")]
     assert [record.data.training_symbols, record.data.held_out_symbols] == steps, "the first step is not predicted"
@@ -170,7 +170,7 @@ def test_the_density_of_a_number_is_in_its_own_unit(walks):
     by_id = {name: [row for row in table if row["walker"] == name] for name in {row["walker"] for row in table}}
     total = count = 0
     for row in rows:
-        following = by_id[row["id"]][int(row["step"]) + 1 :][:1]
+        following = by_id[row["walker"]][int(row["step"]) + 1 :][:1]
         if not following:
             continue
         count += 1
@@ -194,7 +194,7 @@ def test_a_later_value_changes_no_earlier_prediction(walks):
     for name in ("walks", "changed"):
         assert run("predict", folder / "run", folder / f"{name}.csv", "-o", folder / f"{name}-out.csv").code == 0
     before, after = (_rows(folder / f"{name}-out.csv") for name in ("walks", "changed"))
-    changed = [(row["id"], int(row["step"])) for row, other in zip(before, after, strict=True) if row != other]
+    changed = [(row["walker"], int(row["step"])) for row, other in zip(before, after, strict=True) if row != other]
     assert changed and changed[0] == ("W5", 4) and {name for name, _ in changed} == {"W5"}
 
 

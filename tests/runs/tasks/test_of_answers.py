@@ -173,7 +173,7 @@ def test_a_run_is_resumed_and_goes_on_as_one_that_was_not(place):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ((), "machines.csv holds a single series, so none can be held out.*--id"),
+        ((), "The column machine holds the word M36, which the model never saw.*--id"),
         (("--target", "brokn"), "--target is 'brokn'; the columns of FILE .* did you mean 'broken'"),
         (
             ("--target", "state", "--id", "machine", "--task", "classify"),

@@ -140,7 +140,7 @@ def test_a_weight_that_cannot_be_is_refused(table):
         Classify.prepare(_settings(_weighted(table, lambda row: 0), "kind", weight="weight"))
     path = table.with_name("a.npy")
     np.save(path, np.zeros((3, 4, 2)))
-    with pytest.raises(ArgumentError, match="weight is 'w'; FILE .* is no table: leave it out"):
+    with pytest.raises(ArgumentError, match="weight is 'w'; .* is no table: leave it out"):
         Label.prepare(RunSettings(str(path), task=SeriesSettings(target="x", weight="w")))
 
 
