@@ -32,6 +32,13 @@ def test_many_classes_are_coloured_without_counts_and_few_names():
     assert axes.get_xticklabels()[-1].get_text() == "clas…"
 
 
+def test_counts_that_do_not_fit_are_left_to_the_table():
+    made = confusion(12)
+    assert len(axes_of(confusion_exhibit(made).panels[0]).texts) > 12
+    wide = replace(made, counts=[[1000 * count for count in row] for row in made.counts])
+    assert len(axes_of(confusion_exhibit(wide).panels[0]).texts) == 1
+
+
 def test_a_folded_class_is_explained_and_nothing_to_draw_is_said():
     folded = replace(confusion(), folded=7)
     assert "'broken for good' stands for 7 classes" in confusion_exhibit(folded).tables[0].caption

@@ -11,7 +11,7 @@ from throughtime.report.sentences import Absent, LookFor
 from throughtime.wording import percent
 
 _NUMBERED = 12
-"""The most classes whose counts stand in the picture, and whose names stand at its sides."""
+"""The most classes whose names all stand at the sides of the picture."""
 
 _LETTERS = 8
 """Letters of a class's name beside the picture; the table has all."""
@@ -65,13 +65,13 @@ def _draw_matrix(axes: Any, palette: Palette, matrix: Confusion) -> None:
     )  # fmt: skip
     shares = [[count / sum(row) if sum(row) else 0.0 for count in row] for row in matrix.counts]
     image = axes.imshow(shares, COLOUR_MAP, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
-    many = len(matrix.classes) > _NUMBERED
-    places = picked_places(len(matrix.classes), 6 if many else _NUMBERED)
-    axes.set_yticks(places, [_short(matrix.classes[place], _LETTERS) for place in places])
     width = axes.get_position().width * axes.figure.get_size_inches()[0]
+    places = picked_places(len(matrix.classes), 6 if len(matrix.classes) > _NUMBERED else _NUMBERED)
     letters = max(2, int(width / len(places) / _LETTER))  # across, names must not run into each other
+    axes.set_yticks(places, [_short(matrix.classes[place], _LETTERS) for place in places])
     axes.set_xticks(places, [_short(matrix.classes[place], min(letters, _LETTERS)) for place in places])
-    if not many:
+    longest = max(len(f"{count:,}") for row in matrix.counts for count in row)
+    if longest * _LETTER <= width / len(matrix.classes):
         _write_counts(axes, matrix, shares)
     if len(matrix.classes) > _NUMBERED // 2:
         bar = axes.figure.colorbar(image, cax=axes.inset_axes((1.03, 0, 0.04, 1)))
@@ -84,7 +84,7 @@ def _write_counts(axes: Any, matrix: Confusion, shares: Sequence[Sequence[float]
 
     Black itself would be left out of the picture, as it is the default there, and become the page's ink.
     """
-    size = 10 if len(matrix.classes) <= _NUMBERED // 2 else 8
+    size = 10 if len(matrix.classes) <= _NUMBERED // 2 else 9
     for true, row in enumerate(matrix.counts):
         for told, count in enumerate(row):
             if count:
