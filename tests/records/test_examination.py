@@ -7,12 +7,14 @@ import pytest
 from throughtime.errors import RunFolderError
 from throughtime.records import (
     EXAMINATION,
+    Band,
     CaseRow,
     Cases,
     ChanceBin,
     Confusion,
     ErrorsBy,
     Examination,
+    Fan,
     Metric,
     Scatter,
     label_of,
@@ -27,6 +29,7 @@ WHOLE = Examination(
     Scatter([1.0, -2.5], [0.5, 3.0], 9),
     [ErrorsBy("series, worst first", "mean absolute error", ["M1", "7"], [0.5, 0.25], [3, 1], 4)],
     Cases(["series"], ["true", "loss"], [CaseRow(["M1"], [1.0, 2.0])]),
+    [Fan("M1", "7", [math.nan], [1.0, math.nan], [1.5, 2.0], [Band(0.8, [1.0, 1.0], [2.0, 3.5])])],
     17,
 )
 
@@ -44,6 +47,11 @@ def test_what_was_written_is_read(tmp_path):
         (replace(WHOLE, scatter=Scatter([1.0], [], 9)), "scatter.predicted has 0 entries"),
         (replace(WHOLE, errors=[ErrorsBy("a", "b", ["x"], [1.0], [], 1)]), r"errors\[0\].counts has 0 entries"),
         (replace(WHOLE, worst=Cases(["a"], [], [CaseRow([], [])])), r"worst.cases\[0\].words has 0 entries"),
+        (replace(WHOLE, fans=[Fan("a", "b", [], [], [1.0])]), r"fans\[0\].came has 0 entries"),
+        (
+            replace(WHOLE, fans=[Fan("a", "b", [], [1.0], [1.0], [Band(0.5, [], [])])]),
+            r"fans\[0\].bands\[0\].low has 0",
+        ),
         (replace(WHOLE, metrics=[Metric("a\n", 1.0)]), r"metrics\[0\].name is .*printable"),
         (replace(WHOLE, update=-1), "update is -1"),
     ],

@@ -2,10 +2,13 @@
 
 import shutil
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
+from report.examined import confusion, examination
 from report.records_of import flow, write_run
 
+from throughtime.records import write_examination
 from throughtime.report import page_of_flow, report_of_run
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -41,9 +44,11 @@ def browser():
 
 @pytest.fixture(scope="module")
 def pages(rich_run, tmp_path_factory):
-    """Pages by name: of a run with everything, of one layer, of six, and of a diagnosis alone."""
+    """Pages by name: of a run with everything, of one layer and predictions, of six, and of a diagnosis alone."""
     folder = tmp_path_factory.mktemp("pages")
-    one = report_of_run(write_run(folder / "one layer", 1, "ElmanCell")).page
+    one_layer = write_run(folder / "one layer", 1, "ElmanCell")
+    write_examination(one_layer, replace(examination(), confusion=confusion(12)))
+    one = report_of_run(one_layer).page
     six = report_of_run(write_run(folder / "six layers", 6)).page
     alone = page_of_flow(flow(3), folder / "alone.html").page
     return {"rich": rich_run / "report.html", "one layer": one, "six layers": six, "alone": alone}

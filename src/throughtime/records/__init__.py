@@ -1,12 +1,14 @@
 """Records of runs and diagnoses: plain data classes and their files, without torch."""
 
 from throughtime.records.examination import EXAMINATION as EXAMINATION
+from throughtime.records.examination import Band as Band
 from throughtime.records.examination import CaseRow as CaseRow
 from throughtime.records.examination import Cases as Cases
 from throughtime.records.examination import ChanceBin as ChanceBin
 from throughtime.records.examination import Confusion as Confusion
 from throughtime.records.examination import ErrorsBy as ErrorsBy
 from throughtime.records.examination import Examination as Examination
+from throughtime.records.examination import Fan as Fan
 from throughtime.records.examination import Metric as Metric
 from throughtime.records.examination import Scatter as Scatter
 from throughtime.records.examination import label_of as label_of

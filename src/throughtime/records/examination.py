@@ -129,6 +129,51 @@ class ErrorsBy(Consistent):
 
 
 @dataclass(frozen=True)
+class Band(Consistent):
+    """Range in which values were predicted to lie, at each step ahead.
+
+    Attributes:
+        share: the probability of lying inside.
+        low, high: the bounds.
+    """
+
+    share: Share
+    low: list[Finite]
+    high: list[Finite]
+
+    def check(self) -> None:
+        """Raise `FieldError` where a bound has no partner."""
+        same_lengths(self, "low", "high")
+
+
+@dataclass(frozen=True)
+class Fan(Consistent):
+    """Forecast of a held-out series, beside what came.
+
+    Attributes:
+        series: the id, and the column where there are several.
+        cutoff: the time or the step of the last value that was known.
+        past: some values up to the cut-off, in order; NaN where one is missing.
+        came: the values at each step ahead; NaN where one is missing.
+        predicted: the median at each step ahead.
+        bands: around the median.
+    """
+
+    series: Label
+    cutoff: Label
+    past: list[float]
+    came: list[float]
+    predicted: list[Finite]
+    bands: list[Band] = field(default_factory=list)
+
+    def check(self) -> None:
+        """Raise `FieldError` where the parts have not as many steps ahead."""
+        same_lengths(self, "predicted", "came")
+        for i, band in enumerate(self.bands):
+            check_length(band.low, len(self.predicted), f".bands[{i}].low")
+
+
+@dataclass(frozen=True)
 class CaseRow:
     """Prediction in words and numbers; `Cases` says what they are."""
 
@@ -169,6 +214,7 @@ class Examination:
         scatter: of numbers.
         errors: mean errors, by series for example.
         worst: the predictions with the highest loss.
+        fans: forecasts of a few series.
         update: the update of the weights that predicted.
     """
 
@@ -178,6 +224,7 @@ class Examination:
     scatter: Scatter | None = None
     errors: list[ErrorsBy] = field(default_factory=list)
     worst: Cases | None = None
+    fans: list[Fan] = field(default_factory=list)
     update: Count = 0
 
 

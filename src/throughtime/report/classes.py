@@ -11,12 +11,12 @@ from throughtime.report.sentences import Absent, LookFor
 from throughtime.wording import percent
 
 _NUMBERED = 12
-"""The most classes whose counts stand in the picture, and whose names stand at its sides."""
+"""The most classes whose names all stand at the sides of the picture."""
 
-_LETTERS = 9
+_LETTERS = 8
 """Letters of a class's name beside the picture; the table has all."""
 
-_LETTER = 0.095
+_LETTER = 0.1
 """Width of a letter in inches."""
 
 _LARGE = (5.0, 4.3)
@@ -53,21 +53,25 @@ def _matrix_panel(matrix: Confusion, total: int) -> Panel:
         alt += f"; most often wrong: {matrix.classes[true]} predicted as {matrix.classes[told]}, {count:,} times"
     few = len(matrix.classes) <= _NUMBERED // 2
     return Panel("", f"{alt}.", lambda axes, palette: _draw_matrix(axes, palette, matrix),
-                 size=SQUARE if few else _LARGE, keys=0, bar=not few)  # fmt: skip
+                 size=SQUARE if few else _LARGE, keys=1, bar=not few)  # fmt: skip
 
 
 def _draw_matrix(axes: Any, palette: Palette, matrix: Confusion) -> None:
-    dress(axes, palette, "predicted class", "true class")
+    dress(axes, palette, "", "")
     axes.grid(False)
+    axes.annotate(
+        "true class down, predicted class across", (0.02, 1), (0, 5), xycoords=("figure fraction", "axes fraction"),
+        textcoords="offset points", fontsize=10, color=palette.ink,
+    )  # fmt: skip
     shares = [[count / sum(row) if sum(row) else 0.0 for count in row] for row in matrix.counts]
     image = axes.imshow(shares, COLOUR_MAP, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
-    many = len(matrix.classes) > _NUMBERED
-    places = picked_places(len(matrix.classes), 6 if many else _NUMBERED)
-    axes.set_yticks(places, [_short(matrix.classes[place], _LETTERS) for place in places])
     width = axes.get_position().width * axes.figure.get_size_inches()[0]
+    places = picked_places(len(matrix.classes), 6 if len(matrix.classes) > _NUMBERED else _NUMBERED)
     letters = max(2, int(width / len(places) / _LETTER))  # across, names must not run into each other
+    axes.set_yticks(places, [_short(matrix.classes[place], _LETTERS) for place in places])
     axes.set_xticks(places, [_short(matrix.classes[place], min(letters, _LETTERS)) for place in places])
-    if not many:
+    longest = max(len(f"{count:,}") for row in matrix.counts for count in row)
+    if longest * _LETTER <= width / len(matrix.classes):
         _write_counts(axes, matrix, shares)
     if len(matrix.classes) > _NUMBERED // 2:
         bar = axes.figure.colorbar(image, cax=axes.inset_axes((1.03, 0, 0.04, 1)))
@@ -76,12 +80,15 @@ def _draw_matrix(axes: Any, palette: Palette, matrix: Confusion) -> None:
 
 
 def _write_counts(axes: Any, matrix: Confusion, shares: Sequence[Sequence[float]]) -> None:
-    """Write the counts on the colours, which are the same in light and dark."""
-    size = 10 if len(matrix.classes) <= _NUMBERED // 2 else 8
+    """Write the counts on the colours, which are the same in light and dark.
+
+    Black itself would be left out of the picture, as it is the default there, and become the page's ink.
+    """
+    size = 10 if len(matrix.classes) <= _NUMBERED // 2 else 9
     for true, row in enumerate(matrix.counts):
         for told, count in enumerate(row):
             if count:
-                ink = "#000000" if shares[true][told] > 0.5 else "#ffffff"
+                ink = "#101010" if shares[true][told] > 0.5 else "#ffffff"
                 axes.text(told, true, f"{count:,}", ha="center", va="center", fontsize=size, color=ink)
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from throughtime.records import Examination, Metric, Record
 from throughtime.report.classes import calibration, confusion
 from throughtime.report.exhibit import Cell, Exhibit, Section, Table, shown, table
+from throughtime.report.fans import fans
 from throughtime.report.numbers import errors_by, scatter
 from throughtime.report.sections import as_sentence
 from throughtime.report.sentences import Says
@@ -17,6 +18,8 @@ def predictions(examination: Examination | None, record: Record) -> list[Section
     if examination is None:
         return []
     exhibits: list[Exhibit] = []
+    if examination.fans:
+        exhibits.append(fans(examination.fans))
     if examination.confusion is not None:
         exhibits.append(confusion(examination.confusion))
     if examination.calibration:

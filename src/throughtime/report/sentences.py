@@ -86,6 +86,10 @@ class LookFor(Enum):
         "The dots should lie on the diagonal. A flatter cloud means that the model stays near the mean; a bend, "
         "that it misses a range. The residuals should lie around 0: a shift is an error that is always made."
     )
+    FANS = (
+        "The solid line, the values that came, should stay in a band as often as its share says, and near the dashed "
+        "median. Bands should widen with the steps ahead, and no more than they must."
+    )
     ERRORS_BY = (
         "How the error differs. A curve that is high for a few entries alone points to data that are unlike the "
         "others, or wrong; the table names them."

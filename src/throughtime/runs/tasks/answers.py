@@ -301,11 +301,15 @@ def _distinct(column: Column) -> tuple[list[str], NDArray[Any]]:
     """
     import numpy as np
 
-    from throughtime.data.columns import Words
+    from throughtime.data.columns import Numbers, Words
 
-    cells = column.numbers if isinstance(column, Words) else column.values
-    _, firsts, numbers = np.unique(cells, return_index=True, return_inverse=True)
-    return [str(column.cell(row)) for row in firsts.tolist()], numbers
+    if isinstance(column, Words):
+        present = np.bincount(column.numbers, minlength=len(column.levels)) > 0
+        numbers = (np.cumsum(present) - 1)[column.numbers]
+        return [word for word, has_rows in zip(column.levels, present, strict=True) if has_rows], numbers
+    values, numbers = np.unique(column.values, return_inverse=True)
+    distinct = Numbers(values, column.whole)
+    return [str(distinct.cell(row)) for row in range(len(values))], numbers
 
 
 def _natural(word: str) -> tuple[bool, float, str]:

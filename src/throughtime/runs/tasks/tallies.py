@@ -254,9 +254,11 @@ class SeriesErrors:
 
     def add(self, series: NDArray[np.int64], errors: NDArray[np.float64]) -> None:
         """Add errors [targets] of series [targets], by number."""
-        size = max(len(self._sums), int(series.max()) + 1)
-        self._sums = np.bincount(series, errors, size) + np.pad(self._sums, (0, size - len(self._sums)))
-        self._counts = np.bincount(series, minlength=size) + np.pad(self._counts, (0, size - len(self._counts)))
+        if (last := int(series.max())) >= len(self._sums):
+            missing = max(last + 1, 2 * len(self._sums)) - len(self._sums)  # doubled, so that this stays rare
+            self._sums, self._counts = np.pad(self._sums, (0, missing)), np.pad(self._counts, (0, missing))
+        np.add.at(self._sums, series, errors)
+        np.add.at(self._counts, series, 1)
 
     def ranked(self, names: Sequence[Any]) -> ErrorsBy | None:
         """Return the errors of the series, the worst first; None without any."""
