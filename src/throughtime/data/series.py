@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from throughtime.data.clock import Clock
 from throughtime.data.columns import Cell, Column
+from throughtime.data.large import computed, is_mapped, taken
 from throughtime.errors import InputFileError
 
 
@@ -118,19 +119,26 @@ class SeriesSet:
 
     def take(self, series: NDArray[np.int64]) -> "SeriesSet":
         """Return some of the series, in the order given."""
-        bounds = self.starts.tolist()
-        chosen = [np.arange(bounds[i], bounds[i + 1]) for i in series.tolist()]
-        steps = np.concatenate([*chosen, np.zeros(0, dtype=np.int64)])
+        lengths = self.lengths[series]
+        starts = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)])
+        shift = self.starts[series] - starts[:-1]
+
+        def places(rows: slice) -> NDArray[np.int64]:
+            at = np.arange(rows.start, rows.stop)
+            return at + shift[np.searchsorted(starts, at, side="right") - 1]
+
+        mapped = self.lines is not None and is_mapped(self.lines)
+        steps = computed(places, int(starts[-1]), mapped=mapped)
         return SeriesSet(
             self.origin,
             [self.ids[i] for i in series],
-            np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(self.lengths[series])]),
+            starts,
             {name: column.take(steps) for name, column in self.columns.items()},
             {name: column.take(series) for name, column in self.statics.items()},
             None if self.label is None else self.label.take(series),
-            None if self.times is None else self.times[steps],
+            None if self.times is None else taken(self.times, steps),
             self.notes,
-            None if self.lines is None else self.lines[steps],
+            None if self.lines is None else taken(self.lines, steps),
             self.clock,
             parts=[self.parts[i] for i in map(int, series)] if self.parts else (),
             scored_from=None if self.scored_from is None else self.scored_from[series],

@@ -91,23 +91,26 @@ class ClassAnswers(Answers):
         import numpy as np
 
         from throughtime.data.columns import Words
+        from throughtime.data.large import blocks
         from throughtime.data.naive import shares_of
 
-        present = column.take(np.flatnonzero(~column.missing))
-        if not isinstance(present, Words) and not present.whole:
+        if not isinstance(column, Words) and not column.whole:
             raise InputFileError(
                 f"The target {name} holds numbers with decimals, which are no classes: take the task regress or label."
             )
-        words = list(filter(None, _as_words(present)))
-        levels = tuple(sorted(set(words), key=_natural))
+        words, numbers = _numbered(column)
+        counts = np.zeros(len(words) + 1, dtype=np.int64)
+        for rows in blocks(len(numbers)):
+            counts += np.bincount(numbers[rows] + 1, minlength=len(counts))  # the first counts those that are missing
+        levels = tuple(sorted({word for word, count in zip(words, counts[1:], strict=True) if count}, key=_natural))
         if len(levels) < 2:
             raise InputFileError(
                 f"The target {name} has {'the single class ' + levels[0] if levels else 'no class'} in the training "
                 "part; it takes two to tell apart."
             )
-        place = {word: number for number, word in enumerate(levels)}
-        shares = shares_of(np.array([place[word] for word in words]), len(levels))
-        return cls(name, levels, tuple(shares.tolist()), not isinstance(present, Words))
+        of_level = dict(zip(words, counts[1:].tolist(), strict=True))
+        shares = shares_of(np.repeat(np.arange(len(levels)), [of_level[level] for level in levels]), len(levels))
+        return cls(name, levels, tuple(shares.tolist()), not isinstance(column, Words))
 
     @property
     def size(self) -> int:
@@ -118,15 +121,23 @@ class ClassAnswers(Answers):
         """Return the number of each class [targets]."""
         import numpy as np
 
+        from throughtime.data.large import computed, is_mapped
+
         place = {word: number for number, word in enumerate(self.levels)}
-        words = _as_words(column)
-        for word in words:
-            if word is not None and word not in place:
+        words, numbers = _numbered(column)
+        of_word = np.array([*(place.get(word, -1) for word in words), 0])  # the last is that of ABSENT, -1
+
+        def block(rows: slice) -> NDArray[np.int64]:
+            classes = of_word[numbers[rows]]
+            if (classes < 0).any():
+                word = words[numbers[rows][(classes < 0).argmax()]]
                 raise InputFileError(
                     f"The target {self.column} has the class {word}, which the model never saw in training; it knows "
                     f"{', '.join(self.levels[:20])}{' …' if len(self.levels) > 20 else ''}."
                 )
-        return np.array([0 if word is None else place[word] for word in words], dtype=np.int64)
+            return classes
+
+        return computed(block, len(column), mapped=is_mapped(column.codes))
 
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the cross-entropy of each target, in nats."""
@@ -248,10 +259,23 @@ class NumberAnswers(Answers):
         return {self.column: Numbers(outputs[:, 0] * self.spread + self.mean)}
 
 
-def _as_words(column: Column) -> Sequence[str | None]:
-    """Return the cells of a column as words."""
-    cells = (column.cell(row) for row in range(len(column)))
-    return [None if cell is None else str(cell) for cell in cells]
+def _numbered(column: Column) -> tuple[Sequence[str], NDArray[Any]]:
+    """Return the distinct cells of a column as words, and their numbers [rows]; `ABSENT` where a cell is missing."""
+    import numpy as np
+
+    from throughtime.data.columns import ABSENT, Numbers, Words
+    from throughtime.data.large import computed, distinct_of, is_mapped
+
+    if isinstance(column, Words):
+        return column.levels, column.numbers
+    distinct = distinct_of(column.values)
+
+    def block(rows: slice) -> NDArray[Any]:
+        values = column.values[rows]
+        return np.where(np.isnan(values), ABSENT, np.searchsorted(distinct, values))
+
+    cells = map(Numbers(distinct, column.whole).cell, range(len(distinct)))
+    return [str(cell) for cell in cells], computed(block, len(column), mapped=is_mapped(column.values))
 
 
 def _natural(word: str) -> tuple[bool, float, str]:
