@@ -7,10 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from throughtime.data.columns import ABSENT, EXACT, Column, Numbers, Words
+from throughtime.data.extras import extra
 from throughtime.data.large import GrowingArray
+from throughtime.errors import UnsupportedError
 
 MISSING = ("", "NA", "N/A", "NaN", "nan", "NAN", "null", "Null", "NULL", "?")
 """Fields that stand for a missing value."""
+
+_MANY = 100_000
+"""Rows from which it is worth to load Arrow, which reads numbers four times as fast."""
 
 _LEADING_ZERO = re.compile(r"\n[+-]?0[0-9]")
 
@@ -72,7 +77,10 @@ class GrowingColumn:
         decimal = self._decimal or "".join(marks)
         if any(mark != decimal for mark in marks) or "_" in text or _LEADING_ZERO.search(text):
             return False
-        values = _values([field.replace(",", ".") for field in fields] if decimal == "," else fields)
+        points = [field.replace(",", ".") for field in fields] if decimal == "," else fields
+        # Arrow takes "nan(x)" for a number, which Python does not.
+        values = by_arrow(points) if self._rows >= _MANY and "(" not in text else None
+        values = _values(points) if values is None else values
         if values is None:
             return False
         whole = not (decimal or "e" in text or "E" in text or np.isinf(values).any())
@@ -122,6 +130,21 @@ class _Numbering(dict[str, int]):
 
 def _is_missing(field: str) -> bool:
     return field.strip() in MISSING
+
+
+def by_arrow(fields: Sequence[str]) -> NDArray[np.float64] | None:
+    """Return the numbers of fields, as Python reads them.
+
+    None: a field is missing, is no number or is written in a way that Arrow does not know, or pyarrow is not installed.
+
+    Args:
+        fields: without "(".
+    """
+    try:
+        arrow = extra("pyarrow", "")
+        return arrow.array(fields, arrow.string()).cast(arrow.float64()).to_numpy()
+    except (UnsupportedError, ValueError):  # ArrowInvalid is a ValueError
+        return None
 
 
 def _values(fields: Sequence[str]) -> NDArray[np.float64] | None:
