@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from throughtime.data import writing
 from throughtime.data.clock import Clock
 from throughtime.data.columns import Numbers, Words
-from throughtime.data.writing import Instants, check_output, write_table
+from throughtime.data.writing import Instants, check_output, write_rows, write_table
 from throughtime.errors import ArgumentError, InputFileError
 
 NOON = np.datetime64("2024-03-31T00:30", "ns")
@@ -93,6 +93,14 @@ def test_numbers_return_bit_by_bit(tmp_path_factory, numbers):
     path = tmp_path_factory.getbasetemp() / "numbers.csv"
     write_table(path, {"x": Numbers(np.array(numbers))})
     assert [float(line) for line in path.read_text().splitlines()[1:]] == numbers
+
+
+def test_rows_are_written_as_their_columns_are(tmp_path):
+    rows = [{"id": "a", "x": 1, "y": 0.5}, {"id": None, "x": 2, "y": None}]
+    write_rows(tmp_path / "t.csv", rows)
+    assert (tmp_path / "t.csv").read_text() == "id,x,y\na,1,0.5\n,2,\n"
+    write_rows(tmp_path / "t.jsonl", [])
+    assert (tmp_path / "t.jsonl").read_text() == ""
 
 
 def test_the_old_file_stays_where_writing_fails(tmp_path, monkeypatch):

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from throughtime.data.clock import Clock, Times
-from throughtime.data.columns import Cell, Column, Numbers
+from throughtime.data.columns import Cell, Column, Numbers, column_of
 from throughtime.data.extras import extra
 from throughtime.errors import ArgumentError, InputFileError
 from throughtime.files import replaced_file
@@ -82,6 +82,18 @@ def write_table(path: Path, table: Table) -> None:
             _WRITERS[path.suffix](handle, table)
     except OSError as error:
         raise InputFileError(f"{path} cannot be written: {reason_of(error)}.") from None
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows with the same columns to a file; see `write_table`.
+
+    Args:
+        path: the file.
+        rows: column → value: a text, a number or None.
+
+    Raises: see `write_table`.
+    """
+    write_table(path, {name: column_of([row[name] for row in rows]) for name in (rows[0] if rows else ())})
 
 
 def _csv(handle: BinaryIO, table: Table) -> None:

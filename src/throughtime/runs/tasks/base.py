@@ -86,6 +86,11 @@ class Data:
     lines: Sequence[str] = ()
     series: SeriesSet | None = None
 
+    @property
+    def names(self) -> Sequence[Any]:
+        """The id of each series; empty where the data are no series."""
+        return () if self.series is None else self.series.ids
+
 
 @dataclass(frozen=True)
 class Material:
