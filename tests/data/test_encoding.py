@@ -63,3 +63,15 @@ def test_what_cannot_be_read_is_refused():
         Feature.fit("level", column_of([1.0, float("inf")]))
     with pytest.raises(InputFileError, match=r"The column note has 201 different words.*`ignore`.*`id`"):
         Feature.fit("note", column_of([f"word {i}" for i in range(201)]))
+
+
+def test_columns_draw_their_unknown_words_one_after_the_other():
+    columns = {name: Words(np.zeros(900, dtype=np.int32), ("red",)) for name in ("a", "b")} | {
+        "x": column_of([1.5] * 900)
+    }
+    encoding = Encoding.fit(columns, ["a", "x", "b"])
+    chance = np.random.default_rng(4)
+    expected = [feature.read(columns[feature.name], chance) for feature in encoding.features]
+    read = encoding.read(columns, 900, np.random.default_rng(4))
+    np.testing.assert_array_equal(read, np.concatenate(expected, axis=1))
+    assert read[:, 1].sum() and not np.array_equal(read[:, 0], read[:, 3])

@@ -1,9 +1,11 @@
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from throughtime.data import fields
 from throughtime.data.columns import Numbers, Words
-from throughtime.data.fields import GrowingColumn, is_number
+from throughtime.data.fields import GrowingColumn, by_arrow, is_number
 
 
 def cells(column):
@@ -93,3 +95,36 @@ def test_no_block_decides_the_type_of_a_column(table, block, commas):
                 again.culprit = column.culprit
         results.append([(column.culprit, repr(column.column())) for column in columns])
     assert results[0] == results[1]
+
+
+numerals = st.one_of(
+    st.floats().map(repr), st.integers().map(str), st.text("0123456789.+-eEinfatyNI _\txX٣", max_size=12), st.text()
+)
+
+
+@settings(deadline=None)
+@given(st.lists(numerals, min_size=1, max_size=3))
+def test_arrow_reads_a_number_as_python_does_or_not_at_all(written):
+    pytest.importorskip("pyarrow")
+    written = [field.replace("(", "") for field in written]
+    values = by_arrow(written)
+    if values is not None:
+        expected = np.array([float(field) for field in written])
+        np.testing.assert_array_equal(
+            values.view(np.int64)[~np.isnan(values)], expected.view(np.int64)[~np.isnan(values)]
+        )
+        np.testing.assert_array_equal(np.isnan(values), np.isnan(expected))
+
+
+@pytest.mark.parametrize("last", ["1", "", "word", "+1", "nan(x)", "1e400", "٣", "1_0", "007"])
+def test_columns_of_many_rows_are_what_those_of_few_are(monkeypatch, last):
+    made = []
+    for many in (0, 9):
+        monkeypatch.setattr(fields, "_MANY", many)
+        column = GrowingColumn(commas=False)
+        for block in (["0.1", "-2.5e-3"], ["7", "12345678.901"], ["3", last]):
+            column.add(block)
+        made.append(
+            (column.late, column.culprit, None if column.late else [column.column().cell(row) for row in range(6)])
+        )
+    assert made[0] == made[1]

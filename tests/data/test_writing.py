@@ -3,13 +3,13 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from throughtime.data import writing
 from throughtime.data.clock import Clock
 from throughtime.data.columns import Numbers, Words
-from throughtime.data.writing import Instants, check_output, write_table
+from throughtime.data.writing import Instants, check_output, rows_of, write_table
 from throughtime.errors import ArgumentError, InputFileError
 
 NOON = np.datetime64("2024-03-31T00:30", "ns")
@@ -88,11 +88,18 @@ def test_times_that_are_numbers_are_all_whole_or_all_broken(tmp_path):
         assert (tmp_path / "t.jsonl").read_text() == "".join(f'{{"at": {cell}}}\n' for cell in cells)
 
 
+@settings(deadline=None)  # each writes a file
 @given(st.lists(st.floats(allow_nan=False), min_size=1))
 def test_numbers_return_bit_by_bit(tmp_path_factory, numbers):
     path = tmp_path_factory.getbasetemp() / "numbers.csv"
     write_table(path, {"x": Numbers(np.array(numbers))})
     assert [float(line) for line in path.read_text().splitlines()[1:]] == numbers
+
+
+def test_rows_are_those_that_are_written(tmp_path):
+    write_table(tmp_path / "t.jsonl", _table())
+    assert rows_of(_table()) == [json.loads(line) for line in (tmp_path / "t.jsonl").read_text().splitlines()]
+    assert rows_of(_table(), slice(1, 2)) == rows_of(_table())[1:2] and rows_of({}) == []
 
 
 def test_the_old_file_stays_where_writing_fails(tmp_path, monkeypatch):

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from throughtime.data.large import blocks, computed, is_mapped, taken
+
 Cell = str | int | float | None
 """Value of a field as it came; None where it is missing."""
 
@@ -36,9 +38,14 @@ class Numbers:
         """True [rows] where a number is missing."""
         return np.isnan(self.values)
 
+    @property
+    def codes(self) -> NDArray[np.float64]:
+        """The numbers [rows]."""
+        return self.values
+
     def take(self, rows: NDArray[np.int64] | slice) -> "Numbers":
         """Return the column of some rows."""
-        return Numbers(self.values[rows], self.whole)
+        return Numbers(taken(self.values, rows), self.whole)
 
     def cell(self, row: int) -> Cell:
         """Return a value as it came."""
@@ -68,9 +75,14 @@ class Words:
         """True [rows] where a word is missing."""
         return self.numbers == ABSENT
 
+    @property
+    def codes(self) -> NDArray[np.int32]:
+        """The numbers of the words [rows]."""
+        return self.numbers
+
     def take(self, rows: NDArray[np.int64] | slice) -> "Words":
         """Return the column of some rows, with the same levels."""
-        return Words(self.numbers[rows], self.levels)
+        return Words(taken(self.numbers, rows), self.levels)
 
     def cell(self, row: int) -> Cell:
         """Return a word as it came."""
@@ -134,12 +146,16 @@ def by_first_row(words: Words) -> Words:
 
     Levels that no row has are left out.
     """
-    levels, firsts = np.unique(words.numbers[~words.missing], return_index=True)
-    levels = levels[np.argsort(firsts)]
+    numbers = words.numbers
+    firsts = np.full(len(words.levels) + 1, len(numbers))
+    for rows in reversed([*blocks(len(numbers))]):
+        firsts[numbers[rows][::-1]] = np.arange(rows.start, rows.stop)[::-1]  # of several, the last is kept
+    levels = np.argsort(firsts[:-1], kind="stable")[: int((firsts[:-1] < len(numbers)).sum())]
     places = np.full(len(words.levels) + 1, ABSENT, dtype=np.int32)
     places[levels] = np.arange(len(levels))
     # ABSENT, -1, leads to the last place, which is ABSENT again.
-    return Words(places[words.numbers], tuple(words.levels[level] for level in levels.tolist()))
+    known = tuple(words.levels[level] for level in levels.tolist())
+    return Words(computed(lambda rows: places[numbers[rows]], len(numbers), mapped=is_mapped(numbers)), known)
 
 
 def as_words(column: Column) -> Words:

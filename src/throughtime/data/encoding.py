@@ -1,12 +1,14 @@
 """Columns as the numbers that a model reads."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from throughtime.data.columns import ABSENT, Column, Numbers, Words
+from throughtime.data.large import blocks, computed, is_mapped
 from throughtime.errors import InputFileError
 
 MOST_WORDS = 200
@@ -52,11 +54,9 @@ class Feature:
                     "category: name it in `ignore`, or in `id` if it tells the series apart."
                 )
             return cls(name, column.levels, gaps=gaps)
-        present = column.values[~column.missing]
-        if not np.isfinite(present).all():
+        if np.isinf(column.values).any():
             raise InputFileError(f"The column {name} holds an infinite number: correct it, or leave the field empty.")
-        mean = float(present.mean()) if len(present) else 0.0
-        spread = float(present.std()) if len(present) else 0.0
+        mean, spread = _mean_and_spread(column.values)
         return cls(name, (), mean, spread if spread > 1e-12 * max(1.0, abs(mean)) else 1.0, gaps)
 
     def read(self, column: Column, chance: np.random.Generator | None = None) -> NDArray[np.float32]:
@@ -130,10 +130,52 @@ class Encoding:
                 f"The column {missing[0]} is missing, which the model was trained with; the columns are "
                 f"{', '.join(columns)}."
             )
-        read = [feature.read(columns[feature.name], chance) for feature in self.features]
-        return np.concatenate([*read, np.zeros((rows, 0), dtype=np.float32)], axis=1)
+        used = [columns[feature.name] for feature in self.features]
+        chances = _chances(used, rows, chance)
+
+        def block(at: slice) -> NDArray[np.float32]:
+            empty = np.zeros((at.stop - at.start, 0), dtype=np.float32)
+            sources = zip(self.features, used, chances, strict=True)
+            return np.concatenate(
+                [*(kind.read(column.take(at), drawn) for kind, column, drawn in sources), empty], axis=1
+            )
+
+        return computed(block, rows, mapped=any(is_mapped(column.codes) for column in used))
+
+
+def _mean_and_spread(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the mean and the standard deviation of numbers, those that are missing left out."""
+    count, mean, variance = 0, 0.0, 0.0
+    for rows in blocks(len(values)):
+        present = values[rows]
+        present = present[~np.isnan(present)]
+        if len(present):
+            distance, share = float(present.mean()) - mean, len(present) / (count + len(present))
+            within = variance * (1 - share) + float(present.var()) * share
+            mean, variance = mean + distance * share, within + distance**2 * share * (1 - share)
+            count += len(present)
+    return mean, variance**0.5
+
+
+def _chances(
+    columns: Sequence[Column], rows: int, chance: np.random.Generator | None
+) -> list[np.random.Generator | None]:
+    """Return a source of randomness for each column, as if all rows of one were drawn after those of another."""
+    chances, passed = [], 0
+    for column in columns:
+        source = deepcopy(chance)
+        if source is not None:
+            source.bit_generator.advance(passed)  # type: ignore[attr-defined]
+        passed += rows * isinstance(column, Words)
+        chances.append(source)
+    return chances
 
 
 def scaled(column: Numbers, mean: float, spread: float) -> NDArray[np.float32]:
     """Return numbers as targets [rows]; 0 where missing."""
-    return np.where(column.missing, 0, (column.values - mean) / spread).astype(np.float32)
+
+    def block(rows: slice) -> NDArray[np.float32]:
+        values = column.values[rows]
+        return np.where(np.isnan(values), 0, (values - mean) / spread).astype(np.float32)
+
+    return computed(block, len(column), mapped=is_mapped(column.values))

@@ -7,9 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from throughtime.data.columns import ABSENT, EXACT, Column, Numbers, Words
+from throughtime.data.extras import extra
+from throughtime.data.large import GrowingArray
+from throughtime.errors import UnsupportedError
 
 MISSING = ("", "NA", "N/A", "NaN", "nan", "NAN", "null", "Null", "NULL", "?")
 """Fields that stand for a missing value."""
+
+_MANY = 100_000
+"""Rows from which it is worth to load Arrow, which reads numbers four times as fast."""
 
 _LEADING_ZERO = re.compile(r"\n[+-]?0[0-9]")
 
@@ -25,13 +31,15 @@ class GrowingColumn:
     Args:
         commas: whether numbers may have decimal commas.
         words: whether the column is known to hold words.
+        mapped: whether it lies in a file.
     """
 
-    def __init__(self, commas: bool, words: bool = False) -> None:
+    def __init__(self, commas: bool, words: bool = False, *, mapped: bool = False) -> None:
         self._commas, self._words = commas, words
         self._decimal, self._whole, self._rows = "", True, 0
-        self._values: list[NDArray[np.float64]] = []
-        self._numbers: list[NDArray[np.int32]] = []
+        self._mapped, self._present = mapped, False
+        self._values = GrowingArray(np.float64, mapped=mapped and not words)
+        self._numbers = GrowingArray(np.int32, mapped=mapped and words)
         self._numbering = _Numbering()
         self._inexact: tuple[int, str] | None = None
         self.culprit: tuple[int, str] | None = None
@@ -44,7 +52,7 @@ class GrowingColumn:
         if not (self.late or self._words or self._add_numbers(fields)):
             self._turn_to_words(fields)
         if self._words:
-            self._numbers.append(np.fromiter(map(self._numbering.__getitem__, fields), np.int32, len(fields)))
+            self._numbers.add(np.fromiter(map(self._numbering.__getitem__, fields), np.int32, len(fields)))
         self._rows += len(fields)
 
     def settle(self) -> None:
@@ -55,8 +63,8 @@ class GrowingColumn:
     def column(self) -> Column:
         """Return the whole column."""
         if self._words:
-            return Words(np.concatenate([*self._numbers, np.zeros(0, np.int32)]), self._numbering.words())
-        return Numbers(np.concatenate([*self._values, np.zeros(0)]), self._whole)
+            return Words(self._numbers.array(), self._numbering.words())
+        return Numbers(self._values.array(), self._whole)
 
     @property
     def has_commas(self) -> bool:
@@ -69,7 +77,10 @@ class GrowingColumn:
         decimal = self._decimal or "".join(marks)
         if any(mark != decimal for mark in marks) or "_" in text or _LEADING_ZERO.search(text):
             return False
-        values = _values([field.replace(",", ".") for field in fields] if decimal == "," else fields)
+        points = [field.replace(",", ".") for field in fields] if decimal == "," else fields
+        # Arrow takes "nan(x)" for a number, which Python does not.
+        values = by_arrow(points) if self._rows >= _MANY and "(" not in text else None
+        values = _values(points) if values is None else values
         if values is None:
             return False
         whole = not (decimal or "e" in text or "E" in text or np.isinf(values).any())
@@ -77,11 +88,12 @@ class GrowingColumn:
             place = int(np.argmax(large))
             self._inexact = self._rows + place, fields[place]
         self._decimal, self._whole = decimal, self._whole and whole
-        self._values.append(values)
+        self._present = self._present or not np.isnan(values).all()
+        self._values.add(values)
         return True
 
     def _turn_to_words(self, fields: Sequence[str]) -> None:
-        self.late = any(not np.isnan(piece).all() for piece in self._values)
+        self.late = self._present
         self._words = not self.late
         present = [place for place, field in enumerate(fields) if not _is_missing(field)]
         # A column that begins with a word is meant to hold words; in any other the first word may be a slip.
@@ -90,7 +102,9 @@ class GrowingColumn:
             probe._decimal = self._decimal
             place = next(place for place in present if not probe._add_numbers([fields[place]]))
             self.culprit = self._rows + place, fields[place]
-        self._values, self._numbers = [], [np.full(self._rows, ABSENT, dtype=np.int32)]
+        self._values = GrowingArray(np.float64, mapped=False)
+        self._numbers = GrowingArray(np.int32, mapped=self._mapped)
+        self._numbers.add(np.full(self._rows, ABSENT, dtype=np.int32))
 
 
 class _Numbering(dict[str, int]):
@@ -116,6 +130,21 @@ class _Numbering(dict[str, int]):
 
 def _is_missing(field: str) -> bool:
     return field.strip() in MISSING
+
+
+def by_arrow(fields: Sequence[str]) -> NDArray[np.float64] | None:
+    """Return the numbers of fields, as Python reads them.
+
+    None: a field is missing, is no number or is written in a way that Arrow does not know, or pyarrow is not installed.
+
+    Args:
+        fields: without "(".
+    """
+    try:
+        arrow = extra("pyarrow", "")
+        return arrow.array(fields, arrow.string()).cast(arrow.float64()).to_numpy()
+    except (UnsupportedError, ValueError):  # ArrowInvalid is a ValueError
+        return None
 
 
 def _values(fields: Sequence[str]) -> NDArray[np.float64] | None:

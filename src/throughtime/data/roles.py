@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from throughtime.data.clock import Times
 from throughtime.data.columns import Cell, Column, Numbers, Words, by_first_row
+from throughtime.data.large import blocks, computed, distinct_of, is_mapped, taken
 from throughtime.data.notes import named, shortened
 from throughtime.data.series import Rows, SeriesSet
 from throughtime.data.times import Epoch, Moments, are_times, moments_of
@@ -127,12 +128,12 @@ def series_of(rows: Rows, roles: Roles) -> SeriesSet:
         columns,
         statics,
         label,
-        None if moments is None else moments.values[order],
+        None if moments is None else taken(moments.values, order),
         notes,
-        rows.lines[order],
+        taken(rows.lines, order),
         None if moments is None else moments.clock,
         files=_files(rows, order, starts),
-        weight=weight.values[order] if isinstance(weight, Numbers) else None,
+        weight=taken(weight.values, order) if isinstance(weight, Numbers) else None,
         names=(roles.id or "", roles.time or ""),
     )
 
@@ -199,22 +200,26 @@ def _groups(rows: Rows, name: str | None) -> tuple[NDArray[np.int64], list[Cell]
     """Return the series [rows] of each row, and the ids of the series in their order."""
     if name is None:
         return np.zeros(rows.rows, dtype=np.int64), [None]
-    column = rows.columns[name]
+    column, mapped = rows.columns[name], is_mapped(rows.lines)
     if (missing := column.missing).any():
         said = "is missing: every row needs an id; fill it in, or leave the row out"
         raise rows.wrong(int(np.argmax(missing)), name, said)
     if isinstance(column, Numbers):
-        _, firsts, groups = np.unique(column.values, return_index=True, return_inverse=True)
-        return groups, [column.cell(int(row)) for row in firsts]
+        ids = distinct_of(column.values)
+        groups = computed(lambda block: np.searchsorted(ids, column.values[block]), rows.rows, mapped=mapped)
+        return groups, [Numbers(ids, column.whole).cell(number) for number in range(len(ids))]
     used = np.unique(column.numbers)
     ordered = sorted(used.tolist(), key=column.levels.__getitem__)
     places = np.zeros(len(column.levels), dtype=np.int64)
     places[ordered] = np.arange(len(ordered))
-    return places[column.numbers], [column.levels[number] for number in ordered]
+    groups = computed(lambda block: places[column.numbers[block]], rows.rows, mapped=mapped)
+    return groups, [column.levels[number] for number in ordered]
 
 
-def _order(rows: Rows, roles: Roles, groups: NDArray[np.int64], moments: Moments | None) -> NDArray[np.int64]:
-    """Return the rows in the order of series and times."""
+def _order(rows: Rows, roles: Roles, groups: NDArray[np.int64], moments: Moments | None) -> NDArray[np.int64] | slice:
+    """Return the rows in the order of series and times; a slice where they are so already."""
+    if is_mapped(groups) and _is_sorted(groups, None if moments is None else moments.values):
+        return slice(None)
     if moments is None or roles.time is None:
         return np.argsort(groups, kind="stable")
     if (missing := np.isnat(moments.values)).any():
@@ -227,6 +232,20 @@ def _order(rows: Rows, roles: Roles, groups: NDArray[np.int64], moments: Moments
         first, second = (int(row) for row in pairs[:, np.argmin(pairs[1])])
         _refuse_duplicate(rows, roles, roles.time, first, second)
     return order
+
+
+def _is_sorted(groups: NDArray[np.int64], times: Times | None) -> bool:
+    """Return whether rows come series by series, and in each with times that rise."""
+    for block in blocks(len(groups) - 1):
+        series, at = groups[block.start : block.stop + 1], slice(block.start, block.stop + 1)
+        rises = series[1:] > series[:-1]
+        if times is not None:
+            rises |= (series[1:] == series[:-1]) & (times[at][1:] > times[at][:-1])
+        elif not rises.all():
+            rises |= series[1:] == series[:-1]
+        if not rises.all():
+            return False
+    return True
 
 
 def _refuse_duplicate(rows: Rows, roles: Roles, time: str, first: int, second: int) -> None:
@@ -257,7 +276,12 @@ def _check_weight(rows: Rows, name: str | None, column: Column | None) -> None:
         raise rows.wrong(row, name, f"is {came}: a weight must be a number of at least 0")
 
 
-def _statics(rows: Rows, roles: Roles, order: NDArray[np.int64], starts: NDArray[np.int64]) -> dict[str, Column]:
+def _statics(
+    rows: Rows, roles: Roles, order: NDArray[np.int64] | slice, starts: NDArray[np.int64]
+) -> dict[str, Column]:
+    if not roles.static:
+        return {}
+    order = np.arange(rows.rows)[order]
     statics, series = {}, np.repeat(np.arange(len(starts) - 1), np.diff(starts))
     for name in roles.static:
         column = rows.columns[name]
@@ -275,7 +299,7 @@ def _statics(rows: Rows, roles: Roles, order: NDArray[np.int64], starts: NDArray
     return statics
 
 
-def _files(rows: Rows, order: NDArray[np.int64], starts: NDArray[np.int64]) -> list[str]:
+def _files(rows: Rows, order: NDArray[np.int64] | slice, starts: NDArray[np.int64]) -> list[str]:
     """Return the file of each series, "" for a series of several; no entries where a single file was read."""
     column = rows.columns.get(rows.file_column)
     if not isinstance(column, Words):
@@ -286,9 +310,9 @@ def _files(rows: Rows, order: NDArray[np.int64], starts: NDArray[np.int64]) -> l
     return ["" if several else column.levels[number] for number, several in zip(firsts, mixed, strict=True)]
 
 
-def _sorted(column: Column, order: NDArray[np.int64]) -> Column:
-    taken = column.take(order)
-    return by_first_row(taken) if isinstance(taken, Words) else taken
+def _sorted(column: Column, order: NDArray[np.int64] | slice) -> Column:
+    column = column.take(order)
+    return by_first_row(column) if isinstance(column, Words) else column
 
 
 def _notes(
@@ -313,6 +337,8 @@ def _notes(
 
 def _unsorted(groups: NDArray[np.int64], times: Times) -> int:
     """Return how many rows come right after a row of the same series with a later time."""
+    if is_mapped(groups) and _is_sorted(groups, times):
+        return 0
     in_file = np.argsort(groups, kind="stable")
     return int(((np.diff(groups[in_file]) == 0) & (np.diff(times[in_file]) < np.timedelta64(0))).sum())
 

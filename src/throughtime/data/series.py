@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from throughtime.data.clock import Clock
 from throughtime.data.columns import Cell, Column
+from throughtime.data.large import computed, is_mapped, taken
 from throughtime.errors import InputFileError
 
 
@@ -125,11 +126,8 @@ class SeriesSet:
 
     def take(self, series: NDArray[np.int64]) -> "SeriesSet":
         """Return some of the series, in the order given."""
-        bounds = self.starts.tolist()
-        chosen = [np.arange(bounds[i], bounds[i + 1]) for i in series.tolist()]
-        steps = np.concatenate([*chosen, np.zeros(0, dtype=np.int64)])
         return replace(
-            self._of_steps(steps, self.lengths[series]),
+            self._of_steps(self.starts[series], self.lengths[series]),
             ids=[self.ids[i] for i in series],
             statics={name: column.take(series) for name, column in self.statics.items()},
             label=None if self.label is None else self.label.take(series),
@@ -144,16 +142,29 @@ class SeriesSet:
         Args:
             lengths: [series] how many, at most as many as there are.
         """
-        steps = np.flatnonzero(np.arange(self.steps) < np.repeat(self.starts[:-1] + lengths, self.lengths))
-        return self._of_steps(steps, lengths)
+        return self._of_steps(self.starts[:-1], lengths)
 
-    def _of_steps(self, steps: NDArray[np.int64], lengths: NDArray[np.int64]) -> "SeriesSet":
-        """Return the set with some steps alone, which make series of other lengths."""
+    def _of_steps(self, firsts: NDArray[np.int64], lengths: NDArray[np.int64]) -> "SeriesSet":
+        """Return the set with some steps alone, which make series of other lengths.
+
+        Args:
+            firsts: [series] the first step of each.
+            lengths: [series] how many steps each has.
+        """
+        starts = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)])
+        shift = firsts - starts[:-1]
+
+        def places(rows: slice) -> NDArray[np.int64]:
+            at = np.arange(rows.start, rows.stop)
+            return at + shift[np.searchsorted(starts, at, side="right") - 1]
+
+        mapped = self.lines is not None and is_mapped(self.lines)
+        steps = computed(places, int(starts[-1]), mapped=mapped)
         return replace(
             self,
-            starts=np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)]),
+            starts=starts,
             columns={name: column.take(steps) for name, column in self.columns.items()},
-            times=None if self.times is None else self.times[steps],
-            lines=None if self.lines is None else self.lines[steps],
-            weight=None if self.weight is None else self.weight[steps],
+            times=None if self.times is None else taken(self.times, steps),
+            lines=None if self.lines is None else taken(self.lines, steps),
+            weight=None if self.weight is None else taken(self.weight, steps),
         )

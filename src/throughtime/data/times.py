@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from throughtime.data.clock import MINUTE, Clock, Precision, Times, minutes_of, offset_text
 from throughtime.data.columns import Numbers, Words
+from throughtime.data.large import computed, is_mapped
 from throughtime.data.series import Rows
 from throughtime.errors import ArgumentError, InputFileError
 from throughtime.wording import listed
@@ -133,7 +134,8 @@ def _of_words(rows: Rows, name: str, column: Words) -> Moments:
     clock, notes = _common_clock(parts, name)
     _check_zone(rows, name, clock.zone)
     # ABSENT, -1, leads to the last place, which is NaT.
-    return Moments(values[column.numbers], clock, notes)
+    mapped = is_mapped(column.numbers)
+    return Moments(computed(lambda block: values[column.numbers[block]], len(column), mapped=mapped), clock, notes)
 
 
 def _mixed(rows: Rows, name: str, column: Words, parts: list[_Civil]) -> InputFileError:

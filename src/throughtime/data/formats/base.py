@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import io
+import os
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -48,6 +49,7 @@ class Raw:
         bytes: its size.
         compressed: whether it is compressed by gzip.
         sha256: of its bytes, in hexadecimal.
+        watch: is told the share that is read while `stream` is; None: nobody is.
 
     Args:
         path: the file.
@@ -59,6 +61,7 @@ class Raw:
     def __init__(self, path: Path) -> None:
         check_name(str(path))
         self.path = path
+        self.watch: Callable[[float], None] | None = None
         try:
             self.bytes = path.stat().st_size
             digest = hashlib.sha256()
@@ -151,6 +154,7 @@ class _Unfolding(io.RawIOBase):
 
     def __init__(self, raw: Raw) -> None:
         self._path, self._handle = raw.path, raw.open()
+        self._raw = raw
         self._left = LARGEST_RATIO * max(raw.bytes, 1 << 20)
 
     def readable(self) -> bool:
@@ -163,6 +167,8 @@ class _Unfolding(io.RawIOBase):
         except (OSError, EOFError, zlib.error) as error:
             raise InputFileError(f"FILE {self._path} cannot be read: {reason_of(error)}.") from None
         self._left -= len(piece)
+        if self._raw.watch is not None:
+            self._raw.watch(os.lseek(self._handle.fileno(), 0, os.SEEK_CUR) / self._raw.bytes)
         if self._left < 0:
             raise InputFileError(
                 f"FILE {self._path} unfolds to over {LARGEST_RATIO} times its size, which no data do; "

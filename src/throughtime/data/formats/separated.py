@@ -9,9 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from throughtime.data.cache import is_large, kept
 from throughtime.data.fields import GrowingColumn, is_number
 from throughtime.data.formats.base import Format, Raw
 from throughtime.data.formats.records import Block, Single, records
+from throughtime.data.large import GrowingArray
 from throughtime.data.notes import missing_notes, named, shortened, were
 from throughtime.data.series import Rows
 from throughtime.errors import InputFileError
@@ -50,10 +52,11 @@ class _Table:
     Args:
         raw: the file.
         layout: how it is written.
+        mapped: whether columns lie in files.
     """
 
-    def __init__(self, raw: Raw, layout: _Layout) -> None:
-        self._raw, self._layout = raw, layout
+    def __init__(self, raw: Raw, layout: _Layout, *, mapped: bool) -> None:
+        self._raw, self._layout, self._mapped = raw, layout, mapped
         self.blank = 0
         """How many empty lines were left out of the blocks."""
 
@@ -64,15 +67,15 @@ class _Table:
             The columns by their places, and the lines [rows].
         """
         commas = self._layout.separator == ";"
-        columns = {place: GrowingColumn(commas, words) for place, words in places.items()}
-        lines = [np.zeros(0, dtype=np.int64)]
+        columns = {place: GrowingColumn(commas, words, mapped=self._mapped) for place, words in places.items()}
+        lines = GrowingArray(np.int64, mapped=self._mapped)
         for block_lines, fields in self._blocks():
-            lines.append(np.array(block_lines, dtype=np.int64))
+            lines.add(np.array(block_lines, dtype=np.int64))
             for place, column in columns.items():
                 column.add(fields[place])
         for column in columns.values():
             column.settle()
-        return columns, np.concatenate(lines)
+        return columns, lines.array()
 
     def _blocks(self) -> Iterator[tuple[Sequence[int], Sequence[Sequence[str]]]]:
         """Yield the lines and, by column, the fields of rows, some thousands at once."""
@@ -136,14 +139,20 @@ def read(raw: Raw) -> Rows:
 
     A column is of numbers where all its fields are numbers or missing, else of words. Numbers with leading zeros, such
     as ids, are words, and so are whole numbers beyond 2⁵³. Each column takes its type from all rows: where words come
-    after numbers, the file is read twice.
+    after numbers, the file is read twice. The rows of a large file are kept in the cache (data/cache.py).
 
     Raises:
         InputFileError: the file has no header, no rows, two columns of a name, a line with more or fewer fields than
             the header, a quotation mark out of place, or is no text in UTF-8.
     """
+    if is_large(raw):
+        return kept(raw, "csv", lambda: _read(raw, mapped=True))
+    return _read(raw, mapped=False)
+
+
+def _read(raw: Raw, *, mapped: bool) -> Rows:
     layout, notes = _layout_of(raw)
-    table = _Table(raw, layout)
+    table = _Table(raw, layout, mapped=mapped)
     columns, lines = table.columns(dict.fromkeys(range(len(layout.names)), False))
     if not len(lines):
         raise InputFileError(f"FILE {raw.path} has a header and no rows; add rows below it.")

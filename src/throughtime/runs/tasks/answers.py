@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -119,23 +120,26 @@ class ClassAnswers(Answers):
         import numpy as np
 
         from throughtime.data.columns import Words
+        from throughtime.data.large import blocks
         from throughtime.data.naive import shares_of
 
-        present = column.take(np.flatnonzero(~column.missing))
-        if not isinstance(present, Words) and not present.whole:
+        if not isinstance(column, Words) and not column.whole:
             raise InputFileError(
                 f"The target {name} holds numbers with decimals, which are no classes: take the task regress or label."
             )
-        words, numbers = _distinct(present)
-        levels = tuple(sorted(words, key=_natural))
+        words, numbers = _numbered(column)
+        counts = np.zeros(len(words) + 1, dtype=np.int64)
+        for rows in blocks(len(numbers)):
+            counts += np.bincount(numbers[rows] + 1, minlength=len(counts))  # the first counts those that are missing
+        levels = tuple(sorted({word for word, count in zip(words, counts[1:], strict=True) if count}, key=_natural))
         if len(levels) < 2:
             raise InputFileError(
                 f"The target {name} has {'the single class ' + levels[0] if levels else 'no class'} in the training "
                 "part; it takes two to tell apart."
             )
-        place = {word: number for number, word in enumerate(levels)}
-        shares = shares_of(np.array([place[word] for word in words])[numbers], len(levels))
-        return cls(name, levels, tuple(shares.tolist()), not isinstance(present, Words), balanced)
+        of_level = dict(zip(words, counts[1:].tolist(), strict=True))
+        shares = shares_of(np.repeat(np.arange(len(levels)), [of_level[level] for level in levels]), len(levels))
+        return cls(name, levels, tuple(shares.tolist()), not isinstance(column, Words), balanced)
 
     @property
     def size(self) -> int:
@@ -146,18 +150,23 @@ class ClassAnswers(Answers):
         """Return the number of each class [targets]."""
         import numpy as np
 
+        from throughtime.data.large import computed, is_mapped
+
         place = {word: number for number, word in enumerate(self.levels)}
-        present = np.flatnonzero(~column.missing)
-        words, numbers = _distinct(column.take(present))
-        for word in words:
-            if word not in place:
+        words, numbers = _numbered(column)
+        of_word = np.array([*(place.get(word, -1) for word in words), 0])  # the last is that of ABSENT, -1
+
+        def block(rows: slice) -> NDArray[np.int64]:
+            classes = of_word[numbers[rows]]
+            if (classes < 0).any():
+                word = words[numbers[rows][(classes < 0).argmax()]]
                 raise InputFileError(
                     f"The target {self.column} has the class {word}, which the model never saw in training; it knows "
                     f"{', '.join(self.levels[:20])}{' …' if len(self.levels) > 20 else ''}."
                 )
-        classes = np.zeros(len(column), dtype=np.int64)
-        classes[present] = np.array([place[word] for word in words], dtype=np.int64)[numbers]
-        return classes
+            return classes
+
+        return computed(block, len(column), mapped=is_mapped(column.codes))
 
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the cross-entropy of each target, in nats."""
@@ -294,22 +303,23 @@ class NumberAnswers(Answers):
         return {self.column: Numbers(self.in_unit(outputs[:, 0]))}
 
 
-def _distinct(column: Column) -> tuple[list[str], NDArray[Any]]:
-    """Return the distinct cells of a column as words, and the number of each cell [rows] among them.
-
-    No cell may be missing.
-    """
+def _numbered(column: Column) -> tuple[Sequence[str], NDArray[Any]]:
+    """Return the distinct cells of a column as words, and their numbers [rows]; `ABSENT` where a cell is missing."""
     import numpy as np
 
-    from throughtime.data.columns import Numbers, Words
+    from throughtime.data.columns import ABSENT, Numbers, Words
+    from throughtime.data.large import computed, distinct_of, is_mapped
 
     if isinstance(column, Words):
-        present = np.bincount(column.numbers, minlength=len(column.levels)) > 0
-        numbers = (np.cumsum(present) - 1)[column.numbers]
-        return [word for word, has_rows in zip(column.levels, present, strict=True) if has_rows], numbers
-    values, numbers = np.unique(column.values, return_inverse=True)
-    distinct = Numbers(values, column.whole)
-    return [str(distinct.cell(row)) for row in range(len(values))], numbers
+        return column.levels, column.numbers
+    distinct = distinct_of(column.values)
+
+    def block(rows: slice) -> NDArray[Any]:
+        values = column.values[rows]
+        return np.where(np.isnan(values), ABSENT, np.searchsorted(distinct, values))
+
+    cells = map(Numbers(distinct, column.whole).cell, range(len(distinct)))
+    return [str(cell) for cell in cells], computed(block, len(column), mapped=is_mapped(column.values))
 
 
 def _natural(word: str) -> tuple[bool, float, str]:

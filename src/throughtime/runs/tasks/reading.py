@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from throughtime.data.names import in_memory
 from throughtime.errors import ArgumentError, InputFileError
 from throughtime.runs.tasks.series_settings import SeriesSettings, names_in
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from throughtime.data.columns import Column
     from throughtime.data.dataset import Dataset
     from throughtime.data.series import Rows, SeriesSet
@@ -84,15 +82,15 @@ def constant_of(series: SeriesSet, name: str) -> Column | None:
 
     None: it changes within a series.
     """
+    import numpy as np
+
+    from throughtime.data.large import blocks
+
     column = series.columns[name]
     first = column.take(series.starts[:-1])
-    repeated = first.take(series.of_step)
-    same = codes_of(column) == codes_of(repeated)
-    return first if bool((same | (column.missing & repeated.missing)).all()) else None
-
-
-def codes_of(column: Column) -> NDArray[Any]:
-    """Return numbers, or the numbers of words."""
-    from throughtime.data.columns import Numbers
-
-    return column.values if isinstance(column, Numbers) else column.numbers
+    for rows in blocks(len(column)):
+        of_step = np.searchsorted(series.starts, np.arange(rows.start, rows.stop), side="right") - 1
+        here, repeated = column.take(rows), first.take(of_step)
+        if not ((here.codes == repeated.codes) | (here.missing & repeated.missing)).all():
+            return None
+    return first

@@ -78,8 +78,8 @@ class WordsOf(Distribution):
             if word not in place:
                 raise InputFileError(
                     f"The column {self.columns[0]} holds the word {word}, which the model never saw in training; it "
-                    f"knows {', '.join(self.levels[:20])}{' …' if len(self.levels) > 20 else ''}: leave it out, or name the column "
-                    "in `id`, if it tells the series apart, or in `ignore`."
+                    f"knows {', '.join(self.levels[:20])}{' …' if len(self.levels) > 20 else ''}: leave it out, or "
+                    "name the column in `id`, if it tells the series apart, or in `ignore`."
                 )
         # The last place is that of missing words, whose number is -1.
         return np.array([*(place.get(word, np.nan) for word in words.levels), np.nan])[words.numbers][:, None]
