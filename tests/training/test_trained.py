@@ -73,6 +73,12 @@ def test_a_run_is_opened_again_whoever_wrote_it(fitted, tmp_path):
     assert other.predict(frame).equals(run.predict(frame)), "the same data, options and seed make the same model"
 
 
+def test_the_id_may_have_another_name_than_in_training(fitted):
+    run, frame = fitted
+    other = tt.data.read(frame.rename(columns={"machine": "unit", "hour": "clock"}), id="unit", time="clock")
+    assert run.predict(other) == run.predict(frame).to_dict("records")
+
+
 def test_the_metrics_have_names(fitted):
     run, frame = fitted
     metrics = run.evaluate(frame)

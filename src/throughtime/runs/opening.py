@@ -11,17 +11,17 @@ from throughtime.runs.choice import USUAL
 from throughtime.runs.tasks.inference import inferred_task
 
 if TYPE_CHECKING:
-    from throughtime.data.dataset import Dataset
+    from throughtime.data.series import Rows, SeriesSet
 
 
-def with_task(values: Mapping[str, Any], source: str | Dataset, say: Callable[[str], None]) -> dict[str, Any]:
+def with_task(values: Mapping[str, Any], source: str | Rows | SeriesSet, say: Callable[[str], None]) -> dict[str, Any]:
     """Return options with a task, where a run in passes names none.
 
     It is the task that the data stand for.
 
     Args:
         values: options by name.
-        source: the file, or data in memory.
+        source: the file, or what was read of it.
         say: prints a line.
     """
     if values["task"] or values["online"] or values["resume"]:

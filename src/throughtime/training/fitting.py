@@ -76,11 +76,11 @@ def fit(
         settings = _continued(place, {**given, **named, "file": _name_of(source)})
     else:
         values = {"file": _name_of(source), "task": task, "online": False, "resume": "", **given}
-        settings = settings_from(with_task(values, source, say))
+        settings = settings_from(with_task(values, source if isinstance(source, str) else source.content, say))
         place = Path(folder) if folder is not None else default_folder(_short(source))
     _check_task(settings, source)
     if isinstance(source, Dataset):
-        settings = replace(settings, held=source)
+        settings = replace(settings, held=source.content)
     whole = with_extra("throughtime.runs.whole")
     with settled_process(), _going_on_from_python(place):
         whole.run_whole(settings, place, say, say, resuming=resume is not None, overwrite=overwrite, page=False)

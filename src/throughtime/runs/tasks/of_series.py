@@ -13,8 +13,7 @@ from throughtime.runs.tasks.reading import opened
 from throughtime.runs.tasks.series_settings import SeriesSettings
 
 if TYPE_CHECKING:
-    from throughtime.data.dataset import Dataset
-    from throughtime.data.series import SeriesSet
+    from throughtime.data.series import Rows, SeriesSet
     from throughtime.data.series_arrays import SeriesArrays
     from throughtime.records import BaselinesOf, Record
 
@@ -131,7 +130,9 @@ class SeriesTask(FileTask, ABC):
         held_out = held_out_series(series, settings.data.validation, settings.optimization.seed)
         return series.take(np.flatnonzero(~held_out)), series.take(np.flatnonzero(held_out))
 
-    def read(self, file: str | Dataset, *, skip_unknown: bool = False, validation: float | None = None) -> Data:
+    def read(
+        self, file: str | Rows | SeriesSet, *, skip_unknown: bool = False, validation: float | None = None
+    ) -> Data:
         """Read series for a trained model."""
         from throughtime.data.laying import LONGEST_GRADIENT
 
@@ -142,7 +143,7 @@ class SeriesTask(FileTask, ABC):
             series = self._split(series, settings)[1]
         return self._data(series, self.arrays(series), LONGEST_GRADIENT)
 
-    def asked(self, file: str | Dataset) -> Data:
+    def asked(self, file: str | Rows | SeriesSet) -> Data:
         """Read series whose targets may be missing."""
         from throughtime.data.laying import LONGEST_GRADIENT
 
