@@ -56,6 +56,8 @@ def test_a_frame_comes_back_in_its_library(fitted, library):
     frame = module.Table.from_pylist(machines()) if library == "pyarrow" else module.DataFrame(machines())
     predicted = run.predict(frame)
     assert type(predicted) is type(frame)
+    if library == "polars":
+        assert run.predict(frame.lazy()).equals(predicted)
     columns = predicted.column_names if library == "pyarrow" else list(predicted.columns)
     assert columns == ["id", "step", "kind", "p(bad)", "p(good)"] and len(predicted) == 15
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from throughtime.data.dataset import DataLike, Dataset, FrameLike, read
-from throughtime.data.memory_arrays import is_array
+from throughtime.data.frames import frame_of
+from throughtime.data.memory_arrays import is_array, is_frame
 from throughtime.diagnosis import GradientFlow
 from throughtime.errors import ArgumentError, UnsupportedError
 from throughtime.records import Record, only_writer, read_flows
@@ -76,11 +77,7 @@ class TrainedRun:
         evaluation = with_extra("throughtime.runs.evaluation")
         task, source = self._reading(data)
         rows = evaluation.prediction_rows(task, self.model.eval(), task.asked(source))
-        if not _is_frame(data):
-            return rows
-        from throughtime.data.frames import frame_of
-
-        return frame_of(rows, data)
+        return frame_of(rows, data) if is_frame(data) else rows
 
     def evaluate(
         self, data: DataLike, labels: ArrayLike | Sequence[Any] | None = None, *, skip_unknown: bool = False
@@ -205,8 +202,3 @@ def load(folder: str | os.PathLike[str]) -> TrainedRun:
     path, checkpoints = Path(folder), with_extra("throughtime.runs.checkpoints")
     with settled_process():
         return TrainedRun(path, *checkpoints.load_run(path))
-
-
-def _is_frame(data: object) -> bool:
-    """Return whether data are a frame, as `read` takes them."""
-    return not isinstance(data, Dataset) and not is_array(data) and hasattr(data, "columns")
