@@ -148,6 +148,10 @@ def test_the_index_of_pandas_is_a_column():
     assert cells(rows_of_frame(frame)) == {"y": [5, 6], "index": ["u", "v"]}
     assert cells(rows_of_frame(frame.rename_axis("when"))) == {"y": [5, 6], "when": ["u", "v"]}
     assert list(rows_of_frame(frame.reset_index(drop=True)).columns) == ["y"]
+    part = pandas.DataFrame({"y": [4, 5, 6, 7]}).iloc[[3, 0, 1]]
+    rows = rows_of_frame(part)
+    assert list(rows.columns) == ["y"] and "The index of whole numbers has no name" in rows.notes[0]
+    assert list(rows_of_frame(part.rename_axis("hour")).columns) == ["y", "hour"]
 
 
 @pytest.mark.parametrize("frame", [[1, 2], np.zeros((2, 3)), "a.csv", None])

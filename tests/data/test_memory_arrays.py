@@ -41,7 +41,8 @@ THREE = [np.arange(length, dtype=float) for length in (2, 1, 4)]
         (np.array(["x", float("nan"), "y"], dtype=object), ["x", None, "y"]),
         ([1, 2, 1], [1, 2, 1]),
         ([1.5, None, 2], [1.5, None, 2.0]),
-        (torch.tensor([0.5, 1, 2]), [0.5, 1.0, 2.0]),
+        (torch.tensor([0.5, 1, 2], requires_grad=True), [0.5, 1.0, 2.0]),
+        (torch.tensor([0.5, 1, 2], dtype=torch.bfloat16), [0.5, 1.0, 2.0]),
         ([True, False, True], [1, 0, 1]),
     ],
 )

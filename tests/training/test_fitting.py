@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 from mutation.folders import run as command
+from runs.running import at_update, press_ctrl_c
 from training.conftest import SMALL, machines
 
 import throughtime as tt
 from throughtime.runs.choice import groups
+from throughtime.runs.interruption import InterruptedRunError
 from throughtime.training import process
 from throughtime.training.options import FitOptions
 
@@ -96,6 +98,17 @@ def test_a_run_of_memory_goes_on_with_the_same_data_alone(fitted, tmp_path):
         tt.training.fit(frame.assign(heat=1.0), resume=run.folder, epochs=4)
     with pytest.raises(tt.ArgumentError, match="hidden_size is 7; the run to resume has 5"):
         tt.training.fit(data, resume=run.folder, epochs=4, hidden_size=7)
+
+
+def test_an_interrupted_fit_says_how_to_go_on_from_python(arrays, tmp_path, monkeypatch):
+    at_update(monkeypatch, 2, press_ctrl_c)
+    call = f"everything is saved; go on with: tt.training.fit(data, resume='{tmp_path / 'run'}')"
+    with pytest.raises(InterruptedRunError, match=re.escape(call)):
+        tt.training.fit(*arrays, folder=tmp_path / "run", validate_every=1, **SMALL)
+    monkeypatch.undo()
+    run = tt.training.fit(*arrays, resume=tmp_path / "run")
+    whole = tt.training.fit(*arrays, folder=tmp_path / "whole", validate_every=1, **SMALL)
+    assert run.predict(arrays[0]) == whole.predict(arrays[0])
 
 
 def test_a_run_of_a_file_goes_on_by_the_command(tmp_path):

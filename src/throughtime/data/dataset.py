@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeGuard
 from throughtime.data.columns import Cell
 from throughtime.data.formats import choice
 from throughtime.data.frames import rows_of_frame
-from throughtime.data.memory_arrays import is_array, series_of_arrays
+from throughtime.data.memory_arrays import is_array, is_frame, series_of_arrays
 from throughtime.data.names import memory_name
 from throughtime.data.roles import Roles, completed
 from throughtime.data.series import Rows, SeriesSet
@@ -130,7 +130,7 @@ def read(
     if isinstance(source, Dataset):
         raise ArgumentTypeError("source", "is a Dataset, which was read before", "use it as it is")
     _refuse({**of_arrays, "layout": layout}, "a data frame", "only arrays have them")
-    if not (hasattr(source, "columns") or hasattr(source, "__arrow_c_stream__")):
+    if not (is_frame(source) or hasattr(source, "__arrow_c_stream__")):
         came = f"is of type {type(source).__name__}"
         raise ArgumentTypeError("source", came, "it must be a path, a data frame, an array or a list of arrays")
     return _checked(Dataset(rows_of_frame(source), roles))

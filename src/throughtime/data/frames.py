@@ -61,7 +61,7 @@ def rows_of_table(table: Any, origin: Origin) -> Rows:
     """Return the rows of a pyarrow.Table.
 
     Numbers stay numbers, text and categories are words, true and false are 1 and 0. Times become words in the form of
-    RFC 9557, with the name of their zone.
+    RFC 9557, with the name of their zone. An index of pandas is a column, except whole numbers without a name.
 
     Args:
         table: the table.
@@ -71,6 +71,11 @@ def rows_of_table(table: Any, origin: Origin) -> Rows:
         InputFileError: the table has no rows or two columns of a name, or a column holds what is neither numbers,
             words nor times.
     """
+    arrow = extra("pyarrow", "A table").types
+    # Such an index numbers the rows of a frame, and a part of the frame keeps the numbers of the whole.
+    numbered = _INDEX in table.column_names and arrow.is_integer(table.schema.field(_INDEX).type)
+    if numbered:
+        table = table.drop_columns([_INDEX])
     names = [("index" if name == _INDEX and "index" not in table.column_names else name) for name in table.column_names]
     if twice := [name for name in names if names.count(name) > 1]:
         raise InputFileError(
@@ -79,10 +84,11 @@ def rows_of_table(table: Any, origin: Origin) -> Rows:
     if not table.num_rows:
         raise InputFileError(f"FILE {origin.name} has no rows; give a table with rows.")
     columns = {name: _column(chunks, name, origin) for name, chunks in zip(names, table.columns, strict=True)}
-    types, arrow = dict(zip(names, table.schema.types, strict=True)), extra("pyarrow", "A table").types
+    types = dict(zip(names, table.schema.types, strict=True))
     truths = [name for name, kind in types.items() if arrow.is_boolean(kind)]
     large = [name for name, kind in types.items() if arrow.is_integer(kind) and isinstance(columns[name], Words)]
     notes = [f"True counts as 1 and false as 0 in {named(truths)}."] if truths else []
+    notes += ["The index of whole numbers has no name and was left out; name it to keep it."] if numbered else []
     notes += [f"Whole numbers beyond 2⁵³ are read as words in {named(large)}."] if large else []
     lines = np.arange(1, table.num_rows + 1)
     return Rows(origin, columns, table.num_rows, lines, [*notes, *missing_notes(columns)])

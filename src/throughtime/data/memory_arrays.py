@@ -22,7 +22,12 @@ def is_array(source: object) -> TypeGuard[Any]:
     """
     if isinstance(source, list | tuple):
         return True
-    return hasattr(source, "__array__") and not hasattr(source, "columns")
+    return hasattr(source, "__array__") and not is_frame(source)
+
+
+def is_frame(source: object) -> bool:
+    """Return whether data are a frame, by the name of its columns."""
+    return hasattr(type(source), "columns")  # of the type, as a lazy frame would begin to compute its own
 
 
 def series_of_arrays(
@@ -114,11 +119,12 @@ def _vector(name: str, values: Any) -> NDArray:
 
 
 def _array(name: str, values: Any) -> NDArray:
-    if hasattr(values, "columns"):
+    if is_frame(values):
         came = f"is a data frame, {type(values).__name__}"
         raise ArgumentTypeError(name, came, "a list has an array for each series", "join frames into one, with an `id`")
     if hasattr(values, "detach"):  # a tensor, which may lie on another device and have a gradient
         values = values.detach().cpu()
+        values = values.float() if str(values.dtype) == "torch.bfloat16" else values  # which numpy has not
     if isinstance(values, Sequence) and not isinstance(values, _WORDS):
         kinds = {isinstance(entry, _WORDS) for entry in values if entry is not None}
         if len(kinds) > 1 or None in values:

@@ -12,11 +12,11 @@ from throughtime.runs.tasks.base import Task
 from throughtime.runs.tasks.inference import inferred_online_task, inferred_task
 
 if TYPE_CHECKING:
-    from throughtime.data.dataset import Dataset
+    from throughtime.data.series import Rows, SeriesSet
 
 
 def with_task(
-    values: Mapping[str, Any], given: Collection[str], source: str | Dataset, say: Callable[[str], None]
+    values: Mapping[str, Any], given: Collection[str], source: str | Rows | SeriesSet, say: Callable[[str], None]
 ) -> dict[str, Any]:
     """Return options with a task and its defaults.
 
@@ -25,7 +25,7 @@ def with_task(
     Args:
         values: options by name.
         given: the names of those that the user gave, which a task's own defaults leave as they are.
-        source: the file, or data in memory.
+        source: the file, or what was read of it.
         say: prints a line.
     """
     if values["resume"]:

@@ -9,7 +9,7 @@ from throughtime.runs.gradient import METHODS, check_choice
 from throughtime.runs.options import check_options, check_types, option, options
 
 if TYPE_CHECKING:
-    from throughtime.data.dataset import Dataset
+    from throughtime.data.series import Rows, SeriesSet
 
 CellName = Literal["lstm", "gru", "rnn"]
 """The layers that a run can be made of, by their class names in lower case; `throughtime bench` measures the same."""
@@ -197,7 +197,7 @@ class RunSettings:
         model: the recurrent layers and the dropout.
         optimization: how the model is trained.
         task: the options of the task alone; a plain `TaskSettings()` stands for the defaults of the task.
-        held: the data in memory, where `file` need not be read; None: it is read.
+        held: what was read of the file already; None: nothing. It is none of the options.
 
     Raises:
         ArgumentError: a value of the wrong type or out of range, or values that do not fit together.
@@ -208,7 +208,7 @@ class RunSettings:
     model: ModelSettings = ModelSettings()
     optimization: OptimizationSettings = OptimizationSettings()
     task: TaskSettings = TaskSettings()
-    held: "Dataset | None" = field(default=None, repr=False, compare=False)
+    held: "Rows | SeriesSet | None" = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for group in self.groups():
@@ -239,8 +239,8 @@ class RunSettings:
                     )
 
     @property
-    def source(self) -> "str | Dataset":
-        """Data to read: those in memory, or the file."""
+    def source(self) -> "str | Rows | SeriesSet":
+        """Data to read: what was read already, or the file."""
         return self.file if self.held is None else self.held
 
     def flat(self) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,6 +14,7 @@ from throughtime.data.dataset import DataLike, Dataset, read
 from throughtime.data.names import full_path, in_memory
 from throughtime.errors import ArgumentError, ArgumentTypeError
 from throughtime.runs.choice import kind_of, settings_from
+from throughtime.runs.interruption import InterruptedRunError, go_on
 from throughtime.runs.opening import default_folder, with_task
 from throughtime.runs.settings import RunSettings
 from throughtime.runs.tasks.of_series import SeriesTask
@@ -70,18 +72,29 @@ def fit(
             came = "came with `folder` or `overwrite`"
             raise ArgumentError("resume", came, "a run continues in its folder", "leave both out")
         place = Path(resume)
-        settings = _continued(place, {**given, **({"task": task} if task else {})})
+        named = {"task": task} if task else {}
+        settings = _continued(place, {**given, **named, "file": _name_of(source)})
     else:
         values = {"file": _name_of(source), "task": task, "online": False, "resume": "", **given}
-        settings = settings_from(with_task(values, given, source, say))
+        settings = settings_from(with_task(values, given, source if isinstance(source, str) else source.content, say))
         place = Path(folder) if folder is not None else default_folder(_short(source))
     _check_task(settings, source)
     if isinstance(source, Dataset):
-        settings = replace(settings, held=source)
-    with settled_process():
-        whole = with_extra("throughtime.runs.whole")
+        settings = replace(settings, held=source.content)
+    whole = with_extra("throughtime.runs.whole")
+    with settled_process(), _going_on_from_python(place):
         whole.run_whole(settings, place, say, say, resuming=resume is not None, overwrite=overwrite, page=False)
     return load(place)
+
+
+@contextmanager
+def _going_on_from_python(folder: Path) -> Iterator[None]:
+    """Have the error of an interrupted run name the call that goes on, in place of the command."""
+    try:
+        yield
+    except InterruptedRunError as stop:
+        call = f"go on with: tt.training.fit(data, resume={str(folder)!r})"
+        raise InterruptedRunError(str(stop).replace(go_on(folder), call)) from None
 
 
 def _print(line: str) -> None:

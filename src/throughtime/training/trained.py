@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from throughtime.data.dataset import DataLike, Dataset, FrameLike, read
-from throughtime.data.memory_arrays import is_array
+from throughtime.data.frames import frame_of
+from throughtime.data.memory_arrays import is_array, is_frame
 from throughtime.data.writing import rows_of
 from throughtime.diagnosis import GradientFlow
 from throughtime.errors import ArgumentError, UnsupportedError
@@ -73,12 +76,9 @@ class TrainedRun:
             UnsupportedError: the task predicts no series.
         """
         predictions = with_extra("throughtime.runs.predictions")
-        rows = rows_of(predictions.predictions(self._task, self.model.eval(), self._task.asked(self._source(data))))
-        if not _is_frame(data):
-            return rows
-        from throughtime.data.frames import frame_of
-
-        return frame_of(rows, data)
+        task, source = self._reading(data)
+        rows = rows_of(predictions.predictions(task, self.model.eval(), task.asked(source)))
+        return frame_of(rows, data) if is_frame(data) else rows
 
     def evaluate(
         self, data: DataLike, labels: ArrayLike | Sequence[Any] | None = None, *, skip_unknown: bool = False
@@ -97,8 +97,9 @@ class TrainedRun:
             InputFileError: the data cannot be read, hold no target, or hold what the model never saw.
         """
         evaluation = with_extra("throughtime.runs.evaluation")
-        read_data = self._task.read(self._source(data, labels), skip_unknown=skip_unknown)
-        metrics = evaluation.evaluate(self._task, self.model.eval(), read_data.streams)
+        task, source = self._reading(data, labels)
+        read_data = task.read(source, skip_unknown=skip_unknown)
+        metrics = evaluation.evaluate(task, self.model.eval(), read_data.streams)
         return {metric.name: metric.value for metric in metrics}
 
     def diagnose(
@@ -129,8 +130,9 @@ class TrainedRun:
         check_size("rows", rows, 1)
         diagnoses, config = with_extra("throughtime.runs.diagnoses"), with_extra("throughtime.runs.config")
         settings = config.read_config(self.folder, type(self._task))
-        read_data, reach = self._task.read(self._source(data, labels)), diagnoses.reach(settings.optimization)
-        return GradientFlow(diagnoses.diagnose_data(self._task, self.model, read_data, reach, windows=(steps, rows)))
+        task, source = self._reading(data, labels)
+        told, reach = task.read(source), diagnoses.reach(settings.optimization)
+        return GradientFlow(diagnoses.diagnose_data(task, self.model, told, reach, windows=(steps, rows)))
 
     def report(self, output: str | os.PathLike[str] | None = None) -> Path:
         """Write the page on the run, and return its path.
@@ -170,20 +172,24 @@ class TrainedRun:
         generator = torch.Generator().manual_seed(seed)
         return "".join(self._task.samples(self.model.eval(), prompt, length, temperature, generator))
 
-    def _source(self, data: Any, labels: Any = None) -> Any:
-        """Return data as the task reads them: a path, or a data set."""
+    def _reading(self, data: Any, labels: Any = None) -> tuple[Task, Any]:
+        """Return the task that reads data, and the data as it takes them: a path, or what was read before."""
+        task = self._task
         if isinstance(data, Dataset) and labels is not None:
             raise ArgumentError("labels", "came with a Dataset", "it has been read", "give `labels` to tt.data.read")
         if isinstance(data, str | Path) and labels is None:
-            return str(data)
-        if not isinstance(self._task, SeriesTask):
+            return task, str(data)
+        if not isinstance(task, SeriesTask):
             raise UnsupportedError(
-                f"The task {self.task} reads files alone, and the data came from memory: give a path."
+                f"The task {task.name} reads files alone, and the data came from memory: give a path."
             )
-        if isinstance(data, Dataset):
-            return data
-        layout = self._task.given.layout if is_array(data) else ""
-        return read(data, labels, layout=layout)
+        if not isinstance(data, Dataset):
+            return task, read(data, labels, layout=task.given.layout if is_array(data) else "").content
+        # A column that tells series or times apart may have another name here than in training.
+        known = {"id": data.roles.id or task.given.id, "time": data.roles.time or task.given.time}
+        task = copy.copy(task)
+        task.given = replace(task.given, **known)
+        return task, data.content
 
 
 def load(folder: str | os.PathLike[str]) -> TrainedRun:
@@ -197,8 +203,3 @@ def load(folder: str | os.PathLike[str]) -> TrainedRun:
     path, checkpoints = Path(folder), with_extra("throughtime.runs.checkpoints")
     with settled_process():
         return TrainedRun(path, *checkpoints.load_run(path))
-
-
-def _is_frame(data: object) -> bool:
-    """Return whether data are a frame, as `read` takes them."""
-    return not isinstance(data, Dataset) and not is_array(data) and hasattr(data, "columns")

@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING, Any
 from throughtime.errors import InputFileError
 
 if TYPE_CHECKING:
-    from throughtime.data.dataset import Dataset
-    from throughtime.data.series import SeriesSet
+    from throughtime.data.series import Rows, SeriesSet
 
 _MOST_CLASSES = 20
 """Distinct whole numbers of a target per series that are taken for classes; more are taken for numbers."""
 
 
-def inferred_task(source: "str | Dataset", values: Mapping[str, Any]) -> tuple[str, str]:
+def inferred_task(source: "str | Rows | SeriesSet", values: Mapping[str, Any]) -> tuple[str, str]:
     """Return the name of the task that data stand for, and why.
 
     Args:
-        source: the file, as the command got it, or data in memory.
+        source: the file, as the command got it, or what was read of it.
         values: options by name, of which those of `SeriesSettings` say what the columns are.
 
     Raises:

@@ -15,8 +15,7 @@ from throughtime.runs.tasks.series_settings import SeriesSettings
 
 if TYPE_CHECKING:
     from throughtime.data.columns import Column
-    from throughtime.data.dataset import Dataset
-    from throughtime.data.series import SeriesSet
+    from throughtime.data.series import Rows, SeriesSet
     from throughtime.data.series_arrays import SeriesArrays
     from throughtime.records import BaselinesOf, Record
 
@@ -199,7 +198,7 @@ class SeriesTask(FileTask, ABC):
 
     def read(
         self,
-        file: str | Dataset,
+        file: str | Rows | SeriesSet,
         *,
         skip_unknown: bool = False,
         held_out_of: RunSettings | None = None,
@@ -213,7 +212,7 @@ class SeriesTask(FileTask, ABC):
         series = self.parted(series, held_out_of)[1] if held_out_of is not None else part_of_series(series, part)
         return self._data(series, self.weighed(series, self.arrays(series)), LONGEST_GRADIENT)
 
-    def asked(self, file: str | Dataset) -> Data:
+    def asked(self, file: str | Rows | SeriesSet) -> Data:
         """Read series whose targets may be missing."""
         from throughtime.data.laying import LONGEST_GRADIENT
 

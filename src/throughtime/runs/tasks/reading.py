@@ -11,7 +11,6 @@ from throughtime.runs.tasks.series_settings import SeriesSettings, names_in
 
 if TYPE_CHECKING:
     from throughtime.data.columns import Column
-    from throughtime.data.dataset import Dataset
     from throughtime.data.series import Rows, SeriesSet
 
 
@@ -23,13 +22,31 @@ def read_columns(series: SeriesSet) -> dict[str, Column]:
     return {**series.columns, **{name: column.take(series.of_step) for name, column in series.statics.items()}}
 
 
+def content_of(source: str | Rows | SeriesSet, given: SeriesSettings) -> Rows | SeriesSet:
+    """Return what a file holds; what was read before comes back as it is.
+
+    Raises:
+        InputFileError: the file cannot be read, or is not what the settings say.
+    """
+    from throughtime.data.formats.choice import read
+
+    if not isinstance(source, str):
+        return source
+    if in_memory(source):
+        raise InputFileError(
+            f"{source} stands for data that the run read from memory, and no file holds them: name a file with the "
+            "same data, or go on from Python with tt.training.fit(data, resume=RUN)."
+        )
+    return read(source, given.format, given.layout)
+
+
 def opened(
-    source: str | Dataset, given: SeriesSettings, *, trained: bool = False, asked: bool = False
+    source: str | Rows | SeriesSet, given: SeriesSettings, *, trained: bool = False, asked: bool = False
 ) -> tuple[SeriesSet, SeriesSettings]:
     """Return the series of data, and the settings with the roles recognised.
 
     Args:
-        source: a file, a folder, or a pattern of files; or data in memory, whose id and time come before the settings'.
+        source: a file, a folder, or a pattern of files; or what was read of them.
         given: what the columns are.
         trained: whether a model was trained with these settings, so that columns it leaves out may be missing.
         asked: whether the target may be missing.
@@ -41,7 +58,7 @@ def opened(
     from throughtime.data.roles import Roles, completed, series_of
     from throughtime.data.series import SeriesSet
 
-    read_data, given = _content(source, given)
+    read_data = content_of(source, given)
     if isinstance(read_data, SeriesSet):
         if given.weight and not trained:
             raise ArgumentError(
@@ -62,19 +79,6 @@ def opened(
     name = "" if roles.id is None or roles.id == read_data.file_column else roles.id
     known = replace(given, id=name, time=roles.time or "", target=",".join(roles.target))
     return series, known
-
-
-def _content(source: str | Dataset, given: SeriesSettings) -> tuple[Rows | SeriesSet, SeriesSettings]:
-    from throughtime.data.formats.choice import read
-
-    if not isinstance(source, str):
-        return source.content, replace(given, id=source.roles.id or given.id, time=source.roles.time or given.time)
-    if in_memory(source):
-        raise InputFileError(
-            f"{source} stands for data that the run read from memory, and no file holds them: name a file with the "
-            "same data, or go on from Python with tt.training.fit(data, resume=RUN)."
-        )
-    return read(source, given.format, given.layout), given
 
 
 def constant_of(series: SeriesSet, name: str) -> Column | None:
