@@ -111,7 +111,8 @@ def _with_task(values: dict[str, Any]) -> dict[str, Any]:
         say(f"Task    {name}: {reason}")
         values = {**values, "task": name}
     kind = next((kind for kind in kinds() if kind.name == values["task"]), Task)
-    usual = {name: value for name, value in kind.usual.items() if name not in values[GIVEN]}
+    given = {name: values[name] for name in values[GIVEN] if name in values}
+    usual = {name: value for name, value in kind.usual(given).items() if name not in given}
     if usual:
         told = ", ".join(f"{typed(name)} {value}" for name, value in usual.items())
         say(f"Usual   {told}: the defaults of the task {kind.name}, for what was not given.")
