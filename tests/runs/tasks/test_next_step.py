@@ -225,7 +225,7 @@ def test_what_does_not_fit_is_refused_in_a_sentence(walks, options, said):
 def test_defaults_go_by_the_task_and_the_size_and_what_is_given_wins():
     wide, narrow = (settings_from({"file": "x", "task": "model", **given}) for given in ({}, {"hidden_size": 42}))
     assert (wide.model.cell, wide.model.hidden_size, wide.model.dropout) == ("gru", 256, 0.6)
-    assert (narrow.model.hidden_size, narrow.model.dropout) == (42, 0.2)
+    assert (narrow.model.hidden_size, narrow.model.dropout) == (42, 0.1)
     assert settings_from(wide.flat()) == wide
     given = settings_from({"file": "x", "task": "model", "cell": "lstm", "dropout": 0.0, "learning_rate": 0.005})
     assert (given.model.cell, given.model.dropout, given.optimization.learning_rate) == ("lstm", 0.0, 0.005)

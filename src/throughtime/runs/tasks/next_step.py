@@ -80,6 +80,7 @@ class NextStep(SeriesTask):
     loss_unit: ClassVar[str] = "nats"
     sample_length: ClassVar[int] = 8
     wanted_updates: ClassVar[int] = 250
+    least: ClassVar[tuple[int, int]] = 40, 4
 
     def __init__(self, encoding: Encoding, distributions: Sequence[Distribution], given: NextStepSettings) -> None:
         super().__init__(given)
@@ -98,7 +99,7 @@ class NextStep(SeriesTask):
             "cell": "gru",
             "num_layers": 1,
             "hidden_size": size,
-            "dropout": 0.6 if size >= 128 else 0.2,
+            "dropout": 0.6 if size >= 128 else 0.1,
             "learning_rate": 0.02,
             "update_every": 256,
         }

@@ -34,12 +34,14 @@ class SeriesTask(FileTask, ABC):
     Attributes:
         per_series: whether a series has a single target, after its last step.
         wanted_updates: updates of a run, where no number of passes is asked for; there may be more or fewer passes.
+        least: chunks of whole series in a pass, and rows, see `training_feed`.
         told: sentences on the data and on what was chosen for them, for the first lines of a run.
     """
 
     settings: ClassVar[type[TaskSettings]] = SeriesSettings
     per_series: ClassVar[bool] = False
     wanted_updates: ClassVar[int] = 1000
+    least: ClassVar[tuple[int, int]] = 20, 8
 
     def __init__(self, given: SeriesSettings) -> None:
         self.given = given
@@ -104,6 +106,7 @@ class SeriesTask(FileTask, ABC):
             told.batch_size,
             told.burn_in,
             per_series=cls.per_series,
+            least=cls.least,
         )
         updates = laid.feed.chunks_per_pass(Cut(laid.steps, told.burn_in))
         epochs = told.epochs or min(_MOST_EPOCHS, max(_LEAST_EPOCHS, -(-cls.wanted_updates // updates)))
