@@ -126,3 +126,14 @@ def test_a_pass_takes_less_memory_than_the_data(lengths):
     finally:
         tracemalloc.stop()
     assert count > 10 and peak < arrays.inputs.nbytes
+
+
+def test_the_rows_of_whole_series_go_by_the_updates_wanted():
+    arrays = _arrays([100] * 240)
+    assert [training_feed(arrays, 0, least=least).rows for least in ((20, 8), (40, 4), (40, 7), (10, 3))] == [
+        12,
+        6,
+        7,
+        24,
+    ]
+    assert training_feed(arrays, 0).rows == 12

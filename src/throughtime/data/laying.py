@@ -15,8 +15,8 @@ LONGEST_GRADIENT = 256
 _STEPS_OF_LONG_SERIES = 100
 """Length of the chunks of longer series, where none is asked for."""
 
-_LEAST_UPDATES, _LEAST_ROWS = 20, 8
-"""Chunks of whole series, where no number of rows is asked for: the least in a pass, unless rows become too few."""
+LEAST = 20, 8
+"""Chunks of whole series in a pass, and rows, where no number of rows is asked for; the rows come first."""
 
 _MOST_STEPS = 50_000
 """Steps of the largest chunk of whole series, where no number of rows is asked for; memory grows with them."""
@@ -42,7 +42,14 @@ class Laid:
 
 
 def training_feed(
-    arrays: SeriesArrays, seed: int, steps: int = 0, rows: int = 0, burn_in: int = 0, *, per_series: bool = False
+    arrays: SeriesArrays,
+    seed: int,
+    steps: int = 0,
+    rows: int = 0,
+    burn_in: int = 0,
+    *,
+    per_series: bool = False,
+    least: tuple[int, int] = LEAST,
 ) -> Laid:
     """Lay series out for training.
 
@@ -55,13 +62,15 @@ def training_feed(
         rows: the number of rows B; 0 chooses it.
         burn_in: steps before the first chunk of a pass, see `Cut`.
         per_series: whether a series has a single target, which needs the whole series.
+        least: chunks of whole series in a pass, and rows, of which there are to be so many at least where no number of
+            rows is asked for; where both cannot be, the rows count.
 
     Raises:
         ArgumentError: the series cannot fill so many rows of chunks.
     """
     length = steps or _chosen_length(arrays.longest)
     if is_whole(arrays, length, per_series=per_series):
-        batch = rows or _chosen_rows(arrays, length)
+        batch = rows or _chosen_rows(arrays, length, least)
         feed = WholeRows(arrays, length, batch, seed)
         laying = [_whole_sentence(arrays, length), f"{percent(feed.padding())} of the steps of chunks are padding."]
     else:
@@ -115,10 +124,11 @@ def _length_sentence(longest: int, length: int) -> str:
     )
 
 
-def _chosen_rows(arrays: SeriesArrays, length: int) -> int:
+def _chosen_rows(arrays: SeriesArrays, length: int, least: tuple[int, int]) -> int:
     """Return so many rows of whole series that a pass has enough updates, in chunks that memory holds."""
     steps = max(length, arrays.longest)
-    wanted = max(_LEAST_ROWS, arrays.steps // steps // _LEAST_UPDATES)
+    updates, rows = least
+    wanted = max(rows, arrays.steps // steps // updates)
     return max(1, min(wanted, MOST_CHOSEN_STREAMS, _MOST_STEPS // steps, len(arrays)))
 
 

@@ -140,8 +140,8 @@ def settings_from(values: Mapping[str, Any], kind: type[Task] | None = None) -> 
             if entry.name not in known and values.get(entry.name, entry.default) != entry.default:
                 value, allowed = values[entry.name], f"the task {chosen.name} has no use for it"
                 raise ArgumentError(entry.name, f"is {value}", allowed, "leave it out")
-    if chosen.usual:
-        values = {**chosen.usual, **values}
+    if usual := chosen.usual(values):
+        values = {**usual, **values}
         parts = {group: _filled(settings, values) for group, settings in GROUPS.items()}
     return RunSettings(file, **parts, task=_filled(chosen.settings, values))
 

@@ -40,7 +40,8 @@ def with_task(
             return dict(values)
         say(f"Task    {task}: {reason}")
     kind = next((kind for kind in kinds() if kind.name == task), Task)
-    usual = {name: value for name, value in kind.usual.items() if name not in given}
+    chosen = {name: values[name] for name in given if name in values}
+    usual = {name: value for name, value in kind.usual(chosen).items() if name not in chosen}
     if usual:
         told = ", ".join(f"`{name}` {value}" for name, value in usual.items())
         say(f"Usual   {told}: the defaults of the task {kind.name}, for what was not given.")

@@ -99,7 +99,8 @@ class OptimizationSettings:
     )
     epochs: int = option(
         0,
-        "Passes over the training data; 0: 6 for a text, and for series as many as give 1000 updates.",
+        "Passes over the training data; 0: 6 for a text, and for series as many as give 1000 updates, or 250 for "
+        "`task` model.",
         least=0,
         online=False,
         resumable=True,

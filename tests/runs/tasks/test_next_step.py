@@ -1,7 +1,9 @@
 """The next step of rolls, numbers and words, from the file to predictions and samples, by the commands."""
 
 import csv
+import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from scipy.special import gammaln
 
 from throughtime.records import read_record
 from throughtime.runs.checkpoints import load_run
+from throughtime.runs.choice import settings_from
 from throughtime.runs.evaluation import predicted
 
 SMALL = (
@@ -217,3 +220,23 @@ def test_what_does_not_fit_is_refused_in_a_sentence(walks, options, said):
     assert ended.code in (1, 2) and ended.err.count("\n") == 1 and not ended.traceback, ended
     assert re.search(said, ended.err), ended.err
     assert not (folder / "refused").exists()
+
+
+def test_defaults_go_by_the_task_and_the_size_and_what_is_given_wins():
+    wide, narrow = (settings_from({"file": "x", "task": "model", **given}) for given in ({}, {"hidden_size": 42}))
+    assert (wide.model.cell, wide.model.hidden_size, wide.model.dropout) == ("gru", 256, 0.6)
+    assert (narrow.model.hidden_size, narrow.model.dropout) == (42, 0.1)
+    assert settings_from(wide.flat()) == wide
+    given = settings_from({"file": "x", "task": "model", "cell": "lstm", "dropout": 0.0, "learning_rate": 0.005})
+    assert (given.model.cell, given.model.dropout, given.optimization.learning_rate) == ("lstm", 0.0, 0.005)
+
+
+@pytest.mark.parametrize("spoil", [lambda facts: facts.clear(), lambda facts: facts[0]["shares"].pop()])
+def test_a_record_whose_distributions_do_not_fit_is_refused(rolls, tmp_path, spoil):
+    folder, _, _ = rolls
+    shutil.copytree(folder / "run", tmp_path / "run")
+    record = json.loads((tmp_path / "run" / "record.json").read_text())
+    spoil(record["facts"]["distributions"])
+    (tmp_path / "run" / "record.json").write_text(json.dumps(record))
+    ended = run("evaluate", tmp_path / "run", folder / "rolls.mat")
+    assert ended.code == 1 and "the task model cannot be made from it" in ended.err, ended

@@ -117,7 +117,6 @@ class Task(ABC):
         loss_unit: the unit of the loss, such as "nats" or "m²"; empty for none.
         online: whether the task learns from a stream; `FileTask` and `StreamTask` set it.
         sample_length: steps of the sample that `train` draws at its end.
-        usual: option → default of the task, where it differs from the default of all tasks.
     """
 
     name: ClassVar[str]
@@ -126,7 +125,6 @@ class Task(ABC):
     loss_unit: ClassVar[str] = ""
     online: ClassVar[bool] = False
     sample_length: ClassVar[int] = 240
-    usual: ClassVar[Mapping[str, Any]] = {}
 
     @property
     def unit(self) -> str:
@@ -139,6 +137,15 @@ class Task(ABC):
         from throughtime.wording import plural_noun
 
         return plural_noun(self.unit)
+
+    @classmethod
+    def usual(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the task's defaults that differ from those of all tasks, by option.
+
+        Args:
+            given: the options that were given, by name, which defaults may go by.
+        """
+        return {}
 
     # Data.
 

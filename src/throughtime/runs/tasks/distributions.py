@@ -34,6 +34,14 @@ class Distribution(ABC):
     kind: ClassVar[str]
     columns: tuple[str, ...]
 
+    def check(self) -> None:
+        """Raise `ValueError` where the parts of a recorded distribution do not fit together."""
+        for name, values in vars(self).items():
+            if isinstance(values, tuple) and len(values) not in (len(self.columns), self.size):
+                raise ValueError(f"{name} has {len(values)} entries")
+        if not self.columns or len(self.start()) != self.size:
+            raise ValueError("the number of columns differs")
+
     @property
     @abstractmethod
     def size(self) -> int:

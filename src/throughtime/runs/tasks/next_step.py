@@ -79,20 +79,31 @@ class NextStep(SeriesTask):
     loss_name: ClassVar[str] = "NLL"
     loss_unit: ClassVar[str] = "nats"
     sample_length: ClassVar[int] = 8
-    usual: ClassVar[Mapping[str, Any]] = {
-        "cell": "gru",
-        "num_layers": 1,
-        "hidden_size": 256,
-        "dropout": 0.5,
-        "learning_rate": 0.01,
-        "update_every": 256,
-    }
+    wanted_updates: ClassVar[int] = 250
+    least: ClassVar[tuple[int, int]] = 40, 4
 
     def __init__(self, encoding: Encoding, distributions: Sequence[Distribution], given: NextStepSettings) -> None:
         super().__init__(given)
         self.encoding = encoding
         self.distributions = tuple(distributions)
         self._parts = _parts_of(encoding, self.distributions)
+
+    @classmethod
+    def usual(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the defaults that did best on piano rolls.
+
+        A wide layer has much dropout, a narrow one little, and larger steps.
+        """
+        size = given.get("hidden_size", 256)
+        dropout, learning_rate = (0.6, 0.02) if size >= 128 else (0.1, 0.03)
+        return {
+            "cell": "gru",
+            "num_layers": 1,
+            "hidden_size": size,
+            "dropout": dropout,
+            "learning_rate": learning_rate,
+            "update_every": 256,
+        }
 
     # Data.
 
@@ -124,14 +135,17 @@ class NextStep(SeriesTask):
         from throughtime.data.encoding import Encoding
         from throughtime.records.plain import from_plain
 
-        known: dict[str, type[Distribution]] = {kind.kind: kind for kind in (Keys, WordsOf, Normal, StudentT)}
-        facts = record.facts
+        facts, known = record.facts, {kind.kind: kind for kind in (Keys, WordsOf, Normal, StudentT)}
         given = from_plain(NextStepSettings, facts["settings"])
         check_options(given)
         distributions = [
             from_plain(known[fact["kind"]], {name: value for name, value in fact.items() if name != "kind"})
             for fact in facts["distributions"]
         ]
+        for entry in distributions:
+            entry.check()
+        if not distributions:
+            raise ValueError("there are no distributions")
         return cls(from_plain(Encoding, facts["encoding"]), distributions, given)
 
     def recorded(self, record: Record) -> Record:

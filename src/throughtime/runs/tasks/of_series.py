@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from throughtime.records import BaselinesOf, Record
 
 
-_WANTED_UPDATES, _LEAST_EPOCHS, _MOST_EPOCHS = 1000, 6, 200
-"""Where no number of passes is asked for: as many as give so many updates, within limits."""
+_LEAST_EPOCHS, _MOST_EPOCHS = 6, 200
+"""Passes, where no number is asked for."""
 
 
 class SeriesTask(FileTask, ABC):
@@ -36,12 +36,16 @@ class SeriesTask(FileTask, ABC):
     Attributes:
         per_series: whether a series has a single target, after its last step.
         usual_split: how several series are split where the settings leave it open: "series" or "time".
+        wanted_updates: updates of a run, where no number of passes is asked for; there may be more or fewer passes.
+        least: chunks of whole series in a pass, and rows, see `training_feed`.
         told: sentences on the data and on what was chosen for them, for the first lines of a run.
     """
 
     settings: ClassVar[type[TaskSettings]] = SeriesSettings
     per_series: ClassVar[bool] = False
     usual_split: ClassVar[str] = "series"
+    wanted_updates: ClassVar[int] = 1000
+    least: ClassVar[tuple[int, int]] = 20, 8
 
     def __init__(self, given: SeriesSettings) -> None:
         self.given = given
@@ -140,9 +144,10 @@ class SeriesTask(FileTask, ABC):
             told.batch_size,
             told.burn_in,
             per_series=cls.per_series,
+            least=cls.least,
         )
         updates = laid.feed.chunks_per_pass(Cut(laid.steps, told.burn_in))
-        epochs = told.epochs or min(_MOST_EPOCHS, max(_LEAST_EPOCHS, -(-_WANTED_UPDATES // updates)))
+        epochs = told.epochs or min(_MOST_EPOCHS, max(_LEAST_EPOCHS, -(-cls.wanted_updates // updates)))
         passes = [] if told.epochs else [f"{epochs} passes give {plural(epochs * updates, 'update')}."]
         task.told = [*training.notes, *task.told, *laid.notes, *passes]
         chosen = replace(
