@@ -1,6 +1,7 @@
 """Train a model on a file: `throughtime train FILE`."""
 
 from argparse import SUPPRESS
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from jsonargparse import ArgumentParser, Namespace
 
+    from throughtime.data.series import Rows, SeriesSet
     from throughtime.records import Record
     from throughtime.runs.diagnoses import Diagnose
     from throughtime.runs.model import SequenceModel
@@ -56,6 +58,9 @@ def add_arguments(parser: "ArgumentParser") -> None:
         metavar="RUN",
         help="Continue this run with its settings; a finished run needs a larger --epochs.",
     )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="Print what was understood of FILE and what was chosen, and stop there."
+    )
     parser.add_argument("--follow", action="store_true", help="With --online: when FILE ends, wait until it grows.")
     known = [entry.name for _, _, entries in groups() for entry, _, _ in entries]
     for title, _, entries in groups():
@@ -77,15 +82,22 @@ def run(arguments: "Namespace") -> int:
         raise ArgumentError(
             "file", "is missing", "it must be a data file", "give its path, or the word pydoc for Python's reference"
         )
-    settings = settings_from(_with_task(vars(arguments)))
+    values, held = _with_task(vars(arguments))
+    settings = replace(settings_from(values), held=held)
+    if arguments.resume and arguments.dry_run:
+        raise ArgumentError("dry_run", "came with `resume`", "it is for a new run", "leave one out")
     if arguments.resume and (arguments.output or arguments.overwrite):
         raise ArgumentError(
             "resume", "came with `output` or `overwrite`", "a run continues in its folder", "leave both out"
         )
-    from throughtime.runs.engine import resume, start
+    from throughtime.runs.engine import preview, resume, start
 
     tell, follow = _telling(arguments), arguments.follow
     folder = Path(arguments.resume or arguments.output or _default_folder(settings.file))
+    if arguments.dry_run:
+        preview(settings, folder, tell)
+        tell("Nothing was trained or written; without `dry_run` this run begins.")
+        return 0
     close = None if settings.optimization.online else partial(_close_passes, folder, tell)
     if arguments.resume:
         record = resume(settings, folder, tell, _diagnose(settings), follow, close=close)
@@ -98,17 +110,17 @@ def run(arguments: "Namespace") -> int:
     return 0
 
 
-def _with_task(values: dict[str, Any]) -> dict[str, Any]:
-    """Return options with the task that the file stands for, where a run in passes names none."""
+def _with_task(values: dict[str, Any]) -> "tuple[dict[str, Any], Rows | SeriesSet | None]":
+    """Return options with the task that the file stands for, where a run in passes names none, and what was read."""
     if values["task"] or values["online"] or values["resume"]:
-        return values
+        return values, None
     from throughtime.runs.tasks.inference import inferred_task
 
-    name, reason = inferred_task(values["file"], values)
-    if name == USUAL[False]:
-        return values
-    say(f"Task    {name}: {reason}")
-    return {**values, "task": name}
+    inferred = inferred_task(values["file"], values)
+    if inferred.name == USUAL[False]:
+        return values, None
+    say(f"Task    {inferred.name}: {inferred.reason}")
+    return {**values, **inferred.roles, "task": inferred.name}, inferred.held
 
 
 def _telling(arguments: "Namespace") -> "Callable[[str], None]":

@@ -73,17 +73,41 @@ def start(
     """
     with StopAtOnce("Interrupted before the training began, so nothing is saved: give the command again.") as signals:
         driver = _driver(settings, kind, None if recurrent else diagnose, follow)
-        driver.read(None)
-        settings = driver.settings
-        torch.manual_seed(settings.optimization.seed)
-        _limit_threads(settings.optimization)
-        model = _model(driver, recurrent() if recurrent else None)
-        driver.check_model(model)
-        record = first_record(driver.task, settings, model, folder, *driver.data_record())
+        model, record = _begun(driver, folder, recurrent)
         with new_folder(folder, overwrite):
             record = _train(driver, folder, model, record, None, say)
             signals.notice = stopped_closing(folder)
             return _closed(folder, record, close)
+
+
+def preview(settings: RunSettings, folder: Path, say: Say, kind: type[Task] | None = None) -> None:
+    """Print the first lines of a run, on its data and its choices.
+
+    Nothing is trained or written.
+
+    Args: see `start`.
+
+    Raises:
+        ThroughtimeError: as `start`.
+    """
+    if settings.optimization.online:
+        raise ArgumentError("online", "is True", "a stream is not read before it is learned", "leave `dry_run` out")
+    with StopAtOnce("Interrupted; nothing was to be saved."):
+        driver = _driver(settings, kind, None, False)
+        _, record = _begun(driver, folder, None)
+        for line in driver.opening_lines(record, folder):
+            say(line)
+
+
+def _begun(driver: Driver, folder: Path, recurrent: Callable[[], nn.Module] | None) -> tuple[SequenceModel, Record]:
+    """Read the data of a new run, and return its untrained model and its first record."""
+    driver.read(None)
+    settings = driver.settings
+    torch.manual_seed(settings.optimization.seed)
+    _limit_threads(settings.optimization)
+    model = _model(driver, recurrent() if recurrent else None)
+    driver.check_model(model)
+    return model, first_record(driver.task, settings, model, folder, *driver.data_record())
 
 
 def resume(

@@ -1,12 +1,15 @@
 """Settings of a run, filled by the command line and `config.yaml`. No torch is imported here."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
 from throughtime.errors import ArgumentError
 from throughtime.runs.gradient import METHODS, check_choice
 from throughtime.runs.options import check_options, check_types, option, options
+
+if TYPE_CHECKING:
+    from throughtime.data.series import Rows, SeriesSet
 
 CellName = Literal["lstm", "gru", "rnn"]
 """The layers that a run can be made of, by their class names in lower case; `throughtime bench` measures the same."""
@@ -194,6 +197,7 @@ class RunSettings:
         model: the recurrent layers and the dropout.
         optimization: how the model is trained.
         task: the options of the task alone; a plain `TaskSettings()` stands for the defaults of the task.
+        held: what was read of the file already; None: nothing. It is none of the options.
 
     Raises:
         ArgumentError: a value of the wrong type or out of range, or values that do not fit together.
@@ -204,6 +208,7 @@ class RunSettings:
     model: ModelSettings = ModelSettings()
     optimization: OptimizationSettings = OptimizationSettings()
     task: TaskSettings = TaskSettings()
+    held: "Rows | SeriesSet | None" = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for group in self.groups():
@@ -232,6 +237,11 @@ class RunSettings:
                     raise ArgumentError(
                         entry.name, f"is {value}", "a run with `online` has no use for it", "leave it out"
                     )
+
+    @property
+    def source(self) -> "str | Rows | SeriesSet":
+        """Data to read: what was read already, or the file."""
+        return self.file if self.held is None else self.held
 
     def flat(self) -> dict[str, Any]:
         """Return all settings by option name, as in `config.yaml`."""

@@ -79,6 +79,13 @@ class Passes(Driver):
         data = DataRecord(self.settings.file, held_out.sha256, held_out.bytes, self.task.units)
         return data.of_targets(*self.material.targets), held_out.baselines
 
+    def opening_lines(self, record: Record, folder: Path) -> list[str]:
+        """Return lines on the data, naive predictions, the model and the length of the training."""
+        settings = self.settings.optimization
+        update = update_phrase(settings, self.material.training.rows)
+        updates = self._loader().chunks_per_pass
+        return opening_lines(self.task, record, str(folder), settings.epochs, updates, update)
+
     def check_data(self, record: Record, folder: Path) -> None:
         """Raise `RunFolderError` where the file has changed."""
         if self.material.held_out.sha256 != record.data.sha256:
@@ -104,8 +111,7 @@ class Passes(Driver):
         loader = self._loader()
         updates_per_epoch = loader.chunks_per_pass
         every = settings.validate_every or updates_per_epoch
-        update = update_phrase(settings, self.material.training.rows)
-        for line in opening_lines(self.task, run.record, str(run.folder), settings.epochs, updates_per_epoch, update):
+        for line in self.opening_lines(run.record, run.folder):
             say(line)
         module = SequenceTraining(
             self.task, run.model, settings, settings.epochs * updates_per_epoch, run.settings.lasting()

@@ -1,21 +1,40 @@
 """Task that a file of data stands for, where none is named."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from throughtime.errors import InputFileError
 
 if TYPE_CHECKING:
-    from throughtime.data.series import SeriesSet
+    from throughtime.data.series import Rows, SeriesSet
 
 _MOST_CLASSES = 20
 """Distinct whole numbers of a target per series that are taken for classes; more are taken for numbers."""
 
 
-def inferred_task(file: str, values: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the name of the task that a file stands for, and why.
+@dataclass(frozen=True)
+class Inferred:
+    """Task that a file stands for.
+
+    Attributes:
+        name: of the task.
+        reason: a sentence.
+        held: what was read to tell, so that it need not be read again; None where nothing was.
+        roles: options by name for the roles of columns that were recognised.
+    """
+
+    name: str
+    reason: str
+    held: Rows | SeriesSet | None = None
+    roles: Mapping[str, str] = field(default_factory=dict)
+
+
+def inferred_task(file: str, values: Mapping[str, Any]) -> Inferred:
+    """Return the task that a file stands for, and why.
 
     Args:
         file: the data, as the command got it.
@@ -25,9 +44,10 @@ def inferred_task(file: str, values: Mapping[str, Any]) -> tuple[str, str]:
         InputFileError: the file is neither text nor series, or has no target.
     """
     from throughtime.data.formats.choice import holds_series
+    from throughtime.data.series import Rows
     from throughtime.data.text import SHIPPED_TEXT
     from throughtime.runs.options import options
-    from throughtime.runs.tasks.reading import opened
+    from throughtime.runs.tasks.reading import content_of, opened, recognised
     from throughtime.runs.tasks.series_settings import SeriesSettings
     from throughtime.runs.tasks.symbols import SymbolSettings
 
@@ -36,18 +56,23 @@ def inferred_task(file: str, values: Mapping[str, Any]) -> tuple[str, str]:
         entry for entry, _, _ in options(SymbolSettings) if values.get(entry.name, entry.default) != entry.default
     ]
     if of_text or (file == SHIPPED_TEXT and not path.exists()):
-        return "text", f"{of_text[0].name} is for texts." if of_text else "The word pydoc stands for a text."
+        return Inferred("text", f"{of_text[0].name} is for texts." if of_text else "The word pydoc stands for a text.")
     if not path.exists() and not any(sign in file for sign in "*?["):
-        return "text", "There is no such file."  # which the task says better
+        return Inferred("text", "There is no such file.")  # which the task says better
     if path.is_file() and not holds_series(path):
-        return "text", f"{file} is no table, array or archive."
+        return Inferred("text", f"{file} is no table, array or archive.")
     names = {entry.name for entry in fields(SeriesSettings)}
     given = SeriesSettings(**{name: value for name, value in values.items() if name in names})
-    series, given = opened(file, given)
-    return _task_of(series, given.target)
+    content = content_of(file, given)
+    if isinstance(content, Rows):
+        content, _, given = recognised(content, given)
+    series, given = opened(content, given)
+    name, reason = _task_of(series, given.target)
+    roles = {role: getattr(given, role) for role in ("id", "time", "target")}
+    return Inferred(name, reason, content, roles)
 
 
-def _task_of(series: "SeriesSet", target: str) -> tuple[str, str]:
+def _task_of(series: SeriesSet, target: str) -> tuple[str, str]:
     from throughtime.data.columns import Words
     from throughtime.runs.tasks.reading import constant_of
 

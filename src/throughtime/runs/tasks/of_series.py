@@ -114,6 +114,7 @@ class SeriesTask(FileTask, ABC):
         from throughtime.data.laying import training_feed
         from throughtime.data.names import full_path
         from throughtime.data.streams import Cut
+        from throughtime.runs.tasks.understanding import column_lines, spacing_lines
         from throughtime.wording import plural
 
         series, settings = cls._opened(settings)
@@ -132,11 +133,13 @@ class SeriesTask(FileTask, ABC):
         updates = laid.feed.chunks_per_pass(Cut(laid.steps, told.burn_in))
         epochs = told.epochs or min(_MOST_EPOCHS, max(_LEAST_EPOCHS, -(-_WANTED_UPDATES // updates)))
         passes = [] if told.epochs else [f"{epochs} passes give {plural(epochs * updates, 'update')}."]
-        task.told = [*training.notes, *laid.notes, *passes]
+        told_of_data = [*column_lines(series, task.given), *training.notes, *spacing_lines(series)]
+        task.told = list(dict.fromkeys([*told_of_data, *laid.notes, *passes]))
         chosen = replace(
             settings,
             file=full_path(settings.file),
             task=task.given,
+            held=None,  # not needed again
             optimization=replace(told, batch_size=laid.rows, update_every=laid.steps, epochs=epochs),
         )
         asked = task.weighed(held_out, task.arrays(held_out))
@@ -152,7 +155,7 @@ class SeriesTask(FileTask, ABC):
         """Return the series of a run, and its settings with what was recognised and chosen for them."""
         from throughtime.data.splitting import chosen_split
 
-        series, given = opened(settings.file, cls._given_in(settings))
+        series, given = opened(settings.source, cls._given_in(settings))
         split = chosen_split(series, given.split, cls.usual_split, per_series=cls.per_series)
         return series, replace(settings, task=replace(given, split=split))
 

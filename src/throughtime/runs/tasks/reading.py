@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from throughtime.data.columns import Column
-    from throughtime.data.series import SeriesSet
+    from throughtime.data.roles import Roles
+    from throughtime.data.series import Rows, SeriesSet
 
 
 def read_columns(series: SeriesSet) -> dict[str, Column]:
@@ -23,13 +24,49 @@ def read_columns(series: SeriesSet) -> dict[str, Column]:
     return {**series.columns, **{name: column.take(series.of_step) for name, column in series.statics.items()}}
 
 
+def content_of(source: str | Rows | SeriesSet, given: SeriesSettings) -> Rows | SeriesSet:
+    """Return what a file holds; what was read before comes back as it is.
+
+    Raises:
+        InputFileError: the file cannot be read, or is not what the settings say.
+    """
+    from throughtime.data.formats.choice import read
+
+    return read(source, given.format, given.layout) if isinstance(source, str) else source
+
+
+def recognised(
+    rows: Rows, given: SeriesSettings, *, trained: bool = False, asked: bool = False
+) -> tuple[Rows, Roles, SeriesSettings]:
+    """Return rows with notes on the roles recognised, the roles, and the settings with them.
+
+    Args: see `opened`.
+    """
+    from throughtime.data.roles import Roles, completed
+
+    target = tuple(name for name in names_in(given.target) if name in rows.columns or not asked)
+    roles = Roles(
+        id=given.id or None,
+        time=given.time or None,
+        target=target,
+        static=names_in(given.static),
+        ignore=tuple(name for name in names_in(given.ignore) if name in rows.columns or not trained),
+        weight=(given.weight or None) if given.weight in rows.columns or not asked else None,
+    )
+    roles, notes = completed(rows, roles)
+    # The column that tells the file was added by reading several, and a file to predict may be alone.
+    name = "" if roles.id is None or roles.id == rows.file_column else roles.id
+    known = replace(given, id=name, time=roles.time or "", target=roles.target[0] if roles.target else "")
+    return replace(rows, notes=list(dict.fromkeys([*rows.notes, *notes]))), roles, known
+
+
 def opened(
-    file: str, given: SeriesSettings, *, trained: bool = False, asked: bool = False
+    source: str | Rows | SeriesSet, given: SeriesSettings, *, trained: bool = False, asked: bool = False
 ) -> tuple[SeriesSet, SeriesSettings]:
-    """Return the series of a file, and the settings with the roles recognised.
+    """Return the series of data, and the settings with the roles recognised.
 
     Args:
-        file: a file, a folder, or a pattern of files.
+        source: a file, a folder, or a pattern of files; or what was read of them.
         given: what the columns are.
         trained: whether a model was trained with these settings, so that columns it leaves out may be missing.
         asked: whether the target may be missing.
@@ -38,29 +75,17 @@ def opened(
         InputFileError: the file cannot be read, or is not what the settings say.
         ArgumentError: a setting names no column, or is for tables alone.
     """
-    from throughtime.data.formats.choice import read
-    from throughtime.data.roles import Roles, completed, series_of
+    from throughtime.data.roles import series_of
     from throughtime.data.series import SeriesSet
 
-    read_data = read(file, given.format, given.layout)
-    if isinstance(read_data, SeriesSet):
+    content = content_of(source, given)
+    if isinstance(content, SeriesSet):
         if given.weight and not trained:
-            raise ArgumentError("weight", f"is {given.weight!r}", f"FILE {file} is no table", "leave it out")
-        return read_data, given
-    target = tuple(name for name in names_in(given.target) if name in read_data.columns or not asked)
-    roles = Roles(
-        id=given.id or None,
-        time=given.time or None,
-        target=target,
-        static=names_in(given.static),
-        ignore=tuple(name for name in names_in(given.ignore) if name in read_data.columns or not trained),
-        weight=(given.weight or None) if given.weight in read_data.columns or not asked else None,
-    )
-    series, (roles, _) = series_of(read_data, roles), completed(read_data, roles)
-    # The column that tells the file was added by reading several, and a file to predict may be alone.
-    name = "" if roles.id is None or roles.id == read_data.file_column else roles.id
-    known = replace(given, id=name, time=roles.time or "", target=roles.target[0] if roles.target else "")
-    return series, known
+            came, name = f"is {given.weight!r}", content.origin.name
+            raise ArgumentError("weight", came, f"FILE {name} is no table", "leave it out")
+        return content, given
+    rows, roles, known = recognised(content, given, trained=trained, asked=asked)
+    return series_of(rows, roles), known
 
 
 def constant_of(series: SeriesSet, name: str) -> Column | None:
