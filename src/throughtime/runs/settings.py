@@ -161,7 +161,10 @@ class OptimizationSettings:
         resumable=True,
     )
     max_minutes: float = option(
-        0.0, "Time limit in minutes, with a last validation at the end; 0: none.", least=0, resumable=True
+        0.0,
+        "Time limit in minutes, with reading and the last validation and diagnosis in it; 0: none.",
+        least=0,
+        resumable=True,
     )
     seed: int = option(0, "Random seed of weights, dropout and `chunk_jitter`.", least=0, below=2**63)
     threads: int = option(

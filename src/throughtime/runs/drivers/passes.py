@@ -1,6 +1,7 @@
 """Train in passes over a file, with Lightning's loop."""
 
 import logging
+import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from throughtime.runs.model import SequenceModel
 from throughtime.runs.module import SequenceTraining
 from throughtime.runs.recording.save_clock import SaveClock
 from throughtime.runs.recording.sentences import opening_lines, update_phrase
+from throughtime.runs.recording.time_limit import TimeLimit
 from throughtime.runs.settings import RunSettings
 from throughtime.runs.tasks.base import FileTask, Material
 
@@ -48,6 +50,7 @@ class Passes(Driver):
         self._kind = kind
         self._diagnose = diagnose
         self._material: Material | None = None
+        self._began = time.perf_counter()  # reading counts for the time limit too
 
     @property
     def material(self) -> Material:
@@ -117,7 +120,9 @@ class Passes(Driver):
             self.task, run.model, settings, settings.epochs * updates_per_epoch, run.settings.lasting()
         )
         clock = SaveClock(settings.save_minutes * 60 or SAVE_EVERY)
-        recorder = Recorder(run.folder, run.record, updates_per_epoch, every, run.interruption, clock)
+        limit = TimeLimit(settings.max_minutes * 60, self._began)
+        held_out = self.material.targets[1]
+        recorder = Recorder(run.folder, run.record, updates_per_epoch, every, run.interruption, clock, limit, held_out)
         with _quiet_lightning():
             bar = RunBar(say, self.task, run.record.baselines, settings.epochs)
             trainer = Trainer(
@@ -134,8 +139,8 @@ class Passes(Driver):
                 callbacks=[recorder, bar, *self._watchers(run)],
                 default_root_dir=".",  # nothing is written there; the run folder's name may look like an address
             )
-            held_out = ChunkLoader(self.material.held_out.streams, HELD_OUT_STEPS)
-            trainer.fit(module, loader, held_out, ckpt_path=checkpoint, weights_only=True)
+            validation = ChunkLoader(self.material.held_out.streams, HELD_OUT_STEPS)
+            trainer.fit(module, loader, validation, ckpt_path=checkpoint, weights_only=True)
         recorder.end(module)
         return recorder.record
 
