@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from commands.processes import SMALL, process
+from safetensors.torch import load_file
 
 from throughtime.records import read_metrics, read_record
 
@@ -378,3 +379,23 @@ def test_a_file_of_series_is_read_once(command, table, tmp_path, monkeypatch):
     table.write_text(table.read_text().replace("hour", "timestamp"))
     assert command("train", table, "--id", "who", "--target", "kind", "--dry-run")[0] == 0
     assert calls == ["read"]
+
+
+def test_a_run_starts_from_the_model_of_another_on_another_text(command, refused, trained, text_file, tmp_path):
+    other = tmp_path / "other.txt"
+    other.write_text(text_file.read_text()[::-1][:1500])
+    words = ("train", other, "--start-from", trained, "--batch-size", 2, "--update-every", 5, "--epochs", 1)
+    code, out, err = command(*words, "--learning-rate", 1e-30, "--threads", 1, "--output", tmp_path / "further")
+    assert (code, err) == (0, "")
+    weights = [load_file(folder / "model.safetensors") for folder in (trained, tmp_path / "further")]
+    torch.testing.assert_close(*weights)
+    first, second = read_record(trained), read_record(tmp_path / "further")
+    assert second.data.vocabulary == first.data.vocabulary and second.data.file == str(other)
+    assert second.settings["start_from"] == str(trained) and second.model.hidden_size == first.model.hidden_size
+    said = refused(*words, "--hidden-size", 9, "--output", tmp_path / "no", code=2)
+    assert "--hidden-size is 9; the run to start from has 7" in said
+    other.write_text(other.read_text() + "Ж")
+    assert "never saw in training" in refused(*words, "--output", tmp_path / "no")
+    assert "skip-unknown" not in refused(*words, "--output", tmp_path / "no")
+    assert refused(*words[:2], "--start-from", tmp_path / "absent", code=1)
+    assert not (tmp_path / "no").exists()

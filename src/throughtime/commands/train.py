@@ -82,7 +82,12 @@ def run(arguments: "Namespace") -> int:
         raise ArgumentError(
             "file", "is missing", "it must be a data file", "give its path, or the word pydoc for Python's reference"
         )
-    values, held = _with_task(vars(arguments))
+    values = vars(arguments)
+    if values["start_from"] and not values["resume"]:
+        from throughtime.runs.starting import like_start
+
+        values = like_start(values)
+    values, held = _with_task(values)
     settings = replace(settings_from(values), held=held)
     if arguments.resume and arguments.dry_run:
         raise ArgumentError("dry_run", "came with `resume`", "it is for a new run", "leave one out")

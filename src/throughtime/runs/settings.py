@@ -105,6 +105,12 @@ class OptimizationSettings:
         resumable=True,
         former=6,
     )
+    start_from: str = option(
+        "",
+        "Run folder whose trained model learns on from FILE, with its task and what that knows of the data. "
+        "Default: a new model.",
+        online=False,
+    )
     learning_rate: float = option(0.005, "Learning rate of Adam after the warm-up.", above=0, below=1e30)
     schedule: Literal["cosine", "constant", "plateau"] = option(
         "cosine",

@@ -43,11 +43,19 @@ class Passes(Driver):
         kind: what is predicted.
         settings: those of the run.
         diagnose: looks at the gradient's flow; None: nobody does.
+        trained: the task of the run that this run starts from; None: the task is fitted to the data.
     """
 
-    def __init__(self, kind: type[FileTask], settings: RunSettings, diagnose: Diagnose | None) -> None:
+    def __init__(
+        self,
+        kind: type[FileTask],
+        settings: RunSettings,
+        diagnose: Diagnose | None,
+        trained: FileTask | None = None,
+    ) -> None:
         self.settings = settings
         self._kind = kind
+        self._trained = trained
         self._diagnose = diagnose
         self._material: Material | None = None
         self._began = time.perf_counter()  # reading counts for the time limit too
@@ -65,7 +73,8 @@ class Passes(Driver):
 
     def read(self, state: Mapping[str, Any] | None) -> None:
         """Read the data, and split off the held-out part."""
-        self._material = self._kind.prepare(self.settings)
+        prepare = self._kind.prepare if self._trained is None else self._trained.prepare_further
+        self._material = prepare(self.settings)
         self.settings = self.material.settings
 
     def check_model(self, model: SequenceModel) -> None:
