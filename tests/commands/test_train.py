@@ -352,6 +352,8 @@ def test_a_dry_run_prints_what_a_run_begins_with_and_writes_nothing(command, tab
     assert any(line.startswith("Guess   shares") for line in lines)
     assert lines[-1] == "Nothing was trained or written; without --dry-run this run begins."
     code, out, _ = command(*words, "--output", "run")
+    (validation,) = (line for line in out.splitlines() if line.startswith("epoch"))
+    assert code == 0 and re.search(r" nats  accuracy [\d.]+  balanced accuracy [\d.]+  mean F1 [\d.]+  ", validation)
     assert code == 0 and out.splitlines()[: len(lines) - 1] == lines[:-1]
 
 

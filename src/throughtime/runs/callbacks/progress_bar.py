@@ -98,7 +98,8 @@ class RunBar(ProgressBar):
         """Print the line of a validation."""
         if not isinstance(pl_module, SequenceTraining) or not pl_module.progress.rows:
             return
-        self._print(validation_line(self._task, pl_module.progress.rows[-1], self._epochs, self._baselines))
+        row = pl_module.progress.rows[-1]
+        self._print(validation_line(self._task, row, self._epochs, self._baselines, pl_module.metrics))
 
     def _print(self, line: str) -> None:
         self._said = time.monotonic()
