@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from commands.processes import SMALL, process
+from safetensors.torch import load_file
 
 from throughtime.records import read_metrics, read_record
 
@@ -326,3 +327,77 @@ def test_a_reader_that_goes_away_ends_the_training_without_a_traceback(text_file
         running.stdout.close()
         assert running.stderr.read() == ""
         assert running.wait() == 1
+
+
+@pytest.fixture
+def table(tmp_path):
+    """A table of 9 machines, of 4 to 12 hours, with a kind per machine."""
+    path = tmp_path / "table.csv"
+    rows = [f"m{m},{h},{m * h % 7},{'ab'[m % 2]}" for m in range(9) for h in range(m + 4)]
+    path.write_text("\n".join(["who,hour,heat,kind", *rows]) + "\n")
+    return path
+
+
+def test_a_dry_run_prints_what_a_run_begins_with_and_writes_nothing(command, table, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ("train", table, "--id", "who", "--target", "kind", "--epochs", 1, "--hidden-size", 3)
+    code, told, err = command(*words, "--output", "run", "--dry-run")
+    assert (code, err) == (0, "")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["table.csv"]
+    lines = told.splitlines()
+    assert lines[0] == "Task    classify: Each series has a class."
+    for line in ("        heat  whole numbers  an input", "        kind  2 words        the target"):
+        assert line in lines
+    assert any(line.startswith("        Held out for validation: 2 series of 9") for line in lines)
+    assert any(line.startswith("Guess   shares") for line in lines)
+    assert lines[-1] == "Nothing was trained or written; without --dry-run this run begins."
+    code, out, _ = command(*words, "--output", "run")
+    (validation,) = (line for line in out.splitlines() if line.startswith("epoch"))
+    assert code == 0 and re.search(r" nats  accuracy [\d.]+  balanced accuracy [\d.]+  mean F1 [\d.]+  ", validation)
+    assert code == 0 and out.splitlines()[: len(lines) - 1] == lines[:-1]
+
+
+def test_a_dry_run_of_a_stream_or_a_resumed_run_is_refused(refused, trained, text_file):
+    said = refused("train", text_file, "--online", "--dry-run", code=2)
+    assert "a stream is not read before it is learned: leave --dry-run out" in said
+    assert "--dry-run came with --resume" in refused("train", "--resume", trained, "--dry-run", code=2)
+
+
+def test_a_file_of_series_is_read_once(command, table, tmp_path, monkeypatch):
+    from throughtime.data import roles
+    from throughtime.data.formats import choice
+
+    calls = []
+
+    def counted(name, function):
+        def call(*given):
+            calls.append(name)
+            return function(*given)
+
+        return call
+
+    monkeypatch.setattr(choice, "read", counted("read", choice.read))
+    monkeypatch.setattr(roles, "_with_time", counted("time", roles._with_time))
+    table.write_text(table.read_text().replace("hour", "timestamp"))
+    assert command("train", table, "--id", "who", "--target", "kind", "--dry-run")[0] == 0
+    assert calls == ["read"]
+
+
+def test_a_run_starts_from_the_model_of_another_on_another_text(command, refused, trained, text_file, tmp_path):
+    other = tmp_path / "other.txt"
+    other.write_text(text_file.read_text()[::-1][:1500])
+    words = ("train", other, "--start-from", trained, "--batch-size", 2, "--update-every", 5, "--epochs", 1)
+    code, out, err = command(*words, "--learning-rate", 1e-30, "--threads", 1, "--output", tmp_path / "further")
+    assert (code, err) == (0, "")
+    weights = [load_file(folder / "model.safetensors") for folder in (trained, tmp_path / "further")]
+    torch.testing.assert_close(*weights)
+    first, second = read_record(trained), read_record(tmp_path / "further")
+    assert second.data.vocabulary == first.data.vocabulary and second.data.file == str(other)
+    assert second.settings["start_from"] == str(trained) and second.model.hidden_size == first.model.hidden_size
+    said = refused(*words, "--hidden-size", 9, "--output", tmp_path / "no", code=2)
+    assert "--hidden-size is 9; the run to start from has 7" in said
+    other.write_text(other.read_text() + "Ж")
+    assert "never saw in training" in refused(*words, "--output", tmp_path / "no")
+    assert "skip-unknown" not in refused(*words, "--output", tmp_path / "no")
+    assert refused(*words[:2], "--start-from", tmp_path / "absent", code=1)
+    assert not (tmp_path / "no").exists()

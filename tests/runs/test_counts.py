@@ -15,6 +15,7 @@ from throughtime.runs.model import SequenceModel
 from throughtime.runs.module import SequenceTraining
 from throughtime.runs.recording.history import History
 from throughtime.runs.recording.save_clock import SaveClock
+from throughtime.runs.recording.time_limit import TimeLimit
 from throughtime.runs.settings import ModelSettings, OptimizationSettings
 
 TASK = alphabet(3)
@@ -22,7 +23,9 @@ TASK = alphabet(3)
 
 def _recorder(**counts):
     counts = {"updates_per_epoch": 3, "validate_every": 2} | counts
-    return Recorder(Path("x"), None, interruption=Interruption(""), clock=SaveClock(1.0), **counts)
+    return Recorder(
+        Path("x"), None, interruption=Interruption(""), clock=SaveClock(1.0), limit=TimeLimit(0, 0), **counts
+    )
 
 
 def _training(total_updates):

@@ -3,6 +3,7 @@
 import os
 import signal
 from dataclasses import replace
+from functools import wraps
 
 import pytest
 import safetensors.torch
@@ -11,7 +12,7 @@ from runs.running import at_update, press_ctrl_c, silent, with_options
 
 from throughtime.errors import ArgumentError, NonFiniteError, RunFolderError
 from throughtime.gradients import BPTT
-from throughtime.records import Outcome, Results, read_metrics, read_record, write_record
+from throughtime.records import Flow, Outcome, Results, read_metrics, read_record, write_record
 from throughtime.runs import engine
 from throughtime.runs import module as training_module
 from throughtime.runs.callbacks import recorder
@@ -211,6 +212,43 @@ def test_a_validation_that_uses_up_the_time_is_the_last(small_run, tmp_path, mon
     record = start(with_options(small_run, max_minutes=1, validate_every=20), tmp_path / "run", False, silent)
     assert record.outcome is Outcome.OUT_OF_TIME
     assert [row.update for row in read_metrics(tmp_path / "run")] == [20]
+
+
+def test_the_last_validation_and_diagnosis_end_within_the_time(small_run, tmp_path, monkeypatch):
+    """Reading takes 30 s, an update 1, a validation 40 and a diagnosis 20: 110 updates end in 5 minutes."""
+    clock = [0.0]
+    monkeypatch.setattr(recorder.time, "perf_counter", lambda: clock[0])
+
+    def slower(kind, name, seconds):
+        real = getattr(kind, name)
+
+        @wraps(real)  # Lightning looks at the arguments
+        def call(*given, **named):
+            clock[0] += seconds
+            return real(*given, **named)
+
+        monkeypatch.setattr(kind, name, call)
+
+    slower(training_module.SequenceTraining, "training_step", 1)
+    slower(training_module.SequenceTraining, "on_validation_epoch_start", 40)
+    prepare = Text.prepare
+
+    def read(settings):
+        clock[0] += 30
+        return prepare(settings)
+
+    monkeypatch.setattr(Text, "prepare", read)
+
+    def diagnose(task, model, chunk):
+        clock[0] += 20
+        return Flow(None, 1, 1, 0.0, 1, [], None, None, 0.0)
+
+    record = start(
+        with_options(small_run, max_minutes=5, validate_every=50), tmp_path / "run", False, silent, diagnose=diagnose
+    )
+    assert record.outcome is Outcome.OUT_OF_TIME
+    assert [row.update for row in read_metrics(tmp_path / "run")] == [50, 100, 110]
+    assert clock[0] == 300
 
 
 def test_a_run_that_died_after_it_ran_out_of_patience_only_ends(small_run, tmp_path):

@@ -1,6 +1,7 @@
 """Train a model on a file: `throughtime train FILE`."""
 
 from argparse import SUPPRESS
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,9 @@ def add_arguments(parser: "ArgumentParser") -> None:
         metavar="RUN",
         help="Continue this run with its settings; a finished run needs a larger --epochs.",
     )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="Print what was understood of FILE and what was chosen, and stop there."
+    )
     parser.add_argument("--follow", action="store_true", help="With --online: when FILE ends, wait until it grows.")
     known = [entry.name for _, _, entries in groups() for entry, _, _ in entries]
     for title, _, entries in groups():
@@ -73,7 +77,15 @@ def run(arguments: "Namespace") -> int:
     def tell(line: str) -> None:
         say(spelled(line, vars(arguments)))
 
-    settings = settings_from(with_task(vars(arguments), arguments[GIVEN], arguments.file, tell))
+    values = vars(arguments)
+    if values["start_from"] and not values["resume"]:
+        from throughtime.runs.starting import like_start
+
+        values = like_start(values)
+    values, held = with_task(values, arguments[GIVEN], arguments.file, tell)
+    settings = replace(settings_from(values), held=held)
+    if arguments.resume and arguments.dry_run:
+        raise ArgumentError("dry_run", "came with `resume`", "it is for a new run", "leave one out")
     if arguments.resume and (arguments.output or arguments.overwrite):
         raise ArgumentError(
             "resume", "came with `output` or `overwrite`", "a run continues in its folder", "leave both out"
@@ -82,6 +94,12 @@ def run(arguments: "Namespace") -> int:
 
     name = "stream" if settings.file == "-" else Path(settings.file).stem
     folder = Path(arguments.resume or arguments.output or default_folder(name))
+    if arguments.dry_run:
+        from throughtime.runs.engine import preview
+
+        preview(settings, folder, tell)
+        tell("Nothing was trained or written; without `dry_run` this run begins.")
+        return 0
     record = run_whole(
         settings,
         folder,

@@ -106,6 +106,7 @@ def series_of(rows: Rows, roles: Roles) -> SeriesSet:
             changes within a series, or a number is infinite.
     """
     roles, notes = completed(rows, roles)
+    notes = [note for note in notes if note not in rows.notes]  # of roles that were completed before
     groups, ids = _groups(rows, roles.id)
     moments = moments_of(rows, roles.time, roles.epoch) if roles.time else None
     order = _order(rows, roles, groups, moments)

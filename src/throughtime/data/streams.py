@@ -64,6 +64,12 @@ class Chunk(NamedTuple):
     """Whether no state is carried on from here, as from a chunk of whole series."""
 
 
+def on_cpu(chunk: Chunk) -> Chunk:
+    """Return a chunk in the memory of the CPU."""
+    tensors = {name: part.cpu() for name, part in chunk._asdict().items() if isinstance(part, Tensor)}
+    return chunk._replace(**tensors)
+
+
 @dataclass(frozen=True)
 class Cut:
     """How the rows of a pass are cut into chunks.

@@ -1,11 +1,11 @@
 """Start a run, or resume a run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from throughtime.errors import ArgumentError
 from throughtime.records import (
@@ -21,7 +21,7 @@ from throughtime.records import (
 )
 from throughtime.report.loss_sentences import OUTCOMES
 from throughtime.runs.callbacks.board import check_board
-from throughtime.runs.checkpoints import from_checkpoint, read_checkpoint
+from throughtime.runs.checkpoints import from_checkpoint, load_run, read_checkpoint
 from throughtime.runs.choice import kind_of, task_and_model, with_task_settings
 from throughtime.runs.config import check_same_run, check_unedited, read_config, write_config
 from throughtime.runs.diagnoses import Diagnose
@@ -38,6 +38,9 @@ from throughtime.runs.tasks.streaming import StreamTask
 
 Close = Callable[[Record], None]
 """Function that writes what follows a training, such as a report, into the run folder."""
+
+Weights = Mapping[str, Tensor]
+"""Weights of a model, by name."""
 
 
 def start(
@@ -72,18 +75,47 @@ def start(
         ThroughtimeError: of the kind that fits, before any work where the arguments are at fault.
     """
     with StopAtOnce("Interrupted before the training began, so nothing is saved: give the command again.") as signals:
-        driver = _driver(settings, kind, None if recurrent else diagnose, follow)
-        driver.read(None)
-        settings = driver.settings
-        torch.manual_seed(settings.optimization.seed)
-        _limit_threads(settings.optimization)
-        model = _model(driver, recurrent() if recurrent else None)
-        driver.check_model(model)
-        record = first_record(driver.task, settings, model, folder, *driver.data_record())
+        trained, weights = _trained(settings)
+        driver = _driver(settings, kind, None if recurrent else diagnose, follow, trained)
+        model, record = _begun(driver, folder, recurrent, weights)
         with new_folder(folder, overwrite):
             record = _train(driver, folder, model, record, None, say)
             signals.notice = stopped_closing(folder)
             return _closed(folder, record, close)
+
+
+def preview(settings: RunSettings, folder: Path, say: Say, kind: type[Task] | None = None) -> None:
+    """Print the first lines of a run, on its data and its choices.
+
+    Nothing is trained or written.
+
+    Args: see `start`.
+
+    Raises:
+        ThroughtimeError: as `start`.
+    """
+    if settings.optimization.online:
+        raise ArgumentError("online", "is True", "a stream is not read before it is learned", "leave `dry_run` out")
+    with StopAtOnce("Interrupted; nothing was to be saved."):
+        trained, weights = _trained(settings)
+        driver = _driver(settings, kind, None, False, trained)
+        _, record = _begun(driver, folder, None, weights)
+        for line in driver.opening_lines(record, folder):
+            say(line)
+
+
+def _begun(
+    driver: Driver, folder: Path, recurrent: Callable[[], nn.Module] | None, weights: Weights | None
+) -> tuple[SequenceModel, Record]:
+    """Read the data of a new run, and return its untrained model and its first record."""
+    driver.read(None)
+    settings = driver.settings
+    torch.manual_seed(settings.optimization.seed)
+    _limit_threads(settings.optimization)
+    model = _model(driver, recurrent() if recurrent else None)
+    _take(model, weights)
+    driver.check_model(model)
+    return model, first_record(driver.task, settings, model, folder, *driver.data_record())
 
 
 def resume(
@@ -112,10 +144,10 @@ def resume(
         read_record(folder)
         with only_writer(folder):
             record = read_record(folder)
-            task_and_model(record, folder, kind)  # which checks the record
+            task, _ = task_and_model(record, folder, kind)  # which checks the record
             before = read_config(folder, kind)
             check_unedited(folder, before, record.settings, RECORD)
-            driver = _driver(settings, kind, diagnose, follow)
+            driver = _driver(settings, kind, diagnose, follow, task if settings.optimization.start_from else None)
             check_same_run(driver.settings, before, record)
             if not _complete(record, driver.settings.optimization, before.optimization):
                 record = _continue(driver, folder, record, before, say)
@@ -140,7 +172,9 @@ def _continue(driver: Driver, folder: Path, record: Record, before: RunSettings,
     torch.manual_seed(settings.optimization.seed)  # for a run without a checkpoint
     _limit_threads(settings.optimization)
     model = _model(driver, None)
-    if state is not None:
+    if state is None:
+        _take(model, _trained(settings)[1])
+    else:
         from_checkpoint(folder, lambda content: driver.check_state(content, model), state)
     return _train(driver, folder, model, record, checkpoint, say)
 
@@ -186,7 +220,27 @@ def check_accelerator(accelerator: str) -> None:
         raise ArgumentError("accelerator", "is gpu", "torch finds none on this machine", "leave it out, or give cpu")
 
 
-def _driver(settings: RunSettings, kind: type[Task] | None, diagnose: Diagnose | None, follow: bool) -> Driver:
+def _trained(settings: RunSettings) -> tuple[Task | None, Weights | None]:
+    """Return task and weights of the run to start from; None for both where there is none."""
+    if not settings.optimization.start_from:
+        return None, None
+    task, model, _ = load_run(Path(settings.optimization.start_from))
+    return task, model.state_dict()
+
+
+def _take(model: SequenceModel, weights: Weights | None) -> None:
+    if weights is None:
+        return
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError:
+        allowed = "the model of that run has another shape than the settings say"
+        raise ArgumentError("start_from", "does not fit", allowed, "give its cell, sizes and task") from None
+
+
+def _driver(
+    settings: RunSettings, kind: type[Task] | None, diagnose: Diagnose | None, follow: bool, trained: Task | None
+) -> Driver:
     """Return the training loop of a task. The checks that need neither data nor model come first."""
     kind = kind or kind_of(settings)
     if kind.online != settings.optimization.online:
@@ -201,7 +255,7 @@ def _driver(settings: RunSettings, kind: type[Task] | None, diagnose: Diagnose |
         raise ArgumentError("kind", f"is {kind.__name__}", "it must be a FileTask or a StreamTask")
     if follow:
         raise ArgumentError("follow", "waits for a file to grow", "that is for `online`", "give both, or neither")
-    return Passes(kind, settings, diagnose)
+    return Passes(kind, settings, diagnose, trained if isinstance(trained, FileTask) else None)
 
 
 def _limit_threads(settings: OptimizationSettings) -> None:

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from throughtime.checks import check_size
-from throughtime.data.streams import Chunk
+from throughtime.data.streams import Chunk, on_cpu
 from throughtime.errors import NonFiniteError
 from throughtime.records import UpdateRow
 from throughtime.runs.gradient import steps_run_again
@@ -20,11 +20,14 @@ from throughtime.runs.preceding import Preceding, advanced
 from throughtime.runs.recording.history import History
 from throughtime.runs.recording.progress import Progress
 from throughtime.runs.settings import OptimizationSettings
-from throughtime.runs.tasks.base import Task
+from throughtime.runs.tasks.base import Metric, Task
 from throughtime.sequences.tap import Tap
 from throughtime.updates.rescue import Checked, Rescue, first_nonfinite_weights
 from throughtime.updates.schedules import learning_rate_factor
 from throughtime.updates.step_norms import tap_of
+
+MOST_KEPT = 10**7
+"""Most numbers among the outputs of a validation that are kept for its metrics."""
 
 OWN_STATE = "throughtime"
 """Key of throughtime's entries in a checkpoint of Lightning."""
@@ -42,6 +45,8 @@ class SequenceTraining(LightningModule):
     Attributes:
         saved: whether the run has a checkpoint.
         ended: whether the run has ended for lack of improvement.
+        metrics: those of the latest validation beside the loss; none where the task has none, or where the outputs are
+            too many to be kept.
 
     Args:
         task: what is predicted, and by what loss.
@@ -79,6 +84,8 @@ class SequenceTraining(LightningModule):
         self._entered: tuple[Chunk, Preceding] | None = None
         self._held_out_state: CarriedState = None
         self._held_out_loss, self._held_out_tokens = 0.0, 0
+        self._predicted: list[tuple[Tensor, Chunk]] | None = None
+        self.metrics: list[Metric] = []
         self._random_state: dict[str, Tensor] = {}
 
     @property
@@ -168,6 +175,7 @@ class SequenceTraining(LightningModule):
         """Reset the sums and the hidden state of the validation."""
         self._held_out_state = None
         self._held_out_loss, self._held_out_tokens = 0.0, 0
+        self._predicted = None if type(self.task).metrics is Task.metrics else []
 
     def validation_step(self, batch: Chunk) -> None:
         """Add a held-out chunk to the sums, each target with the same weight."""
@@ -177,6 +185,15 @@ class SequenceTraining(LightningModule):
         tokens = self.task.count(batch)
         self._held_out_loss += loss.item() * tokens
         self._held_out_tokens += tokens
+        if self._predicted is not None:
+            self._predicted.append((outputs.cpu(), on_cpu(batch)))
+            if sum(kept.numel() for kept, _ in self._predicted) > MOST_KEPT:
+                self._predicted = None
+
+    def on_validation_epoch_end(self) -> None:
+        """Compute the metrics beside the loss from the outputs that were kept."""
+        pairs, self._predicted = self._predicted, None
+        self.metrics = self.task.metrics(pairs)[1:] if pairs and self._held_out_tokens else []
 
     def configure_optimizers(self) -> Any:
         """Return Adam with the schedule of the settings."""

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 def with_task(
     values: Mapping[str, Any], given: Collection[str], source: str | Rows | SeriesSet, say: Callable[[str], None]
-) -> dict[str, Any]:
-    """Return options with a task and its defaults.
+) -> tuple[dict[str, Any], Rows | SeriesSet | None]:
+    """Return options with a task and its defaults, and what was read to tell.
 
     Where none is named, it is the task that the data stand for.
 
@@ -29,15 +29,16 @@ def with_task(
         say: prints a line.
     """
     if values["resume"]:
-        return dict(values)
-    task = values["task"]
+        return dict(values), None
+    task, roles, held = values["task"], {}, None
     if not task:
         if values["online"] and isinstance(source, str):
             task, reason = inferred_online_task(source, values)
         else:
-            task, reason = inferred_task(source, values)
+            inferred = inferred_task(source, values)
+            task, reason, roles, held = inferred.name, inferred.reason, inferred.roles, inferred.held
         if task == USUAL[values["online"]]:
-            return dict(values)
+            return dict(values), None
         say(f"Task    {task}: {reason}")
     kind = next((kind for kind in kinds() if kind.name == task), Task)
     chosen = {name: values[name] for name in given if name in values}
@@ -45,7 +46,7 @@ def with_task(
     if usual:
         told = ", ".join(f"`{name}` {value}" for name, value in usual.items())
         say(f"Usual   {told}: the defaults of the task {kind.name}, for what was not given.")
-    return {**values, "task": task, **usual}
+    return {**values, **roles, "task": task, **usual}, held
 
 
 def default_folder(name: str) -> Path:

@@ -106,6 +106,12 @@ class OptimizationSettings:
         resumable=True,
         former=6,
     )
+    start_from: str = option(
+        "",
+        "Run folder whose trained model learns on from FILE, with its task and what that knows of the data. "
+        "Default: a new model.",
+        online=False,
+    )
     learning_rate: float = option(0.005, "Learning rate of Adam after the warm-up.", above=0, below=1e30)
     schedule: Literal["cosine", "constant", "plateau"] = option(
         "cosine",
@@ -162,7 +168,10 @@ class OptimizationSettings:
         resumable=True,
     )
     max_minutes: float = option(
-        0.0, "Time limit in minutes, with a last validation at the end; 0: none.", least=0, resumable=True
+        0.0,
+        "Time limit in minutes, with reading and the last validation and diagnosis in it; 0: none.",
+        least=0,
+        resumable=True,
     )
     seed: int = option(0, "Random seed of weights, dropout and `chunk_jitter`.", least=0, below=2**63)
     threads: int = option(

@@ -76,10 +76,12 @@ def fit(
         settings = _continued(place, {**given, **named, "file": _name_of(source)})
     else:
         values = {"file": _name_of(source), "task": task, "online": False, "resume": "", **given}
-        settings = settings_from(with_task(values, given, source if isinstance(source, str) else source.content, say))
+        content = source if isinstance(source, str) else source.content
+        values, held = with_task(values, given, content, say)
+        settings = replace(settings_from(values), held=held)
         place = Path(folder) if folder is not None else default_folder(_short(source))
     _check_task(settings, source)
-    if isinstance(source, Dataset):
+    if isinstance(source, Dataset) and settings.held is None:
         settings = replace(settings, held=source.content)
     whole = with_extra("throughtime.runs.whole")
     with settled_process(), _going_on_from_python(place):

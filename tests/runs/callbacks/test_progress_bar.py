@@ -12,11 +12,15 @@ from fcntl import ioctl
 
 import yaml
 
+from throughtime.runs import module as training_module
+from throughtime.runs.callbacks import progress_bar
 from throughtime.runs.engine import start
 
 _SCRIPT = """
 import sys
 from pathlib import Path
+from throughtime.runs import module as training_module
+from throughtime.runs.callbacks import progress_bar
 from throughtime.runs.engine import start
 from throughtime.runs.choice import settings_from
 import yaml
@@ -61,3 +65,20 @@ def test_without_a_terminal_there_is_one_line_for_each_validation_and_nothing_el
     assert capsys.readouterr() == ("", "")
     assert [line[:12] for line in said[-2:]] == ["epoch  1.00/", "epoch  2.00/"]
     assert not [line for line in said[:-2] if line.startswith("epoch")]
+
+
+def test_without_a_terminal_a_line_tells_the_progress_where_none_came_for_a_minute(small_run, tmp_path, monkeypatch):
+    clock, said = [0.0], []
+    monkeypatch.setattr(progress_bar.time, "monotonic", lambda: clock[0])
+    real = training_module.SequenceTraining.training_step
+
+    def step(self, batch):
+        clock[0] += 1
+        return real(self, batch)
+
+    monkeypatch.setattr(training_module.SequenceTraining, "training_step", step)
+    start(small_run, tmp_path / "run", False, said.append)
+    told = [line for line in said if line.startswith("update")]
+    assert len(told) == 4, "two in each of the epochs of 144 updates"
+    pattern = r"update 60 of 288  03:48 left  loss \d\.\d{3} nats = \d\.\d{3} bits/char  [\d.]+k characters/s"
+    assert re.fullmatch(pattern, told[0]), told[0]

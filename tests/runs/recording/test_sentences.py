@@ -5,6 +5,7 @@ from throughtime.records import Baselines, MetricsRow
 from throughtime.report.loss_sentences import both
 from throughtime.runs.recording.sentences import divergence_lines, update_phrase, validation_line
 from throughtime.runs.settings import OptimizationSettings
+from throughtime.runs.tasks.base import Metric
 
 TASK = alphabet(5)
 BASELINES = Baselines(uniform=4.0, unigram=3.0, bigram=2.0)
@@ -55,3 +56,11 @@ def test_an_update_says_what_it_covers():
     assert update_phrase(OptimizationSettings(update_every=1), 1) == "1 step of 1 stream"
     cut = OptimizationSettings(update_every=5, gradient="truncated", horizon=9, chunk_jitter=True)
     assert update_phrase(cut, 3) == "about 5 steps of 3 streams, each loss reaching back 9 steps"
+
+
+def test_the_first_metrics_stand_beside_the_loss():
+    metrics = [Metric("accuracy", 0.98765), Metric("RMSE", 12.5, "m"), Metric("a", 1.0), Metric("b", 2.0)]
+    row = MetricsRow(168, 1.0, 2.25, 1.75, 1e-3, 1.0, 0.0, 43210.0, 99.0)
+    line, plain = (validation_line(TASK, row, 100, BASELINES, told) for told in (metrics, ()))
+    assert "accuracy 0.9877  RMSE 12.5  a 1  " in line and "b 2" not in line
+    assert line.replace("accuracy 0.9877  RMSE 12.5  a 1  ", "") == plain

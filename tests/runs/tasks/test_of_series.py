@@ -162,3 +162,19 @@ def test_balanced_classes_weigh_as_much_in_training_and_not_in_validation(table)
     assert float(abs(gradients).max()) < 0.01 * count, "equal outputs are best for equal weights"
     with pytest.raises(ArgumentError, match="class_weight is balanced; the target heat is a number"):
         Label.prepare(_settings(table, "heat", class_weight="balanced"))
+
+
+def test_a_trained_task_reads_another_table_with_its_own_scales(table, tmp_path):
+    task = Label.prepare(_settings(table, "state", ignore="kind")).task
+    encoding = task.encoding
+    head, *lines = table.read_text().splitlines()
+    rows = [line.split(",") for line in lines]
+    other = tmp_path / "other.csv"
+    other.write_text("\n".join(["heat,hour,who,state", *(f"{int(r[2]) + 50},{r[1]},{r[0]},{r[4]}" for r in rows)]))
+    material = task.prepare_further(_settings(other, "state", ignore="kind", split="time"))
+    assert material.task is task and task.encoding == encoding and material.settings.task.split == "time"
+    chunk = next(iter(material.training.chunks(0, _cut())))
+    assert float(chunk.inputs.max()) > 20, "far from what the scales were fitted to"
+    other.write_text(other.read_text().replace("heat", "cold", 1))
+    with pytest.raises(InputFileError, match="The column heat is missing, which the model was trained with"):
+        task.prepare_further(_settings(other, "state"))

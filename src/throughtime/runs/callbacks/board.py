@@ -61,6 +61,7 @@ class Board(Callback):
         if isinstance(pl_module, SequenceTraining) and pl_module.progress.rows:
             row = pl_module.progress.rows[-1]
             scalars = {"validation/loss": row.validation_loss, "train/learning_rate": row.learning_rate}
+            scalars |= {f"validation/{metric.name}": metric.value for metric in pl_module.metrics}
             self._add(scalars, row.update)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -14,6 +14,7 @@ from throughtime.runs.checkpoints import save_weights
 from throughtime.runs.interruption import InterruptedRunError, Interruption
 from throughtime.runs.module import SequenceTraining, sequence_training
 from throughtime.runs.recording.save_clock import SaveClock
+from throughtime.runs.recording.time_limit import TimeLimit
 from throughtime.updates.rescue import first_nonfinite_weights
 
 
@@ -29,6 +30,8 @@ class Recorder(Callback):
         validate_every: updates between validations.
         interruption: polled after each update.
         clock: tells when a checkpoint between validations is due.
+        limit: tells when the time is up.
+        held_out: held-out targets, by which the time of the first validation is guessed.
     """
 
     def __init__(
@@ -39,6 +42,8 @@ class Recorder(Callback):
         validate_every: int,
         interruption: Interruption,
         clock: SaveClock,
+        limit: TimeLimit,
+        held_out: int = 0,
     ) -> None:
         check_size("updates_per_epoch", updates_per_epoch, 1)
         check_size("validate_every", validate_every, 1)
@@ -49,7 +54,9 @@ class Recorder(Callback):
         self._validate_every = validate_every
         self._interruption = interruption
         self._clock = clock
-        self._began = self._mark = self._batch_began = time.perf_counter()
+        self._limit = limit
+        self._held_out = held_out
+        self._mark = self._batch_began = self._validation_began = time.perf_counter()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock; end at once if no update is left.
@@ -57,7 +64,7 @@ class Recorder(Callback):
         A run that died between its last checkpoint and its last record has none left.
         """
         self._interruption.listen()  # Lightning has set its handler of SIGTERM, which ends the process without a word
-        self._began = self._mark = time.perf_counter()
+        self._mark = time.perf_counter()
         module = sequence_training(pl_module)
         if module.progress.updates >= module.total_updates:
             self._stop(trainer, Outcome.FINISHED)
@@ -67,8 +74,10 @@ class Recorder(Callback):
             raise self._interrupted(module)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Note when the update began."""
+        """Note when the update began, and how long a diagnosis took before the first."""
         self._batch_began = time.perf_counter()
+        if not sequence_training(pl_module).progress.updates:
+            self._limit.note_diagnosis(self._batch_began - self._mark)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -83,7 +92,7 @@ class Recorder(Callback):
         self._tick(module)
         if module.progress.updates >= module.total_updates:
             self._stop(trainer, Outcome.FINISHED)
-        elif self._out_of_time(module):
+        elif self._limit.over(self._likely_validation(module)):
             self._stop(trainer, Outcome.OUT_OF_TIME)
         # Where a validation is due now, all else waits for its end: a run that is resumed from a checkpoint between
         # update and validation would skip the validation.
@@ -102,11 +111,16 @@ class Recorder(Callback):
         if requested:
             raise self._interrupted(module)
 
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note when the validation began."""
+        self._validation_began = time.perf_counter()
+
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write all files; the weights only at the best validation so far."""
         module = sequence_training(pl_module)
         loss = module.held_out_loss
         _check_finite(module, loss, self.folder)
+        self._limit.note_validation(time.perf_counter() - self._validation_began)
         self._tick(module)
         progress = module.progress
         learning_rate = trainer.optimizers[0].param_groups[0]["lr"]
@@ -115,7 +129,7 @@ class Recorder(Callback):
         if module.settings.patience and progress.stale >= module.settings.patience:
             module.ended = True
             self._stop(trainer, Outcome.NO_IMPROVEMENT)
-        elif self._out_of_time(module):
+        elif self._limit.over(validated=True):
             self._stop(trainer, Outcome.OUT_OF_TIME)
         requested = self._interruption.requested
         self._save(trainer, module, Outcome.INTERRUPTED if requested else Outcome.STARTED)
@@ -155,9 +169,10 @@ class Recorder(Callback):
             self.outcome = outcome
         trainer.should_stop = True
 
-    def _out_of_time(self, module: SequenceTraining) -> bool:
-        limit = module.settings.max_minutes * 60
-        return bool(limit) and time.perf_counter() - self._began >= limit
+    def _likely_validation(self, module: SequenceTraining) -> float:
+        """Return the seconds that the held-out targets take at the speed of training, which is slower."""
+        window = module.progress.window
+        return window.seconds * self._held_out / window.tokens if window.tokens else 0.0
 
     def _tick(self, module: SequenceTraining) -> None:
         now = time.perf_counter()

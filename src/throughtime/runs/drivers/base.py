@@ -64,6 +64,10 @@ class Driver(ABC):
         """Return the record's entry on the data, and the losses of naive predictions."""
 
     @abstractmethod
+    def opening_lines(self, record: Record, folder: Path) -> list[str]:
+        """Return the first lines of a run, on data, model and length of the training."""
+
+    @abstractmethod
     def check_data(self, record: Record, folder: Path) -> None:
         """Raise `RunFolderError` where the data differ from those of the run to resume."""
 

@@ -1,6 +1,7 @@
 """Train in passes over a file, with Lightning's loop."""
 
 import logging
+import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ from throughtime.runs.model import SequenceModel
 from throughtime.runs.module import SequenceTraining
 from throughtime.runs.recording.save_clock import SaveClock
 from throughtime.runs.recording.sentences import opening_lines, update_phrase
+from throughtime.runs.recording.time_limit import TimeLimit
 from throughtime.runs.settings import RunSettings
 from throughtime.runs.tasks.base import FileTask, Material
 
@@ -43,13 +45,22 @@ class Passes(Driver):
         kind: what is predicted.
         settings: those of the run.
         diagnose: looks at the gradient's flow; None: nobody does.
+        trained: the task of the run that this run starts from; None: the task is fitted to the data.
     """
 
-    def __init__(self, kind: type[FileTask], settings: RunSettings, diagnose: Diagnose | None) -> None:
+    def __init__(
+        self,
+        kind: type[FileTask],
+        settings: RunSettings,
+        diagnose: Diagnose | None,
+        trained: FileTask | None = None,
+    ) -> None:
         self.settings = settings
         self._kind = kind
+        self._trained = trained
         self._diagnose = diagnose
         self._material: Material | None = None
+        self._began = time.perf_counter()  # reading counts for the time limit too
 
     @property
     def material(self) -> Material:
@@ -64,7 +75,8 @@ class Passes(Driver):
 
     def read(self, state: Mapping[str, Any] | None) -> None:
         """Read the data, and split off the held-out part."""
-        self._material = self._kind.prepare(self.settings)
+        prepare = self._kind.prepare if self._trained is None else self._trained.prepare_further
+        self._material = prepare(self.settings)
         self.settings = self.material.settings
 
     def check_model(self, model: SequenceModel) -> None:
@@ -80,6 +92,13 @@ class Passes(Driver):
         held_out = self.material.held_out
         data = DataRecord(self.settings.file, held_out.sha256, held_out.bytes, self.task.units)
         return data.of_targets(*self.material.targets), held_out.baselines
+
+    def opening_lines(self, record: Record, folder: Path) -> list[str]:
+        """Return lines on the data, naive predictions, the model and the length of the training."""
+        settings = self.settings.optimization
+        update = update_phrase(settings, self.material.training.rows)
+        updates = self._loader().chunks_per_pass
+        return opening_lines(self.task, record, str(folder), settings.epochs, updates, update)
 
     def check_data(self, record: Record, folder: Path) -> None:
         """Raise `RunFolderError` where the file has changed."""
@@ -106,14 +125,15 @@ class Passes(Driver):
         loader = self._loader()
         updates_per_epoch = loader.chunks_per_pass
         every = settings.validate_every or updates_per_epoch
-        update = update_phrase(settings, self.material.training.rows)
-        for line in opening_lines(self.task, run.record, str(run.folder), settings.epochs, updates_per_epoch, update):
+        for line in self.opening_lines(run.record, run.folder):
             say(line)
         module = SequenceTraining(
             self.task, run.model, settings, settings.epochs * updates_per_epoch, run.settings.lasting()
         )
         clock = SaveClock(settings.save_minutes * 60 or SAVE_EVERY)
-        recorder = Recorder(run.folder, run.record, updates_per_epoch, every, run.interruption, clock)
+        limit = TimeLimit(settings.max_minutes * 60, self._began)
+        held_out = self.material.targets[1]
+        recorder = Recorder(run.folder, run.record, updates_per_epoch, every, run.interruption, clock, limit, held_out)
         with _quiet_lightning():
             bar = RunBar(say, self.task, run.record.baselines, settings.epochs)
             trainer = Trainer(
@@ -130,8 +150,8 @@ class Passes(Driver):
                 callbacks=[recorder, bar, *self._watchers(run)],
                 default_root_dir=".",  # nothing is written there; the run folder's name may look like an address
             )
-            held_out = ChunkLoader(self.material.held_out.streams, HELD_OUT_STEPS)
-            trainer.fit(module, loader, held_out, ckpt_path=checkpoint, weights_only=True)
+            validation = ChunkLoader(self.material.held_out.streams, HELD_OUT_STEPS)
+            trainer.fit(module, loader, validation, ckpt_path=checkpoint, weights_only=True)
         self._examine(run, recorder.record)
         recorder.end(module)
         return recorder.record

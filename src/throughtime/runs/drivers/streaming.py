@@ -86,6 +86,10 @@ class Streaming(Driver):
             dict.fromkeys(self.task.guesses, worst)
         )
 
+    def opening_lines(self, record: Record, folder: Path) -> list[str]:
+        """Return lines on the stream and the model."""
+        return self.task.stream_opening_lines(record, str(folder), self.settings.optimization.update_every)
+
     def check_data(self, record: Record, folder: Path) -> None:
         """Accept any source: a stream goes on with what comes."""
 
@@ -107,8 +111,7 @@ class Streaming(Driver):
         online = _Online(run, self.task, self._learner(run.model), say)
         if checkpoint is not None:
             online.take_up(torch.load(checkpoint, weights_only=True))
-        update_every = run.settings.optimization.update_every
-        for line in self.task.stream_opening_lines(run.record, str(run.folder), update_every):
+        for line in self.opening_lines(run.record, run.folder):
             say(line)
         outcome = online.run(self._pieces, run.interruption)
         online.save(outcome)  # before any line, as the terminal may be gone

@@ -20,11 +20,19 @@ def update_phrase(settings: OptimizationSettings, streams: int) -> str:
     return f"{about}{plural(settings.update_every, 'step')} of {plural(streams, 'stream')}{reach}"
 
 
-def validation_line(task: Task, row: MetricsRow, epochs: int, baselines: BaselinesOf) -> str:
-    """Return the line printed after a validation."""
+_SHOWN = 3
+"""Most metrics in the line of a validation."""
+
+
+def validation_line(
+    task: Task, row: MetricsRow, epochs: int, baselines: BaselinesOf, metrics: Sequence[Metric] = ()
+) -> str:
+    """Return the line printed after a validation, with the first metrics beside the loss."""
+    measured = "".join(f"{metric.name} {metric.value:.4g}  " for metric in metrics[:_SHOWN])
     return (
         f"epoch {row.epoch:5.2f}/{epochs}  train {row.train_loss:.3f}  validation {task.said(row.validation_loss)}  "
-        f"{task.said_beside(baselines)}  {row.tokens_per_second / 1000:5.1f}k {task.units}/s  {row.seconds:4.0f} s"
+        f"{measured}{task.said_beside(baselines)}  {row.tokens_per_second / 1000:5.1f}k {task.units}/s  "
+        f"{row.seconds:4.0f} s"
     )
 
 

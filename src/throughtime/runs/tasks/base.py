@@ -411,3 +411,14 @@ class FileTask(Task, ABC):
 
         Raises: see `fit`; also where the data are too short for training or for a held-out part.
         """
+
+    def prepare_further(self, settings: RunSettings) -> Material:
+        """Read the data of a run that starts from the model of this task's run.
+
+        Vocabulary, scales and classes stay as they are.
+
+        Raises:
+            InputFileError: as `prepare`; also where the data hold what the model cannot read.
+            UnsupportedError: the task does not serve that.
+        """
+        raise UnsupportedError(f"The task {self.name} starts from no other run: leave `start_from` out.")

@@ -1,7 +1,9 @@
 """Task that a file of data stands for, where none is named."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +16,25 @@ _MOST_CLASSES = 20
 """Distinct whole numbers of a target per series that are taken for classes; more are taken for numbers."""
 
 
-def inferred_task(source: "str | Rows | SeriesSet", values: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the name of the task that data stand for, and why.
+@dataclass(frozen=True)
+class Inferred:
+    """Task that a file stands for.
+
+    Attributes:
+        name: of the task.
+        reason: a sentence.
+        held: what was read to tell, so that it need not be read again; None where nothing was.
+        roles: options by name for the roles of columns that were recognised.
+    """
+
+    name: str
+    reason: str
+    held: Rows | SeriesSet | None = None
+    roles: Mapping[str, str] = field(default_factory=dict)
+
+
+def inferred_task(source: str | Rows | SeriesSet, values: Mapping[str, Any]) -> Inferred:
+    """Return the task that data stand for, and why.
 
     Args:
         source: the file, as the command got it, or what was read of it.
@@ -24,15 +43,21 @@ def inferred_task(source: "str | Rows | SeriesSet", values: Mapping[str, Any]) -
     Raises:
         InputFileError: the file is neither text nor series, or has no target.
     """
-    from throughtime.runs.tasks.reading import opened
+    from throughtime.data.series import Rows
+    from throughtime.runs.tasks.reading import content_of, opened, recognised
     from throughtime.runs.tasks.series_settings import SeriesSettings
 
     if isinstance(source, str) and (reason := _why_text(source, values)):
-        return "text", reason
+        return Inferred("text", reason)
     names = {entry.name for entry in fields(SeriesSettings)}
     given = SeriesSettings(**{name: value for name, value in values.items() if name in names})
-    series, given = opened(source, given)
-    return _task_of(series, given.target)
+    content = content_of(source, given)
+    if isinstance(content, Rows):
+        content, _, given = recognised(content, given)
+    series, given = opened(content, given)
+    name, reason = _task_of(series, given.target)
+    roles = {role: getattr(given, role) for role in ("id", "time", "target")}
+    return Inferred(name, reason, content, roles)
 
 
 def _why_text(file: str, values: Mapping[str, Any]) -> str:
@@ -53,7 +78,7 @@ def _why_text(file: str, values: Mapping[str, Any]) -> str:
     return f"{file} is no table, array or archive." if path.is_file() and not holds_series(path) else ""
 
 
-def _task_of(series: "SeriesSet", target: str) -> tuple[str, str]:
+def _task_of(series: SeriesSet, target: str) -> tuple[str, str]:
     from throughtime.data.columns import Words
     from throughtime.runs.tasks.reading import constant_of
 

@@ -127,49 +127,61 @@ class SeriesTask(FileTask, ABC):
     @classmethod
     def prepare(cls, settings: RunSettings) -> Material:
         """Read the series of a run, hold some out, and lay both parts out."""
+        series, settings = cls._opened(settings)
+        training, held_out = cls.parted(series, settings)
+        return cls.fitted(training, cls._given_in(settings))._material(series, training, held_out, settings)
+
+    def prepare_further(self, settings: RunSettings) -> Material:
+        """Read the series of a run as the model of another run reads them."""
+        series, settings = self._opened(settings, trained=True)
+        self.given = self._given_in(settings)
+        training, held_out = self.parted(series, settings)
+        return self._material(series, training, held_out, settings)
+
+    def _material(self, series: SeriesSet, training: SeriesSet, held_out: SeriesSet, settings: RunSettings) -> Material:
         from throughtime.data.laying import training_feed
         from throughtime.data.names import full_path
         from throughtime.data.streams import Cut
+        from throughtime.runs.tasks.understanding import column_lines, spacing_lines
         from throughtime.wording import plural
 
-        series, settings = cls._opened(settings)
-        training, held_out = cls.parted(series, settings)
-        task = cls.fitted(training, cls._given_in(settings))
-        told = settings.optimization
-        arrays = task.weighed(training, task.arrays(training, told.seed))
+        told, given = settings.optimization, self._given_in(settings)
+        arrays = self.weighed(training, self.arrays(training, told.seed))
         laid = training_feed(
             arrays,
             told.seed,
             min(told.update_every, arrays.longest),
             told.batch_size,
             told.burn_in,
-            per_series=cls.per_series,
-            least=cls.least,
+            per_series=self.per_series,
+            least=self.least,
         )
         updates = laid.feed.chunks_per_pass(Cut(laid.steps, told.burn_in))
-        epochs = told.epochs or min(_MOST_EPOCHS, max(_LEAST_EPOCHS, -(-cls.wanted_updates // updates)))
+        epochs = told.epochs or min(_MOST_EPOCHS, max(_LEAST_EPOCHS, -(-self.wanted_updates // updates)))
         passes = [] if told.epochs else [f"{epochs} passes give {plural(epochs * updates, 'update')}."]
-        task.told = [*training.notes, *task.told, *laid.notes, *passes]
+        told_of_data = [*column_lines(series, given), *training.notes, *spacing_lines(series)]
+        self.told = list(dict.fromkeys([*told_of_data, *self.told, *laid.notes, *passes]))
         chosen = replace(
             settings,
             file=full_path(settings.file),
-            task=task.given,
+            task=given,
+            held=None,  # not needed again
             optimization=replace(told, batch_size=laid.rows, update_every=laid.steps, epochs=epochs),
         )
-        asked = task.weighed(held_out, task.arrays(held_out))
-        data = task._data(held_out, asked, laid.steps, training=arrays)
-        return Material(task, chosen, laid.feed, data, (arrays.counted, asked.counted))
+        asked = self.weighed(held_out, self.arrays(held_out))
+        data = self._data(held_out, asked, laid.steps, training=arrays)
+        return Material(self, chosen, laid.feed, data, (arrays.counted, asked.counted))
 
     @classmethod
     def _given_in(cls, settings: RunSettings) -> SeriesSettings:
         return cast(SeriesSettings, settings.task if isinstance(settings.task, cls.settings) else cls.settings())
 
     @classmethod
-    def _opened(cls, settings: RunSettings) -> tuple[SeriesSet, RunSettings]:
+    def _opened(cls, settings: RunSettings, *, trained: bool = False) -> tuple[SeriesSet, RunSettings]:
         """Return the series of a run, and its settings with what was recognised and chosen for them."""
         from throughtime.data.splitting import chosen_split
 
-        series, given = opened(settings.source, cls._given_in(settings))
+        series, given = opened(settings.source, cls._given_in(settings), trained=trained)
         split = chosen_split(series, given.split, cls.usual_split, per_series=cls.per_series)
         return series, replace(settings, task=replace(given, split=split))
 

@@ -11,6 +11,7 @@ from throughtime.runs.tasks.series_settings import SeriesSettings, names_in
 
 if TYPE_CHECKING:
     from throughtime.data.columns import Column
+    from throughtime.data.roles import Roles
     from throughtime.data.series import Rows, SeriesSet
 
 
@@ -40,6 +41,31 @@ def content_of(source: str | Rows | SeriesSet, given: SeriesSettings) -> Rows | 
     return read(source, given.format, given.layout)
 
 
+def recognised(
+    rows: Rows, given: SeriesSettings, *, trained: bool = False, asked: bool = False
+) -> tuple[Rows, Roles, SeriesSettings]:
+    """Return rows with notes on the roles recognised, the roles, and the settings with them.
+
+    Args: see `opened`.
+    """
+    from throughtime.data.roles import Roles, completed
+
+    target = tuple(name for name in names_in(given.target) if name in rows.columns or not asked)
+    roles = Roles(
+        id=given.id or None,
+        time=given.time or None,
+        target=target,
+        static=names_in(given.static),
+        ignore=tuple(name for name in names_in(given.ignore) if name in rows.columns or not trained),
+        weight=(given.weight or None) if given.weight in rows.columns or not asked else None,
+    )
+    roles, notes = completed(rows, roles)
+    # The column that tells the file was added by reading several, and a file to predict may be alone.
+    name = "" if roles.id is None or roles.id == rows.file_column else roles.id
+    known = replace(given, id=name, time=roles.time or "", target=",".join(roles.target))
+    return replace(rows, notes=list(dict.fromkeys([*rows.notes, *notes]))), roles, known
+
+
 def opened(
     source: str | Rows | SeriesSet, given: SeriesSettings, *, trained: bool = False, asked: bool = False
 ) -> tuple[SeriesSet, SeriesSettings]:
@@ -55,30 +81,16 @@ def opened(
         InputFileError: the file cannot be read, or is not what the settings say.
         ArgumentError: a setting names no column, or is for tables alone.
     """
-    from throughtime.data.roles import Roles, completed, series_of
+    from throughtime.data.roles import series_of
     from throughtime.data.series import SeriesSet
 
-    read_data = content_of(source, given)
-    if isinstance(read_data, SeriesSet):
+    content = content_of(source, given)
+    if isinstance(content, SeriesSet):
         if given.weight and not trained:
-            raise ArgumentError(
-                "weight", f"is {given.weight!r}", f"{read_data.origin.name} is no table", "leave it out"
-            )
-        return read_data, given
-    target = tuple(name for name in names_in(given.target) if name in read_data.columns or not asked)
-    roles = Roles(
-        id=given.id or None,
-        time=given.time or None,
-        target=target,
-        static=names_in(given.static),
-        ignore=tuple(name for name in names_in(given.ignore) if name in read_data.columns or not trained),
-        weight=(given.weight or None) if given.weight in read_data.columns or not asked else None,
-    )
-    series, (roles, _) = series_of(read_data, roles), completed(read_data, roles)
-    # The column that tells the file was added by reading several, and a file to predict may be alone.
-    name = "" if roles.id is None or roles.id == read_data.file_column else roles.id
-    known = replace(given, id=name, time=roles.time or "", target=",".join(roles.target))
-    return series, known
+            raise ArgumentError("weight", f"is {given.weight!r}", f"{content.origin.name} is no table", "leave it out")
+        return content, given
+    rows, roles, known = recognised(content, given, trained=trained, asked=asked)
+    return series_of(rows, roles), known
 
 
 def constant_of(series: SeriesSet, name: str) -> Column | None:

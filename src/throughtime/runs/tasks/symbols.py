@@ -147,8 +147,15 @@ class SymbolTask(Task, ABC):
         numbers = sample(model, encode_prompt(self.vocabulary, prompt), length, temperature, generator)
         return written(self.vocabulary, prompt, numbers)
 
-    def read_known(self, name: str, skip_unknown: bool) -> tuple[TextFile, NDArray[np.int32], int]:
+    def read_known(
+        self, name: str, skip_unknown: bool = False, cure: str = "`skip_unknown` leaves them out"
+    ) -> tuple[TextFile, NDArray[np.int32], int]:
         """Read a text for a model that has been trained.
+
+        Args:
+            name: the file.
+            skip_unknown: leave out symbols that the model never saw.
+            cure: what an error says to do about them.
 
         Returns:
             The file, the numbers of its symbols, and how many symbols were left out.
@@ -165,7 +172,7 @@ class SymbolTask(Task, ABC):
         if unknown.any() and not skip_unknown:
             raise InputFileError(
                 f"FILE {file.name} holds {plural(int(unknown.sum()), self.unit)} that the model never saw in training: "
-                f"{self.vocabulary.describe(symbols[unknown])}; `skip_unknown` leaves them out."
+                f"{self.vocabulary.describe(symbols[unknown])}; {cure}."
             )
         return file, self.vocabulary.encode(symbols[~unknown]), int(unknown.sum())
 

@@ -38,14 +38,22 @@ class Text(SymbolTask, FileTask):
             InputFileError: the file cannot be read, is not text, or is too short.
             ArgumentError: chunk or batch do not fit into the text.
         """
+        task, file, codes = cls._of(settings)
+        return task._material(settings, file, codes)
+
+    def prepare_further(self, settings: RunSettings) -> Material:
+        """Read, encode and split another text, with the symbols that the model knows."""
+        file, codes, _ = self.read_known(settings.file, cure="train a new model on both texts, or take them out")
+        return self._material(settings, file, codes)
+
+    def _material(self, settings: RunSettings, file: TextFile, codes: NDArray[np.int32]) -> Material:
         from throughtime.data.guesses import PairCounts
         from throughtime.data.names import full_path
         from throughtime.data.streams import training_streams, workable_batch_size
         from throughtime.data.text import SHIPPED_TEXT, split
 
-        task, file, codes = cls._of(settings)
         training, held_out = split(codes, settings.data.validation)
-        task.counts = PairCounts.of(training, len(task.vocabulary))
+        self.counts = PairCounts.of(training, len(self.vocabulary))
         optimization = settings.optimization
         batch_size = workable_batch_size(
             len(training), optimization.update_every, optimization.batch_size, optimization.burn_in
@@ -57,7 +65,7 @@ class Text(SymbolTask, FileTask):
             optimization=replace(optimization, batch_size=batch_size, epochs=optimization.epochs or EPOCHS),
         )
         streams = training_streams(training, batch_size)
-        return Material(task, chosen, streams, task.data(file, held_out), (len(training), len(held_out)))
+        return Material(self, chosen, streams, self.data(file, held_out), (len(training), len(held_out)))
 
     @classmethod
     def _of(cls, settings: RunSettings) -> tuple[Self, TextFile, NDArray[np.int32]]:
