@@ -167,7 +167,8 @@ def test_a_run_is_resumed_and_goes_on_as_one_that_was_not(place):
     assert (once / "model.safetensors").read_bytes() == (twice / "model.safetensors").read_bytes()
     ended = run("train", "--resume", twice, "--epochs", "6")
     assert ended.code == 0, ended
-    assert read_record(twice).results.epochs == 6
+    results = read_record(twice).results
+    assert results.epochs == 6 and read_examination(twice).update == results.best_update
 
 
 @pytest.mark.parametrize(
