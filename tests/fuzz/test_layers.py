@@ -4,6 +4,7 @@ Each area of strategies.PLACES is fuzzed by itself, so that a fault in one hides
 more.
 """
 
+import math
 import os
 import warnings
 from dataclasses import replace
@@ -15,7 +16,7 @@ from fuzz.forms import FORMS, changed, plain
 from fuzz.layer_plans import KINDS, METHODS, LayerPlan
 from fuzz.running import assert_no_fault
 from fuzz.strategies import EXAMPLES, PLACES, layer_plans
-from fuzz.verdicts import RIGHT, SENTENCE, is_fault
+from fuzz.verdicts import RIGHT, SENTENCE, is_fault, of_results
 from fuzz.worker import Worker
 
 import throughtime as tt
@@ -69,6 +70,26 @@ def test_every_form_makes_something_of_a_tensor():
     ] == []
     for name in ("transposed", "strided", "misaligned", "negative", "guarded", "by function", "by dispatch", "sparse"):
         assert torch.equal(plain(changed(tensor.clone(), name)), tensor), name
+
+
+@pytest.mark.parametrize("wrong", [[0.0, 1.1], [-0.001, 1.0], [math.inf, 1.0], [math.nan, 1.0]], ids=str)
+def test_a_wrong_value_is_a_fault(wrong: list[float]):
+    results = {"outputs": torch.tensor([0.0, 1.0])}
+    assert of_results(results, results, torch.float32) == RIGHT
+    assert of_results({"outputs": torch.tensor(wrong)}, results, torch.float32).startswith("outputs is ")
+
+
+def test_beside_nan_a_selected_gradient_may_have_one_value_alone():
+    """And an infinity that of its own sign."""
+    expected, exact = (torch.tensor([value, -math.inf]) for value in (math.nan, math.inf))
+
+    def judgement(*values: float) -> str:
+        ours = {"W": torch.tensor(values)}
+        return of_results(ours, {"W": expected}, torch.float32, selected={"W": exact})
+
+    assert judgement(math.inf, -math.inf) == judgement(math.nan, -math.inf) == RIGHT
+    for wrong in ((0.0, -math.inf), (-math.inf, -math.inf), (math.inf, math.inf), (math.inf, 0.0)):
+        assert is_fault(judgement(*wrong)), wrong
 
 
 @pytest.mark.parametrize("how", ["beyond", "before"])

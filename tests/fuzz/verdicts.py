@@ -122,6 +122,9 @@ def _difference(
         return "is finite elsewhere"
     if not infinity_may_be_nan and not torch.equal(value.isnan(), right.isnan()):
         return "is NaN elsewhere"
+    infinite = value.isinf() & right.isinf()
+    if not torch.equal(value[infinite], right[infinite]):
+        return "is an infinity of the other sign"
     value, right = value[finite], right[finite]
     scale = max(1.0, float(right.abs().max())) if len(right) else 1.0
     off = float((value - right).abs().max()) if len(right) else 0.0
