@@ -143,19 +143,24 @@ def _draws_samples(kind: type[Task]) -> bool:
 
 def _close_passes(folder: Path, tell: "Callable[[str], None]", record: "Record") -> None:
     """Print the result of a run in passes and a sample, and write samples.json and the report."""
-    from throughtime.records import read_flows, read_metrics, write_samples
-    from throughtime.report.sections import as_sentence
+    from throughtime.records import write_samples
+    from throughtime.report.run import read_run
+    from throughtime.report.standing import standing
     from throughtime.runs.checkpoints import load_run
     from throughtime.runs.config import read_config
     from throughtime.runs.recording.sentences import closing_lines
 
     task, model, _ = load_run(folder)
     epochs = read_config(folder, type(task)).optimization.epochs
-    for line in closing_lines(task, record, epochs, read_metrics(folder)):
+    run = read_run(folder)
+    for line in closing_lines(task, record, epochs, run.metrics):
         tell(line)
-    finding = read_flows(folder)[-1].finding
-    if finding is not None:
-        say(f"Gradient {as_sentence(finding.sentence)}")
+    stands = standing(folder, record, run.metrics, run.updates, run.flows)
+    for line in [
+        *(f"Limits  {sentence}" for sentence in stands.limits),
+        *(f"To do   {step}" for step in stands.advice),
+    ]:
+        say(line)
     if text := _sample(task, model):
         sample = f"throughtime sample {folder} --temperature 0.8"
         say(f"A sample ({sample}):")

@@ -55,6 +55,15 @@ def nonfinite_sentence(first: NonFinite) -> str:
     return Says.NON_FINITE.value.format(source=first.source.value, place=", ".join(filter(None, places)) or "the model")
 
 
+def decided_section(flow: Flow, flows: Sequence[Flow]) -> list[Section]:
+    """Return the section of the figures behind the verdict, if any.
+
+    The verdicts of all diagnoses stand beside it.
+    """
+    tables = [made for made in (decided(flow), history(flows)) if made is not None]
+    return [Section("decided", "What decided the verdict", finding_of(flow), [], tables)] if tables else []
+
+
 def decided(flow: Flow) -> Table | None:
     """Return the table of the figures that decided the verdict."""
     finding = flow.finding
