@@ -75,7 +75,7 @@ def decided(flow: Flow) -> Table | None:
 
 
 def memory_tables(flow: Flow) -> list[Table]:
-    """Return the tables of the past that a model uses, and of what it leaves unused."""
+    """Return the tables of the past that a model uses, and leaves unused."""
     memory = flow.memory
     if memory is None:
         return []
