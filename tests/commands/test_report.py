@@ -15,9 +15,9 @@ def test_the_page_of_a_trained_run(command, trained):
     page, verdict = out.splitlines()
     assert page == str(trained / "report.html") and "Best validation: " in verdict
     text = (trained / "report.html").read_text(encoding="utf-8")
-    assert all(sentence.strip(".") in text for sentence in verdict.split(". Best"))
     record = json.loads((trained / "record.json").read_text())
     numbers = json.loads((trained / "report.json").read_text())
+    assert verdict == " ".join(numbers["verdict"]) and all(sentence in text for sentence in numbers["verdict"])
     assert numbers["record"]["results"] == record["results"] and len(numbers["metrics"]) == 1
 
 

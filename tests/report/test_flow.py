@@ -43,7 +43,7 @@ def test_the_page_of_one_diagnosis(tmp_path):
         "My model How the gradient flows through time in LSTMCell (2 layers), after 900 updates; measured in 3.2 s."
     )
     assert [one.attributes["id"] for one in page.all("section")] == [
-        *("verdict", "gradient", "spectra", "units", "particulars")
+        *("verdict", "decided", "gradient", "spectra", "units", "particulars")
     ]
     assert "file x.npz" in section_of(page, "particulars").text
     assert "throughtime diagnose x.npz" in section_of(page, "particulars").text

@@ -72,7 +72,7 @@ def test_headings_are_in_order(rich_page):
 
 def test_the_order_of_the_page(rich_page):
     names = [one.attributes["id"] for one in rich_page.all("section")]
-    assert names == ["verdict", "loss", "gradient", "spectra", "units", "clipping", "samples", "particulars"]
+    assert names == ["verdict", "loss", "decided", "gradient", "spectra", "units", "clipping", "samples", "particulars"]
     headings = [one.text for one in section_of(rich_page, "gradient").all("h3")]
     assert headings == ["By step", "By lag", "Over training", "From step to step", "By band of lags"]
 

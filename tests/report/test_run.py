@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -18,9 +19,12 @@ from throughtime.records import (
     STEP_NORMS,
     UPDATES,
     Baselines,
+    Context,
     Finding,
     Flow,
     Horizon,
+    LagGain,
+    Memory,
     MetricsRow,
     NonFinite,
     Outcome,
@@ -56,12 +60,17 @@ def test_the_verdict_comes_first(rich_page):
     verdict = section_of(rich_page, "verdict")
     assert next(verdict.all("h2")).text == "Verdict: vanishing"
     sentences = [one.text for one in verdict.all("p")]
-    assert sentences[0].startswith("The gradient vanishes in recurrent.l0: after 38.3 steps 1 % is left")
-    assert sentences[1] == (
-        "Best validation: 1.875 nats (2.705 bits) per character, 0.525 nats below the bigram guess: a guess from "
-        "the last character alone is worse, so it uses what came before that."
+    assert [each.text for each in verdict.all("h3")] == ["Is it good?", "What limits it?", "What to do"]
+    assert sentences[0] == (
+        "Yes. Best validation: 1.875 nats (2.705 bits) per character, 0.525 nats below the bigram guess: a guess "
+        "from the last character alone is worse, so it uses what came before that."
     )
-    assert [one.text for one in verdict.all("li")] == flow().finding.suggestions
+    assert sentences[1].startswith("The gradient vanishes in recurrent.l0: after 38.3 steps 1 % is left")
+    assert sentences[2].startswith("This diagnosis did not measure whether the loss suffers by it; throughtime")
+    assert sentences[3].startswith("This diagnosis is of the weights after update 900; those that are kept are of")
+    assert sentences[4].startswith("The training is not finished")
+    (step,) = [one.text for one in verdict.all("li")]
+    assert step.startswith("Train on: throughtime train --resume"), "and no advice that was not measured"
     assert table_of(rich_page, "What decided it in recurrent.l0")[1:] == [
         ["lag at which 1 % of the gradient is left (steps)", "38.33"],
         ["wanted lag, over which the gradient should last (steps)", "34"],
@@ -71,10 +80,41 @@ def test_the_verdict_comes_first(rich_page):
     assert [row[0] for row in history[1:]] == ["1", "900"] and history[2][3:] == ["5.556", "25.56"]
 
 
+def test_the_page_shows_the_diagnosis_of_the_weights_that_are_kept(rich_run, tmp_path):
+    kept = replace(flow(2, 800), memory=Memory(99, 1.9, 2.4, 40, [Context(7, 1.9, 0.1)], []))
+    kept = replace(
+        kept, finding=Finding(Verdict.HEALTHY, "recurrent.l0", {"used": 7.0}, "healthy: all of it", ["Never."])
+    )
+    folder = shutil.copytree(rich_run, tmp_path / "run")
+    write_flows(folder, [flow(2, 1), kept, flow(2, 900)])
+    page = _page(folder)
+    assert next(section_of(page, "verdict").all("h2")).text == "Verdict: not finished"
+    assert "Healthy: all of it." in section_of(page, "verdict").text
+    assert "Never" not in page.text and "vanishes" not in section_of(page, "verdict").text
+    assert table_of(page, "What decided it")[1] == ["steps of the past that the predictions use", "7"]
+    assert [row[0] for row in table_of(page, "All diagnoses")[1:]] == ["1", "800", "900"]
+
+
 def test_every_figure_of_a_verdict_has_words():
     horizon = Horizon(0.01, 4.0, 3.0, 5.0, 199)
     measured = LayerEvidence(
-        flow().layers[0], 25, 200, 1.0, 0, 0.5, 199, 0.1, 25, 64, horizon, -0.1, 0.01, 1.0, 0.5, 6.0
+        flow().layers[0],
+        25,
+        200,
+        1.0,
+        0,
+        0.5,
+        199,
+        0.1,
+        25,
+        64,
+        horizon,
+        -0.1,
+        0.01,
+        1.0,
+        0.5,
+        6.0,
+        Memory(99, 2.0, 3.0, 40, [Context(7, 1.0, 0.1)], [LagGain(8, 15, 9, 0.5, 0.1)]),
     )
     assert set(FigureName.__members__) == {name.upper() for name in (*measured.numbers(), "step", "row", "loss")}
 
@@ -220,7 +260,7 @@ def test_text_from_outside_stays_text(tmp_path):
     page = _page(folder, samples={HOSTILE: HOSTILE})
     assert not list(page.all("script"))
     assert next(page.all("h1")).text == folder.name
-    assert next(section_of(page, "verdict").all("p")).text == HOSTILE
+    assert list(section_of(page, "verdict").all("p"))[1].text == HOSTILE.rstrip(".") + "."
     assert HOSTILE in section_of(page, "samples").text and HOSTILE in section_of(page, "particulars").text
     assert any(HOSTILE in svg.text for svg in page.all("svg"))
 

@@ -4,9 +4,18 @@ from dataclasses import replace
 import pytest
 from report.records_of import flow, layer
 
-from throughtime.records import Horizon, NonFinite, Source
+from throughtime.records import Context, Horizon, LagGain, Memory, NonFinite, Source
 from throughtime.report.exhibit import Exhibit
-from throughtime.report.sections import as_sentence, decided, finding_of, flow_sections, history, nonfinite_sentence
+from throughtime.report.sections import (
+    as_sentence,
+    decided,
+    decided_section,
+    finding_of,
+    flow_sections,
+    history,
+    memory_tables,
+    nonfinite_sentence,
+)
 from throughtime.report.sentences import Absent, Says
 
 
@@ -65,6 +74,22 @@ def test_the_figures_that_decided_have_labels_and_unknown_names_stay():
         "of tomorrow",
     ]
     assert decided(replace(flow(), finding=None)) is None
+
+
+def test_the_use_of_the_past_stands_in_tables():
+    contexts = [Context(1, 3.5, 0.25), Context(4, 2.25, 0.125)]
+    bands = [LagGain(1, 1, 1, -0.5, math.nan), LagGain(2, 3, 2, 0.75, 0.25)]
+    memory = Memory(99, 2.0, 4.0, 40, contexts, bands)
+    used, unused = memory_tables(replace(flow(), memory=memory))
+    assert used.rows[:2] == [[1, 3.5, 0.25], [4, 2.25, 0.125]] and used.rows[2][:2] == ["all", 2.0]
+    assert [row[0] for row in unused.rows] == ["1", "2 to 3"] and unused.rows[1][1:] == [2, 0.75, 0.25]
+    assert memory_tables(flow()) == [] and len(memory_tables(replace(flow(), memory=replace(memory, unused=[])))) == 1
+    (section,) = decided_section(replace(flow(), memory=memory), [flow()])
+    assert [made.caption[:16] for made in section.tables] == [
+        "What decided it ",
+        "Loss of predicti",
+        "What inputs woul",
+    ]
 
 
 def test_the_history_has_the_shortest_horizons_whose_lag_is_known():

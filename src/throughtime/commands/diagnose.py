@@ -2,6 +2,7 @@
 
 import shlex
 from argparse import SUPPRESS
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -107,6 +108,8 @@ def _diagnose_run(arguments: "Namespace") -> int:
 def _diagnose_in(folder: Path, arguments: "Namespace") -> None:
     from throughtime.records import write_flows
     from throughtime.report import report_of_run
+    from throughtime.report.run import read_run
+    from throughtime.report.standing import standing
     from throughtime.runs.checkpoints import load_run
     from throughtime.runs.config import read_config
 
@@ -120,7 +123,8 @@ def _diagnose_in(folder: Path, arguments: "Namespace") -> None:
         folder,
         sorted([*(other for other in earlier if other.update != update), flow], key=lambda other: other.update or 0),
     )
-    _tell(flow)
+    run = read_run(folder)
+    _tell(flow, standing(folder, record, run.metrics, run.updates, run.flows).advice)
     say(f"Page    {report_of_run(folder, figures=task.figures).page}")
 
 
@@ -158,7 +162,8 @@ def _diagnose_new_model(arguments: "Namespace") -> int:
     flow = replace(_diagnosed(task, model, data, arguments, settings.optimization), update=0)
     shape = {name.replace("_", " "): str(value) for name, value in settings.flat().items() if name in _model_options()}
     about = {"Data": {"file": data.name, "bytes": f"{data.bytes:,}", "SHA-256": data.sha256}, "Model": shape}
-    _tell(flow)
+    assert flow.finding is not None
+    _tell(flow, flow.finding.suggestions)
     written = page_of_flow(flow, page, f"A new model on {Path(data.name).name}", about, _command(arguments))
     say(f"Page    {written.page}")
     return 0
@@ -202,13 +207,13 @@ def _refuse(arguments: "Namespace", names: list[str], reason: str) -> None:
             raise ArgumentError(name, f"is {reason}", cure="leave it out")
 
 
-def _tell(flow: "Flow") -> None:
+def _tell(flow: "Flow", advice: Sequence[str]) -> None:
     from throughtime.report.sections import as_sentence
 
     finding = flow.finding
     assert finding is not None
     say(f"Verdict {as_sentence(finding.sentence)}")
-    for suggestion in finding.suggestions:
+    for suggestion in advice:
         say(f"Try     {suggestion}")
 
 

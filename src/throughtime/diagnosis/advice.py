@@ -253,6 +253,9 @@ def _longer_sequences(evidence: LayerEvidence) -> Iterator[str]:
 
 
 def _longer_horizon(evidence: LayerEvidence) -> Iterator[str]:
-    """Suggest longer chunks where at least 1/e of the gradient is left at the last measured lag."""
-    if evidence.has_growth and evidence.end is not None and evidence.end >= 1 / math.e:
+    """Suggest longer chunks where at least 1/e of the gradient is left at the last measured lag.
+
+    Where the use of the past was measured, it tells more.
+    """
+    if evidence.memory is None and evidence.has_growth and evidence.end is not None and evidence.end >= 1 / math.e:
         yield Suggestion.LONGER_HORIZON.of(end_lag=plural(evidence.end_lag, "step"), end=percent(evidence.end))

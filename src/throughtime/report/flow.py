@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from throughtime.errors import ArgumentError
-from throughtime.records import Flow
+from throughtime.records import Finding, Flow
 from throughtime.report.canvas import NOTEBOOK, drawing
 from throughtime.report.exhibit import Panel
-from throughtime.report.page import Page
-from throughtime.report.sections import decided, finding_of, flow_sections, history
+from throughtime.report.page import Page, Reply
+from throughtime.report.sections import decided_section, finding_of, flow_sections
 from throughtime.report.sentences import Says
 from throughtime.report.written import Written, page_paths, write_report
 from throughtime.wording import plural
@@ -50,10 +50,8 @@ def page_of_flow(
         summary=_summary(flows[-1]),
         badge=finding.verdict.value if finding is not None else "",
         verdict=finding_of(flows[-1]),
-        suggestions=finding.suggestions if finding is not None else [],
-        decided=decided(flows[-1]),
-        history=history(flows),
-        sections=flow_sections(flows),
+        replies=[Reply("", finding_of(flows[-1])), *_what_to_try(finding)],
+        sections=[*decided_section(flows[-1], flows), *flow_sections(flows)],
         particulars={heading: dict(entries) for heading, entries in (particulars or {}).items()},
         reproduce=reproduce,
     )
@@ -98,6 +96,10 @@ def _several(flow: Flow | Sequence[Flow]) -> list[Flow]:
     if not flows:
         raise ArgumentError("flow", "is empty", "it must be a diagnosis, or several in the order they were made")
     return flows
+
+
+def _what_to_try(finding: Finding | None) -> list[Reply]:
+    return [Reply("What to try", (), finding.suggestions)] if finding is not None and finding.suggestions else []
 
 
 def _summary(flow: Flow) -> str:

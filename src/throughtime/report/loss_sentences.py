@@ -3,7 +3,7 @@
 import math
 from enum import Enum
 
-from throughtime.records import Baselines, BaselinesOf, Metric, Outcome, Record
+from throughtime.records import Baselines, BaselinesOf, Metric, Outcome, Record, named
 from throughtime.wording import plural, singular_noun
 
 
@@ -17,6 +17,24 @@ class LossVerdict(Enum):
     NOTHING = "it does no better here than knowing how frequent each {unit} is: no knowledge of order shows"
     PAIRS_AT_MOST = "it does better than the frequencies alone, but no better than a guess from the last {unit} alone"
     CONTEXT = "a guess from the last {unit} alone is worse, so it uses what came before that"
+
+
+class Answer(Enum):
+    """Answers to the question whether a loss is good, beside those of naive predictions."""
+
+    GOOD = "Yes"
+    PARTLY = "Not yet"
+    BAD = "No"
+    UNKNOWN = "Not known"
+
+
+def answer(loss: float, baselines: BaselinesOf) -> Answer:
+    """Return whether a loss is below all naive predictions, some, or none."""
+    levels = named(baselines).values()
+    if not levels:
+        return Answer.UNKNOWN
+    beaten = sum(loss < level for level in levels)
+    return Answer.GOOD if beaten == len(levels) else Answer.PARTLY if beaten else Answer.BAD
 
 
 OUTCOMES = {

@@ -5,10 +5,19 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 
 from throughtime.report.canvas import PAGE, drawing, missing_extra, one_axes
-from throughtime.report.exhibit import Exhibit, Panel, Section, Table, shown
+from throughtime.report.exhibit import Exhibit, Panel, Section, shown
 from throughtime.report.svg import inline_svg
 
 _TEMPLATE, _LOOKS = "page.html.jinja", "page.css"
+
+
+@dataclass(frozen=True)
+class Reply:
+    """Reply to a question of the reader: sentences, and things to do in order."""
+
+    question: str
+    sentences: Sequence[str] = ()
+    steps: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -19,10 +28,8 @@ class Page:
         title: the title.
         summary: a sentence on the run or the diagnosis.
         badge: the verdict in a word or two, "" without a verdict.
-        verdict: the sentences of the verdict.
-        suggestions: the suggestions, most promising first.
-        decided: the figures behind the verdict.
-        history: the verdicts of all diagnoses.
+        verdict: the sentences of the verdict, as report.json has them.
+        replies: the verdict as the page shows it.
         missing: sentences on missing records, with the commands that make them.
         sections: the sections below the verdict.
         texts: heading → text (samples), before the particulars.
@@ -35,9 +42,7 @@ class Page:
     summary: str
     badge: str
     verdict: Sequence[str]
-    suggestions: Sequence[str] = ()
-    decided: Table | None = None
-    history: Table | None = None
+    replies: Sequence[Reply] = ()
     missing: Sequence[str] = ()
     sections: Sequence[Section] = ()
     texts: dict[str, str] = field(default_factory=dict)

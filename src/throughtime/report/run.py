@@ -27,14 +27,15 @@ from throughtime.records import (
 from throughtime.records.files import content
 from throughtime.report.clipping import clipping, clipping_figures, clipping_sentences
 from throughtime.report.exhibit import Section
-from throughtime.report.loss_sentences import OUTCOMES, measure_of, verdict_parts
+from throughtime.report.loss_sentences import OUTCOMES, measure_of
 from throughtime.report.losses import losses
 from throughtime.report.maps import NormMap, norm_maps, over_training
-from throughtime.report.page import Page
+from throughtime.report.page import Page, Reply
 from throughtime.report.particulars import particulars
 from throughtime.report.predictions import is_outdated, predictions
-from throughtime.report.sections import decided, finding_of, flow_sections, history
+from throughtime.report.sections import decided_section, finding_of, flow_sections
 from throughtime.report.sentences import Absent, Says
+from throughtime.report.standing import Standing, kept_flow, loss_sentence, standing
 from throughtime.report.written import Written, page_paths, write_report
 from throughtime.wording import plural
 
@@ -99,16 +100,14 @@ def read_run(folder: Path) -> RunRecords:
 
 def page_of_run(run: RunRecords, samples: Mapping[str, str], figures: Sequence[Section] = ()) -> Page:
     """Return the content of the page of a run."""
-    finding = run.flows[-1].finding if run.flows else None
-    learned = loss_sentence(run)
+    stands = standing(run.folder, run.record, run.metrics, run.updates, run.flows)
+    flow = kept_flow(run.record, run.flows)
     return Page(
         title=run.folder.resolve().name,
         summary=summary(run.record),
-        badge=finding.verdict.value if finding is not None else "",
-        verdict=[*(finding_of(run.flows[-1]) if run.flows else []), learned],
-        suggestions=finding.suggestions if finding is not None else [],
-        decided=decided(run.flows[-1]) if run.flows else None,
-        history=history(run.flows),
+        badge=stands.badge,
+        verdict=[*(finding_of(flow) if flow is not None else []), loss_sentence(run.record)],
+        replies=replies(stands),
         missing=missing(run),
         sections=_sections(run, figures),
         texts=dict(samples),
@@ -133,15 +132,14 @@ def summary(record: Record) -> str:
     )
 
 
-def loss_sentence(run: RunRecords) -> str:
-    """Return a sentence that compares the loss with the baselines."""
-    results = run.record.results
-    loss = results.last_validation_loss if run.record.online else results.best_validation_loss
-    if loss is None:
-        return Says.NO_RESULT.value
-    figures, meaning = verdict_parts(loss, run.record.baselines, run.record.data.units, run.record.loss_unit)
-    said = Says.STREAM if run.record.online else Says.VALIDATION
-    return said.value.format(figures=figures, meaning=meaning)
+def replies(stands: Standing) -> list[Reply]:
+    """Return the first screen of a run's page."""
+    made = [
+        Reply("Is it good?", stands.good),
+        Reply("What limits it?", stands.limits),
+        Reply("What to do", (), stands.advice),
+    ]
+    return [reply for reply in made if reply.sentences or reply.steps]
 
 
 def missing(run: RunRecords) -> list[str]:
@@ -185,8 +183,10 @@ def _sections(run: RunRecords, figures: Sequence[Section]) -> list[Section]:
     curves = losses(run.metrics, run.updates, run.record.baselines, run.record.online, measure, units)
     sections = [Section("loss", "Loss", [], [curves]), *predictions(_current(run), run.record), *figures]
     heat = over_training(run.step_norms) if run.step_norms else None
-    if run.flows:
-        sections += flow_sections(run.flows, heat)
+    flow = kept_flow(run.record, run.flows)
+    if flow is not None:
+        earlier = run.flows[:1] if run.flows[0] is not flow else []
+        sections += [*decided_section(flow, run.flows), *flow_sections([*earlier, flow], heat)]
     elif heat is not None:
         sections.append(Section("gradient", "The gradient through time", [], [heat]))
     if run.updates:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from throughtime.records import Flow, LayerFlow, NonFinite
 from throughtime.report import activations, flow_curves, maps, spectra
-from throughtime.report.exhibit import Exhibit, Section, Table, shown, table
+from throughtime.report.exhibit import Cell, Exhibit, Section, Table, shown, table
 from throughtime.report.flow_curves import horizon_phrase
 from throughtime.report.sentences import Absent, FigureName, Says
 from throughtime.wording import percent, plural
@@ -55,6 +55,15 @@ def nonfinite_sentence(first: NonFinite) -> str:
     return Says.NON_FINITE.value.format(source=first.source.value, place=", ".join(filter(None, places)) or "the model")
 
 
+def decided_section(flow: Flow, flows: Sequence[Flow]) -> list[Section]:
+    """Return the section of the figures behind the verdict, if any.
+
+    The verdicts of all diagnoses stand beside it.
+    """
+    tables = [made for made in (decided(flow), *memory_tables(flow), history(flows)) if made is not None]
+    return [Section("decided", "What decided the verdict", finding_of(flow), [], tables)] if tables else []
+
+
 def decided(flow: Flow) -> Table | None:
     """Return the table of the figures that decided the verdict."""
     finding = flow.finding
@@ -63,6 +72,25 @@ def decided(flow: Flow) -> Table | None:
     about = f" in {finding.layer}" if finding.layer else ""
     rows = [[_label(name), value] for name, value in finding.numbers.items()]
     return table(f"What decided it{about}", ["figure", "value"], rows)
+
+
+def memory_tables(flow: Flow) -> list[Table]:
+    """Return the tables of the past that a model uses, and leaves unused."""
+    memory = flow.memory
+    if memory is None:
+        return []
+    pasts: list[list[Cell]] = [[context.steps, context.loss, context.error] for context in memory.contexts]
+    gains: list[list[Cell]] = [
+        [f"{band.low} to {band.high}" if band.low < band.high else f"{band.low}", band.lag, band.gain, band.error]
+        for band in memory.unused
+    ]
+    used = table(
+        "Loss of predictions that are made with a shorter past",
+        ["steps of the past", "loss", "standard error of the rise"],
+        [*pasts, ["all", memory.whole, math.nan]],
+    )
+    unused = table("What inputs would lower the loss by", ["steps back", "best", "gain", "standard error"], gains)
+    return [used, unused] if gains else [used]
 
 
 def _label(name: str) -> str:

@@ -134,8 +134,8 @@ class Says(Enum):
     )
     DIAGNOSED = "How the gradient flows through time in {what}{update}; measured in {seconds:.1f} s."
     NO_RESULT = "No loss has been measured yet."
-    VALIDATION = "Best validation: {figures}: {meaning}."
-    STREAM = "Latest bytes of the stream: {figures}: {meaning}."
+    VALIDATION = "{answer}. Best validation: {figures}: {meaning}."
+    STREAM = "{answer}. Latest bytes of the stream: {figures}: {meaning}."
     METRIC = "{name}: {value}."
     METRIC_BESIDE = "{name}: {value}. Naive predictions: {beside}."
     FLOW = (

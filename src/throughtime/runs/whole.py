@@ -6,9 +6,10 @@ from pathlib import Path
 import torch
 
 from throughtime.errors import UnsupportedError
-from throughtime.records import Record, read_examination, read_flows, read_metrics, write_samples
+from throughtime.records import Record, read_examination, write_samples
 from throughtime.report import report_of_run
-from throughtime.report.sections import as_sentence
+from throughtime.report.run import read_run
+from throughtime.report.standing import standing
 from throughtime.runs.checkpoints import load_run
 from throughtime.runs.config import read_config
 from throughtime.runs.diagnoses import usual_diagnosis
@@ -61,13 +62,15 @@ def _close_passes(folder: Path, tell: Say, say: Say, page: bool, record: Record)
     """Print the result of a run in passes and a sample, and write samples.json and, if asked for, the report."""
     task, model, _ = load_run(folder)
     epochs = read_config(folder, type(task)).optimization.epochs
-    examination = read_examination(folder)
-    metrics = examination.metrics if examination else ()
-    for line in closing_lines(task, record, epochs, read_metrics(folder), metrics):
+    run, examination = read_run(folder), read_examination(folder)
+    for line in closing_lines(task, record, epochs, run.metrics, examination.metrics if examination else ()):
         tell(line)
-    finding = read_flows(folder)[-1].finding
-    if finding is not None:
-        say(f"Gradient {as_sentence(finding.sentence)}")
+    stands = standing(folder, record, run.metrics, run.updates, run.flows)
+    for line in [
+        *(f"Limits  {sentence}" for sentence in stands.limits),
+        *(f"To do   {step}" for step in stands.advice),
+    ]:
+        say(line)
     if text := _sample(task, model):
         sample = f"throughtime sample {folder} --temperature 0.8"
         say(f"A sample ({sample}):")
