@@ -24,9 +24,9 @@ No torch is imported at the top, as the command line reads this module.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
 from throughtime.errors import InputFileError, UnsupportedError
 from throughtime.runs.settings import ModelSettings, RunSettings, TaskSettings
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from throughtime.records import BaselinesOf, Record
     from throughtime.report.exhibit import Section
     from throughtime.report.run import RunRecords
+
+
+Stamps: TypeAlias = "Callable[[Sequence[int], Sequence[int], Sequence[int]], Mapping[str, Sequence[Any]]]"
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ class Data:
             `Task.loss`. Metrics beside the loss have no baselines here.
         lines: lines for the user of `evaluate`: what was read, and the losses of naive predictions.
         names: the id of each series; empty where the data are no series.
+        stamps: for rows of forecasts, function (series, steps, steps ahead) → columns that tell their times.
     """
 
     name: str
@@ -83,6 +87,20 @@ class Data:
     baselines: BaselinesOf
     lines: Sequence[str] = ()
     names: Sequence[Any] = ()
+    stamps: Stamps | None = None
+
+    def named(self, rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return rows of predictions in order, with ids in place of numbers of series."""
+        ordered = sorted(rows, key=lambda row: (row["series"], row["step"], row.get("ahead", 0)))
+        if self.stamps is None or not ordered:
+            return [{"id": self.names[row.pop("series")], **row} for row in ordered]
+        series, steps, ahead = ([row.pop(name) for row in ordered] for name in ("series", "step", "ahead"))
+        stamps = self.stamps(series, steps, ahead)
+        told = [dict(zip(stamps, values, strict=True)) for values in zip(*stamps.values(), strict=True)]
+        return [
+            {"id": self.names[number], **when, "step": step, **row}
+            for number, when, step, row in zip(series, told, ahead, ordered, strict=True)
+        ]
 
 
 @dataclass(frozen=True)
@@ -184,8 +202,12 @@ class Task(ABC):
             InputFileError: the data cannot be read, are too short, or hold what the model never saw.
         """
 
-    def asked(self, file: str) -> Data:
+    def asked(self, file: str, future: str = "") -> Data:
         """Read data for predictions, whose targets may be missing: every place of a target counts.
+
+        Args:
+            file: the data.
+            future: for forecasts, a file of what is known ahead; "" for none.
 
         Raises:
             InputFileError: as `read`.
@@ -218,7 +240,8 @@ class Task(ABC):
     def readout(self, model: ModelSettings) -> nn.Module:
         """Return the module from hidden states [time, batch, hidden_size] to outputs [time, batch, …].
 
-        It has outputs at every step, even where only a series' last step has a target: `loss` picks by the mask.
+        It has outputs at every step, even where only a series' last step has a target: `loss` picks by the mask. A
+        module with the attribute `reads_inputs` gets the inputs of the chunk too, as its second argument.
         """
 
     @abstractmethod

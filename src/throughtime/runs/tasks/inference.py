@@ -19,7 +19,7 @@ def inferred_task(file: str, values: Mapping[str, Any]) -> tuple[str, str]:
 
     Args:
         file: the data, as the command got it.
-        values: options by name, of which those of `SeriesSettings` say what the columns are.
+        values: options by name, of which those of `ForecastSettings` say what the columns are.
 
     Raises:
         InputFileError: the file is neither text nor series, or has no target.
@@ -27,6 +27,7 @@ def inferred_task(file: str, values: Mapping[str, Any]) -> tuple[str, str]:
     from throughtime.data.formats.choice import holds_series
     from throughtime.data.text import SHIPPED_TEXT
     from throughtime.runs.options import options
+    from throughtime.runs.tasks.forecast_settings import ForecastSettings
     from throughtime.runs.tasks.reading import opened
     from throughtime.runs.tasks.series_settings import SeriesSettings
     from throughtime.runs.tasks.symbols import SymbolSettings
@@ -41,10 +42,40 @@ def inferred_task(file: str, values: Mapping[str, Any]) -> tuple[str, str]:
         return "text", "There is no such file."  # which the task says better
     if path.is_file() and not holds_series(path):
         return "text", f"{file} is no table, array or archive."
-    names = {entry.name for entry in fields(SeriesSettings)}
-    given = SeriesSettings(**{name: value for name, value in values.items() if name in names})
+    names = {entry.name for entry in fields(ForecastSettings)}
+    given = ForecastSettings(**{name: value for name, value in values.items() if name in names})
+    of_forecasts = [
+        entry.name
+        for entry, _, _ in options(ForecastSettings)
+        if not hasattr(SeriesSettings, entry.name) and getattr(given, entry.name) != entry.default
+    ]
+    if of_forecasts:
+        return "forecast", f"{of_forecasts[0]} is for forecasts."
     series, given = opened(file, given)
-    return _task_of(series, given.target)
+    reason = _reason_to_forecast(series, given.target)
+    return ("forecast", reason) if reason else _task_of(series, given.target)
+
+
+def _reason_to_forecast(series: "SeriesSet", target: str) -> str:
+    """Return why the target is to be forecast; "" where it is not.
+
+    A forecast is of numbers that change within series, whose steps have times. Without times, a number at every step
+    is taken for a label. Series that are numbers alone, with nothing else to predict, are forecast in any case.
+    """
+    from throughtime.data.columns import Numbers
+    from throughtime.runs.tasks.reading import constant_of
+    from throughtime.runs.tasks.series_settings import names_in
+
+    alone = not target and series.label is None and len(series.columns) == 1
+    names = list(series.columns) if alone else [name for name in names_in(target) if name in series.columns]
+    if not names or not all(isinstance(series.columns[name], Numbers) for name in names):
+        return ""
+    if alone and (series.times is not None or series.origin.name.removesuffix(".gz").endswith(".tsf")):
+        return f"The file has {names[0]} alone, with nothing else to predict."
+    changing = len(series) == 1 or constant_of(series, names[0]) is None
+    if series.times is None or not changing:
+        return ""
+    return f"{names[0]} is a number that changes with time; the task label reads it from the other columns instead."
 
 
 def _task_of(series: "SeriesSet", target: str) -> tuple[str, str]:

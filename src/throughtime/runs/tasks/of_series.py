@@ -5,8 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self, cast
 
+from throughtime.errors import UnsupportedError
 from throughtime.runs.settings import RunSettings, TaskSettings
 from throughtime.runs.tasks.base import Data, FileTask, Material
 from throughtime.runs.tasks.reading import opened
@@ -34,6 +35,7 @@ class SeriesTask(FileTask, ABC):
     Attributes:
         per_series: whether a series has a single target, after its last step.
         told: sentences on the data and on what was chosen for them, for the first lines of a run.
+        reasons: those of them on what the task chose when it was fitted.
     """
 
     settings: ClassVar[type[TaskSettings]] = SeriesSettings
@@ -42,6 +44,7 @@ class SeriesTask(FileTask, ABC):
     def __init__(self, given: SeriesSettings) -> None:
         self.given = given
         self.told: Sequence[str] = ()
+        self.reasons: Sequence[str] = ()
 
     @property
     def unit(self) -> str:
@@ -71,15 +74,15 @@ class SeriesTask(FileTask, ABC):
 
     @abstractmethod
     def baselines(self, series: SeriesSet, arrays: SeriesArrays) -> BaselinesOf:
-        """Return the losses of naive predictions of the targets that count, by name, the worst first."""
+        """Return the losses of naive predictions by name, the worst first."""
 
     # Data.
 
     @classmethod
     def fit(cls, settings: RunSettings) -> Self:
         """Return the task, fitted to the part of a file that is not held out."""
-        series, given = opened(settings.file, cls._given_in(settings))
-        return cls.fitted(cls._split(series, settings)[0], given)
+        series, given = cls._open(settings.file, cls._given_in(settings))
+        return cls.fitted(cls._split(series, replace(settings, task=given))[0], given)
 
     @classmethod
     def prepare(cls, settings: RunSettings) -> Material:
@@ -89,8 +92,8 @@ class SeriesTask(FileTask, ABC):
         from throughtime.data.streams import Cut
         from throughtime.wording import plural
 
-        series, given = opened(settings.file, cls._given_in(settings))
-        training, held_out = cls._split(series, settings)
+        series, given = cls._open(settings.file, cls._given_in(settings))
+        training, held_out = cls._split(series, replace(settings, task=given))
         task = cls.fitted(training, given)
         told = settings.optimization
         arrays = task.arrays(training, told.seed)
@@ -105,11 +108,11 @@ class SeriesTask(FileTask, ABC):
         updates = laid.feed.chunks_per_pass(Cut(laid.steps, told.burn_in))
         epochs = told.epochs or min(_MOST_EPOCHS, max(_LEAST_EPOCHS, -(-_WANTED_UPDATES // updates)))
         passes = [] if told.epochs else [f"{epochs} passes give {plural(epochs * updates, 'update')}."]
-        task.told = [*series.notes, *laid.notes, *passes]
+        task.told = [*series.notes, *task.reasons, *laid.notes, *passes]
         chosen = replace(
             settings,
             file=full_path(settings.file),
-            task=given,
+            task=task.given,
             optimization=replace(told, batch_size=laid.rows, update_every=laid.steps, epochs=epochs),
         )
         asked = task.arrays(held_out)
@@ -118,7 +121,14 @@ class SeriesTask(FileTask, ABC):
 
     @classmethod
     def _given_in(cls, settings: RunSettings) -> SeriesSettings:
-        return settings.task if isinstance(settings.task, SeriesSettings) else SeriesSettings()
+        return settings.task if isinstance(settings.task, SeriesSettings) else cast(SeriesSettings, cls.settings())
+
+    @classmethod
+    def _open(
+        cls, file: str, given: SeriesSettings, *, trained: bool = False, asked: bool = False
+    ) -> tuple[SeriesSet, SeriesSettings]:
+        """Return the series of a file, and the settings with the choices made for them; see `opened`."""
+        return opened(file, given, trained=trained, asked=asked)
 
     @classmethod
     def _split(cls, series: SeriesSet, settings: RunSettings) -> tuple[SeriesSet, SeriesSet]:
@@ -134,18 +144,20 @@ class SeriesTask(FileTask, ABC):
         """Read series for a trained model."""
         from throughtime.data.laying import LONGEST_GRADIENT
 
-        series = opened(file, self.given, trained=True)[0]
+        series = self._open(file, self.given, trained=True)[0]
         if validation is not None:
             settings = RunSettings(file, task=self.given)
             settings = replace(settings, data=replace(settings.data, validation=validation))
             series = self._split(series, settings)[1]
         return self._data(series, self.arrays(series), LONGEST_GRADIENT)
 
-    def asked(self, file: str) -> Data:
+    def asked(self, file: str, future: str = "") -> Data:
         """Read series whose targets may be missing."""
+        if future:
+            raise UnsupportedError(f"The task {self.name} reads no file of what is known ahead: leave `future` out.")
         from throughtime.data.laying import LONGEST_GRADIENT
 
-        series = opened(file, self.given, trained=True, asked=True)[0]
+        series = self._open(file, self.given, trained=True, asked=True)[0]
         return self._data(series, self.arrays(series, asked=True), LONGEST_GRADIENT, asked=True)
 
     def _data(self, series: SeriesSet, arrays: SeriesArrays, steps: int, *, asked: bool = False) -> Data:
@@ -162,7 +174,7 @@ class SeriesTask(FileTask, ABC):
 
     @abstractmethod
     def columns_line(self) -> str:
-        """Return the line of a run that tells which columns are read, and what is predicted from them."""
+        """Return a line on the columns that are read, and what is predicted."""
 
     def opening_lines(self, record: Record) -> list[str]:
         """Return the first lines of a run, with the columns and what was chosen."""

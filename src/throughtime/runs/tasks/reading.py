@@ -51,9 +51,10 @@ def opened(
         target=target,
         static=names_in(given.static),
         ignore=tuple(name for name in names_in(given.ignore) if name in read_data.columns or not trained),
+        **given.roles(),
     )
     series, (roles, _) = series_of(read_data, roles), completed(read_data, roles)
-    known = replace(given, id=roles.id or "", time=roles.time or "", target=roles.target[0] if roles.target else "")
+    known = replace(given, id=roles.id or "", time=roles.time or "", target=",".join(roles.target))
     return series, known
 
 

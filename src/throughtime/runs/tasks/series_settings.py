@@ -1,6 +1,8 @@
 """Options of tasks over series."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from throughtime.runs.options import option
 from throughtime.runs.settings import TaskSettings
@@ -17,6 +19,10 @@ class SeriesSettings(TaskSettings):
     time: str = option("", "Column of the time of each row.", online=False)
     static: str = option("", "Columns with a single value per series, separated by commas.", online=False)
     ignore: str = option("", "Columns to leave out, separated by commas.", online=False)
+
+    def roles(self) -> Mapping[str, Any]:
+        """Return the columns of roles that a task adds, by role."""
+        return {}
 
 
 def names_in(text: str) -> tuple[str, ...]:

@@ -1,0 +1,215 @@
+"""Task `forecast`: the next steps of numbers, at every step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+
+from throughtime.errors import InputFileError
+from throughtime.records.plain import from_plain, to_plain
+from throughtime.runs.settings import ModelSettings, RunSettings, TaskSettings
+from throughtime.runs.tasks.base import Data, Metric
+from throughtime.runs.tasks.distributions import GRID, KINDS, MIDDLE, quantile_losses
+from throughtime.runs.tasks.forecast_choices import with_lengths
+from throughtime.runs.tasks.forecast_settings import ForecastSettings
+from throughtime.runs.tasks.of_series import SeriesTask
+from throughtime.runs.tasks.reading import opened
+from throughtime.runs.tasks.series_settings import SeriesSettings
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from throughtime.data.forecast_arrays import ForecastArrays
+    from throughtime.data.series import SeriesSet
+    from throughtime.data.series_arrays import SeriesArrays
+    from throughtime.data.streams import Chunk
+    from throughtime.records import BaselinesOf, Record
+    from throughtime.runs.tasks.forecast_reading import ForecastReading
+
+
+class Forecast(SeriesTask):
+    """Forecast of the next steps of columns of numbers, made at every step.
+
+    Args:
+        reading: how series are read.
+        given: the settings of the task, with all choices made.
+    """
+
+    name: ClassVar[str] = "forecast"
+    settings: ClassVar[type[TaskSettings]] = ForecastSettings
+    loss_name: ClassVar[str] = "scaled CRPS"
+    given: ForecastSettings
+
+    def __init__(self, reading: ForecastReading, given: ForecastSettings) -> None:
+        super().__init__(given)
+        self.reading = reading
+        self.distribution = KINDS[given.distribution](given.wanted_levels)
+
+    # Data.
+
+    @classmethod
+    def _open(
+        cls, file: str, given: SeriesSettings, *, trained: bool = False, asked: bool = False
+    ) -> tuple[SeriesSet, SeriesSettings]:
+        """Return the series of a file, and the settings with target, season and steps ahead chosen."""
+        series, given = opened(file, given, trained=trained)
+        if trained:
+            return series, given
+        given, notes = with_lengths(series, cast(ForecastSettings, given))
+        return replace(series, notes=[*series.notes, *notes]), given
+
+    @classmethod
+    def _split(cls, series: SeriesSet, settings: RunSettings) -> tuple[SeriesSet, SeriesSet]:
+        """Return the series without their ends, and the series of which the ends count."""
+        from throughtime.data.time_split import ends_held_out
+
+        return ends_held_out(series, settings.data.validation, cast(ForecastSettings, settings.task).ahead)
+
+    @classmethod
+    def fitted(cls, training: SeriesSet, given: SeriesSettings) -> Self:
+        """Return the task for the series of the training part."""
+        from throughtime.runs.tasks.forecast_reading import ForecastReading
+
+        reading, given, reasons = ForecastReading.fit(training, cast(ForecastSettings, given))
+        task = cls(reading, given)
+        task.reasons = reasons
+        return task
+
+    @classmethod
+    def from_record(cls, record: Record) -> Self:
+        """Return the task of a run, from the facts of its record."""
+        from throughtime.runs.options import check_options
+        from throughtime.runs.tasks.forecast_reading import ForecastReading
+
+        given = from_plain(ForecastSettings, record.facts["settings"])
+        check_options(given)
+        return cls(from_plain(ForecastReading, record.facts["reading"]), given)
+
+    def recorded(self, record: Record) -> Record:
+        """Add settings, columns and scales to the record."""
+        return replace(record, facts={"settings": asdict(self.given), "reading": to_plain(self.reading)})
+
+    def arrays(self, series: SeriesSet, seed: int | None = None, *, asked: bool = False) -> ForecastArrays:
+        """Return inputs, targets and cut-offs of series.
+
+        Where asked, forecasts are made after the last target of each series alone.
+        """
+        return self.reading.arrays(series, self.given, seed, asked=asked)
+
+    def baselines(self, series: SeriesSet, arrays: SeriesArrays) -> BaselinesOf:
+        """Return the losses of naive forecasts of the targets that count."""
+        from throughtime.data.forecast_naive import naive_losses
+
+        return naive_losses(cast("ForecastArrays", arrays))
+
+    def asked(self, file: str, future: str = "") -> Data:
+        """Read series to forecast after the last target of each."""
+        from throughtime.data.laying import LONGEST_GRADIENT
+
+        series = self._open(file, self.given, trained=True, asked=True)[0]
+        data = self._data(series, self.arrays(series, asked=True), LONGEST_GRADIENT, asked=True)
+        return replace(data, stamps=self.reading.stamps(series))
+
+    # The model.
+
+    def input_size(self, model: ModelSettings) -> int:
+        """Return the number of places that are read at each step."""
+        return self.reading.width
+
+    def entry(self, model: ModelSettings) -> tuple[str, nn.Module]:
+        """Return the module that keeps what is known ahead from the recurrent layers."""
+        from throughtime.runs.tasks.forecast_modules import FirstColumns
+
+        return "entry", FirstColumns(self.reading.width)
+
+    def readout(self, model: ModelSettings) -> nn.Module:
+        """Return the module from the state at a cut-off to the forecast of all steps."""
+        from throughtime.runs.tasks.forecast_modules import ForecastReadout
+
+        outputs = len(self.reading.targets), self.distribution.size
+        known = self.reading.known_width(self.given)
+        return ForecastReadout(model.hidden_size, self.reading.width, known, self.given.ahead, outputs)
+
+    def loss(self, outputs: Tensor, chunk: Chunk) -> Tensor:
+        """Return the mean CRPS, in units of the mean change over a season so far."""
+        counted, targets, scales, units = self._counting(outputs, chunk)
+        if not len(targets):
+            return (outputs * 0).sum()
+        quantiles = self.distribution.quantiles(counted, GRID, scales)
+        return (quantile_losses(quantiles, targets, GRID).mean(dim=-1) * scales / units).mean()
+
+    def objective(self, outputs: Tensor, chunk: Chunk) -> Tensor:
+        """Return the mean of what training minimises."""
+        counted, targets, scales, _ = self._counting(outputs, chunk)
+        return self.distribution.losses(counted, targets, scales).mean() if len(targets) else (outputs * 0).sum()
+
+    def count(self, chunk: Chunk) -> int:
+        """Return the number of values that are forecast."""
+        if chunk.mask is not None:
+            return int(chunk.mask.sum())
+        time, rows, _, targets = chunk.targets.shape
+        return time * rows * self.given.ahead * targets
+
+    def _counting(self, outputs: Tensor, chunk: Chunk) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return outputs [targets, numbers], scaled targets, scales and units [targets], where a target counts."""
+        ahead = self.given.ahead
+        targets = chunk.targets[:, :, :ahead]
+        scales, units = (chunk.targets[:, :, [place]].expand_as(targets) for place in (2 * ahead, 2 * ahead + 1))
+        if chunk.mask is None:
+            return outputs.flatten(0, 3), targets.flatten(), scales.flatten(), units.flatten()
+        return outputs[chunk.mask], targets[chunk.mask], scales[chunk.mask], units[chunk.mask]
+
+    # Predictions.
+
+    def metrics(self, predicted: Iterable[tuple[Tensor, Chunk]]) -> list[Metric]:
+        """Return the scaled CRPS, and the scores in the unit of the target."""
+        from throughtime.data.forecast_scores import ForecastScores
+
+        levels, wanted = self.distribution.levels, sorted({*GRID, *self.distribution.levels, MIDDLE})
+        scores, ahead = ForecastScores(levels), self.given.ahead
+        for outputs, chunk in predicted:
+            counted, targets, scales, units = (part.double() for part in self._counting(outputs, chunk))
+            anchors = chunk.targets[:, :, ahead : 2 * ahead].double()
+            anchors = anchors.flatten() if chunk.mask is None else anchors[chunk.mask]
+            quantiles = self.distribution.quantiles(counted, wanted, scales)
+            crps = quantile_losses(quantiles[:, [wanted.index(level) for level in GRID]], targets, GRID).mean(dim=-1)
+            values = anchors.unsqueeze(-1) + scales.unsqueeze(-1) * quantiles
+            scores.add(
+                (anchors + scales * targets).numpy(),
+                values[:, wanted.index(MIDDLE)].numpy(),
+                values[:, [wanted.index(level) for level in levels]].numpy(),
+                (crps * scales).numpy(),
+                units.numpy(),
+            )
+        if not scores.count:
+            raise InputFileError("The data hold no target after a cut-off, so there is nothing to measure.")
+        return [Metric(self.loss_name, scores.loss), *(Metric(name, value) for name, value in scores.named().items())]
+
+    def rows(self, outputs: Tensor, chunk: Chunk) -> Iterator[dict[str, Any]]:
+        """Yield series, cut-off, steps ahead and forecasts, a row for each step ahead."""
+        assert chunk.origin is not None
+        ahead, levels = self.given.ahead, self.distribution.levels
+        wanted = sorted({MIDDLE, *levels})
+        cutoffs = chunk.mask.flatten(2).any(dim=-1) if chunk.mask is not None else (chunk.origin[..., 0] >= 0)
+        told, places = chunk.targets[cutoffs].double(), chunk.origin[cutoffs].tolist()
+        anchors, scales = told[:, ahead : 2 * ahead], told[:, [2 * ahead]].expand(-1, ahead, -1)
+        flat = outputs[cutoffs].double().flatten(0, 2)
+        quantiles = self.distribution.quantiles(flat, wanted, scales.flatten()).unflatten(0, anchors.shape)
+        values = (anchors.unsqueeze(-1) + scales.unsqueeze(-1) * quantiles).tolist()
+        names = [target.name for target in self.reading.targets]
+        for (series, step), forecast in zip(places, values, strict=True):
+            for number, of_targets in enumerate(forecast, start=1):
+                row = {"series": series, "step": step, "ahead": number}
+                for name, at in zip(names, of_targets, strict=True):
+                    row[name] = at[wanted.index(MIDDLE)]
+                    row |= {f"{name} {level:g}": at[wanted.index(level)] for level in levels}
+                yield row
+
+    # Words.
+
+    def columns_line(self) -> str:
+        """Return the columns that are read, and the targets."""
+        names = [feature.name for feature in self.reading.encoding.features]
+        targets = [target.name for target in self.reading.targets]
+        return f"Columns {', '.join([*targets, *names])} → the next {self.given.ahead} of {', '.join(targets)}"

@@ -1,0 +1,215 @@
+"""Forecasts, from the file to predictions, by the commands."""
+
+import csv
+import json
+import re
+from datetime import datetime, timedelta
+
+import numpy as np
+import pytest
+import torch
+from mutation.folders import run
+
+from throughtime.data.packing import packed_whole
+from throughtime.records import read_record
+from throughtime.runs.model import SequenceModel
+from throughtime.runs.settings import ModelSettings, RunSettings
+from throughtime.runs.tasks.distributions import KINDS
+from throughtime.runs.tasks.forecast import Forecast
+from throughtime.runs.tasks.forecast_settings import ForecastSettings
+from throughtime.runs.tasks.reading import opened
+
+SMALL = (
+    *("--hidden-size", "8", "--num-layers", "1", "--learning-rate", "0.02", "--warm-up", "2"),
+    *("--threads", "1", "--accelerator", "cpu"),
+)
+SHOPS, DAYS = 6, (60, 71, 64, 75, 68, 80)
+
+
+def _table(path, rows):
+    with path.open("w", newline="") as handle:
+        csv.writer(handle).writerows([["shop", "day", "sold", "offer", "guests"], *rows])
+
+
+def _sales():
+    """Rows of shops of different sizes: a week's rhythm, and more sales on days with an offer."""
+    chance, rows = np.random.default_rng(0), []
+    for shop in range(SHOPS):
+        size = 10.0 ** (shop % 3 + 1)
+        for number in range(DAYS[shop]):
+            offer, day = int(chance.random() < 0.3), datetime(2024, 1, 1) + timedelta(days=number)
+            sold = size * (3 + (day.weekday() >= 5) + 0.8 * offer + 0.1 * chance.normal())
+            rows.append([f"S{shop}", f"{day:%Y-%m-%d}", f"{sold:.4g}", offer, chance.integers(5, 20)])
+    return rows
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with the sales of shops, and the offers of the week after them."""
+    folder = tmp_path_factory.mktemp("forecasts")
+    _table(folder / "sales.csv", _sales())
+    return folder
+
+
+def _trained(place, name, *options, file="sales.csv"):
+    ended = run("train", place / file, *options, *SMALL, "--output", place / name)
+    assert (ended.code, ended.err) == (0, ""), ended
+    return place / name, ended.out
+
+
+SALES = ("--id", "shop", "--time", "day", "--target", "sold")
+
+
+@pytest.fixture(scope="module")
+def trained(place):
+    return _trained(place, "run", *SALES, "--epochs", "20")
+
+
+def _rows(path):
+    with path.open(newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+def test_the_next_week_is_forecast_better_than_naively(trained, place):
+    folder, told = trained
+    assert "Task    forecast: sold is a number that changes with time" in told
+    assert "A season has 7 steps" in told and "Forecasts are of 7 steps, a season" in told
+    assert "since there are several" in told and "The time of the week is read" in told
+    assert "Columns sold, offer, guests → the next 7 of sold" in told
+    record = read_record(folder)
+    assert (record.task, record.loss) == ("forecast", "scaled CRPS")
+    assert set(record.levels) == {"naive", "seasonal naive", "drift", "mean"}
+    assert record.results.best_validation_loss is not None
+    assert record.results.best_validation_loss < 0.8 * min(record.levels.values())
+    measured = run("evaluate", folder, place / "sales.csv").out
+    for name in ("MAE", "RMSE", "MAPE", "sMAPE", "MASE", "RMSSE", "quantile loss", "coverage of 80%", "CRPS"):
+        assert f" {name} " in measured
+
+
+def test_a_prediction_tells_id_time_cut_off_and_step(trained, place):
+    folder, _ = trained
+    ended = run("predict", folder, place / "sales.csv", "-o", place / "out.csv")
+    assert (ended.code, ended.err) == (0, ""), ended
+    rows = _rows(place / "out.csv")
+    assert list(rows[0]) == ["id", "time", "cut-off", "step", "sold", "sold 0.1", "sold 0.5", "sold 0.9"]
+    assert [row["id"] for row in rows[::7]] == [f"S{shop}" for shop in range(SHOPS)]
+    for shop, first in enumerate(rows[::7]):
+        last = datetime(2024, 1, 1) + timedelta(days=DAYS[shop] - 1)
+        assert (first["cut-off"], first["step"]) == (f"{last:%Y-%m-%d}", "1")
+        assert first["time"] == f"{last + timedelta(days=1):%Y-%m-%d}"
+        assert 2 < float(first["sold"]) / 10 ** (shop % 3 + 1) < 6, "in the unit of the target, whatever its size"
+    assert all(float(row["sold 0.1"]) <= float(row["sold"]) <= float(row["sold 0.9"]) for row in rows)
+
+
+def test_a_series_is_forecast_alone_as_among_others_and_in_any_order(trained, place):
+    folder, _ = trained
+    rows = _sales()
+    np.random.default_rng(1).shuffle(rows)
+    _table(place / "shuffled.csv", rows)
+    _table(place / "alone.csv", [row for row in rows if row[0] == "S4"])
+    for name in ("sales", "shuffled", "alone"):
+        assert run("predict", folder, place / f"{name}.csv", "-o", place / f"{name}.out.csv").code == 0
+    among, shuffled = _rows(place / "sales.out.csv"), _rows(place / "shuffled.out.csv")
+    assert among == shuffled
+    alone = _rows(place / "alone.out.csv")
+    for ours, theirs in zip(alone, among[28:35], strict=True):
+        assert ours["time"] == theirs["time"]
+        assert float(ours["sold 0.9"]) == pytest.approx(float(theirs["sold 0.9"]), rel=1e-6)
+
+
+def _settings(file, **options):
+    known = {"id": "shop", "time": "day", "target": "sold", **options}
+    return RunSettings(str(file), task=ForecastSettings(**known))
+
+
+def _untrained(file, **options):
+    """A task for the sales, and a model with random weights."""
+    task = Forecast.fit(_settings(file, **options))
+    torch.manual_seed(0)
+    return task, SequenceModel(task, ModelSettings(hidden_size=8, num_layers=1)).eval()
+
+
+def _outputs(task, model, file):
+    """The forecasts of all cut-offs of the first series: [cut-offs, ahead], in the unit of the target."""
+    arrays = task.arrays(opened(str(file), task.given, trained=True)[0])
+    chunk = arrays.chunk(packed_whole(np.arange(1), arrays.lengths[:1], 1), 0, int(arrays.lengths[0]), first=True)
+    with torch.no_grad():
+        outputs = model(chunk.inputs, resets=chunk.resets)[0]
+    medians = task.distribution.quantiles(outputs.flatten(0, 3), (0.5,), torch.ones(1)).view(len(outputs), -1)
+    ahead, told = task.given.ahead, chunk.targets[:, 0, :, 0]
+    return medians * told[:, [2 * ahead]] + told[:, ahead : 2 * ahead]
+
+
+@pytest.mark.parametrize("distribution", KINDS)
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"scale": "global", "around": "nothing"}, {"around": "season"}, {"scale": "none"}, {"around": "nothing"}],
+)
+def test_no_forecast_depends_on_what_comes_later(place, options, distribution):
+    task, model = _untrained(place / "sales.csv", distribution=distribution, **options)
+    rows, cut = _sales(), 31
+    before = _outputs(task, model, place / "sales.csv")
+    changed = [[*row[:2], f"{float(row[2]) * 3 + 5:.5g}", 1 - row[3], row[4] + 7] for row in rows[cut:]]
+    _table(place / "changed.csv", rows[:cut] + changed)
+    after = _outputs(task, model, place / "changed.csv")
+    assert torch.equal(before[:cut], after[:cut])
+    assert not torch.isclose(before[cut:], after[cut:]).all(dim=-1).any(), "each later forecast has changed"
+
+
+def test_what_is_known_ahead_is_read_for_its_own_step(place):
+    task, model = _untrained(place / "sales.csv", known="offer", calendar=False)
+    rows, cut = _sales(), 31
+    before = _outputs(task, model, place / "sales.csv")
+    flipped = [[*row[:3], 1 - row[3] if at == cut else row[3], row[4]] for at, row in enumerate(rows)]
+    _table(place / "offer.csv", flipped)
+    after = _outputs(task, model, place / "offer.csv")
+    for cutoff in range(cut - 7, cut):
+        assert (before[cutoff] != after[cutoff]).nonzero().flatten().tolist() == [cut - cutoff - 1]
+    assert torch.equal(before[: cut - 7], after[: cut - 7])
+
+
+def test_a_gap_is_no_step_of_a_forecast(place):
+    _table(place / "gaps.csv", [row for row in _sales() if row[1] not in ("2024-02-01", "2024-02-02")])
+    task, _ = _untrained(place / "gaps.csv")
+    series, _ = task._open(str(place / "gaps.csv"), ForecastSettings(id="shop", time="day", target="sold"))
+    assert any("12 steps are missing in 6 gaps" in note for note in series.notes)
+    arrays = task.arrays(series)
+    assert arrays.breaks is not None and arrays.breaks[0] == 31
+    _, counts = arrays.values_ahead(np.array([23, 24, 30, 31]))
+    assert counts[..., 0].sum(axis=1).tolist() == [7, 6, 0, 7]
+
+
+def test_steps_without_times_are_counted(place):
+    chance = np.random.default_rng(2)
+    steps = np.arange(90)
+    wave = np.sin(steps / 4) + 0.05 * chance.normal(size=90)
+    (place / "wave.jsonl").write_text("".join(json.dumps({"level": round(float(x), 4)}) + "\n" for x in wave))
+    folder, told = _trained(
+        place, "wave", "--task", "forecast", "--target", "level", "--ahead", "5", "--epochs", "12", file="wave.jsonl"
+    )
+    assert "level → the next 5 of level" in told
+    record = read_record(folder)
+    assert set(record.levels) == {"naive", "drift", "mean"}
+    assert record.results.best_validation_loss is not None
+    assert record.results.best_validation_loss < min(record.levels.values())
+    assert run("predict", folder, place / "wave.jsonl", "-o", place / "wave.out.jsonl").code == 0
+    rows = [json.loads(line) for line in (place / "wave.out.jsonl").read_text().splitlines()]
+    assert [(row["time"], row["cut-off"], row["step"]) for row in rows] == [(90 + h, 89, h + 1) for h in range(5)]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ((*SALES[:4], "--target", "sold", "--ahead", "99"), "longest series has 80 steps, so 99 steps cannot.*--ahead"),
+        ((*SALES, "--levels", "0.1,2"), "--levels is 0.1,2; they must be numbers above 0 and below 1"),
+        ((*SALES[:4], "--task", "forecast"), "3 columns of numbers, sold, offer and guests: name those.*--target"),
+        ((*SALES[:4], "--task", "forecast", "--target", "day,sold"), "--time is 'day'|--target|day"),
+        ((*SALES, "--known", "offr"), "--known is 'offr'.*did you mean 'offer'"),
+        ((*SALES, "--horizon", "7"), "the steps to forecast are --ahead"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_a_sentence(place, options, said):
+    ended = run("train", place / "sales.csv", *options, *SMALL, "--output", place / "refused")
+    assert ended.code in (1, 2) and ended.err.count("\n") == 1 and not ended.traceback, ended
+    assert re.search(said, ended.err), ended.err
+    assert not (place / "refused").exists()
