@@ -168,6 +168,59 @@ def test_what_is_known_ahead_is_read_for_its_own_step(place):
     assert torch.equal(before[: cut - 7], after[: cut - 7])
 
 
+@pytest.fixture(scope="module")
+def knowing(place):
+    return _trained(place, "knowing", *SALES, "--known", "offer", "--epochs", "1")[0]
+
+
+def _future(path, days=7, without=(), **changed):
+    """The offers of the days after the sales of each shop, in no order."""
+    rows = []
+    for shop in range(SHOPS):
+        for later in range(days):
+            day = f"{datetime(2024, 1, 1) + timedelta(days=DAYS[shop] + later):%Y-%m-%d}"
+            if (shop, later) not in without:
+                rows.append([changed.get(f"offer{shop}", later % 2), day, f"S{shop}"])
+    np.random.default_rng(3).shuffle(rows)
+    with path.open("w", newline="") as handle:
+        csv.writer(handle).writerows([["offer", "day", "shop"], *rows])
+    return path
+
+
+def test_what_is_known_ahead_comes_from_a_file_or_from_rows_without_a_target(knowing, place):
+    out = place / "future.out.csv"
+    future = _future(place / "future.csv")
+    ended = run("predict", knowing, place / "sales.csv", "--future", future, "-o", out)
+    assert (ended.code, ended.err) == (0, ""), ended
+    forecasts = _rows(out)
+    assert len(forecasts) == 7 * SHOPS
+    _table(place / "both.csv", [*_sales(), *([row["shop"], row["day"], "", row["offer"], ""] for row in _rows(future))])
+    assert run("predict", knowing, place / "both.csv", "-o", out).code == 0
+    assert _rows(out) == forecasts
+    run("predict", knowing, place / "sales.csv", "--future", _future(place / "future.csv", offer2=1), "-o", out)
+    changed = _rows(out)
+    assert changed[:14] + changed[21:] == forecasts[:14] + forecasts[21:]
+    assert [changed[at] == forecasts[at] for at in range(14, 21)] == [False, True] * 3 + [False]
+
+
+def test_a_step_to_come_that_is_missing_is_named(knowing, place):
+    future = _future(place / "few.csv", without=[(4, 2)])
+    for options, said in (
+        (
+            ("--future", future),
+            "The row of 'S4' at 2024-03-11 is missing, .* for offer, known ahead: give it in --future",
+        ),
+        ((), "The row of 'S0' at 2024-03-01 is missing"),
+        (
+            ("--future", _future(place / "gap.csv", offer3="")),
+            "offer, known ahead, is missing in the row of 'S3' at 2024",
+        ),
+        (("--future", place / "absent.csv"), "absent.csv"),
+    ):
+        ended = run("predict", knowing, place / "sales.csv", *options, "-o", place / "no.csv")
+        assert ended.code == 1 and ended.err.count("\n") == 1 and re.search(said, ended.err), ended
+
+
 def test_a_gap_is_no_step_of_a_forecast(place):
     _table(place / "gaps.csv", [row for row in _sales() if row[1] not in ("2024-02-01", "2024-02-02")])
     task, _ = _untrained(place / "gaps.csv")

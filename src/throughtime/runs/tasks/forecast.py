@@ -107,7 +107,7 @@ class Forecast(SeriesTask):
         """Read series to forecast after the last target of each."""
         from throughtime.data.laying import LONGEST_GRADIENT
 
-        series = self._open(file, self.given, trained=True, asked=True)[0]
+        series = opened(file, self.given, trained=True, future=future)[0]
         data = self._data(series, self.arrays(series, asked=True), LONGEST_GRADIENT, asked=True)
         return replace(data, stamps=self.reading.stamps(series))
 

@@ -16,6 +16,7 @@ from throughtime.runs.tasks.forecast_choices import best_around, frequency_of, g
 from throughtime.runs.tasks.forecast_settings import ForecastSettings
 from throughtime.runs.tasks.reading import read_columns
 from throughtime.runs.tasks.series_settings import names_in
+from throughtime.wording import listed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -125,6 +126,8 @@ class ForecastReading:
         read = self.encoding.read(columns, series.steps, chance)
         counts = ~np.isnan(values) & series.scored[:, None]
         cutoffs = self._last_targets(series, values) if asked else _made_at(series)
+        if asked:
+            self._check_known(series, columns, np.flatnonzero(cutoffs), given.ahead)
         return ForecastArrays(
             np.concatenate([self._past_inputs(values, past, given), read], axis=1),
             values,
@@ -202,6 +205,41 @@ class ForecastReading:
         cutoffs[latest] = True
         return cutoffs
 
+    def _check_known(
+        self, series: SeriesSet, columns: Mapping[str, Any], cutoffs: NDArray[np.int64], ahead: int
+    ) -> None:
+        """Raise `InputFileError` where what is known ahead is missing for a step after a cut-off."""
+        import numpy as np
+
+        if not self.ahead.features:
+            return
+        names = listed(feature.name for feature in self.ahead.features)
+        numbers = _numbers(series, self.frequency)
+        for number, cutoff in enumerate(cutoffs.tolist()):
+            later = numbers[cutoff + 1 : series.starts[number + 1]] - numbers[cutoff]
+            lacking = np.setdiff1d(np.arange(1, ahead + 1), later)
+            if len(lacking):
+                raise InputFileError(
+                    f"The row of {self._when(series, number, cutoff, int(lacking[0]))} is missing, which the forecast "
+                    f"needs for {names}, known ahead: give it in `future`."
+                )
+            for feature in self.ahead.features:
+                missing = columns[feature.name].missing[cutoff + 1 : cutoff + 1 + ahead]
+                if missing.any() and not feature.gaps:
+                    raise InputFileError(
+                        f"{feature.name}, known ahead, is missing in the row of "
+                        f"{self._when(series, number, cutoff, int(np.argmax(missing)) + 1)}: fill it in."
+                    )
+
+    def _when(self, series: SeriesSet, number: int, cutoff: int, ahead: int) -> str:
+        """Return words for a step after a cut-off: its series and its time."""
+        stamps = self.stamps(series)([number], [cutoff - int(series.starts[number])], [ahead])
+        name = series.ids[number]
+        whose = "" if name is None else f"{name!r} at "
+        return (
+            f"{whose}{stamps['time'][0]}" if "time" in stamps else f"{whose}step {ahead} after {stamps['cut-off'][0]}"
+        )
+
     def _known(self, series: SeriesSet, ahead: int, columns: Mapping[str, Any]) -> NDArray[np.float32]:
         """Return what is known of each step, and of the steps after each series [steps + ahead series, places]."""
         import numpy as np
@@ -259,6 +297,17 @@ def waves_of(cycles: Sequence[Cycle], frequency: Frequency | None) -> int:
     if frequency is None:
         return 0
     return calendar(np.zeros(1, dtype="datetime64[ns]"), Clock(), cycles, frequency).shape[1]
+
+
+def _numbers(series: SeriesSet, frequency: Frequency | None) -> NDArray[np.int64]:
+    """Return numbers of steps that count those missing in time [steps]."""
+    import numpy as np
+
+    from throughtime.data.frequency import spacing_of
+
+    if series.times is None or frequency is None:
+        return np.arange(series.steps)
+    return spacing_of(series, frequency).numbers
 
 
 def _made_at(series: SeriesSet) -> NDArray[np.bool_]:
