@@ -57,6 +57,8 @@ class ForecastReading:
         frequency = frequency_of(training, given)[0]
         names, columns = target_names(training, given), read_columns(training)
         numbers = [cast("Numbers", training.columns[name]) for name in names]
+        if KINDS[given.distribution].of_counts:
+            _check_counts(dict(zip(names, numbers, strict=True)), given.distribution)
         places = Places.of(training.starts, gaps_of(training, frequency))
         reasons: list[str] = []
         around: Around = "zero" if KINDS[given.distribution].of_counts else "nothing"
@@ -297,6 +299,18 @@ def waves_of(cycles: Sequence[Cycle], frequency: Frequency | None) -> int:
     if frequency is None:
         return 0
     return calendar(np.zeros(1, dtype="datetime64[ns]"), Clock(), cycles, frequency).shape[1]
+
+
+def _check_counts(columns: Mapping[str, Numbers], distribution: str) -> None:
+    import numpy as np
+
+    for name, column in columns.items():
+        wrong = (column.values < 0) | (column.values != np.rint(column.values)) & ~column.missing
+        if wrong.any():
+            raise InputFileError(
+                f"The target {name} holds {column.values[np.argmax(wrong)]:g}, and the distribution {distribution} is "
+                "of counts, which are whole and at least 0: take another `distribution`."
+            )
 
 
 def _numbers(series: SeriesSet, frequency: Frequency | None) -> NDArray[np.int64]:

@@ -16,13 +16,11 @@ class ForecastSettings(SeriesSettings):
     ahead: int = option(
         0, "Steps to forecast; 0: a season, or 10 steps, as far as the series are long enough.", least=0, online=False
     )
-    strategy: Literal["direct", "recursive"] = option(
-        "direct",
-        "direct: all steps at once from the state at the cut-off; recursive: a step at a time, fed back.",
+    distribution: Literal["quantiles", "normal", "student-t", "poisson"] = option(
+        "quantiles",
+        "What is forecast: quantiles of any form, or a distribution, of which student-t has heavy tails and poisson is "
+        "of counts.",
         online=False,
-    )
-    distribution: Literal["quantiles", "normal"] = option(
-        "quantiles", "What is forecast beside the median: quantiles of any form, or of a distribution.", online=False
     )
     levels: str = option("0.1,0.5,0.9", "Quantiles to forecast, above 0 and below 1, by commas.", online=False)
     known: str = option("", "Columns known ahead, such as holidays, separated by commas.", online=False)
