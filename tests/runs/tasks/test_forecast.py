@@ -117,6 +117,36 @@ def test_a_series_is_forecast_alone_as_among_others_and_in_any_order(trained, pl
         assert float(ours["sold 0.9"]) == pytest.approx(float(theirs["sold 0.9"]), rel=1e-6)
 
 
+def test_a_backtest_measures_every_cut_off_and_step(trained, place):
+    folder, _ = trained
+    out = place / "backtest.csv"
+    ended = run("backtest", folder, place / "sales.csv", "--windows", "3", "--step", "5", "-o", out)
+    assert (ended.code, ended.err) == (0, ""), ended
+    assert "18 cut-offs in 6 series." in ended.out
+    table = [line.split() for line in ended.out[ended.out.index("Step  ") :].splitlines()[1:8]]
+    assert [int(cells[0]) for cells in table] == [1, 2, 3, 4, 5, 6, 7]
+    rows, came = _rows(out), {(row[0], row[1]): row[2] for row in _sales()}
+    assert len(rows) == 7 * 18
+    cutoffs = [row["cut-off"] for row in rows if row["id"] == "S1"][::7]
+    assert cutoffs == ["2024-02-23", "2024-02-28", "2024-03-04"], "the last is seven days before the last day"
+    errors = [abs(float(row["sold"]) - came[row["id"], row["time"]]) for row in rows]
+    assert f"MAE {np.mean(errors):.4g}" in ended.out
+    assert float(table[2][2]) == pytest.approx(np.mean(errors[2::7]), rel=1e-3), "scaled CRPS, then MAE"
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (("--windows", "0"), 2, "--windows is 0; it must be a whole number, at least 1"),
+        (("--step", "-1"), 2, "--step is -1"),
+        (("-o", "out.xls"), 2, "must end in .csv, .jsonl or .parquet"),
+    ],
+)
+def test_a_backtest_refuses_what_makes_no_sense(trained, place, options, code, said):
+    ended = run("backtest", trained[0], place / "sales.csv", *options)
+    assert ended.code == code and said in ended.err and ended.err.count("\n") == 1, ended
+
+
 def _settings(file, **options):
     known = {"id": "shop", "time": "day", "target": "sold", **options}
     return RunSettings(str(file), task=ForecastSettings(**known))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from throughtime.errors import InputFileError
@@ -16,6 +17,7 @@ from throughtime.runs.tasks.forecast_settings import ForecastSettings
 from throughtime.runs.tasks.of_series import SeriesTask
 from throughtime.runs.tasks.reading import opened
 from throughtime.runs.tasks.series_settings import SeriesSettings
+from throughtime.wording import plural
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -111,6 +113,41 @@ class Forecast(SeriesTask):
         data = self._data(series, self.arrays(series, asked=True), LONGEST_GRADIENT, asked=True)
         return replace(data, stamps=self.reading.stamps(series))
 
+    def backtested(self, file: str, windows: int, step: int) -> Data:
+        """Read series to forecast at some cut-offs, after which all steps ahead are known.
+
+        Args:
+            file: the series.
+            windows: cut-offs of each series, at most; the last is H steps before the end.
+            step: steps from a cut-off to the next.
+
+        Raises:
+            InputFileError: no series is long enough.
+            ArgumentError: a number is below 1.
+        """
+        import numpy as np
+
+        from throughtime.checks import check_size
+        from throughtime.data.laying import LONGEST_GRADIENT
+
+        check_size("windows", windows, least=1)
+        check_size("step", step, least=1)
+        series = opened(file, self.given, trained=True)[0]
+        arrays, cutoffs = self.arrays(series), np.zeros(series.steps, dtype=np.bool_)
+        for begin, end in pairwise(series.starts.tolist()):
+            lasts = end - 1 - self.given.ahead - step * np.arange(windows)
+            cutoffs[lasts[lasts >= begin]] = True
+        if not cutoffs.any():
+            raise InputFileError(
+                f"{series.origin.name} has no series of more than {self.given.ahead} steps, so nothing is left to "
+                "forecast from: give longer series."
+            )
+        lacking = windows * len(series) - int(cutoffs.sum())
+        lines = [f"{plural(int(cutoffs.sum()), 'cut-off')} in {plural(len(series), 'series')}."]
+        lines += [f"{plural(lacking, 'cut-off')} would lie before the beginning of a series."] if lacking else []
+        data = self._data(series, replace(arrays, cutoffs=cutoffs), LONGEST_GRADIENT)
+        return replace(data, lines=[*data.lines, *lines], stamps=self.reading.stamps(series))
+
     # The model.
 
     def input_size(self, model: ModelSettings) -> int:
@@ -186,6 +223,15 @@ class Forecast(SeriesTask):
             raise InputFileError("The data hold no target after a cut-off, so there is nothing to measure.")
         return [Metric(self.loss_name, scores.loss), *(Metric(name, value) for name, value in scores.named().items())]
 
+    def metrics_by_step(self, predicted: Sequence[tuple[Tensor, Chunk]]) -> list[list[Metric]]:
+        """Return the metrics of the forecasts of each step ahead, as far as any counts."""
+        scores: list[list[Metric]] = []
+        for ahead in range(self.given.ahead):
+            pairs = [(outputs, _at_step(chunk, ahead, self.given.ahead)) for outputs, chunk in predicted]
+            if any(bool(chunk.mask.any()) for _, chunk in pairs if chunk.mask is not None):
+                scores.append(self.metrics(pairs))
+        return scores
+
     def rows(self, outputs: Tensor, chunk: Chunk) -> Iterator[dict[str, Any]]:
         """Yield series, cut-off, steps ahead and forecasts, a row for each step ahead."""
         assert chunk.origin is not None
@@ -213,3 +259,13 @@ class Forecast(SeriesTask):
         names = [feature.name for feature in self.reading.encoding.features]
         targets = [target.name for target in self.reading.targets]
         return f"Columns {', '.join([*targets, *names])} → the next {self.given.ahead} of {', '.join(targets)}"
+
+
+def _at_step(chunk: Chunk, ahead: int, steps: int) -> Chunk:
+    """Return a chunk of which the targets of one step ahead alone count."""
+    import torch
+
+    time, rows, _, targets = chunk.targets.shape
+    mask = torch.zeros((time, rows, steps, targets), dtype=torch.bool)
+    mask[:, :, ahead] = True if chunk.mask is None else chunk.mask[:, :, ahead]
+    return chunk._replace(mask=mask)
