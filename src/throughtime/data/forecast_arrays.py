@@ -100,8 +100,10 @@ class ForecastArrays(SeriesArrays):
     def anchors(self, at: NDArray[np.int64]) -> Floats:
         """Return what forecasts at cut-offs depart from [any shape, ahead, targets]."""
         shape = (*at.shape, self.ahead, self.targets.shape[1])
-        if self.around == "season":
-            return self.past.seasonal(at, self._steps_ahead, self.season)
+        if self.around in ("season", "moved"):
+            seasonal = self.past.seasonal(at, self._steps_ahead, self.season)
+            change = self.past.last[at] - self.past.lagged(at, self.season)
+            return seasonal if self.around == "season" else seasonal + change[..., None, :]
         if self.around == "last":
             return np.broadcast_to(self.past.last[at][..., None, :], shape)
         if self.center is not None:

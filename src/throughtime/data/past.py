@@ -16,8 +16,9 @@ from throughtime.errors import InputFileError
 
 Floats = NDArray[np.float64]
 
-Around = Literal["nothing", "last", "season", "zero"]
-"""What forecasts depart from: a mean, the last value, the value a season before, or 0 for counts."""
+Around = Literal["nothing", "last", "season", "moved", "zero"]
+"""What forecasts depart from: a mean, the last value, the value a season before, this moved by the change over the last
+season, or 0 for counts."""
 
 _PRIOR = 3.0
 """Steps that the training part's typical departure counts for, beside those of the series itself."""
@@ -200,7 +201,26 @@ def departures(values: Floats, places: Places, around: Around, season: int) -> F
         before = np.vstack([np.full((1, values.shape[1]), np.nan), np.where(counts > 0, running, np.nan)[:-1]])
         before[places.starts[:-1]] = np.nan
         return values - before
+    if around == "moved":
+        return moved_departures(values, places, season, 1)
     return lagged_departures(values, places, season if around == "season" else 1)
+
+
+def moved_departures(values: Floats, places: Places, season: int, ahead: int) -> Floats:
+    """Return how far values are from those whole seasons before, moved by a season's change.
+
+    The change is that over the season before the cut-off. NaN stands where a value is not known.
+
+    Args:
+        values: [steps, targets].
+        places: of the steps.
+        season: steps of a season.
+        ahead: steps from the cut-off to the value.
+    """
+    before, at = lagged_departures(values, places, season), np.arange(len(values))
+    inside = at - ahead >= places.begins
+    moved = np.where(inside[:, None], before[np.where(inside, at - ahead, 0)], np.nan)
+    return lagged_departures(values, places, season * -(-ahead // season)) - moved
 
 
 def lagged_departures(values: Floats, places: Places, lag: int) -> Floats:

@@ -113,9 +113,14 @@ def best_around(columns: list[Numbers], places: Places, season: int, ahead: int)
 
     values = np.stack([column.values for column in columns], axis=1)
     errors: dict[Around, float] = {}
-    names: dict[Around, str] = {"nothing": "the mean so far", "last": "the last value", "season": "the season before"}
+    names: dict[Around, str] = {
+        "nothing": "the mean so far",
+        "last": "the last value",
+        "season": "the season before",
+        "moved": "the season before with its change",
+    }
     for around in names:
-        if around != "season" or season > 1:
+        if around in ("nothing", "last") or season > 1:
             errors[around] = _naive_error(values, places, around, season, ahead)
     best = min(errors, key=lambda around: errors[around])
     said = ", ".join(f"{names[around]} {error:.3g}" for around, error in errors.items())
@@ -126,7 +131,7 @@ def _naive_error(values: NDArray[np.float64], places: Places, around: Around, se
     """Return the mean error of a naive forecast at the first, the middle and the last step ahead, in spreads."""
     import numpy as np
 
-    from throughtime.data.past import departures, lagged_departures
+    from throughtime.data.past import departures, lagged_departures, moved_departures
 
     spread = np.nanstd(values, axis=0)
     spread = np.where(spread > 0, spread, 1.0)
@@ -136,6 +141,8 @@ def _naive_error(values: NDArray[np.float64], places: Places, around: Around, se
         steps = sorted({1, (ahead + 1) // 2, ahead})
         lags = [step if around == "last" else season * -(-step // season) for step in steps]
         away = [lagged_departures(values, places, lag) for lag in lags]
+        if around == "moved":
+            away = [moved_departures(values, places, season, step) for step in steps]
     sizes = np.concatenate([np.abs(each / spread).ravel() for each in away])
     present = sizes[~np.isnan(sizes)]
     return float(present.mean()) if len(present) else float("inf")

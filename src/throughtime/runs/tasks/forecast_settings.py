@@ -31,10 +31,10 @@ class ForecastSettings(SeriesSettings):
         "series so far; auto: series where there are several, else global.",
         online=False,
     )
-    around: Literal["auto", "nothing", "last", "season"] = option(
+    around: Literal["auto", "nothing", "last", "season", "moved"] = option(
         "auto",
-        "What forecasts depart from. nothing: a mean; last: the last value; season: the value a season before; auto: "
-        "the best of them in the training part.",
+        "What forecasts depart from. nothing: a mean; last: the last value; season: the value a season before; "
+        "moved: this and the change over the last season; auto: the best of them in the training part.",
         online=False,
     )
     season: int = option(
