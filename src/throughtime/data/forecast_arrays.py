@@ -77,7 +77,7 @@ class ForecastArrays(SeriesArrays):
     ) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_]]:
         values, mask = self.values_ahead(at)
         anchor, scale, unit = self.anchors(at), self.past.scale[at][..., None, :], self.past.unit[at][..., None, :]
-        scaled = np.where(mask, (np.nan_to_num(values) - anchor) / scale, 0)
+        scaled = np.where(mask & ~self.asked, (np.nan_to_num(values) - anchor) / scale, 0)
         kind = np.float64 if self.asked else np.float32
         targets = np.concatenate([scaled, anchor, scale, unit], axis=-2).astype(kind)
         targets[~valid] = 0
