@@ -32,6 +32,7 @@ def _arrays(around: Around = "last", asked=False, season=2, cutoffs=None):
         counts=~np.isnan(values),
         cutoffs=np.ones(17, dtype=bool) if cutoffs is None else cutoffs,
         known=np.arange(17 + 3 * AHEAD, dtype=np.float32)[:, None] * 10,
+        logs=np.zeros(2, dtype=bool),
         asked=asked,
     )
 

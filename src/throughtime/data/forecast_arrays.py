@@ -23,7 +23,7 @@ class ForecastArrays(SeriesArrays):
 
     Attributes:
         inputs: [steps, features] what is read at each step.
-        targets: [steps, targets] numbers, NaN where missing.
+        targets: [steps, targets] numbers, NaN where missing; logarithms where `logs` says so.
         ahead: H, how many steps are forecast.
         past: what is known of the targets at each step.
         around: what forecasts depart from.
@@ -33,6 +33,7 @@ class ForecastArrays(SeriesArrays):
         counts: [steps, targets] whether the value of a step counts as a target.
         cutoffs: [steps] whether forecasts are made at a step.
         known: [steps + H series, features] what is known ahead: each series has H steps more.
+        logs: [targets] whether a target is read as its logarithm.
         asked: whether all H steps after a cut-off count, and no target is read.
 
     A chunk has the inputs [time, rows, features + H × (known features + pattern)], where the pattern is how far the
@@ -48,6 +49,7 @@ class ForecastArrays(SeriesArrays):
     counts: NDArray[np.bool_]
     cutoffs: NDArray[np.bool_]
     known: NDArray[np.float32]
+    logs: NDArray[np.bool_]
     asked: bool = False
 
     @property
@@ -96,6 +98,10 @@ class ForecastArrays(SeriesArrays):
             counts = np.broadcast_to(self.cutoffs[at][..., None, None], (*steps.shape, self.targets.shape[1]))
             return np.zeros(counts.shape), counts
         return self.targets[steps], counts & self.counts[steps]
+
+    def in_units(self, values: Floats) -> Floats:
+        """Return values [any shape, targets] in the units in which they came."""
+        return np.where(self.logs, np.exp(np.where(self.logs, values, 0)), values)
 
     def anchors(self, at: NDArray[np.int64]) -> Floats:
         """Return what forecasts at cut-offs depart from [any shape, ahead, targets]."""

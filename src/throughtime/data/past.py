@@ -23,6 +23,9 @@ season, or 0 for counts."""
 _PRIOR = 3.0
 """Steps that the training part's typical departure counts for, beside those of the series itself."""
 
+_NEAR_ZERO, _STEADIER = 0.02, 0.2
+"""Least value for logarithms, as a share of the largest, and how much steadier these must be."""
+
 _LEAST = 1e-3
 """Least typical departure, as a share of the size of the values."""
 
@@ -33,13 +36,14 @@ class TargetScale:
 
     Attributes:
         name: of the column.
-        mean, spread: of all its values.
+        mean, spread: of all its values, or of their logarithms.
         size: the median over the series of the mean size of their values.
         ratio: the typical departure of a series, see `Around`, as a share of the size of its values.
         unit_ratio: likewise the typical change over a season.
         departure: the mean departure over all series.
         whole: whether the values came as whole numbers.
         gaps: whether some were missing.
+        log: whether it is read as its logarithm, as are mean, spread, ratio and departure then.
     """
 
     name: str
@@ -51,9 +55,12 @@ class TargetScale:
     departure: float
     whole: bool = False
     gaps: bool = False
+    log: bool = False
 
     @classmethod
-    def fit(cls, name: str, column: Numbers, places: "Places", around: Around, season: int) -> "TargetScale":
+    def fit(
+        cls, name: str, column: Numbers, places: "Places", around: Around, season: int, *, log: bool = False
+    ) -> "TargetScale":
         """Return the scale of a target, from its training part.
 
         Raises:
@@ -61,22 +68,24 @@ class TargetScale:
         """
         if column.missing.all():
             raise InputFileError(f"The target {name} is missing everywhere in the training part.")
-        values = column.values[:, None]
+        came = column.values[:, None]
+        values = np.log(came) if log else came
         mean, spread = float(np.nanmean(values)), float(np.nanstd(values))
-        sizes = np.array([_mean(np.abs(values[a:b])) for a, b in pairwise(places.starts.tolist())])
+        sizes = np.array([_mean(np.abs(came[a:b])) for a, b in pairwise(places.starts.tolist())])
         away = np.abs(departures(values, places, around, season))
-        changes = np.abs(departures(values, places, "season", season))
+        changes = np.abs(departures(came, places, "season", season))
         typical = float(np.nanmedian(sizes)) or float(np.nanmean(sizes)) or 1.0
         return cls(
             name,
             mean,
             spread if spread > 1e-12 * max(1.0, abs(mean)) else 1.0,
             typical,
-            _ratio(away, sizes, places),
+            1.0 if log else _ratio(away, sizes, places),
             _ratio(changes, sizes, places),
-            max(_mean(away, typical), _LEAST * typical),
+            max(_mean(away, 1.0), _LEAST) if log else max(_mean(away, typical), _LEAST * typical),
             column.whole,
             bool(column.missing.any()),
+            log,
         )
 
 
@@ -138,6 +147,17 @@ class Past:
         inside = earlier >= self.places.begins[at]
         return np.where(inside[..., None], self.last[np.where(inside, earlier, 0)], self.last[at])
 
+    def season_change(self, season: int) -> Floats:
+        """Return the mean change over a season, of the last season's steps [steps, targets]."""
+        at = np.arange(len(self.last))
+        change = self.last - self.lagged(at, season)
+        mean = np.zeros_like(change)
+        for piece in _pieces(self.places):
+            sums = np.cumsum(change[piece], axis=0)
+            counts = np.minimum(np.arange(1, len(sums) + 1), season)[:, None]
+            mean[piece] = np.concatenate([sums[:season], sums[season:] - sums[:-season]]) / counts
+        return mean
+
     def seasonal(self, at: NDArray[np.int64], ahead: NDArray[np.int64], season: int) -> Floats:
         """Return the seasonal naive forecasts at steps.
 
@@ -154,7 +174,7 @@ class Past:
 
 
 def past_of(
-    values: Floats,
+    came: Floats,
     places: Places,
     scales: list[TargetScale],
     around: Around,
@@ -164,13 +184,14 @@ def past_of(
     """Return what is known of targets at each step.
 
     Args:
-        values: [steps, targets], NaN where missing.
+        came: [steps, targets], NaN where missing.
         places: of the steps.
         scales: of the training part, per target.
         around: what forecasts depart from.
         season: steps of a season.
         by: what departures are divided by: 1, the mean departure of the training part, or that of the series so far.
     """
+    values = read_as(came, scales)
     mean = np.array([scale.mean for scale in scales])
     size = np.array([scale.size for scale in scales])
     rows = np.arange(len(values))[:, None]
@@ -178,11 +199,15 @@ def past_of(
     last = np.where(
         latest >= places.series_begins[:, None], np.take_along_axis(values, np.maximum(latest, 0), axis=0), mean
     )
-    sizes, _ = _running(np.abs(values), places)
+    sizes, _ = _running(np.abs(came), places)
     sizes = np.where(sizes > 0, sizes, size)
-    unit = _typical(departures(values, places, "season", season), places, sizes, [s.unit_ratio for s in scales])
+    unit = _typical(
+        departures(came, places, "season", season), places, sizes * np.array([s.unit_ratio for s in scales])
+    )
     if by == "series":
-        scale = _typical(departures(values, places, around, season), places, sizes, [s.ratio for s in scales])
+        # A change of a logarithm does not grow with the size of the values.
+        usual = np.where([s.log for s in scales], [s.departure for s in scales], sizes * [s.ratio for s in scales])
+        scale = _typical(departures(values, places, around, season), places, usual)
     else:
         scale = np.broadcast_to([1.0 if by == "none" else s.departure for s in scales], values.shape)
     running, counts = _running(values, places)
@@ -244,10 +269,38 @@ def _running(values: Floats, places: Places) -> tuple[Floats, Floats]:
     return sums / np.maximum(counts, 1), counts
 
 
-def _typical(away: Floats, places: Places, sizes: Floats, ratios: list[float]) -> Floats:
+def read_as(came: Floats, scales: list[TargetScale]) -> Floats:
+    """Return targets as they are read [steps, targets]: some as logarithms."""
+    logs = np.array([scale.log for scale in scales])
+    return np.where(logs, np.log(np.where(logs, came, 1.0)), came)
+
+
+def log_is_steadier(column: Numbers, places: Places) -> bool:
+    """Return whether changes are alike at all levels in logarithms, and grow with the level otherwise.
+
+    Values near 0 or below it have no such logarithms.
+    """
+    values = column.values[:, None]
+    present = values[~np.isnan(values)]
+    if not len(present) or present.min() <= _NEAR_ZERO * present.max() or present.min() <= 0:
+        return False
+    plain, logarithmic = (_growth_of_changes(each, places) for each in (values, np.log(values)))
+    return abs(logarithmic) + _STEADIER < abs(plain)
+
+
+def _growth_of_changes(values: Floats, places: Places) -> float:
+    """Return the logarithm of how much larger changes are in the higher half of each series than in the lower."""
+    away, (levels, _) = np.abs(lagged_departures(values, places, 1)), _running(values, places)
+    middles = np.concatenate([np.full(piece.stop - piece.start, np.median(levels[piece])) for piece in _pieces(places)])
+    high = levels[:, 0] > middles
+    sizes = [_mean(away[side], 0.0) for side in (high, ~high)]
+    return float(np.log(sizes[0] / sizes[1])) if min(sizes) > 0 else 0.0
+
+
+def _typical(away: Floats, places: Places, usual: Floats) -> Floats:
     """Return the mean departure so far, with the training part's as if some steps before."""
     mean, counts = _running(np.abs(away), places)
-    return (mean * counts + _PRIOR * np.array(ratios) * sizes) / (counts + _PRIOR)
+    return (mean * counts + _PRIOR * usual) / (counts + _PRIOR)
 
 
 def _ratio(away: Floats, sizes: Floats, places: Places) -> float:

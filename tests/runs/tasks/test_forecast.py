@@ -11,12 +11,15 @@ import torch
 from mutation.folders import run
 
 from throughtime.data.packing import packed_whole
+from throughtime.errors import InputFileError
 from throughtime.records import read_record
+from throughtime.runs.evaluation import predicted
 from throughtime.runs.model import SequenceModel
 from throughtime.runs.settings import ModelSettings, RunSettings
 from throughtime.runs.tasks.distributions import KINDS
 from throughtime.runs.tasks.forecast import Forecast
 from throughtime.runs.tasks.forecast_settings import ForecastSettings
+from throughtime.runs.tasks.inference import inferred_task
 from throughtime.runs.tasks.reading import opened
 
 SMALL = (
@@ -259,6 +262,84 @@ def test_a_gap_is_no_step_of_a_forecast(place):
     assert arrays.breaks is not None and arrays.breaks[0] == 31
     _, counts = arrays.values_ahead(np.array([23, 24, 30, 31]))
     assert counts[..., 0].sum(axis=1).tolist() == [7, 6, 0, 7]
+
+
+def _growing(path, steps=72, start=1):
+    """Monthly numbers whose season grows with their level."""
+    level = 100 * 1.02 ** np.arange(steps) * (1 + 0.3 * np.sin(2 * np.pi * np.arange(steps) / 12))
+    level *= np.exp(0.02 * np.random.default_rng(1).normal(size=steps))
+    rows = [f"{2000 + at // 12}-{at % 12 + 1:02},{value * start:.4f}" for at, value in enumerate(level)]
+    path.write_text("\n".join(["month,price", *rows, ""]))
+    return path
+
+
+def test_logarithms_are_read_where_changes_grow_and_leave_no_trace_in_what_comes_out(place):
+    file = _growing(place / "growing.csv")
+    task = Forecast.fit(RunSettings(str(file), task=ForecastSettings()))
+    assert task.reading.targets[0].log and task.given.around in ("season", "moved")
+    assert "Logarithms are read of price, as changes grow with the level." in task.reasons
+    torch.manual_seed(0)
+    model = SequenceModel(task, ModelSettings(hidden_size=8, num_layers=1)).eval()
+    data = task.read(str(file))
+    pairs = list(predicted(model, data.streams))
+    assert float(task.loss(*pairs[0])) == pytest.approx(task.metrics(pairs)[0].value, rel=1e-4)
+    asked = task.asked(str(file))
+    rows = [row for outputs, chunk in predicted(model, asked.streams) for row in task.rows(outputs, chunk)]
+    assert len(rows) == task.given.ahead and all(200 < row["price"] < 1000 for row in rows)
+    plain = Forecast.fit(RunSettings(str(file), task=ForecastSettings(transform="none")))
+    assert not plain.reading.targets[0].log
+    # Naive forecasts do not depend on how the target is read, but for the mean.
+    ours, theirs = (dict(each.read(str(file)).baselines) for each in (task, plain))
+    for name in ("naive", "seasonal naive", "drift"):
+        assert ours[name] == pytest.approx(theirs[name], rel=1e-9)
+
+
+def test_numbers_of_0_have_no_logarithm(place):
+    task = Forecast.fit(RunSettings(str(_growing(place / "growing.csv")), task=ForecastSettings()))
+    _growing(place / "zero.csv", start=0)
+    with pytest.raises(
+        InputFileError, match="the target price is 0 in the series None, .* train with `transform` none"
+    ):
+        task.read(str(place / "zero.csv"))
+    with pytest.raises(InputFileError, match="price holds values of 0 or below, which have no logarithms"):
+        Forecast.fit(RunSettings(str(place / "zero.csv"), task=ForecastSettings(transform="log")))
+
+
+@pytest.mark.parametrize(("name", "task"), [("prices.csv", "forecast"), ("words.csv", "label")])
+def test_numbers_with_times_are_forecast_and_words_are_labels(place, name, task):
+    values = [1.5, 2.5, 4.0] if task == "forecast" else ["up", "down", "up"]
+    rows = [f"2024-01-0{day},{value},{day * 2.5}" for day, value in enumerate(values, start=1)]
+    (place / name).write_text("\n".join(["day,y,heat", *rows, ""]))
+    assert inferred_task(str(place / name), {})[0] == task
+
+
+def test_a_file_of_the_forecasting_archive_is_forecast(place):
+    text = "@relation a\n@attribute series_name string\n@attribute start_timestamp date\n@frequency monthly\n@data\n"
+    series = ["T1:2001-01-01 00-00-00:1,2,3,4,5,6,8,7,9,11\n", "T2:2003-05-01 00-00-00:3,2,5,4,6,5,8,8,9\n"]
+    (place / "archive.tsf").write_text(text + "".join(series))
+    assert inferred_task(str(place / "archive.tsf"), {}) == (
+        "forecast",
+        "The file has value alone, with nothing else to predict.",
+    )
+    task = Forecast.fit(RunSettings(str(place / "archive.tsf"), task=ForecastSettings(ahead=2)))
+    data = task.asked(str(place / "archive.tsf"))
+    model = SequenceModel(task, ModelSettings(hidden_size=4, num_layers=1)).eval()
+    pairs = predicted(model, data.streams)
+    rows = data.named(row for outputs, chunk in pairs for row in task.rows(outputs, chunk))
+    assert [(row["id"], row["time"]) for row in rows[::2]] == [
+        ("T1", "2001-11-01 00:00:00"),
+        ("T2", "2004-02-01 00:00:00"),
+    ]
+
+
+def test_several_targets_are_forecast_together(place):
+    task, model = _untrained(place / "sales.csv", target="sold,guests")
+    data = task.asked(str(place / "sales.csv"))
+    rows = data.named(row for outputs, chunk in predicted(model, data.streams) for row in task.rows(outputs, chunk))
+    assert len(rows) == 7 * SHOPS
+    assert list(rows[0])[4:] == ["sold", "sold 0.1", "sold 0.5", "sold 0.9", "guests", "guests 0.1", "guests 0.5",
+                                 "guests 0.9"]  # fmt: skip
+    assert set(data.baselines) == set() and set(task.read(str(place / "sales.csv")).baselines) > {"naive"}
 
 
 def test_steps_without_times_are_counted(place):

@@ -7,6 +7,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from throughtime.data.clock import Clock
 from throughtime.data.columns import ABSENT, Cell, Column, Numbers, Words
 from throughtime.data.series import Origin, SeriesSet
 from throughtime.errors import InputFileError
@@ -57,6 +58,7 @@ def assemble(
         label,
         times,
         [*notes, *([f"{plural(len(bare), 'series')} without steps: {_first(bare)}."] if bare else [])],
+        clock=None if times is None else Clock(),
     )
 
 
@@ -174,6 +176,7 @@ def join_series(
         np.concatenate(timed) if timed else None,
         join_notes([s.notes for s in sets], names),
         parts=_join_parts(sets, parts),
+        clock=Clock() if timed else None,
     )
 
 

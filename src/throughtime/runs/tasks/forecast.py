@@ -11,7 +11,7 @@ from throughtime.errors import InputFileError
 from throughtime.records.plain import from_plain, to_plain
 from throughtime.runs.settings import ModelSettings, RunSettings, TaskSettings
 from throughtime.runs.tasks.base import Data, Metric
-from throughtime.runs.tasks.distributions import GRID, KINDS, MIDDLE, quantile_losses
+from throughtime.runs.tasks.distributions import KINDS, MIDDLE
 from throughtime.runs.tasks.forecast_choices import with_lengths
 from throughtime.runs.tasks.forecast_settings import ForecastSettings
 from throughtime.runs.tasks.of_series import SeriesTask
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from throughtime.data.series_arrays import SeriesArrays
     from throughtime.data.streams import Chunk
     from throughtime.records import BaselinesOf, Record
+    from throughtime.runs.tasks.forecast_counted import Counted
     from throughtime.runs.tasks.forecast_reading import ForecastReading
 
 
@@ -170,16 +171,14 @@ class Forecast(SeriesTask):
 
     def loss(self, outputs: Tensor, chunk: Chunk) -> Tensor:
         """Return the mean CRPS, in units of the mean change over a season so far."""
-        counted, targets, scales, units = self._counting(outputs, chunk)
-        if not len(targets):
-            return (outputs * 0).sum()
-        quantiles = self.distribution.quantiles(counted, GRID, scales)
-        return (quantile_losses(quantiles, targets, GRID).mean(dim=-1) * scales / units).mean()
+        counted = self._counted(outputs, chunk)
+        return (counted.crps(self.distribution) / counted.units).mean() if len(counted.targets) else (outputs * 0).sum()
 
     def objective(self, outputs: Tensor, chunk: Chunk) -> Tensor:
         """Return the mean of what training minimises."""
-        counted, targets, scales, _ = self._counting(outputs, chunk)
-        return self.distribution.losses(counted, targets, scales).mean() if len(targets) else (outputs * 0).sum()
+        counted = self._counted(outputs, chunk)
+        losses = self.distribution.losses(counted.outputs, counted.targets, counted.scales)
+        return losses.mean() if len(losses) else (outputs * 0).sum()
 
     def count(self, chunk: Chunk) -> int:
         """Return the number of values that are forecast."""
@@ -188,14 +187,10 @@ class Forecast(SeriesTask):
         time, rows, _, targets = chunk.targets.shape
         return time * rows * self.given.ahead * targets
 
-    def _counting(self, outputs: Tensor, chunk: Chunk) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return outputs [targets, numbers], scaled targets, scales and units [targets], where a target counts."""
-        ahead = self.given.ahead
-        targets = chunk.targets[:, :, :ahead]
-        scales, units = (chunk.targets[:, :, [place]].expand_as(targets) for place in (2 * ahead, 2 * ahead + 1))
-        if chunk.mask is None:
-            return outputs.flatten(0, 3), targets.flatten(), scales.flatten(), units.flatten()
-        return outputs[chunk.mask], targets[chunk.mask], scales[chunk.mask], units[chunk.mask]
+    def _counted(self, outputs: Tensor, chunk: Chunk) -> Counted:
+        from throughtime.runs.tasks.forecast_counted import Counted
+
+        return Counted.of(outputs, chunk, self.given.ahead, [target.log for target in self.reading.targets])
 
     # Predictions.
 
@@ -203,21 +198,17 @@ class Forecast(SeriesTask):
         """Return the scaled CRPS, and the scores in the unit of the target."""
         from throughtime.data.forecast_scores import ForecastScores
 
-        levels, wanted = self.distribution.levels, sorted({*GRID, *self.distribution.levels, MIDDLE})
-        scores, ahead = ForecastScores(levels), self.given.ahead
+        levels, wanted = self.distribution.levels, sorted({MIDDLE, *self.distribution.levels})
+        scores = ForecastScores(levels)
         for outputs, chunk in predicted:
-            counted, targets, scales, units = (part.double() for part in self._counting(outputs, chunk))
-            anchors = chunk.targets[:, :, ahead : 2 * ahead].double()
-            anchors = anchors.flatten() if chunk.mask is None else anchors[chunk.mask]
-            quantiles = self.distribution.quantiles(counted, wanted, scales)
-            crps = quantile_losses(quantiles[:, [wanted.index(level) for level in GRID]], targets, GRID).mean(dim=-1)
-            values = anchors.unsqueeze(-1) + scales.unsqueeze(-1) * quantiles
+            counted = self._counted(outputs, chunk).double()
+            values = counted.in_units(self.distribution.quantiles(counted.outputs, wanted, counted.scales))
             scores.add(
-                (anchors + scales * targets).numpy(),
+                counted.in_units(counted.targets.unsqueeze(-1))[:, 0].numpy(),
                 values[:, wanted.index(MIDDLE)].numpy(),
                 values[:, [wanted.index(level) for level in levels]].numpy(),
-                (crps * scales).numpy(),
-                units.numpy(),
+                counted.crps(self.distribution).numpy(),
+                counted.units.numpy(),
             )
         if not scores.count:
             raise InputFileError("The data hold no target after a cut-off, so there is nothing to measure.")
@@ -238,11 +229,12 @@ class Forecast(SeriesTask):
         ahead, levels = self.given.ahead, self.distribution.levels
         wanted = sorted({MIDDLE, *levels})
         cutoffs = chunk.mask.flatten(2).any(dim=-1) if chunk.mask is not None else (chunk.origin[..., 0] >= 0)
-        told, places = chunk.targets[cutoffs].double(), chunk.origin[cutoffs].tolist()
-        anchors, scales = told[:, ahead : 2 * ahead], told[:, [2 * ahead]].expand(-1, ahead, -1)
-        flat = outputs[cutoffs].double().flatten(0, 2)
-        quantiles = self.distribution.quantiles(flat, wanted, scales.flatten()).unflatten(0, anchors.shape)
-        values = (anchors.unsqueeze(-1) + scales.unsqueeze(-1) * quantiles).tolist()
+        # Every step ahead of a cut-off has a row, whether its target counts or not.
+        whole = chunk._replace(targets=chunk.targets[cutoffs].unsqueeze(1), mask=None)
+        counted = self._counted(outputs[cutoffs].unsqueeze(1), whole).double()
+        values = counted.in_units(self.distribution.quantiles(counted.outputs, wanted, counted.scales))
+        places = chunk.origin[cutoffs].tolist()
+        values = values.unflatten(0, (len(places), ahead, len(self.reading.targets))).tolist()
         names = [target.name for target in self.reading.targets]
         for (series, step), forecast in zip(places, values, strict=True):
             for number, of_targets in enumerate(forecast, start=1):

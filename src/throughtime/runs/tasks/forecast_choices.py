@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from throughtime.data.columns import Numbers
     from throughtime.data.frequency import Frequency
     from throughtime.data.past import Around, Places
     from throughtime.data.series import SeriesSet
@@ -107,11 +106,8 @@ def gaps_of(series: SeriesSet, frequency: Frequency | None) -> NDArray[np.int64]
     return None if series.times is None or frequency is None else spacing_of(series, frequency).gaps
 
 
-def best_around(columns: list[Numbers], places: Places, season: int, ahead: int) -> tuple[Around, str]:
+def best_around(values: NDArray[np.float64], places: Places, season: int, ahead: int) -> tuple[Around, str]:
     """Return what forecasts depart from, and why: the best naive forecast of the training part."""
-    import numpy as np
-
-    values = np.stack([column.values for column in columns], axis=1)
     errors: dict[Around, float] = {}
     names: dict[Around, str] = {
         "nothing": "the mean so far",

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from throughtime.data.clock import Clock
     from throughtime.data.columns import Numbers
     from throughtime.data.forecast_arrays import ForecastArrays
-    from throughtime.data.past import Around, Past
+    from throughtime.data.past import Around, Past, Places
     from throughtime.data.series import SeriesSet
     from throughtime.runs.tasks.base import Stamps
 
@@ -51,6 +51,8 @@ class ForecastReading:
     @classmethod
     def fit(cls, training: SeriesSet, given: ForecastSettings) -> tuple[Self, ForecastSettings, list[str]]:
         """Return how series are read, settings with all choices made, and their reasons."""
+        import numpy as np
+
         from throughtime.data.calendar import cycles_of
         from throughtime.data.past import Places
 
@@ -61,11 +63,16 @@ class ForecastReading:
             _check_counts(dict(zip(names, numbers, strict=True)), given.distribution)
         places = Places.of(training.starts, gaps_of(training, frequency))
         reasons: list[str] = []
+        logs = [_reads_logs(name, column, places, given) for name, column in zip(names, numbers, strict=True)]
+        if given.transform == "auto" and any(logs):
+            of = listed(name for name, log in zip(names, logs, strict=True) if log)
+            reasons.append(f"Logarithms are read of {of}, as changes grow with the level.")
         around: Around = "zero" if KINDS[given.distribution].of_counts else "nothing"
         if given.around != "auto":
             around = given.around
         elif around != "zero":
-            around, reason = best_around(numbers, places, given.season, given.ahead)
+            read = [np.log(column.values) if log else column.values for column, log in zip(numbers, logs, strict=True)]
+            around, reason = best_around(np.stack(read, axis=1), places, given.season, given.ahead)
             reasons.append(reason)
         scale = given.scale
         if scale == "auto":
@@ -77,8 +84,8 @@ class ForecastReading:
             reasons.append(f"The time of the {', the '.join(cycles)} is read as known ahead.")
         reading = cls(
             tuple(
-                TargetScale.fit(name, column, places, around, given.season)
-                for name, column in zip(names, numbers, strict=True)
+                TargetScale.fit(name, column, places, around, given.season, log=log)
+                for name, column, log in zip(names, numbers, logs, strict=True)
             ),
             Encoding.fit(columns, [name for name in columns if name not in names]),
             Encoding.fit(columns, names_in(given.known)),
@@ -94,7 +101,7 @@ class ForecastReading:
         return self.encoding.width + sum(self._places_of(target) for target in self.targets)
 
     def _places_of(self, target: TargetScale) -> int:
-        return 3 + target.gaps
+        return 4 + target.gaps
 
     def known_width(self, given: ForecastSettings) -> int:
         """Return the number of places that are known of each step ahead."""
@@ -117,13 +124,14 @@ class ForecastReading:
         import numpy as np
 
         from throughtime.data.forecast_arrays import ForecastArrays
-        from throughtime.data.past import Places, past_of
+        from throughtime.data.past import Places, past_of, read_as
 
         breaks = gaps_of(series, self.frequency)
         places = Places.of(series.starts, breaks)
-        values = self._values(series)
+        came = self._values(series)
+        values = read_as(came, list(self.targets))
         around = self._around(given)
-        past = past_of(values, places, list(self.targets), around, given.season, cast(Any, given.scale))
+        past = past_of(came, places, list(self.targets), around, given.season, cast(Any, given.scale))
         columns, chance = read_columns(series), None if seed is None else np.random.default_rng(seed)
         read = self.encoding.read(columns, series.steps, chance)
         counts = ~np.isnan(values) & series.scored[:, None]
@@ -143,6 +151,7 @@ class ForecastReading:
             counts=counts,
             cutoffs=cutoffs,
             known=self._known(series, given.ahead, columns),
+            logs=np.array([target.log for target in self.targets]),
             asked=asked,
         )
 
@@ -168,7 +177,16 @@ class ForecastReading:
                 raise InputFileError(
                     f"{series.origin.name}: the column {target.name} {came}; forecasts are made from its past."
                 )
-        return np.stack([cast("Numbers", series.columns[target.name]).values for target in self.targets], axis=1)
+        values = np.stack([cast("Numbers", series.columns[target.name]).values for target in self.targets], axis=1)
+        for number, target in enumerate(self.targets):
+            if target.log and (values[:, number] <= 0).any():
+                step = int(np.argmax(values[:, number] <= 0))
+                raise InputFileError(
+                    f"{series.origin.name}: the target {target.name} is {values[step, number]:g} in the series "
+                    f"{series.ids[int(series.of_step[step])]!r}, and the model reads logarithms, as all values of its "
+                    "training part were above 0: train with `transform` none."
+                )
+        return values
 
     def _past_inputs(self, values: NDArray[np.float64], past: Past, given: ForecastSettings) -> NDArray[np.float32]:
         """Return what is read of the targets at each step: their level, and the changes over a step and a season."""
@@ -183,6 +201,7 @@ class ForecastReading:
                 else (last - target.mean) / target.spread
             )
             changes = [(last - past.lagged(at, lag)[:, number]) / scale for lag in (1, given.season)]
+            changes.append(past.season_change(given.season)[:, number] / scale)
             gaps = [np.isnan(values[:, number])] if target.gaps else []
             pieces += [level, *changes, *gaps]
         return np.stack(pieces, axis=1).astype(np.float32)
@@ -299,6 +318,21 @@ def waves_of(cycles: Sequence[Cycle], frequency: Frequency | None) -> int:
     if frequency is None:
         return 0
     return calendar(np.zeros(1, dtype="datetime64[ns]"), Clock(), cycles, frequency).shape[1]
+
+
+def _reads_logs(name: str, column: Numbers, places: Places, given: ForecastSettings) -> bool:
+    """Return whether a target is read as its logarithm."""
+    from throughtime.data.past import log_is_steadier
+
+    if KINDS[given.distribution].of_counts or given.transform == "none":
+        return False
+    if given.transform == "auto":
+        return log_is_steadier(column, places)
+    if (column.values <= 0).any():
+        raise InputFileError(
+            f"The target {name} holds values of 0 or below, which have no logarithms: take another `transform`."
+        )
+    return True
 
 
 def _check_counts(columns: Mapping[str, Numbers], distribution: str) -> None:

@@ -31,6 +31,12 @@ class ForecastSettings(SeriesSettings):
         "series so far; auto: series where there are several, else global.",
         online=False,
     )
+    transform: Literal["auto", "none", "log"] = option(
+        "auto",
+        "How targets are read. none: as they are; log: as logarithms, so that changes are shares; auto: log where "
+        "changes grow with the level.",
+        online=False,
+    )
     around: Literal["auto", "nothing", "last", "season", "moved"] = option(
         "auto",
         "What forecasts depart from. nothing: a mean; last: the last value; season: the value a season before; "
