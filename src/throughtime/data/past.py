@@ -276,7 +276,7 @@ def read_as(came: Floats, scales: list[TargetScale]) -> Floats:
 
 
 def log_is_steadier(column: Numbers, places: Places) -> bool:
-    """Return whether changes are alike at all levels in logarithms, and grow with the level otherwise.
+    """Return whether changes grow with the level, but not in logarithms.
 
     Values near 0 or below it have no such logarithms.
     """
