@@ -137,6 +137,12 @@ def test_a_backtest_measures_every_cut_off_and_step(trained, place):
     assert float(table[2][2]) == pytest.approx(np.mean(errors[2::7]), rel=1e-3), "scaled CRPS, then MAE"
 
 
+def test_cut_offs_before_the_beginning_are_counted_and_not_made(trained, place):
+    ended = run("backtest", trained[0], place / "sales.csv", "--windows", "99999999999", "--step", "9999999999")
+    assert ended.code == 0 and "6 cut-offs in 6 series." in ended.out, ended
+    assert "599,999,999,988 cut-offs would lie before the beginning of a series." in ended.out
+
+
 @pytest.mark.parametrize(
     ("options", "code", "said"),
     [

@@ -136,7 +136,8 @@ class Forecast(SeriesTask):
         series = opened(file, self.given, trained=True)[0]
         arrays, cutoffs = self.arrays(series), np.zeros(series.steps, dtype=np.bool_)
         for begin, end in pairwise(series.starts.tolist()):
-            lasts = end - 1 - self.given.ahead - step * np.arange(windows)
+            stride = min(step, end)  # so that a product stays a number of the machine
+            lasts = end - 1 - self.given.ahead - stride * np.arange(min(windows, (end - begin) // stride + 1))
             cutoffs[lasts[lasts >= begin]] = True
         if not cutoffs.any():
             raise InputFileError(
