@@ -29,7 +29,7 @@ _KEY = re.compile(r'Parser key "(\w+)":')
 _CHOICE = re.compile(r"argument (?P<name>\S+): invalid choice: '(?P<value>.*)' \(choose from (?P<allowed>.*)\)", re.S)
 _UNKNOWN = re.compile(r"unrecognized arguments: (?P<words>.*)", re.S)
 _MISSING = re.compile(r"the following arguments are required: (?P<names>.*)", re.S)
-PATHS = ("file", "run", "run_or_data", "data", "output", "resume", "start_from", "json", "plot", "train")
+PATHS = ("file", "run", "run_or_data", "data", "output", "future", "resume", "start_from", "json", "plot", "train")
 """Arguments that are paths, of all sub-commands; --config is read before the others."""
 _KINDS = {"<class 'int'>": "a whole number", "<class 'float'>": "a number", "<class 'str'>": "text"}
 

@@ -25,6 +25,13 @@ def add_arguments(parser: "ArgumentParser") -> None:
         metavar="OUT",
         help="File to write: .csv, .jsonl or .parquet (which needs the extra data). An existing file is replaced.",
     )
+    parser.add_argument(
+        "--future",
+        type=str,
+        default="",
+        metavar="FILE",
+        help="For forecasts: the columns that RUN knows ahead, for the steps after FILE, by id and time.",
+    )
 
 
 def run(arguments: "Namespace") -> int:
@@ -37,7 +44,7 @@ def run(arguments: "Namespace") -> int:
     output = Path(arguments.output)
     check_output(output)
     task, model, _ = load_run(Path(arguments.run))
-    data = task.asked(arguments.file)
+    data = task.asked(arguments.file, arguments.future)
     for line in data.lines:
         say(line)
     table = predictions(task, model, data)

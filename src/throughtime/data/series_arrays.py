@@ -136,18 +136,31 @@ class SeriesArrays:
         series, step = packing.places(start, steps)
         valid = series >= 0
         at = np.where(valid, self.starts[series] + step, 0)
-        mask = valid if self.mask is None else _picked(self.mask, at, valid)
+        inputs, targets, mask = self._read(at, series, valid)
         resets = self._anew[at] & valid
         return Chunk(
-            whole_as_int64(torch.from_numpy(_picked(self.inputs, at, valid))),
-            whole_as_int64(torch.from_numpy(_picked(self.targets, at, valid))),
+            whole_as_int64(torch.from_numpy(inputs)),
+            whole_as_int64(torch.from_numpy(targets)),
             None if mask.all() else torch.from_numpy(mask),
             first,
             resets=torch.from_numpy(resets) if resets.any() else None,
-            weight=None if self.weight is None else torch.from_numpy(_picked(self.weight, at, valid)),
+            weight=None if self.weight is None else torch.from_numpy(picked(self.weight, at, valid)),
             origin=torch.from_numpy(np.stack((series, step), axis=-1)),
             last=last,
         )
+
+    def _read(
+        self, at: NDArray[np.int64], series: NDArray[np.int64], valid: NDArray[np.bool_]
+    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_]]:
+        """Return inputs, targets and mask of steps [time, rows], which belong to some series; zeros where not valid."""
+        mask = valid if self.mask is None else picked(self.mask, at, valid)
+        return picked(self.inputs, at, valid), picked(self.targets, at, valid), mask
+
+    def _counting_steps(self) -> NDArray[np.int64]:
+        """Return the steps with a target that counts."""
+        if self.mask is None:
+            return np.arange(self.steps)
+        return np.flatnonzero(self.mask.reshape(self.steps, -1).any(axis=1))
 
     def windows(self, steps: int, rows: int) -> Chunk:
         """Cut windows out of the series, spread evenly, that end at targets that count.
@@ -161,16 +174,16 @@ class SeriesArrays:
         """
         steps = min(steps, self.steps)
         ends = np.linspace(steps, self.steps, rows).astype(np.int64)
-        if self.mask is not None and self.mask.any():
-            counted = np.flatnonzero(self.mask.reshape(self.steps, -1).any(axis=1))
+        counted = self._counting_steps()
+        if len(counted):
             next_counted = np.minimum(np.searchsorted(counted, ends - 1), len(counted) - 1)
             ends = np.maximum(counted[next_counted] + 1, steps)
         line = Packing(np.arange(len(self)), self.lengths, ends - steps, ends)
         return self.chunk(line, 0, steps, first=True)
 
 
-def _picked(values: NDArray[Any], at: NDArray[np.int64], valid: NDArray[np.bool_]) -> NDArray[Any]:
-    """Return the values [time, rows, …] of some steps, and zero where a step is not valid."""
+def picked(values: NDArray[Any], at: NDArray[np.int64], valid: NDArray[np.bool_]) -> NDArray[Any]:
+    """Return the values [time, rows, …] of some steps, and zero where not valid."""
     picked = np.asarray(np.take(values, at, axis=0))
     if not valid.all():
         picked[~valid] = 0

@@ -147,11 +147,12 @@ def check_choice(settings: GradientSettings) -> None:
     for name in dict.fromkeys(name for other in METHODS.values() for name in other.options):
         if name not in choice.options and getattr(settings, name) != defaults[name]:
             users = " or ".join(method for method, other in METHODS.items() if name in other.options)
+            meant = "; the steps to forecast are `ahead`" if name == "horizon" else ""
             raise ArgumentError(
                 name,
                 f"is {getattr(settings, name)}",
                 f"`gradient` {chosen} has no use for it",
-                f"leave it out, or choose `gradient` {users}",
+                f"leave it out, or choose `gradient` {users}{meant}",
             )
     given = [name for name in choice.needs if getattr(settings, name) != defaults[name]]
     if choice.needs and len(given) != 1:

@@ -65,7 +65,8 @@ class SequenceModel(nn.Module):
         entered = self.entered(inputs)
         given = {} if resets is None else {"resets": resets}
         hidden, state = self.recurrent(entered, state, **given)
-        return self.readout(self.dropout(hidden[skip:])), state
+        told = (inputs[skip:],) if getattr(self.readout, "reads_inputs", False) else ()
+        return self.readout(self.dropout(hidden[skip:]), *told), state
 
     def entered(self, inputs: Tensor) -> Tensor:
         """Return what enters the recurrent layers [time, batch, features] for inputs [time, batch, …]."""

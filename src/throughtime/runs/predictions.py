@@ -1,6 +1,7 @@
 """Predictions of a model as a table, with ids and times as they came."""
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -28,7 +29,32 @@ def predictions(task: Task, model: SequenceModel, data: Data) -> Table:
     """
     if data.series is None:
         raise UnsupportedError(f"The task {task.name} has no series to predict; see its metrics.")
-    return table_of(task, predicted(model, data.streams), data.series)
+    pairs = predicted(model, data.streams)
+    return table_of(task, pairs, data.series) if data.stamps is None else forecasts_of(task, pairs, data)
+
+
+def forecasts_of(task: Task, predicted: Iterable[tuple[Tensor, Chunk]], data: Data) -> Table:
+    """Return the forecasts of a task as a table.
+
+    They are in the order of series, cut-offs and steps ahead. The first columns are the id, the time of the step that is forecast and that of the cut-off, as they came, and the
+    steps ahead, counted from 1.
+
+    Args:
+        task: the task.
+        predicted: pairs of outputs and chunk.
+        data: the data, with series and stamps.
+    """
+    assert data.series is not None and data.stamps is not None
+    rows = [row for pair in predicted for row in task.rows(*pair)]
+    rows.sort(key=lambda row: (row["series"], row["step"], row["ahead"]))
+    series, steps, ahead = ([row.pop(name) for row in rows] for name in ("series", "step", "ahead"))
+    id_name, time_name = data.series.names
+    cells: dict[str, list[Any]] = {} if not id_name else {id_name: [data.series.ids[number] for number in series]}
+    for name, values in data.stamps(series, steps, ahead).items():
+        cells[time_name or name if name == "time" else name] = list(values)
+    cells[_free("step", cells)] = ahead
+    cells |= {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
+    return {name: column_of(values) for name, values in cells.items()}
 
 
 def table_of(task: Task, predicted: Iterable[tuple[Tensor, Chunk]], series: SeriesSet) -> Table:

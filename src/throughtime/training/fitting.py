@@ -17,6 +17,7 @@ from throughtime.runs.choice import kind_of, settings_from
 from throughtime.runs.interruption import InterruptedRunError, go_on
 from throughtime.runs.opening import default_folder, with_task
 from throughtime.runs.settings import RunSettings
+from throughtime.runs.starting import like_start
 from throughtime.runs.tasks.of_series import SeriesTask
 from throughtime.training.options import FitOptions
 from throughtime.training.process import settled_process, with_extra
@@ -76,6 +77,8 @@ def fit(
         settings = _continued(place, {**given, **named, "file": _name_of(source)})
     else:
         values = {"file": _name_of(source), "task": task, "online": False, "resume": "", **given}
+        if given.get("start_from"):
+            values = like_start(values)
         content = source if isinstance(source, str) else source.content
         values, held = with_task(values, given, content, say)
         settings = replace(settings_from(values), held=held)

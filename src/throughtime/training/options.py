@@ -42,6 +42,7 @@ class FitOptions(TypedDict, total=False):
     seed: int
     threads: int
     accelerator: Literal["auto", "cpu", "gpu"]
+    start_from: str
     format: str
     layout: str
     target: str
@@ -52,7 +53,17 @@ class FitOptions(TypedDict, total=False):
     weight: str
     class_weight: Literal["none", "balanced"]
     split: Literal["auto", "series", "time", "file"]
-    distribution: Literal["auto", "bernoulli", "categorical", "normal", "student-t"]
+    distribution: Literal["auto", "bernoulli", "categorical", "normal", "student-t", "quantiles", "poisson"]
+    ahead: int
+    levels: str
+    known: str
+    past: str
+    scale: Literal["auto", "none", "global", "series"]
+    transform: Literal["auto", "none", "log"]
+    around: Literal["auto", "nothing", "last", "season", "moved"]
+    season: int
+    freq: str
+    calendar: bool
     units: Literal["characters", "bytes"]
     encoding: str
     embedding_size: int

@@ -7,6 +7,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from throughtime.data.clock import Clock
 from throughtime.data.columns import ABSENT, Cell, Column, Numbers, Words
 from throughtime.data.series import Origin, SeriesSet
 from throughtime.errors import InputFileError
@@ -57,6 +58,7 @@ def assemble(
         label,
         times,
         [*notes, *([f"{plural(len(bare), 'series')} without steps: {_first(bare)}."] if bare else [])],
+        clock=None if times is None else Clock(),
     )
 
 
@@ -175,6 +177,7 @@ def join_series(
         join_notes([s.notes for s in sets], names),
         parts=_join_parts(sets, parts),
         files=[front for s, front in zip(sets, ids, strict=True) for _ in s.ids],
+        clock=Clock() if timed else None,
     )
 
 

@@ -4,6 +4,7 @@ A run's settings choose the task. No torch is imported here, as the command line
 """
 
 from throughtime.runs.tasks.classify import Classify as Classify
+from throughtime.runs.tasks.forecast import Forecast as Forecast
 from throughtime.runs.tasks.label import Label as Label
 from throughtime.runs.tasks.next_step import NextStep as NextStep
 from throughtime.runs.tasks.regress import Regress as Regress

@@ -26,7 +26,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
 from throughtime.errors import InputFileError, UnsupportedError
 from throughtime.records import Metric as Metric
@@ -42,6 +42,9 @@ if TYPE_CHECKING:
     from throughtime.records import BaselinesOf, Examination, Record
     from throughtime.report.exhibit import Section
     from throughtime.report.run import RunRecords
+
+
+Stamps: TypeAlias = "Callable[[Sequence[int], Sequence[int], Sequence[int]], Mapping[str, Sequence[Any]]]"
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class Data:
         series: the ids and times of what is predicted; None where the data are no series.
         naive_metrics: the metrics of naive predictions on these targets: metric → prediction → value. Those of the loss
             are `baselines`.
+        stamps: for rows of forecasts, function (series, steps, steps ahead) → columns that tell their times.
     """
 
     name: str
@@ -74,6 +78,7 @@ class Data:
     lines: Sequence[str] = ()
     series: SeriesSet | None = None
     naive_metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    stamps: Stamps | None = None
 
     @property
     def names(self) -> Sequence[Any]:
@@ -196,8 +201,12 @@ class Task(ABC):
             ArgumentError: the file has no such part.
         """
 
-    def asked(self, file: str) -> Data:
+    def asked(self, file: str, future: str = "") -> Data:
         """Read data for predictions, whose targets may be missing: every place of a target counts.
+
+        Args:
+            file: the data.
+            future: for forecasts, a file of what is known ahead; "" for none.
 
         Raises:
             InputFileError: as `read`.
@@ -230,7 +239,8 @@ class Task(ABC):
     def readout(self, model: ModelSettings) -> nn.Module:
         """Return the module from hidden states [time, batch, hidden_size] to outputs [time, batch, …].
 
-        It has outputs at every step, even where only a series' last step has a target: `loss` picks by the mask.
+        It has outputs at every step, even where only a series' last step has a target: `loss` picks by the mask. A
+        module with the attribute `reads_inputs` gets the inputs of the chunk too, as its second argument.
         """
 
     @abstractmethod

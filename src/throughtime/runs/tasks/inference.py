@@ -38,7 +38,7 @@ def inferred_task(source: str | Rows | SeriesSet, values: Mapping[str, Any]) -> 
 
     Args:
         source: the file, as the command got it, or what was read of it.
-        values: options by name, of which those of `SeriesSettings` say what the columns are.
+        values: options by name, of which those of `ForecastSettings` say what the columns are.
 
     Raises:
         InputFileError: the file is neither text nor series, or has no target.
@@ -49,13 +49,16 @@ def inferred_task(source: str | Rows | SeriesSet, values: Mapping[str, Any]) -> 
 
     if isinstance(source, str) and (reason := _why_text(source, values)):
         return Inferred("text", reason)
+    if reason := _reason_in_options(values):
+        return Inferred("forecast", reason)
     names = {entry.name for entry in fields(SeriesSettings)}
     given = SeriesSettings(**{name: value for name, value in values.items() if name in names})
     content = content_of(source, given)
     if isinstance(content, Rows):
         content, _, given = recognised(content, given)
     series, given = opened(content, given)
-    name, reason = _task_of(series, given.target)
+    reason = _reason_to_forecast(series, given.target)
+    name, reason = ("forecast", reason) if reason else _task_of(series, given.target)
     roles = {role: getattr(given, role) for role in ("id", "time", "target")}
     return Inferred(name, reason, content, roles)
 
@@ -76,6 +79,41 @@ def _why_text(file: str, values: Mapping[str, Any]) -> str:
     if not path.exists() and not any(sign in file for sign in "*?["):
         return "There is no such file."  # which the task says better
     return f"{file} is no table, array or archive." if path.is_file() and not holds_series(path) else ""
+
+
+def _reason_in_options(values: Mapping[str, Any]) -> str:
+    """Return why options stand for a forecast; "" where they do not."""
+    from throughtime.runs.options import options
+    from throughtime.runs.tasks.forecast_settings import ForecastSettings
+    from throughtime.runs.tasks.series_settings import DistributionSettings
+
+    shared = {entry.name for entry in fields(DistributionSettings)}
+    for entry, _, _ in options(ForecastSettings):
+        if entry.name not in shared and values.get(entry.name, entry.default) != entry.default:
+            return f"{entry.name} is for forecasts."
+    return ""
+
+
+def _reason_to_forecast(series: SeriesSet, target: str) -> str:
+    """Return why the target is to be forecast; "" where it is not.
+
+    A forecast is of numbers that change within series, whose steps have times. Without times, a number at every step
+    is taken for a label. Series that are numbers alone, with nothing else to predict, are forecast in any case.
+    """
+    from throughtime.data.columns import Numbers
+    from throughtime.runs.tasks.reading import constant_of
+    from throughtime.runs.tasks.series_settings import names_in
+
+    alone = not target and series.label is None and len(series.columns) == 1
+    names = list(series.columns) if alone else [name for name in names_in(target) if name in series.columns]
+    if not names or not all(isinstance(series.columns[name], Numbers) for name in names):
+        return ""
+    if alone and (series.times is not None or series.origin.name.removesuffix(".gz").endswith(".tsf")):
+        return f"The file has {names[0]} alone, with nothing else to predict."
+    changing = len(series) == 1 or constant_of(series, names[0]) is None
+    if series.times is None or not changing:
+        return ""
+    return f"{names[0]} is a number that changes with time; the task label reads it from the other columns instead."
 
 
 def _task_of(series: SeriesSet, target: str) -> tuple[str, str]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast, get_args
 
 from throughtime.errors import InputFileError
-from throughtime.runs.options import check_options, option
+from throughtime.runs.options import check_options
 from throughtime.runs.settings import ModelSettings, TaskSettings
 from throughtime.runs.tasks.base import Metric
 from throughtime.runs.tasks.choosing import Kind, distributions_of, kinds_of
@@ -16,7 +16,7 @@ from throughtime.runs.tasks.distributions import Distribution
 from throughtime.runs.tasks.keys import Keys
 from throughtime.runs.tasks.of_series import SeriesTask
 from throughtime.runs.tasks.reading import read_columns
-from throughtime.runs.tasks.series_settings import SeriesSettings, names_in
+from throughtime.runs.tasks.series_settings import DistributionSettings, SeriesSettings, names_in
 from throughtime.runs.tasks.words import WordsOf
 
 if TYPE_CHECKING:
@@ -31,18 +31,6 @@ if TYPE_CHECKING:
     from throughtime.data.series_arrays import SeriesArrays
     from throughtime.data.streams import Chunk
     from throughtime.records import BaselinesOf, Record
-
-
-@dataclass(frozen=True)
-class NextStepSettings(SeriesSettings):
-    """Options of the task of the next step."""
-
-    distribution: Kind = option(
-        "auto",
-        "Distribution of numbers at the next step; words are always categorical. auto: bernoulli for columns of 0 and "
-        "1 alone; for others student-t where their tails are heavy, else normal.",
-        online=False,
-    )
 
 
 @dataclass(frozen=True)
@@ -75,14 +63,14 @@ class NextStep(SeriesTask):
     """
 
     name: ClassVar[str] = "model"
-    settings: ClassVar[type[TaskSettings]] = NextStepSettings
+    settings: ClassVar[type[TaskSettings]] = DistributionSettings
     loss_name: ClassVar[str] = "NLL"
     loss_unit: ClassVar[str] = "nats"
     sample_length: ClassVar[int] = 8
     wanted_updates: ClassVar[int] = 250
     least: ClassVar[tuple[int, int]] = 40, 4
 
-    def __init__(self, encoding: Encoding, distributions: Sequence[Distribution], given: NextStepSettings) -> None:
+    def __init__(self, encoding: Encoding, distributions: Sequence[Distribution], given: DistributionSettings) -> None:
         super().__init__(given)
         self.encoding = encoding
         self.distributions = tuple(distributions)
@@ -112,9 +100,10 @@ class NextStep(SeriesTask):
         """Return the task for the series of the training part."""
         from throughtime.data.encoding import Encoding, Feature
 
-        assert isinstance(given, NextStepSettings)
+        assert isinstance(given, DistributionSettings)
+        given.refuse_distribution(cls.name, get_args(Kind)[1:])
         names, followed = _predicted(training, given), _followed(training)
-        kinds = kinds_of(training.columns, names, given.distribution)
+        kinds = kinds_of(training.columns, names, cast(Kind, given.distribution))
         columns = _with_words(read_columns(training), [name for name in kinds if kinds[name] == "categorical"])
         features = [
             # Keys stay 0 and 1: scaled by its spread, a rare one would outweigh all others.
@@ -136,7 +125,7 @@ class NextStep(SeriesTask):
         from throughtime.records.plain import from_plain
 
         facts, known = record.facts, {kind.kind: kind for kind in (Keys, WordsOf, Normal, StudentT)}
-        given = from_plain(NextStepSettings, facts["settings"])
+        given = from_plain(DistributionSettings, facts["settings"])
         check_options(given)
         distributions = [
             from_plain(known[fact["kind"]], {name: value for name, value in fact.items() if name != "kind"})

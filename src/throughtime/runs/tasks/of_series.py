@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Self, cast
 
-from throughtime.errors import ArgumentError, InputFileError
+from throughtime.errors import ArgumentError, InputFileError, UnsupportedError
 from throughtime.runs.settings import RunSettings, TaskSettings
 from throughtime.runs.tasks.base import Data, FileTask, Material
 from throughtime.runs.tasks.reading import opened
@@ -164,7 +164,7 @@ class SeriesTask(FileTask, ABC):
         chosen = replace(
             settings,
             file=full_path(settings.file),
-            task=given,
+            task=self.given,
             held=None,  # not needed again
             optimization=replace(told, batch_size=laid.rows, update_every=laid.steps, epochs=epochs),
         )
@@ -177,11 +177,24 @@ class SeriesTask(FileTask, ABC):
         return cast(SeriesSettings, settings.task if isinstance(settings.task, cls.settings) else cls.settings())
 
     @classmethod
+    def _open(
+        cls,
+        source: str | Rows | SeriesSet,
+        given: SeriesSettings,
+        *,
+        trained: bool = False,
+        asked: bool = False,
+        future: str = "",
+    ) -> tuple[SeriesSet, SeriesSettings]:
+        """Return the series of data, and the settings with the choices made for them; see `opened`."""
+        return opened(source, given, trained=trained, asked=asked, future=future)
+
+    @classmethod
     def _opened(cls, settings: RunSettings, *, trained: bool = False) -> tuple[SeriesSet, RunSettings]:
         """Return the series of a run, and its settings with what was recognised and chosen for them."""
         from throughtime.data.splitting import chosen_split
 
-        series, given = opened(settings.source, cls._given_in(settings), trained=trained)
+        series, given = cls._open(settings.source, cls._given_in(settings), trained=trained)
         split = chosen_split(series, given.split, cls.usual_split, per_series=cls.per_series)
         return series, replace(settings, task=replace(given, split=split))
 
@@ -225,15 +238,17 @@ class SeriesTask(FileTask, ABC):
         from throughtime.data.laying import LONGEST_GRADIENT
         from throughtime.data.splitting import part_of_series
 
-        series = opened(file, self.given, trained=True)[0]
+        series = self._open(file, self.given, trained=True)[0]
         series = self.parted(series, held_out_of)[1] if held_out_of is not None else part_of_series(series, part)
         return self._data(series, self.weighed(series, self.arrays(series)), LONGEST_GRADIENT)
 
-    def asked(self, file: str | Rows | SeriesSet) -> Data:
+    def asked(self, file: str | Rows | SeriesSet, future: str = "") -> Data:
         """Read series whose targets may be missing."""
+        if future:
+            raise UnsupportedError(f"The task {self.name} reads no file of what is known ahead: leave `future` out.")
         from throughtime.data.laying import LONGEST_GRADIENT
 
-        series = opened(file, self.given, trained=True, asked=True)[0]
+        series = self._open(file, self.given, trained=True, asked=True)[0]
         return self._data(series, self.arrays(series, asked=True), LONGEST_GRADIENT, asked=True)
 
     def _data(

@@ -58,6 +58,7 @@ def recognised(
         static=names_in(given.static),
         ignore=tuple(name for name in names_in(given.ignore) if name in rows.columns or not trained),
         weight=(given.weight or None) if given.weight in rows.columns or not asked else None,
+        **given.roles(),
     )
     roles, notes = completed(rows, roles)
     # The column that tells the file was added by reading several, and a file to predict may be alone.
@@ -67,7 +68,12 @@ def recognised(
 
 
 def opened(
-    source: str | Rows | SeriesSet, given: SeriesSettings, *, trained: bool = False, asked: bool = False
+    source: str | Rows | SeriesSet,
+    given: SeriesSettings,
+    *,
+    trained: bool = False,
+    asked: bool = False,
+    future: str = "",
 ) -> tuple[SeriesSet, SeriesSettings]:
     """Return the series of data, and the settings with the roles recognised.
 
@@ -76,21 +82,38 @@ def opened(
         given: what the columns are.
         trained: whether a model was trained with these settings, so that columns it leaves out may be missing.
         asked: whether the target may be missing.
+        future: a table of steps to come, for forecasts; "" for none.
 
     Raises:
         InputFileError: the file cannot be read, or is not what the settings say.
         ArgumentError: a setting names no column, or is for tables alone.
     """
+    from throughtime.data.future_rows import with_future
     from throughtime.data.roles import series_of
     from throughtime.data.series import SeriesSet
 
     content = content_of(source, given)
     if isinstance(content, SeriesSet):
+        if future:
+            name = content.origin.name
+            raise InputFileError(f"{name} is no table, so the steps to come cannot be read from {future}.")
         if given.weight and not trained:
             raise ArgumentError("weight", f"is {given.weight!r}", f"{content.origin.name} is no table", "leave it out")
         return content, given
     rows, roles, known = recognised(content, given, trained=trained, asked=asked)
+    if future:
+        rows = with_future(rows, _table(future), roles)
     return series_of(rows, roles), known
+
+
+def _table(file: str) -> Rows:
+    from throughtime.data.formats.choice import read
+    from throughtime.data.series import Rows
+
+    rows = read(file)
+    if not isinstance(rows, Rows):
+        raise InputFileError(f"FILE {file} is no table with a row per step to come.")
+    return rows
 
 
 def constant_of(series: SeriesSet, name: str) -> Column | None:

@@ -1,8 +1,10 @@
 """Options of tasks over series."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+from throughtime.errors import ArgumentError
 from throughtime.runs.options import option
 from throughtime.runs.settings import TaskSettings
 
@@ -31,6 +33,29 @@ class SeriesSettings(TaskSettings):
         "whole files, or the parts that FILE declares; auto: declared parts, else series, of a single series its end.",
         online=False,
     )
+
+    def roles(self) -> Mapping[str, Any]:
+        """Return the columns of roles that a task adds, by role."""
+        return {}
+
+
+@dataclass(frozen=True)
+class DistributionSettings(SeriesSettings):
+    """Options of tasks that predict a distribution of numbers."""
+
+    distribution: Literal["auto", "bernoulli", "categorical", "normal", "student-t", "quantiles", "poisson"] = option(
+        "auto",
+        "Distribution of numbers that are predicted. Of a next step: bernoulli (0 and 1), normal, student-t (heavy "
+        "tails), and words are always categorical; auto: by the column. Of a forecast: quantiles of any form, normal, "
+        "student-t, poisson (counts); auto: quantiles.",
+        online=False,
+    )
+
+    def refuse_distribution(self, task: str, known: Collection[str]) -> None:
+        """Raise `ArgumentError` where a task does not know the distribution."""
+        if self.distribution not in ("auto", *known):
+            allowed = f"the task {task} knows auto, {', '.join(known)}"
+            raise ArgumentError("distribution", f"is {self.distribution}", allowed)
 
 
 def names_in(text: str) -> tuple[str, ...]:
