@@ -7,7 +7,7 @@ from runs.tasks.laws import followed, numbers, words
 from throughtime.data.columns import Numbers
 from throughtime.data.encoding import Encoding
 from throughtime.errors import ArgumentError
-from throughtime.runs.tasks.choosing import distributions_of, few, kinds_of
+from throughtime.runs.tasks.choosing import Kind, distributions_of, few, kinds_of
 
 CHANCE = np.random.default_rng(3)
 COLUMNS = {
@@ -23,7 +23,11 @@ def test_kinds_go_by_what_a_column_holds():
     assert kinds_of(COLUMNS, list(COLUMNS), "auto") == kinds
     assert kinds_of(COLUMNS, ["key", "mode"], "normal") == {"key": "normal", "mode": "categorical"}
     assert kinds_of(COLUMNS, ["count", "mode"], "categorical") == dict.fromkeys(("count", "mode"), "categorical")
-    for asked, said in (("bernoulli", "other numbers than 0 and 1"), ("categorical", "numbers with decimals")):
+    refused: tuple[tuple[Kind, str], ...] = (
+        ("bernoulli", "other numbers than 0 and 1"),
+        ("categorical", "numbers with decimals"),
+    )
+    for asked, said in refused:
         with pytest.raises(ArgumentError, match=f"distribution is {asked}; the column calm holds {said}"):
             kinds_of(COLUMNS, ["calm"], asked)
 
