@@ -178,3 +178,8 @@ def test_a_trained_task_reads_another_table_with_its_own_scales(table, tmp_path)
     other.write_text(other.read_text().replace("heat", "cold", 1))
     with pytest.raises(InputFileError, match="The column heat is missing, which the model was trained with"):
         task.prepare_further(_settings(other, "state"))
+
+
+def test_a_target_alone_is_refused(table):
+    with pytest.raises(InputFileError, match="no column beside the target state, so the task label has nothing to"):
+        Label.prepare(_settings(table, "state", ignore="heat,kind"))

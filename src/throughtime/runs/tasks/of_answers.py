@@ -80,6 +80,11 @@ class AnswerTask(SeriesTask, ABC):
         name, target = cls.target_of(training, given)
         columns = read_columns(training)
         names = [column for column in columns if column != name]
+        if not names:
+            raise InputFileError(
+                f"{training.origin.name} has no column beside the target {name}, so the task {cls.name} has nothing to "
+                "read: give a file with more columns, or leave fewer out."
+            )
         answers = cls.answers_of(name, target)
         if given.class_weight != "none":
             if not isinstance(answers, ClassAnswers):
