@@ -4,6 +4,7 @@ from argparse import SUPPRESS
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from throughtime.commands._spelling import spelled, typed
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from throughtime.records import Record
     from throughtime.runs.diagnoses import Diagnose
     from throughtime.runs.model import SequenceModel
+
+WIDTH = 110
+"""Characters of a printed line."""
 
 HELP = "Train a recurrent network on the data in a file."
 
@@ -156,11 +160,10 @@ def _close_passes(folder: Path, tell: "Callable[[str], None]", record: "Record")
     for line in closing_lines(task, record, epochs, run.metrics):
         tell(line)
     stands = standing(folder, record, run.metrics, run.updates, run.flows)
-    for line in [
-        *(f"Limits  {sentence}" for sentence in stands.limits),
-        *(f"To do   {step}" for step in stands.advice),
-    ]:
-        say(line)
+    for sentence in stands.limits:
+        say("\n".join(wrap(f"Limits  {sentence}", WIDTH, subsequent_indent=" " * 8, break_on_hyphens=False)))
+    for step in stands.advice:  # not wrapped: it may hold a command to copy
+        say(f"To do   {step}")
     if text := _sample(task, model):
         sample = f"throughtime sample {folder} --temperature 0.8"
         say(f"A sample ({sample}):")
