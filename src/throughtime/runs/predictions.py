@@ -36,8 +36,8 @@ def predictions(task: Task, model: SequenceModel, data: Data) -> Table:
 def forecasts_of(task: Task, predicted: Iterable[tuple[Tensor, Chunk]], data: Data) -> Table:
     """Return the forecasts of a task as a table.
 
-    They are in the order of series, cut-offs and steps ahead. The first columns are the id, the time of the step that is forecast and that of the cut-off, as they came, and the
-    steps ahead, counted from 1.
+    They are in the order of series, cut-offs and steps ahead. The first columns are the id, the time of the step that
+    is forecast and that of the cut-off, as they came, and the steps ahead, counted from 1.
 
     Args:
         task: the task.

@@ -2,6 +2,7 @@
 
 from functools import partial
 from pathlib import Path
+from textwrap import wrap
 
 import torch
 
@@ -19,6 +20,9 @@ from throughtime.runs.model import SequenceModel
 from throughtime.runs.recording.sentences import closing_lines
 from throughtime.runs.settings import RunSettings
 from throughtime.runs.tasks.base import Task
+
+_WIDTH = 110
+"""Characters of a printed line."""
 
 
 def run_whole(
@@ -66,11 +70,10 @@ def _close_passes(folder: Path, tell: Say, say: Say, page: bool, record: Record)
     for line in closing_lines(task, record, epochs, run.metrics, examination.metrics if examination else ()):
         tell(line)
     stands = standing(folder, record, run.metrics, run.updates, run.flows)
-    for line in [
-        *(f"Limits  {sentence}" for sentence in stands.limits),
-        *(f"To do   {step}" for step in stands.advice),
-    ]:
-        say(line)
+    for sentence in stands.limits:
+        say("\n".join(wrap(f"Limits  {sentence}", _WIDTH, subsequent_indent=" " * 8, break_on_hyphens=False)))
+    for step in stands.advice:  # not wrapped: it may hold a command to copy
+        say(f"To do   {step}")
     if text := _sample(task, model):
         sample = f"throughtime sample {folder} --temperature 0.8"
         say(f"A sample ({sample}):")
