@@ -170,6 +170,10 @@ def _reference(plan: OperatorPlan, arguments: dict[str, Any], right: dict[str, A
 
 def _misfit(plan: OperatorPlan, made: dict[str, Any], right: dict[str, Any]) -> bool:
     """Whether any argument is not of the shape, dtype and range of the right ones."""
+    sizes, usual = made["batch_sizes"], right["batch_sizes"]
+    if isinstance(sizes, Tensor) and usual is not None and sizes.dim() == 1 and sizes.dtype == usual.dtype:
+        if torch.equal(sizes[sizes > 0], usual[usual > 0]) and len(sizes) > len(usual):
+            made = made | {"batch_sizes": usual}  # further steps of no rows are none
     for name, value in right.items():
         if name == "weights" and len(made[name]) == 2:  # both biases dropped: a cell without them
             value = value[:2]

@@ -35,3 +35,9 @@ def test_what_is_usual_is_answered_with_a_value(cell: str, backward: bool, worke
         replace(usual, changes=(("x", "strided"), ("weights 1", "negative"), ("initial 0", "guarded"))),
     ]
     assert [worker.ask(plan) for plan in plans] == [RIGHT] * len(plans)
+
+
+@pytest.mark.parametrize("backward", [False, True], ids=["recurrence", "recurrence_backward"])
+def test_further_steps_of_no_rows_are_none(backward: bool, worker: Worker):
+    plan = OperatorPlan(backward=backward, sizes=(1, 1, 1, 5), lengths=(0,), packed=True)
+    assert worker.ask(replace(plan, changes=(("batch_sizes", "longer"),))) == RIGHT
