@@ -46,7 +46,7 @@ def test_the_version(command):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["trian"], "COMMAND is trian; it must be one of bench, diagnose, equations, evaluate"),
+        (["trian"], "COMMAND is trian; it must be one of backtest, bench, diagnose, equations, evaluate"),
         (["train", "x", "--hiden-size", "3"], "--hiden-size 3 is not known here; --help lists the options."),
         (["train", "x", "--cell", "foo"], "--cell is foo; it must be one of lstm, gru, rnn."),
         (["train", "x", "--hidden-size", "2.5"], "--hidden-size is 2.5; it must be a whole number."),

@@ -133,5 +133,5 @@ def test_a_part_is_read_by_name_or_the_test_part():
     alone = _of_lengths([1, 1], parts=["test", "test"])
     assert part_of_series(alone) is alone
     for parts, said in ((["train", "test"], "has the parts train and test"), (["", ""], "has no parts")):
-        with pytest.raises(ArgumentError, match=f"part is valid; FILE a.csv {said}"):
+        with pytest.raises(ArgumentError, match=f"part is 'valid'; FILE a.csv {said}"):
             part_of_series(_of_lengths([1, 1], parts=parts), "valid")

@@ -25,6 +25,12 @@ TABLE = (
     *("--hidden-size", "3", "--num-layers", "1", "--batch-size", "2", "--epochs", "1", "--threads", "1"),
     *("--accelerator", "cpu", "--target", "kind", "--id", "who"),
 )
+SERIES = {
+    "forecast": (*TABLE[:-4], "--target", "sold", "--id", "shop", "--time", "day", "--ahead", "2"),
+    "model": TABLE[:-4],
+    "rows": ("--online", "--target", "x", "--hidden-size", "3", "--num-layers", "1", "--threads", "1"),
+}
+"""Task → the options of its run."""
 READERS = {
     "record.json": ("evaluate", "sample", "report", "diagnose", "resume"),
     "config.yaml": ("resume", "diagnose", "report"),
@@ -73,10 +79,12 @@ def run(*words):
 def command(name, folder, base):
     """The words of a command on a folder, whose texts lie in `base`."""
     online = folder.name == "online"
-    text = base / {"online": "stream.txt", "table": "table.csv"}.get(folder.name, "text.txt")
+    files = {"online": "stream.txt", "table": "table.csv", **{name: f"{name}.csv" for name in SERIES}}
+    text = base / files.get(folder.name, "text.txt")
     return {
         "predict": ["predict", folder, text, "--output", folder.parent / "out.csv"],
         "evaluate": ["evaluate", folder, text],
+        "backtest": ["backtest", folder, text],
         "sample": ["sample", folder, "--length", "5"],
         "report": ["report", folder, "--output", folder.parent / "page.html"],
         "diagnose": ["diagnose", folder, "--steps", "5", "--rows", "2", *(["--data", text] if online else [])],
@@ -85,7 +93,7 @@ def command(name, folder, base):
 
 
 def make(base):
-    """Make a folder with two texts and runs of them that have more to learn, `offline` and `online`, and `table`."""
+    """Make a folder with two texts and runs of them that have more to learn, and runs of small tables."""
     for name in ("text.txt", "stream.txt"):
         (base / name).write_text(WORDS * 4, encoding="utf-8")
     (base / "marked.txt").write_text("\ufeff" + WORDS * 4, encoding="utf-8")
@@ -104,8 +112,20 @@ def make(base):
     (base / "table.csv").write_text("\n".join(["who,x,word,kind", *rows]))
     done = run("train", base / "table.csv", "--output", base / "table", *TABLE)
     assert done.code == 0, done
+    _make_series(base)
     with (base / "stream.txt").open("a") as stream:
         stream.write("the fox\n")
+
+
+def _make_series(base):
+    sales = [f"{shop},2024-01-{day:02d},{10 * shop + day % 7}" for shop in (1, 2) for day in range(1, 25)]
+    turns = [f"{step % 3 == 0:d},{step % 3 == 1:d}" for step in range(30)]
+    for name, lines in (("forecast", ["shop,day,sold", *sales]), ("model", ["a,b", *turns])):
+        (base / f"{name}.csv").write_text("\n".join(lines))
+    (base / "rows.csv").write_text("\n".join(["kind,x", *(f"{'ab'[step % 2]},{step % 5}" for step in range(20))]))
+    for name, options in SERIES.items():
+        done = run("train", base / f"{name}.csv", "--output", base / name, *options)
+        assert done.code == 0, done
 
 
 def copy(run_folder, place):

@@ -27,6 +27,15 @@ CASES = [
     if (file, reader) != ("config.yaml", "predict") and (file, reader) != ("config.yaml", "evaluate")
 ]
 CASES += [("table", "examination.json", "report")]
+CASES += [
+    (kind, "record.json", reader)
+    for kind, readers in {
+        "forecast": ("predict", "evaluate", "backtest"),
+        "model": ("predict", "evaluate", "sample"),
+        "rows": ("evaluate", "resume"),
+    }.items()
+    for reader in readers
+] + [("rows", "last.ckpt", "resume")]
 
 
 def _faults(mutations, kind, reader, base, place):

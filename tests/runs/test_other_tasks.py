@@ -282,7 +282,7 @@ def test_an_export_makes_its_settings_options_and_its_name_a_choice(exported):
         settings_from({"file": "7", "scaled": False})
     with pytest.raises(ArgumentError, match="embedding_size is 3; the task level has no use for it"):
         settings_from({"file": "7", "task": "level", "embedding_size": 3})
-    with pytest.raises(ArgumentError, match="task is level; a run that learns online has the task stream"):
+    with pytest.raises(ArgumentError, match="task is level; a run that learns online has the task rows or stream"):
         settings_from({"file": "7", "task": "level", "online": True})
 
 

@@ -55,7 +55,9 @@ def test_a_finished_run_predicts_as_it_did(old):
     task, model, record = load_run(old / "finished")
     assert record.outcome is Outcome.FINISHED and record.task == "" and record.settings == {}
     data = task.read(record.data.file, held_out_of=read_config(old / "finished"))
-    assert data.sha256 == record.data.sha256 and data.baselines == record.baselines
+    assert data.sha256 == record.data.sha256 and data.baselines.uniform == record.baselines.uniform
+    for name in ("unigram", "bigram"):  # which were entropies, below the loss of every guess
+        assert 0 < getattr(data.baselines, name) - getattr(record.baselines, name) < 0.6, name
     (metric,) = evaluate(task, model, data.streams)
     assert metric.value == pytest.approx(record.results.best_validation_loss, rel=1e-6)
 

@@ -9,8 +9,9 @@ from throughtime.commands._spelling import GIVEN, spelled, typed
 from throughtime.commands._terminal import say
 from throughtime.errors import ArgumentError
 from throughtime.runs.choice import groups, kind_of, settings_from
-from throughtime.runs.opening import default_folder, with_task
+from throughtime.runs.opening import default_folder
 from throughtime.runs.tasks.base import Task
+from throughtime.runs.tasks.completion import with_task
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace

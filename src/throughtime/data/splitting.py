@@ -76,7 +76,7 @@ def part_of_series(series: SeriesSet, part: str = "") -> SeriesSet:
     known = Counter(series.parts)
     if part and part not in known:
         has = f"the parts {listed(filter(None, known))}" if any(known) else "no parts"
-        raise ArgumentError("part", f"is {part}", f"FILE {series.origin.name} has {has}", "leave it out")
+        raise ArgumentError("part", f"is {part!r}", f"FILE {series.origin.name} has {has}", "leave it out")
     part = part or (TEST if TEST in known and len(known) > 1 else "")
     if not part:
         return series

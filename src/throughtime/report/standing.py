@@ -47,8 +47,8 @@ class Advice(Enum):
     """Sentences on what to do, each measured to help (docs/advice.md)."""
 
     MORE_EPOCHS = "Train on: throughtime train --resume {folder} --epochs {epochs}"
-    DROPOUT = "Train anew with --dropout 0.3, or with more data."
-    GATES = "Train anew with --cell lstm or --cell gru, whose gates can keep what this layer forgets."
+    DROPOUT = "Train anew with a dropout of 0.3, or with more data."
+    GATES = "Train anew with the cell lstm or gru, whose gates can keep what this layer forgets."
     NONE = "No change is known to help: advice is given only where it was measured to help on such models."
 
 

@@ -22,7 +22,7 @@ from throughtime.runs.settings import RunSettings
 from throughtime.runs.tasks.base import Task
 
 _WIDTH = 110
-"""Characters of a printed line."""
+"""Width of a printed line."""
 
 
 def run_whole(

@@ -15,9 +15,10 @@ from throughtime.data.names import full_path, in_memory
 from throughtime.errors import ArgumentError, ArgumentTypeError
 from throughtime.runs.choice import kind_of, settings_from
 from throughtime.runs.interruption import InterruptedRunError, go_on
-from throughtime.runs.opening import default_folder, with_task
+from throughtime.runs.opening import default_folder
 from throughtime.runs.settings import RunSettings
 from throughtime.runs.starting import like_start
+from throughtime.runs.tasks.completion import with_task
 from throughtime.runs.tasks.of_series import SeriesTask
 from throughtime.training.options import FitOptions
 from throughtime.training.process import settled_process, with_extra

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from throughtime.data.columns import Cell
 from throughtime.data.running import RunningScale, within
 from throughtime.errors import ArgumentError, InputFileError
 from throughtime.records.plain import from_plain
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
+    from throughtime.data.columns import Cell
     from throughtime.data.rowstream import RowStream, StreamRow
     from throughtime.data.streams import Chunk
     from throughtime.online.learner import OnlineStep
@@ -353,7 +353,7 @@ class OnlineRows(StreamTask):
         from throughtime.data.rowstream import RowStream
 
         if part:
-            raise ArgumentError("part", f"is {part}", "a stream of rows has no parts", "leave it out")
+            raise ArgumentError("part", f"is {part!r}", "a stream of rows has no parts", "leave it out")
         stream = RowStream(file)
         if missing := [name for name in self.reading.columns if name not in stream.first().cells]:
             raise InputFileError(f"FILE {file} has no column {missing[0]}, which the model was trained with.")

@@ -184,7 +184,7 @@ class SymbolTask(Task, ABC):
         from throughtime.wording import plural
 
         if part:
-            raise ArgumentError("part", f"is {part}", "a text has no parts", "leave it out")
+            raise ArgumentError("part", f"is {part!r}", "a text has no parts", "leave it out")
         text, codes, unknown = self.read_known(file, skip_unknown)
         if held_out_of is not None:
             codes = split(codes, held_out_of.data.validation)[1]
