@@ -136,6 +136,7 @@ def test_no_entry_point_errs_in_memory_or_arithmetic(tmp_path):
     assert _run(folder / "driver", "threads", "baseline").split() == ["baseline"]
 
 
+@pytest.mark.skipif(not EXAMPLES, reason="a minute of building; `make sanitize` has it")
 def test_threads_do_not_race(tmp_path):
     """ThreadSanitizer, on the shared rows, the shared units, the barrier between their steps, the memory kept."""
     _need_sanitizer(THREADS, tmp_path)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from throughtime.data.linear_past import LinearPast, base_of
 from throughtime.data.past import Around, Floats, Past
 from throughtime.data.series_arrays import SeriesArrays, picked
 
@@ -34,6 +35,7 @@ class ForecastArrays(SeriesArrays):
         cutoffs: [steps] whether forecasts are made at a step.
         known: [steps + H series, features] what is known ahead: each series has H steps more.
         logs: [targets] whether a target is read as its logarithm.
+        linear: the linear forecasts that others depart from, where `around` says so.
         asked: whether all H steps after a cut-off count, and no target is read.
 
     A chunk has the inputs [time, rows, features + H × (known features + pattern)], where the pattern is how far the
@@ -50,6 +52,7 @@ class ForecastArrays(SeriesArrays):
     cutoffs: NDArray[np.bool_]
     known: NDArray[np.float32]
     logs: NDArray[np.bool_]
+    linear: LinearPast | None = None
     asked: bool = False
 
     @property
@@ -106,6 +109,9 @@ class ForecastArrays(SeriesArrays):
     def anchors(self, at: NDArray[np.int64]) -> Floats:
         """Return what forecasts at cut-offs depart from [any shape, ahead, targets]."""
         shape = (*at.shape, self.ahead, self.targets.shape[1])
+        if self.linear is not None:
+            base = base_of(self.past, at, self.season, self.ahead)
+            return base + self.linear.departures(self.past, at, self.season)
         if self.around in ("season", "moved"):
             seasonal = self.past.seasonal(at, self._steps_ahead, self.season)
             change = self.past.last[at] - self.past.lagged(at, self.season)

@@ -11,7 +11,8 @@ def naive_forecasts(arrays: ForecastArrays, at: NDArray[np.int64]) -> dict[str, 
     """Return naive forecasts at cut-offs, by name [cut-offs, ahead, targets].
 
     They are the last value; the value a season before, where there are seasons; the last value with the mean change
-    so far; and the mean so far. Of logarithms the mean is geometric.
+    so far; the mean so far; and the linear forecast that others depart from, if they do. Of logarithms the mean is
+    geometric.
     """
     past, ahead = arrays.past, np.arange(1, arrays.ahead + 1)
     last, mean = (arrays.in_units(part[at])[:, None] for part in (past.last, past.mean))
@@ -24,7 +25,11 @@ def naive_forecasts(arrays: ForecastArrays, at: NDArray[np.int64]) -> dict[str, 
         "drift": last + change[:, None] * ahead[:, None],
         "mean": mean + flat,
     }
-    return forecasts if arrays.season > 1 else {name: forecasts[name] for name in ("naive", "drift", "mean")}
+    if arrays.season == 1:
+        del forecasts["seasonal naive"]
+    if arrays.linear is not None:
+        forecasts["linear"] = arrays.in_units(arrays.anchors(at))
+    return forecasts
 
 
 def naive_losses(arrays: ForecastArrays) -> dict[str, float]:

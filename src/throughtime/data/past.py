@@ -16,9 +16,9 @@ from throughtime.errors import InputFileError
 
 Floats = NDArray[np.float64]
 
-Around = Literal["nothing", "last", "season", "moved", "zero"]
+Around = Literal["nothing", "last", "season", "moved", "linear", "zero"]
 """What forecasts depart from: a mean, the last value, the value a season before, this moved by the change over the last
-season, or 0 for counts."""
+season, a linear forecast from the latest changes, or 0 for counts."""
 
 _PRIOR = 3.0
 """Steps that the training part's typical departure counts for, beside those of the series itself."""
@@ -228,7 +228,7 @@ def departures(values: Floats, places: Places, around: Around, season: int) -> F
         return values - before
     if around == "moved":
         return moved_departures(values, places, season, 1)
-    return lagged_departures(values, places, season if around == "season" else 1)
+    return lagged_departures(values, places, season if around in ("season", "linear") else 1)
 
 
 def moved_departures(values: Floats, places: Places, season: int, ahead: int) -> Floats:

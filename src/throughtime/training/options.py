@@ -60,7 +60,7 @@ class FitOptions(TypedDict, total=False):
     past: str
     scale: Literal["auto", "none", "global", "series"]
     transform: Literal["auto", "none", "log"]
-    around: Literal["auto", "nothing", "last", "season", "moved"]
+    around: Literal["auto", "nothing", "last", "season", "moved", "linear"]
     season: int
     freq: str
     calendar: bool

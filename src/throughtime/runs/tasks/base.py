@@ -144,11 +144,12 @@ class Task(ABC):
         return plural_noun(self.unit)
 
     @classmethod
-    def usual(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    def usual(cls, given: Mapping[str, Any], steps: int | None = None) -> Mapping[str, Any]:
         """Return the task's defaults that differ from those of all tasks, by option.
 
         Args:
             given: the options that were given, by name, which defaults may go by.
+            steps: how many steps the data have; None where they were not read.
         """
         return {}
 

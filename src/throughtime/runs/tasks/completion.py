@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from throughtime.runs.choice import USUAL, kinds
 from throughtime.runs.tasks.base import Task
 from throughtime.runs.tasks.inference import inferred_online_task, inferred_task
+from throughtime.runs.tasks.of_series import SeriesTask
+from throughtime.runs.tasks.reading import content_of
+from throughtime.runs.tasks.series_settings import SeriesSettings
 
 if TYPE_CHECKING:
     from throughtime.data.series import Rows, SeriesSet
@@ -40,8 +44,23 @@ def with_task(
         say(f"Task    {task}: {reason}")
     kind = next((kind for kind in kinds() if kind.name == task), Task)
     chosen = {name: values[name] for name in given if name in values}
-    usual = {name: value for name, value in kind.usual(chosen).items() if name not in chosen}
+    if held is None and issubclass(kind, SeriesTask):
+        held = content_of(source, _how_to_read(values))
+    usual = {name: value for name, value in kind.usual(chosen, _steps_of(held)).items() if name not in chosen}
     if usual:
         told = ", ".join(f"`{name}` {value}" for name, value in usual.items())
         say(f"Usual   {told}: the defaults of the task {kind.name}, for what was not given.")
     return {**values, **roles, "task": task, **usual}, held
+
+
+def _how_to_read(values: Mapping[str, Any]) -> SeriesSettings:
+    names = {entry.name for entry in fields(SeriesSettings)}
+    return SeriesSettings(**{name: value for name, value in values.items() if name in names})
+
+
+def _steps_of(content: Rows | SeriesSet | None) -> int | None:
+    from throughtime.data.series import Rows
+
+    if content is None:
+        return None
+    return content.rows if isinstance(content, Rows) else content.steps

@@ -106,8 +106,18 @@ def gaps_of(series: SeriesSet, frequency: Frequency | None) -> NDArray[np.int64]
     return None if series.times is None or frequency is None else spacing_of(series, frequency).gaps
 
 
-def best_around(values: NDArray[np.float64], places: Places, season: int, ahead: int) -> tuple[Around, str]:
-    """Return what forecasts depart from, and why: the best naive forecast of the training part."""
+def best_around(
+    values: NDArray[np.float64], places: Places, season: int, ahead: int, linear: float | None
+) -> tuple[Around, str]:
+    """Return what forecasts depart from, and why: the best simple forecast of the training part.
+
+    Args:
+        values: [steps, targets], NaN where missing.
+        places: of the steps.
+        season: steps of a season.
+        ahead: steps of a forecast.
+        linear: the error of linear forecasts, in spreads; None where there are none.
+    """
     errors: dict[Around, float] = {}
     names: dict[Around, str] = {
         "nothing": "the mean so far",
@@ -118,6 +128,8 @@ def best_around(values: NDArray[np.float64], places: Places, season: int, ahead:
     for around in names:
         if around in ("nothing", "last") or season > 1:
             errors[around] = _naive_error(values, places, around, season, ahead)
+    if linear is not None:
+        errors["linear"], names["linear"] = linear, "a linear forecast from the latest changes"
     best = min(errors, key=lambda around: errors[around])
     said = ", ".join(f"{names[around]} {error:.3g}" for around, error in errors.items())
     return best, f"Forecasts depart from {names[best]}, with the least error in the training part ({said})."

@@ -47,6 +47,9 @@ class ForecastReadout(nn.Module):
             self.place = nn.Parameter(torch.zeros(ahead, _MIXED))
             self.mixed_out = nn.Linear(_MIXED, size, bias=False)
             self.known_out = nn.Linear(known, size, bias=False)
+            nn.init.zeros_(self.mixed_out.weight)
+            nn.init.zeros_(self.known_out.weight)
+        nn.init.zeros_(self.of_state.weight)  # training begins with forecasts of what they depart from
         self.known = known
 
     def forward(self, hidden: Tensor, inputs: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from throughtime.data.calendar import Cycle
 from throughtime.data.encoding import Encoding
 from throughtime.data.frequency import Frequency
+from throughtime.data.linear_past import LinearPast
 from throughtime.data.past import TargetScale
 from throughtime.errors import InputFileError
 from throughtime.runs.tasks.forecast_choices import best_around, frequency_of, gaps_of, target_names
@@ -40,6 +41,7 @@ class ForecastReading:
         ahead: of the columns that are known ahead.
         cycles: of the calendar, known ahead.
         frequency: of the steps; None where times are missing or irregular.
+        linear: the linear forecasts that others depart from; None where they depart from something else.
     """
 
     targets: tuple[TargetScale, ...]
@@ -47,6 +49,7 @@ class ForecastReading:
     ahead: Encoding
     cycles: tuple[Cycle, ...] = ()
     frequency: Frequency | None = None
+    linear: LinearPast | None = None
 
     @classmethod
     def fit(cls, training: SeriesSet, given: ForecastSettings) -> tuple[Self, ForecastSettings, list[str]]:
@@ -68,29 +71,39 @@ class ForecastReading:
             of = listed(name for name, log in zip(names, logs, strict=True) if log)
             reasons.append(f"Logarithms are read of {of}, as changes grow with the level.")
         around: Around = "zero" if KINDS[given.distribution].of_counts else "nothing"
-        if given.around != "auto":
-            around = given.around
-        elif around != "zero":
-            read = [np.log(column.values) if log else column.values for column, log in zip(numbers, logs, strict=True)]
-            around, reason = best_around(np.stack(read, axis=1), places, given.season, given.ahead)
-            reasons.append(reason)
         scale = given.scale
         if scale == "auto":
             scale = "series" if len(training) > 1 else "global"
             of_all = "of each series so far, since there are several" if len(training) > 1 else "of the training part"
             reasons.append(f"Targets are scaled by the typical change {of_all}.")
+        columns_of = list(zip(names, numbers, logs, strict=True))
+        fitted = None
+        if given.around in ("auto", "linear") and around != "zero":
+            fitted = _linear(columns_of, places, replace(given, scale=scale))
+        if given.around == "linear" and fitted is None:
+            raise InputFileError(
+                f"{training.origin.name} has too few steps for linear forecasts: take another `around`, such as auto."
+            )
+        if given.around != "auto":
+            around = given.around
+        elif around != "zero":
+            read = [np.log(column.values) if log else column.values for column, log in zip(numbers, logs, strict=True)]
+            around, reason = best_around(
+                np.stack(read, axis=1), places, given.season, given.ahead, fitted and fitted[1]
+            )
+            reasons.append(reason)
         cycles = cycles_of(frequency, training.times, training.starts) if given.calendar else ()
         if cycles:
             reasons.append(f"The time of the {', the '.join(cycles)} is read as known ahead.")
         reading = cls(
             tuple(
-                TargetScale.fit(name, column, places, around, given.season, log=log)
-                for name, column, log in zip(names, numbers, logs, strict=True)
+                TargetScale.fit(name, column, places, around, given.season, log=log) for name, column, log in columns_of
             ),
             Encoding.fit(columns, [name for name in columns if name not in names]),
             Encoding.fit(columns, names_in(given.known)),
             cycles,
             frequency,
+            fitted[0] if fitted is not None and around == "linear" else None,
         )
         chosen = around if around != "zero" else given.around
         return reading, replace(given, around=chosen, scale=scale), reasons
@@ -101,7 +114,7 @@ class ForecastReading:
         return self.encoding.width + sum(self._places_of(target) for target in self.targets)
 
     def _places_of(self, target: TargetScale) -> int:
-        return 4 + target.gaps
+        return 4 - (self.linear is not None) + target.gaps
 
     def known_width(self, given: ForecastSettings) -> int:
         """Return the number of places that are known of each step ahead."""
@@ -152,6 +165,7 @@ class ForecastReading:
             cutoffs=cutoffs,
             known=self._known(series, given.ahead, columns),
             logs=np.array([target.log for target in self.targets]),
+            linear=self.linear,
             asked=asked,
         )
 
@@ -203,7 +217,9 @@ class ForecastReading:
             changes = [(last - past.lagged(at, lag)[:, number]) / scale for lag in (1, given.season)]
             changes.append(past.season_change(given.season)[:, number] / scale)
             gaps = [np.isnan(values[:, number])] if target.gaps else []
-            pieces += [level, *changes, *gaps]
+            # Beside a linear forecast changes tell enough; a level that grows would leave what training saw.
+            levels = [level] if self.linear is None else []
+            pieces += [*levels, *changes, *gaps]
         return np.stack(pieces, axis=1).astype(np.float32)
 
     def _last_targets(self, series: SeriesSet, values: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -318,6 +334,28 @@ def waves_of(cycles: Sequence[Cycle], frequency: Frequency | None) -> int:
     if frequency is None:
         return 0
     return calendar(np.zeros(1, dtype="datetime64[ns]"), Clock(), cycles, frequency).shape[1]
+
+
+def _linear(
+    columns: Sequence[tuple[str, Numbers, bool]], places: Places, given: ForecastSettings
+) -> tuple[LinearPast, float] | None:
+    """Return the linear forecasts of a training part, and their error.
+
+    None: it is too short.
+
+    Args:
+        columns: name and values of each target, and whether it is read as its logarithm.
+        places: of the steps.
+        given: the settings, with the scale chosen.
+    """
+    import numpy as np
+
+    from throughtime.data.past import past_of, read_as
+
+    scales = [TargetScale.fit(name, column, places, "linear", given.season, log=log) for name, column, log in columns]
+    came = np.stack([column.values for _, column, _ in columns], axis=1)
+    past = past_of(came, places, scales, "linear", given.season, cast(Any, given.scale))
+    return LinearPast.fit(read_as(came, scales), past, given.season, given.ahead)
 
 
 def _reads_logs(name: str, column: Numbers, places: Places, given: ForecastSettings) -> bool:

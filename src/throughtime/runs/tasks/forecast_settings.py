@@ -31,10 +31,11 @@ class ForecastSettings(DistributionSettings):
         "changes grow with the level.",
         online=False,
     )
-    around: Literal["auto", "nothing", "last", "season", "moved"] = option(
+    around: Literal["auto", "nothing", "last", "season", "moved", "linear"] = option(
         "auto",
         "What forecasts depart from. nothing: a mean; last: the last value; season: the value a season before; "
-        "moved: this and the change over the last season; auto: the best of them in the training part.",
+        "moved: this and the change over the last season; linear: a linear forecast from the latest changes; auto: the "
+        "best of them in the training part.",
         online=False,
     )
     season: int = option(

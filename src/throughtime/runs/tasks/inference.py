@@ -49,13 +49,14 @@ def inferred_task(source: str | Rows | SeriesSet, values: Mapping[str, Any]) -> 
 
     if isinstance(source, str) and (reason := _why_text(source, values)):
         return Inferred("text", reason)
-    if reason := _reason_in_options(values):
-        return Inferred("forecast", reason)
     names = {entry.name for entry in fields(SeriesSettings)}
     given = SeriesSettings(**{name: value for name, value in values.items() if name in names})
     content = content_of(source, given)
     if isinstance(content, Rows):
         content, _, given = recognised(content, given)
+    roles = {role: getattr(given, role) for role in ("id", "time", "target")}
+    if reason := _reason_in_options(values):
+        return Inferred("forecast", reason, content, roles)
     series, given = opened(content, given)
     reason = _reason_to_forecast(series, given.target)
     name, reason = ("forecast", reason) if reason else _task_of(series, given.target)

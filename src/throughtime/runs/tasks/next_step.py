@@ -77,7 +77,7 @@ class NextStep(SeriesTask):
         self._parts = _parts_of(encoding, self.distributions)
 
     @classmethod
-    def usual(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    def usual(cls, given: Mapping[str, Any], steps: int | None = None) -> Mapping[str, Any]:
         """Return the defaults that did best on piano rolls.
 
         A wide layer has much dropout, a narrow one little, and larger steps.
