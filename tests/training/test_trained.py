@@ -97,7 +97,7 @@ def test_diagnoses_pages_and_words(fitted, tmp_path):
     assert isinstance(run.diagnose().verdict, Verdict) and run.diagnose(frame, steps=7, rows=3).record.rows == 3
     assert run.report(tmp_path / "p.html").exists() and not (run.folder / "report.html").exists()
     loss = run.record.results.best_validation_loss
-    assert repr(run) == f"<TrainedRun {run.folder}: classify, LSTM, 1 × 5; cross-entropy {loss:.4g} nats>"
+    assert repr(run) == f"<TrainedRun {run.folder}: classify, GRU, 1 × 5; cross-entropy {loss:.4g} nats>"
 
 
 @pytest.mark.parametrize(

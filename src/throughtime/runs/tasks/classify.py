@@ -8,6 +8,8 @@ from throughtime.runs.tasks.answers import Answers, ClassAnswers
 from throughtime.runs.tasks.of_answers import PerSeriesTask
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from throughtime.data.columns import Column
@@ -20,6 +22,11 @@ class Classify(PerSeriesTask):
     """Prediction of a class per series, read after its last step."""
 
     name: ClassVar[str] = "classify"
+
+    @classmethod
+    def usual(cls, given: Mapping[str, Any], steps: int | None = None) -> Mapping[str, Any]:
+        """Return the defaults that did best on labelled series, see docs/results.md."""
+        return {"cell": "gru", "dropout": 0.3}
 
     @classmethod
     def answers_of(cls, name: str, target: Column) -> Answers:
