@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from throughtime.data.columns import ABSENT, Column, Numbers, Words
 from throughtime.data.large import blocks, computed, is_mapped
+from throughtime.data.running import divisor
 from throughtime.errors import InputFileError
 
 MOST_WORDS = 200
@@ -57,7 +58,7 @@ class Feature:
         if np.isinf(column.values).any():
             raise InputFileError(f"The column {name} holds an infinite number: correct it, or leave the field empty.")
         mean, spread = _mean_and_spread(column.values)
-        return cls(name, (), mean, spread if spread > 1e-12 * max(1.0, abs(mean)) else 1.0, gaps)
+        return cls(name, (), mean, divisor(spread, mean), gaps)
 
     def read(self, column: Column, chance: np.random.Generator | None = None) -> NDArray[np.float32]:
         """Return a column as the model reads it [rows, width]; a missing value is 0.

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from throughtime.data.columns import Numbers
+from throughtime.data.running import divisor
 from throughtime.errors import InputFileError
 
 Floats = NDArray[np.float64]
@@ -78,7 +79,7 @@ class TargetScale:
         return cls(
             name,
             mean,
-            spread if spread > 1e-12 * max(1.0, abs(mean)) else 1.0,
+            divisor(spread, mean),
             typical,
             1.0 if log else _ratio(away, sizes, places),
             _ratio(changes, sizes, places),

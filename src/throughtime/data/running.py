@@ -25,7 +25,7 @@ class RunningScale:
     def spread(self) -> float:
         """Standard deviation; 1 where the numbers so far do not differ."""
         spread = math.sqrt(self.squares / self.count) if self.count else 0.0
-        return spread if spread > 1e-12 * max(1.0, abs(self.mean)) else 1.0
+        return divisor(spread, self.mean)
 
     @property
     def size(self) -> float:
@@ -43,6 +43,14 @@ class RunningScale:
     def scaled(self, number: float) -> float:
         """Return (number - mean) / spread, within `FARTHEST` of 0."""
         return within((number - self.mean) / self.spread)
+
+
+def divisor(spread: float, mean: float) -> float:
+    """Return a spread to divide by.
+
+    It is 1 where the spread is 0, or no more than the rounding of the mean.
+    """
+    return spread if spread > 1e-12 * max(1.0, abs(mean)) else 1.0
 
 
 def within(scaled: float) -> float:

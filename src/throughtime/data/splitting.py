@@ -130,6 +130,19 @@ def _taken(series: SeriesSet, held_out: NDArray[np.bool_], said: str) -> Parts:
     return replace(training, notes=told), series.take(np.flatnonzero(held_out))
 
 
+def without_ends(series: SeriesSet, ends: NDArray[np.int64]) -> Parts:
+    """Return series without their ends, and series of which the ends alone count.
+
+    Those without an end are in the first alone.
+
+    Args:
+        series: all of them.
+        ends: [series] how many steps at the end of each are held out.
+    """
+    kept = series.lengths - ends
+    return series.until(kept), replace(series, scored_from=kept).take(np.flatnonzero(ends))
+
+
 def _by_time(series: SeriesSet, share: float) -> Parts:
     """Hold out the end of every series, before which its earlier steps are its past."""
     lengths = series.lengths
@@ -139,9 +152,7 @@ def _by_time(series: SeriesSet, share: float) -> Parts:
             f"{series.origin.name}: no series has two steps or more, so the end of none can be held out for "
             "validation: give longer series."
         )
-    kept = lengths - ends
-    training = series.until(kept)
-    held_out = replace(series, scored_from=kept).take(np.flatnonzero(ends))
+    training, held_out = without_ends(series, ends)
     alone = int((ends == 0).sum())
     short = f"; {plural(alone, 'series')} of a single step {'is' if alone == 1 else 'are'} trained on alone"
     said = f"the last {share:.3g} of the steps of every series, {int(ends.sum()):,} of {series.steps:,} steps"

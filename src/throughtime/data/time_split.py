@@ -1,10 +1,9 @@
 """Series split by time: the end of each is held out."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from throughtime.data.series import SeriesSet
+from throughtime.data.splitting import without_ends
 from throughtime.errors import InputFileError
 
 _SHORTEST = 4
@@ -33,5 +32,4 @@ def ends_held_out(series: SeriesSet, share: float, ahead: int) -> tuple[SeriesSe
             f"{series.origin.name} holds no series of {_SHORTEST} steps or more, so no end can be held out for "
             "validation: give longer series, or name the column that tells series apart in `id`."
         )
-    long = np.flatnonzero(held_out)
-    return series.until(lengths - held_out), replace(series.take(long), scored_from=(lengths - held_out)[long])
+    return without_ends(series, held_out)

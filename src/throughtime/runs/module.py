@@ -85,6 +85,7 @@ class SequenceTraining(LightningModule):
         self._held_out_state: CarriedState = None
         self._held_out_loss, self._held_out_tokens = 0.0, 0
         self._predicted: list[tuple[Tensor, Chunk]] | None = None
+        self._kept = 0  # numbers among them
         self.metrics: list[Metric] = []
         self._random_state: dict[str, Tensor] = {}
 
@@ -176,6 +177,7 @@ class SequenceTraining(LightningModule):
         self._held_out_state = None
         self._held_out_loss, self._held_out_tokens = 0.0, 0
         self._predicted = None if type(self.task).metrics is Task.metrics else []
+        self._kept = 0
 
     def validation_step(self, batch: Chunk) -> None:
         """Add a held-out chunk to the sums, each target with the same weight."""
@@ -187,7 +189,8 @@ class SequenceTraining(LightningModule):
         self._held_out_tokens += tokens
         if self._predicted is not None:
             self._predicted.append((outputs.cpu(), on_cpu(batch)))
-            if sum(kept.numel() for kept, _ in self._predicted) > MOST_KEPT:
+            self._kept += outputs.numel()
+            if self._kept > MOST_KEPT:
                 self._predicted = None
 
     def on_validation_epoch_end(self) -> None:

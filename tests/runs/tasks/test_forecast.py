@@ -267,7 +267,8 @@ def test_a_step_to_come_that_is_missing_is_named(knowing, place):
 def test_a_gap_is_no_step_of_a_forecast(place):
     _table(place / "gaps.csv", [row for row in _sales() if row[1] not in ("2024-02-01", "2024-02-02")])
     task, _ = _untrained(place / "gaps.csv")
-    series, _ = task._open(str(place / "gaps.csv"), ForecastSettings(id="shop", time="day", target="sold"))
+    given = ForecastSettings(id="shop", time="day", target="sold")
+    series, _ = task.chosen(*opened(str(place / "gaps.csv"), given))
     assert any("12 steps are missing in 6 gaps" in note for note in series.notes)
     arrays = task.arrays(series)
     assert arrays.breaks is not None and arrays.breaks[0] == 31

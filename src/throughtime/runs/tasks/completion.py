@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from throughtime.runs.choice import USUAL, kinds
@@ -45,17 +44,12 @@ def with_task(
     kind = next((kind for kind in kinds() if kind.name == task), Task)
     chosen = {name: values[name] for name in given if name in values}
     if held is None and issubclass(kind, SeriesTask):
-        held = content_of(source, _how_to_read(values))
+        held = content_of(source, SeriesSettings.of(values))
     usual = {name: value for name, value in kind.usual(chosen, _steps_of(held)).items() if name not in chosen}
     if usual:
         told = ", ".join(f"`{name}` {value}" for name, value in usual.items())
         say(f"Usual   {told}: the defaults of the task {kind.name}, for what was not given.")
     return {**values, **roles, "task": task, **usual}, held
-
-
-def _how_to_read(values: Mapping[str, Any]) -> SeriesSettings:
-    names = {entry.name for entry in fields(SeriesSettings)}
-    return SeriesSettings(**{name: value for name, value in values.items() if name in names})
 
 
 def _steps_of(content: Rows | SeriesSet | None) -> int | None:

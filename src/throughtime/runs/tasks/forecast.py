@@ -67,19 +67,8 @@ class Forecast(SeriesTask):
     # Data.
 
     @classmethod
-    def _open(
-        cls,
-        source: str | Rows | SeriesSet,
-        given: SeriesSettings,
-        *,
-        trained: bool = False,
-        asked: bool = False,
-        future: str = "",
-    ) -> tuple[SeriesSet, SeriesSettings]:
-        """Return the series of data, and the settings with target, season and steps ahead chosen."""
-        series, given = opened(source, given, trained=trained, future=future)
-        if trained:
-            return series, given
+    def chosen(cls, series: SeriesSet, given: SeriesSettings) -> tuple[SeriesSet, SeriesSettings]:
+        """Return the series, and the settings with target, season and steps ahead chosen."""
         told = cast(ForecastSettings, given)
         told.refuse_distribution(cls.name, KINDS)
         for name, usual in (("weight", ""), ("class_weight", "none")):

@@ -49,8 +49,7 @@ def inferred_task(source: str | Rows | SeriesSet, values: Mapping[str, Any]) -> 
 
     if isinstance(source, str) and (reason := _why_text(source, values)):
         return Inferred("text", reason)
-    names = {entry.name for entry in fields(SeriesSettings)}
-    given = SeriesSettings(**{name: value for name, value in values.items() if name in names})
+    given = SeriesSettings.of(values)
     content = content_of(source, given)
     if isinstance(content, Rows):
         content, _, given = recognised(content, given)

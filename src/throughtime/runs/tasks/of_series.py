@@ -177,24 +177,23 @@ class SeriesTask(FileTask, ABC):
         return cast(SeriesSettings, settings.task if isinstance(settings.task, cls.settings) else cls.settings())
 
     @classmethod
-    def _open(
-        cls,
-        source: str | Rows | SeriesSet,
-        given: SeriesSettings,
-        *,
-        trained: bool = False,
-        asked: bool = False,
-        future: str = "",
-    ) -> tuple[SeriesSet, SeriesSettings]:
-        """Return the series of data, and the settings with the choices made for them; see `opened`."""
-        return opened(source, given, trained=trained, asked=asked, future=future)
+    def chosen(cls, series: SeriesSet, given: SeriesSettings) -> tuple[SeriesSet, SeriesSettings]:
+        """Return series and settings with what the task chooses for a new run.
+
+        Raises:
+            InputFileError: the series are not what the task is for.
+            ArgumentError: a setting is not for the task.
+        """
+        return series, given
 
     @classmethod
     def _opened(cls, settings: RunSettings, *, trained: bool = False) -> tuple[SeriesSet, RunSettings]:
         """Return the series of a run, and its settings with what was recognised and chosen for them."""
         from throughtime.data.splitting import chosen_split
 
-        series, given = cls._open(settings.source, cls._given_in(settings), trained=trained)
+        series, given = opened(settings.source, cls._given_in(settings), trained=trained)
+        if not trained:
+            series, given = cls.chosen(series, given)
         split = chosen_split(series, given.split, cls.usual_split, per_series=cls.per_series)
         return series, replace(settings, task=replace(given, split=split))
 
@@ -238,7 +237,7 @@ class SeriesTask(FileTask, ABC):
         from throughtime.data.laying import LONGEST_GRADIENT
         from throughtime.data.splitting import part_of_series
 
-        series = self._open(file, self.given, trained=True)[0]
+        series = opened(file, self.given, trained=True)[0]
         series = self.parted(series, held_out_of)[1] if held_out_of is not None else part_of_series(series, part)
         return self._data(series, self.weighed(series, self.arrays(series)), LONGEST_GRADIENT)
 
@@ -248,7 +247,7 @@ class SeriesTask(FileTask, ABC):
             raise UnsupportedError(f"The task {self.name} reads no file of what is known ahead: leave `future` out.")
         from throughtime.data.laying import LONGEST_GRADIENT
 
-        series = self._open(file, self.given, trained=True, asked=True)[0]
+        series = opened(file, self.given, trained=True, asked=True)[0]
         return self._data(series, self.arrays(series, asked=True), LONGEST_GRADIENT, asked=True)
 
     def _data(

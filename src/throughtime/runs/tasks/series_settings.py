@@ -1,8 +1,8 @@
 """Options of tasks over series."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, fields
+from typing import Any, Literal, Self
 
 from throughtime.errors import ArgumentError
 from throughtime.runs.options import option
@@ -33,6 +33,11 @@ class SeriesSettings(TaskSettings):
         "whole files, or the parts that FILE declares; auto: declared parts, else series, of a single series its end.",
         online=False,
     )
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Self:
+        """Return the settings among options by name."""
+        return cls(**{entry.name: values[entry.name] for entry in fields(cls) if entry.name in values})
 
     def roles(self) -> Mapping[str, Any]:
         """Return the columns of roles that a task adds, by role."""
